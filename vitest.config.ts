@@ -1,13 +1,38 @@
 import { defineConfig } from "vitest/config";
 
-/** Unit tests stand beside the code, everything that crosses a folder is below `tests`. */
+const limits = { testTimeout: 60_000, hookTimeout: 120_000, teardownTimeout: 30_000, pool: "forks" } as const;
+
+/**
+ * Unit tests stand beside the code; everything that crosses a folder is below `tests`. Those that need a
+ * running stack share one, started before the first of them.
+ */
 export default defineConfig({
   test: {
-    include: ["{functions,shared,local,bench}/**/*.test.ts", "tests/**/*.test.ts"],
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
-    teardownTimeout: 20_000,
-    pool: "forks",
     maxWorkers: 2,
+    projects: [
+      { test: { ...limits, name: "unit", include: ["{functions,shared,local,bench}/**/*.test.ts"] } },
+      {
+        test: {
+          ...limits,
+          name: "local servers",
+          include: [
+            "tests/contracts/{eventHubs,webPubSub,functionsHost}.test.ts",
+            "tests/integration/stack.test.ts",
+          ],
+        },
+      },
+      {
+        test: {
+          ...limits,
+          name: "stack",
+          include: ["tests/**/*.test.ts"],
+          exclude: [
+            "tests/contracts/{eventHubs,webPubSub,functionsHost}.test.ts",
+            "tests/integration/stack.test.ts",
+          ],
+          globalSetup: ["tests/support/stack.ts"],
+        },
+      },
+    ],
   },
 });

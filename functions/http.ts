@@ -1,0 +1,47 @@
+import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
+import { getApp } from "../shared/app.js";
+import { ChatError, toChatError, toProblem } from "../shared/errors.js";
+
+/** A verified caller's request. */
+export interface Call {
+  readonly request: HttpRequest;
+  readonly callerId: number;
+}
+
+const BODY_BYTES = 64 * 1024;
+
+/** An HTTP trigger of a verified caller; whatever is thrown becomes a problem+json answer, here and nowhere else. */
+export function authenticated(handle: (call: Call) => Promise<HttpResponseInit>): HttpHandler {
+  return async (request, context) => {
+    try {
+      const caller = await getApp().authenticate(request.headers.get("authorization"));
+      return await handle({ request, callerId: caller.userId });
+    } catch (thrown) {
+      return problem(thrown, context);
+    }
+  };
+}
+
+/** The answer for whatever was thrown; a failure of ours is logged with its cause, which the caller doesn't see. */
+export function problem(thrown: unknown, context: InvocationContext): HttpResponseInit {
+  const error = toChatError(thrown);
+  if (error.code === "UNAVAILABLE") context.error(error.message, error.cause ?? thrown);
+  return toProblem(error);
+}
+
+/** The request's JSON body; throws `INVALID_REQUEST` or, past 64 KiB, `MESSAGE_TOO_LARGE` before it is parsed. */
+export async function jsonBody(request: HttpRequest): Promise<unknown> {
+  const bytes = await request.arrayBuffer();
+  if (bytes.byteLength > BODY_BYTES)
+    throw new ChatError("MESSAGE_TOO_LARGE", `The body has more than ${BODY_BYTES} bytes.`);
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new ChatError("INVALID_REQUEST", "The body is not JSON in UTF-8.", { cause });
+  }
+}
+
+/** The query's first value of each name. */
+export function queryOf(request: HttpRequest): Record<string, string> {
+  return Object.fromEntries([...request.query.entries()].reverse());
+}

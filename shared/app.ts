@@ -1,0 +1,176 @@
+import { bearerToken, createVerifier, type Identity, type VerifyToken } from "./auth.js";
+import type { Broadcaster } from "./broadcast/broadcaster.js";
+import { connectWebPubSub } from "./broadcast/webPubSub.js";
+import type { EventBatch, EventBus } from "./bus/eventBus.js";
+import { connectEventHubs } from "./bus/eventHubs.js";
+import type { Connection } from "./commands/connection.js";
+import { decodeState, encodeState } from "./commands/connectionState.js";
+import { handleMessage } from "./commands/dispatch.js";
+import { acceptHandshake, greet } from "./commands/handshake.js";
+import { forgetConnection } from "./commands/unsubscribe.js";
+import { type Config, readConfig } from "./config.js";
+import { storeMessages } from "./consumers/storeMessages.js";
+import { log } from "./log.js";
+import { createGroupRoom, openDirectRoom } from "./rooms/createRooms.js";
+import { listMessages } from "./rooms/listMessages.js";
+import { listRooms } from "./rooms/listRooms.js";
+import { connectRedis } from "./sessions/redis.js";
+import type { SessionStore } from "./sessions/sessionStore.js";
+import { type Database, openDatabase } from "./store/database.js";
+import { rememberUser } from "./store/users.js";
+import { type ConnectionEvent, createUpstream, type UpstreamHandlers } from "./upstream/cloudEvents.js";
+
+/** The hub that clients connect to: `/client/hubs/chat`. */
+const HUB = "chat";
+
+/** Less than the host's function time-out (`host.json`), so that the host's own retries come after ours. */
+const RETRY_BUDGET_MS = 60_000;
+
+const CLIENT_URL_MINUTES = 60;
+
+/** What everything is built on; tests put fakes in place of single ones. */
+export interface Adapters {
+  readonly database: Database;
+  readonly bus: EventBus;
+  readonly sessions: SessionStore;
+  readonly broadcaster: Broadcaster;
+  readonly verifyToken: VerifyToken;
+  readonly now: () => number;
+}
+
+/** The adapters for the real services; nothing is connected before its first use but Redis. */
+export function connectAdapters(config: Config): Adapters {
+  return {
+    database: openDatabase(config.mysqlUrl),
+    bus: connectEventHubs(config.eventHubs.connectionString),
+    sessions: connectRedis(config.redisUrl),
+    broadcaster: connectWebPubSub(config.webPubSub.connectionString, HUB),
+    verifyToken: createVerifier(config.auth),
+    now: Date.now,
+  };
+}
+
+/**
+ * The system: a client's frame comes in by `upstream` and goes out on the bus; an event comes back by `storeMessages`,
+ * is stored, then shown. The rest are the HTTP calls, each of a verified caller.
+ */
+export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
+  const { database, bus, broadcaster, sessions, verifyToken, now } = adapters;
+  const handlers = upstreamHandlers(adapters);
+  const onError = (error: unknown): void => log.error("an upstream event failed", { error });
+  return {
+    upstream: createUpstream(HUB, accessKeys, handlers, onError),
+    storeMessages: (batch: EventBatch) =>
+      storeMessages(batch, { database, bus, broadcaster, now, retryBudgetMs: RETRY_BUDGET_MS }),
+
+    /** Who calls: from the header's JWT. Throws `UNAUTHORIZED`. */
+    authenticate: (authorization: string | null): Promise<Identity> =>
+      verifyToken(bearerToken(authorization)),
+    negotiate: (caller: Identity, authorization: string | null) =>
+      negotiate(caller, bearerToken(authorization)!, adapters),
+    createGroupRoom: (body: unknown, callerId: number) => createGroupRoom(body, callerId, { database, now }),
+    openDirectRoom: (body: unknown, callerId: number) => openDirectRoom(body, callerId, { database, now }),
+    listRooms: (query: unknown, callerId: number) => listRooms(query, callerId, { database, now }),
+    listMessages: (query: unknown, callerId: number) => listMessages(query, callerId, { database, now }),
+    health: () => health({ database, bus, broadcaster, sessions }),
+
+    async close(): Promise<void> {
+      await Promise.all([bus.close(), sessions.close(), database.end()]);
+    },
+  };
+}
+
+export type App = ReturnType<typeof createApp>;
+
+function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
+  return {
+    async connect({ headers, query, subprotocols }) {
+      const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
+      const identity = await adapters.verifyToken(token);
+      const implicit = query["connect"]?.[0] === "implicit";
+      const { subprotocol, state } = await acceptHandshake({ identity, subprotocols, implicit }, adapters);
+      return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
+    },
+    connected: (event) => greet(connectionOf(event), adapters),
+    disconnected: (event) => forgetConnection(connectionOf(event), adapters),
+    async message(event) {
+      const connection = connectionOf(event);
+      const answer = await handleMessage(event, connection, adapters);
+      const state = answer.state === connection.state ? event.state : { ...encodeState(answer.state) };
+      return { state, ...(answer.text === undefined ? {} : { text: answer.text }) };
+    },
+  };
+}
+
+/** The connection of an event. The service gives back what `connect` answered; anything else is a fault on the way. */
+function connectionOf({ connectionId, userId, state }: ConnectionEvent): Connection {
+  const decoded = decodeState(state);
+  if (!decoded) throw new Error(`connection ${connectionId} came without its state`);
+  return { connectionId, userId: Number(userId), state: decoded };
+}
+
+async function negotiate(
+  caller: Identity,
+  token: string,
+  { broadcaster, database, now }: Adapters,
+): Promise<object> {
+  await rememberUser(database, caller);
+  const left = Math.floor((caller.expiresAt - now() / 1_000) / 60);
+  const minutes = Math.min(CLIENT_URL_MINUTES, Math.max(1, left));
+  const url = new URL(await broadcaster.clientUrl(caller.userId, minutes));
+  // The service's own token lets the handshake through; ours says who it is, until when.
+  url.searchParams.set("token", token);
+  const expiresAt = Math.min(caller.expiresAt * 1_000, now() + minutes * 60_000);
+  return { url: url.href, protocol: "v12.stomp", expiresAt: new Date(expiresAt).toISOString() };
+}
+
+const HEALTH_MS = 3_000;
+
+/** Each dependency's state, and whether all are up. */
+async function health({
+  database,
+  bus,
+  broadcaster,
+  sessions,
+}: Pick<Adapters, "database" | "bus" | "broadcaster" | "sessions">): Promise<{
+  healthy: boolean;
+  report: object;
+}> {
+  const checks: [name: string, check: Promise<unknown>][] = [
+    ["mysql", database.query("SELECT 1")],
+    ["redis", sessions.ping()],
+    ["eventHubs", bus.ping()],
+    ["webPubSub", broadcaster.ping()],
+  ];
+  const states = await Promise.all(
+    checks.map(async ([name, check]) => [name, await stateOf(check)] as const),
+  );
+  const healthy = states.every(([, state]) => state === "up");
+  return { healthy, report: { status: healthy ? "up" : "down", dependencies: Object.fromEntries(states) } };
+}
+
+async function stateOf(check: Promise<unknown>): Promise<"up" | "down"> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<"down">((resolve) => {
+    timer = setTimeout(() => resolve("down"), HEALTH_MS);
+  });
+  const answer = await Promise.race([
+    check.then(
+      () => "up" as const,
+      () => "down" as const,
+    ),
+    late,
+  ]);
+  clearTimeout(timer);
+  return answer;
+}
+
+let app: App | undefined;
+
+/** The app of this process, built from its settings on the first call; throws an error that names every missing setting. */
+export function getApp(): App {
+  if (app) return app;
+  const config = readConfig(process.env);
+  app = createApp(connectAdapters(config), config.webPubSub.accessKeys);
+  return app;
+}

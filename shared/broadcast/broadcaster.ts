@@ -1,0 +1,17 @@
+/** The socket service as commands and consumers see it. Methods throw `UNAVAILABLE` when it can't be reached or is overloaded. */
+export interface Broadcaster {
+  /** Sends one text to every connection of a group; nobody in it is a success. Sends to one group that are awaited keep their order. */
+  sendToGroup(group: string, text: string): Promise<void>;
+  /** Sends one text to a connection; one that is gone is a success. */
+  sendToConnection(connectionId: string, text: string): Promise<void>;
+  /** Closes a connection; one that is gone is a success. */
+  closeConnection(connectionId: string, reason: string): Promise<void>;
+  joinGroup(connectionId: string, group: string): Promise<void>;
+  leaveGroup(connectionId: string, group: string): Promise<void>;
+  /** Whether any connection is in the group. */
+  groupExists(group: string): Promise<boolean>;
+  /** A URL with which a client of this user may connect within so many minutes. */
+  clientUrl(userId: number, minutes: number): Promise<string>;
+  /** Throws when the service can't be reached. */
+  ping(): Promise<void>;
+}

@@ -1,0 +1,128 @@
+import { EventHubConsumerClient, EventHubProducerClient, type ReceivedEventData } from "@azure/event-hubs";
+import { ChatError } from "../errors.js";
+import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
+import type { EventBus, ReceivedEvent } from "./eventBus.js";
+
+/**
+ * Short on purpose: a client waits for the answer. A send whose link was lost is not failed by the SDK, it waits out
+ * its timeout and is sent again; so the worst case is about 3 x 4 s, and a repeat is dropped when storing.
+ */
+const RETRY = { maxRetries: 2, timeoutInMs: 4_000, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
+const HUB_PROPERTIES_MS = 30_000;
+const READ_RANGE_MS = 15_000;
+
+/** Event Hubs behind the port, over AMQP. One producer a hub, opened on its first use and kept. */
+export function connectEventHubs(connectionString: string, now: () => number = Date.now): EventBus {
+  const producers = new Map<string, EventHubProducerClient>();
+  const created = new Map<string, { on: Date; asked: number }>();
+
+  const producer = (hub: string): EventHubProducerClient => {
+    const known = producers.get(hub);
+    if (known) return known;
+    const opened = new EventHubProducerClient(connectionString, hub, { retryOptions: RETRY });
+    producers.set(hub, opened);
+    return opened;
+  };
+
+  return {
+    async publish(hub, key, event, traceparent) {
+      // A Buffer goes as it is; a string would be encoded as JSON once more.
+      const body = Buffer.from(JSON.stringify(event));
+      const properties = traceparent === undefined ? {} : { properties: { traceparent } };
+      const message = { body, contentType: "application/json", ...properties };
+      await guarded(() => producer(hub).sendBatch([message], { partitionKey: key }));
+    },
+    async createdOn(hub, freshness) {
+      const known = created.get(hub);
+      if (known && freshness !== "fresh" && now() - known.asked < HUB_PROPERTIES_MS) return known.on;
+      const { createdOn } = await guarded(() => producer(hub).getEventHubProperties());
+      created.set(hub, { on: createdOn, asked: now() });
+      return createdOn;
+    },
+    async firstSequenceNumber(hub, partitionId) {
+      const partition = await guarded(() => producer(hub).getPartitionProperties(partitionId));
+      return partition.isEmpty ? partition.lastEnqueuedSequenceNumber + 1 : partition.beginningSequenceNumber;
+    },
+    readRange: (hub, partitionId, from, to, limit) =>
+      guarded(() => readRange(connectionString, hub, partitionId, from, to, limit)),
+    async ping() {
+      await guarded(() => producer(MESSAGES_HUB).getPartitionIds());
+    },
+    async close() {
+      await Promise.all([...producers.values()].map((one) => one.close()));
+      producers.clear();
+    },
+  };
+}
+
+/** The SDK's failure as `UNAVAILABLE`; after its retries it throws an `AggregateError` without a message, which stays as the cause. */
+async function guarded<T>(call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (cause) {
+    throw new ChatError("UNAVAILABLE", "The event bus can't be reached right now; send it again.", { cause });
+  }
+}
+
+async function readRange(
+  connectionString: string,
+  hub: string,
+  partitionId: string,
+  from: number,
+  to: number,
+  limit: number,
+): Promise<readonly ReceivedEvent[]> {
+  const consumer = new EventHubConsumerClient(RECOVER_GROUP, connectionString, hub, { retryOptions: RETRY });
+  try {
+    return await collect(consumer, partitionId, from, Math.min(to, from + limit - 1));
+  } finally {
+    await consumer.close();
+  }
+}
+
+/** Receives until `to` is reached, or something behind it, or the partition's end, or 15 s have passed. */
+function collect(
+  consumer: EventHubConsumerClient,
+  partitionId: string,
+  from: number,
+  to: number,
+): Promise<readonly ReceivedEvent[]> {
+  const events: ReceivedEvent[] = [];
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => end(new Error(`events ${from} to ${to} did not arrive within ${READ_RANGE_MS} ms`)),
+      READ_RANGE_MS,
+    );
+    const end = (error?: Error): void => {
+      clearTimeout(timer);
+      subscription.close().then(() => (error ? reject(error) : resolve(events)), reject);
+    };
+    const subscription = consumer.subscribe(
+      partitionId,
+      {
+        async processEvents(batch) {
+          events.push(...batch.filter((event) => event.sequenceNumber <= to).map(received));
+          // Nothing within maxWaitTimeInSeconds, or a later event: the hub has no more of the range.
+          const last = batch.at(-1)?.sequenceNumber;
+          if (last === undefined ? events.length > 0 : last >= to) end();
+        },
+        async processError(error) {
+          end(error);
+        },
+      },
+      {
+        startPosition: { sequenceNumber: from, isInclusive: true },
+        maxBatchSize: 300,
+        maxWaitTimeInSeconds: 2,
+      },
+    );
+  });
+}
+
+function received(event: ReceivedEventData): ReceivedEvent {
+  const key = event.partitionKey ?? undefined;
+  const body: unknown = event.body;
+  const bytes =
+    body instanceof Uint8Array ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
+  return { sequenceNumber: event.sequenceNumber, key, body: bytes };
+}

@@ -1,0 +1,42 @@
+import type { Broadcaster } from "../broadcast/broadcaster.js";
+import type { EventBus } from "../bus/eventBus.js";
+import type { SessionStore } from "../sessions/sessionStore.js";
+import type { Frame } from "../stomp/frame.js";
+import type { Database } from "../store/database.js";
+import type { ConnectionState } from "./connectionState.js";
+
+/** One client's live connection, as one frame meets it. */
+export interface Connection {
+  readonly connectionId: string;
+  readonly userId: number;
+  readonly state: ConnectionState;
+}
+
+/** A client frame with the id that its copies share and the trace it belongs to. */
+export interface Received {
+  readonly frame: Frame;
+  readonly eventId: string;
+  readonly traceparent?: string;
+}
+
+/** What a handled frame leads to. Frames go to this client, in order, before anything that follows. */
+export interface Outcome {
+  readonly frames: readonly string[];
+  readonly state: ConnectionState;
+  /** The connection is to be closed once the frames are with the client. */
+  readonly close?: boolean;
+}
+
+/** What commands need. */
+export interface CommandDeps {
+  readonly database: Database;
+  readonly bus: EventBus;
+  readonly sessions: SessionStore;
+  readonly broadcaster: Broadcaster;
+  readonly verifyToken: (token: string) => Promise<{ readonly userId: number; readonly expiresAt: number }>;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** A client command: throws a `ChatError` to refuse the frame, and then has changed nothing that a repeat would not mend. */
+export type Command = (received: Received, connection: Connection, deps: CommandDeps) => Promise<Outcome>;

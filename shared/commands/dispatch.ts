@@ -1,0 +1,209 @@
+import { ChatError, type ErrorCode, errorBody, toChatError } from "../errors.js";
+import { log } from "../log.js";
+import { destinationKey, SEND_MESSAGE, SEND_TOKEN } from "../routing.js";
+import { type Frame, StompError, type StompVersion } from "../stomp/frame.js";
+import { parseFrames } from "../stomp/parser.js";
+import { prepareMessage, serializeFrame } from "../stomp/serializer.js";
+import { connect, negotiateVersion, SUPPORTED_VERSIONS } from "./connect.js";
+import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
+import type { ConnectionState } from "./connectionState.js";
+import { renewToken } from "./renewToken.js";
+import { send } from "./send.js";
+import { subscribe } from "./subscribe.js";
+import { unsubscribe } from "./unsubscribe.js";
+
+/** One WebSocket message of a client. */
+export interface ClientMessage {
+  readonly data: Uint8Array;
+  /** The same when the socket service repeats the event. */
+  readonly eventId: string;
+  readonly traceparent?: string;
+}
+
+export interface Answer {
+  /** One WebSocket message with every frame of the answer, or nothing. */
+  readonly text?: string;
+  readonly state: ConnectionState;
+}
+
+/** Refusals that concern one message or subscription: the connection stays open for a client that listens on `/user/queue/errors`. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "RATE_LIMIT_EXCEEDED",
+  "NOT_A_MEMBER",
+  "INVALID_MESSAGE",
+  "TOO_MANY_SUBSCRIPTIONS",
+  "UNAVAILABLE",
+]);
+
+/**
+ * Handles the frames of one WebSocket message one after the other and answers them together. Never throws: whatever goes
+ * wrong becomes an error for this client. After an ERROR the connection is closed, and what stood behind it is not looked at.
+ */
+export async function handleMessage(
+  message: ClientMessage,
+  connection: Connection,
+  deps: CommandDeps,
+): Promise<Answer> {
+  const { frames, malformed } = parse(message.data, connection.state.version);
+  const texts: string[] = [];
+  let state = connection.state;
+  for (const [index, frame] of frames.entries()) {
+    const received = receivedOf(frame, message, index, connection);
+    const outcome = await handleFrame(received, { ...connection, state }, deps);
+    texts.push(...outcome.frames);
+    state = outcome.state;
+    if (outcome.close) return closeAfter(texts, connection, state, deps);
+  }
+  if (malformed) {
+    const failed = errorFrame(malformed, undefined, state.version ?? "1.2");
+    return closeAfter([...texts, failed], connection, state, deps);
+  }
+  return texts.length === 0 ? { state } : { text: texts.join(""), state };
+}
+
+const receivedOf = (
+  frame: Frame,
+  message: ClientMessage,
+  index: number,
+  connection: Connection,
+): Received => ({
+  frame,
+  eventId: `${connection.connectionId} ${message.eventId} ${index}`,
+  ...(message.traceparent === undefined ? {} : { traceparent: message.traceparent }),
+});
+
+/**
+ * The frames of a message up to the first malformed one. Before CONNECTED the version is not known yet: it is the one
+ * that the CONNECT in front will agree on.
+ */
+function parse(
+  data: Uint8Array,
+  version: StompVersion | undefined,
+): { frames: readonly Frame[]; malformed?: ChatError } {
+  const assumed = version ?? "1.2";
+  const first = tryParse(data, assumed);
+  const connectFrame = version === undefined ? first.frames[0] : undefined;
+  if (connectFrame?.command !== "CONNECT" && connectFrame?.command !== "STOMP") return first;
+  const agreed = negotiateVersion(connectFrame.headers.get("accept-version"));
+  return agreed === undefined || agreed === assumed ? first : tryParse(data, agreed);
+}
+
+function tryParse(
+  data: Uint8Array,
+  version: StompVersion,
+): { frames: readonly Frame[]; malformed?: ChatError } {
+  try {
+    return { frames: parseFrames(data, version) };
+  } catch (error) {
+    if (!(error instanceof StompError)) throw error;
+    return {
+      frames: error.framesBefore,
+      malformed: new ChatError(error.code, error.message, { cause: error }),
+    };
+  }
+}
+
+async function handleFrame(received: Received, connection: Connection, deps: CommandDeps): Promise<Outcome> {
+  const receipt = received.frame.headers.get("receipt");
+  try {
+    const outcome = await run(received, connection, deps);
+    if (receipt === undefined) return outcome;
+    const version = outcome.state.version ?? "1.2";
+    return {
+      ...outcome,
+      frames: [...outcome.frames, serializeFrame("RECEIPT", { "receipt-id": receipt }, "", version)],
+    };
+  } catch (thrown) {
+    const error = toChatError(thrown);
+    if (error.code === "UNAVAILABLE")
+      log.warn("a frame could not be handled", { command: received.frame.command, error });
+    return refuse(error, receipt, connection);
+  }
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+  CONNECT: connect,
+  STOMP: connect,
+  SUBSCRIBE: subscribe,
+  UNSUBSCRIBE: unsubscribe,
+  DISCONNECT: async (_received, { state }) => ({ frames: [], state, close: true }),
+};
+
+const SENDS: Readonly<Record<string, Command>> = { [SEND_MESSAGE]: send, [SEND_TOKEN]: renewToken };
+
+const UNSUPPORTED = new Set(["ACK", "NACK", "BEGIN", "COMMIT", "ABORT"]);
+
+async function run(received: Received, connection: Connection, deps: CommandDeps): Promise<Outcome> {
+  const { frame } = received;
+  if (deps.now() >= connection.state.expiresAt * 1_000)
+    throw new ChatError("TOKEN_EXPIRED", "The token has expired; connect again with a new one.");
+  if (connection.state.version === undefined && frame.command !== "CONNECT" && frame.command !== "STOMP")
+    throw new ChatError("MALFORMED_FRAME", "The first frame must be CONNECT or STOMP.");
+  if (UNSUPPORTED.has(frame.command))
+    throw new ChatError("NOT_SUPPORTED", `${frame.command} is not supported here.`);
+  if (frame.headers.get("transaction") !== undefined)
+    throw new ChatError("NOT_SUPPORTED", "Transactions are not supported here.");
+  const command = frame.command === "SEND" ? sendTo(frame) : COMMANDS[frame.command];
+  if (!command) throw new ChatError("MALFORMED_FRAME", `There is no client command ${frame.command}.`);
+  return command(received, connection, deps);
+}
+
+function sendTo(frame: Frame): Command {
+  const destination = frame.headers.get("destination");
+  if (!destination) throw new ChatError("MALFORMED_FRAME", "SEND needs a destination header.");
+  const command = Object.hasOwn(SENDS, destination) ? SENDS[destination] : undefined;
+  if (!command)
+    throw new ChatError("UNKNOWN_DESTINATION", `Nothing can be sent to ${destination.slice(0, 100)}`);
+  return command;
+}
+
+/** A refusal as a message on `/user/queue/errors` where the client listens there, else as ERROR and a close (STOMP 1.2, "ERROR"). */
+function refuse(error: ChatError, receipt: string | undefined, connection: Connection): Outcome {
+  const { state, userId } = connection;
+  const queue = destinationKey({ kind: "userErrors" }, userId);
+  const listening = [...state.subscriptions].find(([, key]) => key === queue);
+  if (listening && REFUSALS.has(error.code)) {
+    const headers = {
+      destination: "/user/queue/errors",
+      "message-id": `error-${connection.connectionId}-${Date.now()}`,
+      "content-type": "application/json",
+      ...(receipt === undefined ? {} : { "receipt-id": receipt }),
+    };
+    return { frames: [prepareMessage(headers, errorBody(error))(listening[0])], state };
+  }
+  return { frames: [errorFrame(error, receipt, state.version ?? "1.2")], state, close: true };
+}
+
+/** The ERROR frame. A header can't hold every text in every version, so characters that would need escaping are left out of `message`. */
+function errorFrame(error: ChatError, receipt: string | undefined, version: StompVersion): string {
+  const headers = {
+    message: `${error.code} ${error.message}`.replace(/[\r\n\\:]/g, " "),
+    "content-type": "application/json",
+    ...(receipt === undefined ? {} : { "receipt-id": receipt }),
+    // STOMP 1.2, "Protocol Negotiation": the ERROR of a failed negotiation lists the server's versions.
+    ...(error.code === "NOT_SUPPORTED" && error.message.startsWith("No common version")
+      ? { version: SUPPORTED_VERSIONS }
+      : {}),
+  };
+  return serializeFrame("ERROR", headers, errorBody(error), version);
+}
+
+/**
+ * Sends the frames, closes, and only then answers: the answer and a close on their way at once could change places. Where the service can't be
+ * reached by REST the frames go with the answer, so that the client learns of them all the same.
+ */
+async function closeAfter(
+  texts: readonly string[],
+  { connectionId }: Connection,
+  state: ConnectionState,
+  { broadcaster }: CommandDeps,
+): Promise<Answer> {
+  try {
+    if (texts.length > 0) await broadcaster.sendToConnection(connectionId, texts.join(""));
+    await broadcaster.closeConnection(connectionId, "the conversation has ended");
+    return { state };
+  } catch (error) {
+    log.warn("a connection could not be closed", { connectionId, error });
+    return { text: texts.join(""), state };
+  }
+}

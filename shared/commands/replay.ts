@@ -1,0 +1,72 @@
+import {
+  messageShownFrame,
+  type ShownMessage,
+  type StoredMessage,
+  unreadCounter,
+} from "../events/messageShown.js";
+import { packFrames } from "../stomp/packing.js";
+import { prepareMessage } from "../stomp/serializer.js";
+import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
+import { countReadPositions, findMember, findRoom } from "../store/rooms.js";
+import type { CommandDeps, Connection } from "./connection.js";
+
+const REPLAYED = 200;
+
+export interface Replay {
+  readonly connection: Connection;
+  readonly roomId: number;
+  readonly wire: string;
+  /** The seq of the last message the client has. */
+  readonly after: number;
+}
+
+/**
+ * Sends the messages after a seq, runs `join`, then sends what was stored in between; nothing is missed, and a message that also came live
+ * is dropped by its seq. Were there more than 200, the newest 200 are sent, with `gap:true` on the first.
+ */
+export async function replay(wanted: Replay, join: () => Promise<void>, deps: CommandDeps): Promise<void> {
+  const { roomId, connection } = wanted;
+  const joinedSeq = await joinedSeqOf(roomId, connection.userId, deps);
+  const from = Math.max(wanted.after, joinedSeq);
+  const sent = await sendAfter(wanted, from, deps);
+  await join();
+  await sendAfter(wanted, Math.max(from, sent), deps);
+}
+
+/** In a group nothing older than the membership is shown. */
+async function joinedSeqOf(roomId: number, userId: number, { database }: CommandDeps): Promise<number> {
+  const [room, member] = await Promise.all([
+    findRoom(database, roomId),
+    findMember(database, roomId, userId),
+  ]);
+  return room?.type === "GROUP" ? (member?.joinedSeq ?? 0) : 0;
+}
+
+/** Sends what stands after a seq and returns the last seq sent, or 0. */
+async function sendAfter(wanted: Replay, after: number, deps: CommandDeps): Promise<number> {
+  const { messages, gap } = await newest(wanted.roomId, after, deps);
+  if (messages.length === 0) return 0;
+  const unread = unreadCounter(await countReadPositions(deps.database, wanted.roomId));
+  const frames = messages.map((message, index) =>
+    frameOf({ message, unreadCount: unread(message.seq) }, gap && index === 0)(wanted.wire),
+  );
+  for (const text of packFrames(frames))
+    await deps.broadcaster.sendToConnection(wanted.connection.connectionId, text);
+  return messages.at(-1)?.seq ?? 0;
+}
+
+function frameOf(shown: ShownMessage, gap: boolean): (wire: string) => string {
+  const [headers, body] = messageShownFrame(shown);
+  return prepareMessage(gap ? { ...headers, gap: "true" } : headers, body);
+}
+
+async function newest(
+  roomId: number,
+  after: number,
+  { database }: CommandDeps,
+): Promise<{ messages: readonly StoredMessage[]; gap: boolean }> {
+  const messages = await listMessagesAfter(database, roomId, after, REPLAYED + 1);
+  if (messages.length <= REPLAYED) return { messages, gap: false };
+  const latest = await listMessagesBefore(database, roomId, Number.MAX_SAFE_INTEGER, after, REPLAYED);
+  return { messages: latest.toReversed(), gap: true };
+}

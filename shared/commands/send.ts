@@ -1,0 +1,78 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { about, ChatError, type ErrorDetails } from "../errors.js";
+import { ClientMessageId, Content, Id, MESSAGES_HUB, type MessageSent } from "../events/messages.js";
+import type { Command } from "./connection.js";
+import { requireMember } from "./membership.js";
+
+const Payload = z
+  .object({
+    roomId: Id,
+    content: Content,
+    type: z.enum(["TEXT", "IMAGE"]).default("TEXT"),
+    clientMessageId: ClientMessageId.nullish(),
+  })
+  .refine((payload) => payload.type !== "IMAGE" || isHttpsUrl(payload.content), {
+    path: ["content"],
+    error: "must be an https URL for an IMAGE",
+  });
+
+function isHttpsUrl(text: string): boolean {
+  return /^https:\/\/\S+$/i.test(text) && URL.canParse(text);
+}
+
+/**
+ * SEND to `/pub/chat/message`: publishes the message and returns once the bus has stored it. The sender is the connection's
+ * user, whatever the payload says. Throws `INVALID_MESSAGE`, `NOT_A_MEMBER`, or `UNAVAILABLE` when the bus did not answer in
+ * time: then the client sends it again, with the same `clientMessageId`.
+ */
+export const send: Command = async ({ frame, eventId, traceparent }, connection, deps) => {
+  const { payload, details } = parse(frame.body);
+  try {
+    await requireMember(payload.roomId, connection.userId, deps);
+    const event: MessageSent = {
+      v: 1,
+      eventId: createHash("sha256").update(eventId).digest("base64url"),
+      roomId: payload.roomId,
+      senderId: connection.userId,
+      senderNickname: connection.state.nickname ?? `User ${connection.userId}`,
+      clientMessageId: payload.clientMessageId ?? null,
+      type: payload.type,
+      content: payload.content,
+      sentAt: new Date(deps.now()).toISOString(),
+    };
+    await deps.bus.publish(MESSAGES_HUB, String(payload.roomId), event, traceparent);
+  } catch (error) {
+    throw error instanceof ChatError ? about(error, details) : error;
+  }
+  return { frames: [], state: connection.state };
+};
+
+/** The payload, and what of it lets the client know its message again in an error. */
+function parse(body: string): { payload: z.infer<typeof Payload>; details: ErrorDetails } {
+  const json = parseJson(body);
+  const details = recognizable(json);
+  const result = Payload.safeParse(json);
+  if (result.success) return { payload: result.data, details };
+  const issue = result.error.issues[0];
+  const field = issue?.path.join(".") || "body";
+  throw new ChatError("INVALID_MESSAGE", `${field}: ${issue?.message}`, { ...details, field });
+}
+
+function parseJson(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch (cause) {
+    throw new ChatError("INVALID_MESSAGE", "The body is not JSON.", { cause });
+  }
+}
+
+function recognizable(json: unknown): ErrorDetails {
+  const { roomId, clientMessageId } = (json ?? {}) as { roomId?: unknown; clientMessageId?: unknown };
+  const room = Id.safeParse(roomId);
+  const id = ClientMessageId.safeParse(clientMessageId);
+  return {
+    ...(room.success ? { roomId: room.data } : {}),
+    ...(id.success ? { clientMessageId: id.data } : {}),
+  };
+}

@@ -1,0 +1,98 @@
+import { ChatError } from "../errors.js";
+import { type Destination, destinationKey, groupName, parseDestination } from "../routing.js";
+import { escapeHeader } from "../stomp/escaping.js";
+import type { StompVersion } from "../stomp/frame.js";
+import type { Command, CommandDeps, Connection, Received } from "./connection.js";
+import { fits } from "./connectionState.js";
+import { requireMember } from "./membership.js";
+import { replay } from "./replay.js";
+import { useSubscriptionId } from "./subscriptions.js";
+
+const SUBSCRIPTIONS_PER_CONNECTION = 100;
+const ID_BYTES = 256;
+
+/**
+ * SUBSCRIBE: returns once no later message of the destination can be missed. The same id and destination again changes
+ * nothing. With `last-seq: N` on a room the messages after N come before the live ones. Throws `MALFORMED_FRAME`,
+ * `UNKNOWN_DESTINATION`, `NOT_SUPPORTED`, `NOT_A_MEMBER` or `TOO_MANY_SUBSCRIPTIONS`.
+ */
+export const subscribe: Command = async ({ frame }, connection, deps) => {
+  const { destination, wire, lastSeq } = parse(frame, connection);
+  const key = destinationKey(destination, connection.userId);
+  const inUse = connection.state.subscriptions.get(wire);
+  if (inUse === key) return { frames: [], state: connection.state };
+  if (inUse !== undefined)
+    throw new ChatError(
+      "MALFORMED_FRAME",
+      "This subscription id is in use for another destination; choose another one.",
+    );
+  const state = {
+    ...connection.state,
+    subscriptions: new Map(connection.state.subscriptions).set(wire, key),
+  };
+  if (state.subscriptions.size > SUBSCRIPTIONS_PER_CONNECTION || !fits(state))
+    throw new ChatError(
+      "TOO_MANY_SUBSCRIPTIONS",
+      `A connection takes ${SUBSCRIPTIONS_PER_CONNECTION} subscriptions, fewer where their ids are long; unsubscribe first.`,
+    );
+  if ("roomId" in destination) await requireMember(destination.roomId, connection.userId, deps);
+  const join = () => joinDestination(connection, key, wire, deps);
+  if (destination.kind === "room" && lastSeq !== undefined)
+    await replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps);
+  else await join();
+  return { frames: [], state };
+};
+
+async function joinDestination(
+  connection: Connection,
+  key: string,
+  wire: string,
+  deps: CommandDeps,
+): Promise<void> {
+  const group = groupName(key, wire);
+  await deps.broadcaster.joinGroup(connection.connectionId, group);
+  try {
+    await useSubscriptionId(key, wire, deps);
+  } catch (error) {
+    await deps.broadcaster.leaveGroup(connection.connectionId, group);
+    throw error;
+  }
+}
+
+interface Subscription {
+  readonly destination: Destination;
+  /** The subscription id as it stands on the wire in this connection's version. */
+  readonly wire: string;
+  readonly lastSeq: number | undefined;
+}
+
+function parse(frame: Received["frame"], connection: Connection): Subscription {
+  const text = frame.headers.get("destination");
+  if (!text) throw new ChatError("MALFORMED_FRAME", "SUBSCRIBE needs a destination header.");
+  const destination = parseDestination(text);
+  if (!destination)
+    throw new ChatError("UNKNOWN_DESTINATION", `There is no destination ${text.slice(0, 100)}`);
+  if ((frame.headers.get("ack") ?? "auto") !== "auto")
+    throw new ChatError("NOT_SUPPORTED", "Only ack:auto is supported.");
+  const lastSeq = frame.headers.get("last-seq");
+  if (lastSeq !== undefined && !/^\d{1,15}$/.test(lastSeq))
+    throw new ChatError("MALFORMED_FRAME", "last-seq must be the seq of the last message seen, 0 or more.");
+  return {
+    destination,
+    wire: subscriptionWire(frame, connection.state.version ?? "1.2"),
+    lastSeq: lastSeq === undefined ? undefined : Number(lastSeq),
+  };
+}
+
+/**
+ * The subscription id of a SUBSCRIBE or UNSUBSCRIBE, escaped for the connection's version, so that one group holds only
+ * connections that read the same bytes alike. In STOMP 1.0 the id is optional, and the destination stands for it.
+ */
+export function subscriptionWire(frame: Received["frame"], version: StompVersion): string {
+  const id = frame.headers.get("id") ?? (version === "1.0" ? frame.headers.get("destination") : undefined);
+  if (!id) throw new ChatError("MALFORMED_FRAME", `${frame.command} needs an id header.`);
+  const wire = escapeHeader(id, version);
+  if (Buffer.byteLength(wire) > ID_BYTES)
+    throw new ChatError("MALFORMED_FRAME", `A subscription id has at most ${ID_BYTES} bytes.`);
+  return wire;
+}

@@ -1,0 +1,65 @@
+import { ChatError } from "../errors.js";
+import { groupName } from "../routing.js";
+import { inTransaction } from "../store/database.js";
+import {
+  addSubscriptionId,
+  IDS_PER_DESTINATION,
+  listSubscriptionIds,
+  removeSubscriptionId,
+} from "../store/subscriptionIds.js";
+import type { CommandDeps } from "./connection.js";
+
+/**
+ * The set of subscription ids in use on a destination. A subscriber first joins the group, then adds its id, so a
+ * broadcast that starts afterwards reaches it.
+ */
+
+const CHECKS_AT_ONCE = 8;
+
+/** Adds an id of which a connection has just joined the group; throws `TOO_MANY_SUBSCRIPTIONS` where a destination has 256 in use. */
+export async function useSubscriptionId(key: string, wire: string, deps: CommandDeps): Promise<void> {
+  if (!(await hasRoom(key, wire, deps))) {
+    await forgetUnused(key, await idsOf(key, deps), deps);
+    if (!(await hasRoom(key, wire, deps)))
+      throw new ChatError(
+        "TOO_MANY_SUBSCRIPTIONS",
+        `This destination has ${IDS_PER_DESTINATION} different subscription ids in use; use the destination itself as the id.`,
+      );
+  }
+  // Also when it is there already: this waits for a removal under way, which could not know of us yet.
+  await addSubscriptionId(deps.database, key, wire);
+}
+
+const idsOf = async (key: string, deps: CommandDeps): Promise<readonly string[]> =>
+  (await listSubscriptionIds(deps.database, [key])).get(key) ?? [];
+
+async function hasRoom(key: string, wire: string, deps: CommandDeps): Promise<boolean> {
+  const ids = await idsOf(key, deps);
+  return ids.length < IDS_PER_DESTINATION || ids.includes(wire);
+}
+
+/** Removes those of the ids whose group nobody is in any more. */
+export async function forgetUnused(key: string, wires: readonly string[], deps: CommandDeps): Promise<void> {
+  for (let first = 0; first < wires.length; first += CHECKS_AT_ONCE)
+    await Promise.all(
+      wires.slice(first, first + CHECKS_AT_ONCE).map((wire) => forgetIfUnused(key, wire, deps)),
+    );
+}
+
+/**
+ * Removes an id unless its group has members. The second look comes while the removal is locked but not committed: a
+ * subscriber that added the id before has joined before, and is seen; one that adds it after waits for the commit and
+ * puts it back. Broadcasts see the id until the commit. So no subscriber is ever forgotten.
+ */
+async function forgetIfUnused(
+  key: string,
+  wire: string,
+  { broadcaster, database }: CommandDeps,
+): Promise<void> {
+  const group = groupName(key, wire);
+  if (await broadcaster.groupExists(group)) return;
+  await inTransaction(database, async (tx) => {
+    await removeSubscriptionId(tx, key, wire);
+    if (await broadcaster.groupExists(group)) await addSubscriptionId(tx, key, wire);
+  });
+}

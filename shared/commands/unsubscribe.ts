@@ -1,0 +1,24 @@
+import { groupName } from "../routing.js";
+import type { Command, CommandDeps, Connection } from "./connection.js";
+import { subscriptionWire } from "./subscribe.js";
+import { forgetUnused } from "./subscriptions.js";
+
+/** UNSUBSCRIBE by id; an id that is not subscribed changes nothing. */
+export const unsubscribe: Command = async ({ frame }, connection, deps) => {
+  const wire = subscriptionWire(frame, connection.state.version ?? "1.2");
+  const key = connection.state.subscriptions.get(wire);
+  if (key === undefined) return { frames: [], state: connection.state };
+  await deps.broadcaster.leaveGroup(connection.connectionId, groupName(key, wire));
+  await forgetUnused(key, [wire], deps);
+  const subscriptions = new Map(connection.state.subscriptions);
+  subscriptions.delete(wire);
+  return { frames: [], state: { ...connection.state, subscriptions } };
+};
+
+/** A connection has gone: forgets those of its subscription ids that nobody else uses. */
+export async function forgetConnection(
+  { state }: Pick<Connection, "state">,
+  deps: CommandDeps,
+): Promise<void> {
+  for (const [wire, key] of state.subscriptions) await forgetUnused(key, [wire], deps);
+}

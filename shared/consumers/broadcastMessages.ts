@@ -1,0 +1,71 @@
+import type { Broadcaster } from "../broadcast/broadcaster.js";
+import { messageShownFrame, type ShownMessage } from "../events/messageShown.js";
+import { destinationKey, destinationText, groupName } from "../routing.js";
+import { packFrames } from "../stomp/packing.js";
+import { prepareMessage } from "../stomp/serializer.js";
+import type { Database } from "../store/database.js";
+import { listSubscriptionIds } from "../store/subscriptionIds.js";
+
+export interface BroadcastDeps {
+  readonly database: Database;
+  readonly broadcaster: Broadcaster;
+}
+
+/** A MESSAGE frame with its subscription id still to come. */
+type PreparedFrame = (subscriptionWire: string) => string;
+
+const SENDS_AT_ONCE = 16;
+
+/**
+ * Shows stored messages to the subscribers of their rooms, those of one room in the order given and together in one
+ * send for each subscription id in use. Throws `UNAVAILABLE` when the socket service can't be reached: then all is sent
+ * again, and clients drop repeats by `seq`.
+ */
+export async function broadcastMessages(shown: readonly ShownMessage[], deps: BroadcastDeps): Promise<void> {
+  const frames = new Map<string, PreparedFrame[]>();
+  for (const one of shown) {
+    const key = destinationKey({ kind: "room", roomId: one.message.roomId }, 0);
+    const prepared = prepareMessage(...messageShownFrame(one));
+    const known = frames.get(key);
+    if (known) known.push(prepared);
+    else frames.set(key, [prepared]);
+  }
+  await broadcastFrames(frames, deps);
+}
+
+/** Tells users on their `/user/queue/errors` what was refused after it had been accepted. */
+export async function broadcastErrors(
+  refused: readonly { readonly userId: number; readonly messageId: string; readonly body: string }[],
+  deps: BroadcastDeps,
+): Promise<void> {
+  const frames = new Map<string, PreparedFrame[]>();
+  for (const { userId, messageId, body } of refused) {
+    const key = destinationKey({ kind: "userErrors" }, userId);
+    const headers = {
+      destination: destinationText({ kind: "userErrors" }),
+      "message-id": messageId,
+      "content-type": "application/json",
+    };
+    frames.set(key, [...(frames.get(key) ?? []), prepareMessage(headers, body)]);
+  }
+  await broadcastFrames(frames, deps);
+}
+
+/** Sends each destination's frames to the group of every subscription id in use there: in order within a group, at most 16 groups at once. */
+async function broadcastFrames(
+  framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
+  { database, broadcaster }: BroadcastDeps,
+): Promise<void> {
+  const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
+  const sends = [...framesByKey].flatMap(([key, frames]) =>
+    (ids.get(key) ?? []).map((wire) => async () => {
+      for (const text of packFrames(frames.map((frame) => frame(wire))))
+        await broadcaster.sendToGroup(groupName(key, wire), text);
+    }),
+  );
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let send = sends[next++]; send; send = sends[next++]) await send();
+  };
+  await Promise.all(Array.from({ length: Math.min(SENDS_AT_ONCE, sends.length) }, worker));
+}

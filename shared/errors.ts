@@ -1,0 +1,117 @@
+/**
+ * The one error of the deployed code. It is thrown where the cause is known and translated once, at the
+ * trigger: to an ERROR frame, an HTTP status or a retry.
+ */
+
+/** Codes that clients see; the same in ERROR frames, on `/user/queue/errors` and in problem+json. */
+export type ErrorCode =
+  | "RATE_LIMIT_EXCEEDED"
+  | "NOT_A_MEMBER"
+  | "INVALID_MESSAGE"
+  | "MESSAGE_TOO_LARGE"
+  | "UNKNOWN_DESTINATION"
+  | "TOO_MANY_SUBSCRIPTIONS"
+  | "UNAUTHORIZED"
+  | "TOKEN_EXPIRED"
+  | "MALFORMED_FRAME"
+  | "NOT_SUPPORTED"
+  | "UNAVAILABLE"
+  | "INVALID_REQUEST"
+  | "ROOM_NOT_FOUND";
+
+export interface ErrorDetails {
+  /** What caused it; never shown to clients. */
+  readonly cause?: unknown;
+  /** The field of the request or payload that is wrong. */
+  readonly field?: string;
+  /** Seconds until the same request would pass. */
+  readonly retryAfter?: number;
+  readonly roomId?: number;
+  readonly clientMessageId?: string | number | null;
+}
+
+export class ChatError extends Error {
+  override readonly name = "ChatError";
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.code = code;
+    this.details = details;
+  }
+
+  /** Whether the same request can succeed later without being changed. */
+  get retryable(): boolean {
+    return this.code === "UNAVAILABLE" || this.code === "RATE_LIMIT_EXCEEDED";
+  }
+}
+
+/** The same error with the room and the client's own message id attached, so that a client can match it. */
+export function about(error: ChatError, details: ErrorDetails): ChatError {
+  return new ChatError(error.code, error.message, { ...details, ...error.details });
+}
+
+/** Whatever was thrown, as a `ChatError`: an unforeseen failure is `UNAVAILABLE`, with its cause kept for the log. */
+export function toChatError(thrown: unknown): ChatError {
+  if (thrown instanceof ChatError) return thrown;
+  return new ChatError("UNAVAILABLE", "The service can't do this right now; try again.", { cause: thrown });
+}
+
+/** The JSON body of an ERROR frame and of a message on `/user/queue/errors`. */
+export function errorBody(error: ChatError): string {
+  const { retryAfter, roomId, clientMessageId } = error.details;
+  return JSON.stringify({
+    type: "ERROR",
+    code: error.code,
+    message: error.message,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+    ...(roomId === undefined ? {} : { roomId }),
+    ...(clientMessageId === undefined || clientMessageId === null ? {} : { clientMessageId }),
+  });
+}
+
+const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
+  RATE_LIMIT_EXCEEDED: 429,
+  NOT_A_MEMBER: 403,
+  INVALID_MESSAGE: 400,
+  MESSAGE_TOO_LARGE: 413,
+  UNKNOWN_DESTINATION: 404,
+  TOO_MANY_SUBSCRIPTIONS: 429,
+  UNAUTHORIZED: 401,
+  TOKEN_EXPIRED: 401,
+  MALFORMED_FRAME: 400,
+  NOT_SUPPORTED: 501,
+  UNAVAILABLE: 503,
+  INVALID_REQUEST: 400,
+  ROOM_NOT_FOUND: 404,
+};
+
+export interface Problem {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** The error as an `application/problem+json` answer (RFC 9457); `code` is an extension member, `field` names what is wrong. */
+export function toProblem(error: ChatError): Problem {
+  const status = HTTP_STATUS[error.code];
+  const { field, retryAfter } = error.details;
+  return {
+    status,
+    headers: {
+      "content-type": "application/problem+json",
+      // RFC 9110 section 11.6.1: a 401 names the scheme that would help.
+      ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
+      ...(retryAfter === undefined ? {} : { "retry-after": String(retryAfter) }),
+    },
+    body: JSON.stringify({
+      type: "about:blank",
+      title: error.code,
+      status,
+      detail: error.message,
+      code: error.code,
+      ...(field === undefined ? {} : { field }),
+    }),
+  };
+}

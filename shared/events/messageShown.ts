@@ -1,0 +1,74 @@
+import type { MessageSent } from "./messages.js";
+
+/** A message in its place: stored, numbered, and never changed again. */
+export interface StoredMessage {
+  readonly messageId: number;
+  /** 1, 2, 3, … in its room. */
+  readonly seq: number;
+  readonly roomId: number;
+  readonly senderId: number;
+  readonly senderNickname: string;
+  readonly clientMessageId: string | number | null;
+  readonly type: MessageSent["type"];
+  readonly content: string;
+  readonly sentAt: Date;
+}
+
+/** A stored message with how many members have not read it yet: what clients see, in frames and in histories. */
+export interface ShownMessage {
+  readonly message: StoredMessage;
+  readonly unreadCount: number;
+}
+
+/** The JSON object of a message as clients get it. */
+export function messageShown({ message, unreadCount }: ShownMessage): object {
+  return {
+    messageId: message.messageId,
+    seq: message.seq,
+    roomId: message.roomId,
+    senderId: message.senderId,
+    senderNickname: message.senderNickname,
+    clientMessageId: message.clientMessageId,
+    type: message.type,
+    content: message.content,
+    sentAt: message.sentAt.toISOString(),
+    unreadCount,
+  };
+}
+
+/** The headers and body of a message's MESSAGE frame, all but its `subscription`. */
+export function messageShownFrame(
+  shown: ShownMessage,
+): readonly [headers: Record<string, string>, body: string] {
+  const { roomId, messageId } = shown.message;
+  const headers = {
+    destination: `/sub/chat/room/${roomId}`,
+    "message-id": String(messageId),
+    "content-type": "application/json",
+  };
+  return [headers, JSON.stringify(messageShown(shown))];
+}
+
+/**
+ * How many members have not read up to a `seq`, from how many stand at each read position (ascending). One pass builds it,
+ * a binary search answers.
+ */
+export function unreadCounter(
+  positions: readonly (readonly [lastReadSeq: number, members: number])[],
+): (seq: number) => number {
+  let sum = 0;
+  const below = positions.map(([, members]) => {
+    sum += members;
+    return sum;
+  });
+  return (seq) => {
+    let low = 0;
+    let high = positions.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (positions[middle]![0] < seq) low = middle + 1;
+      else high = middle;
+    }
+    return below[low - 1] ?? 0;
+  };
+}

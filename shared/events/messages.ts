@@ -1,0 +1,95 @@
+import { createHash } from "node:crypto";
+import { z } from "zod";
+import { ChatError } from "../errors.js";
+
+/** The hubs, and who reads them. */
+export const MESSAGES_HUB = "chat-messages";
+export const MESSAGES_DEAD_LETTER_HUB = "chat-messages-dlt";
+export const RECOVER_GROUP = "chat-recover";
+
+export const Id = z.int().positive();
+
+/** A client's own id for a message: it makes repeats harmless. The string `"5"` and the integer `5` are two ids. */
+export const ClientMessageId = z.union([
+  z
+    .string()
+    .min(1)
+    .refine((text) => atMost(text, 64), "must have at most 64 characters")
+    .refine((text) => text.isWellFormed(), "must be well-formed Unicode"),
+  z.int(),
+]);
+
+export const CONTENT_CHARACTERS = 5_000;
+
+/** Text of a message: 1 to 5,000 characters (code points), not only white space, without lone surrogates. */
+export const Content = z
+  .string()
+  .refine((text) => text.trim() !== "", "must not be empty or only white space")
+  .refine((text) => atMost(text, CONTENT_CHARACTERS), `must have at most ${CONTENT_CHARACTERS} characters`)
+  .refine((text) => text.isWellFormed(), "must be well-formed Unicode, without lone surrogates");
+
+export const MessageType = z.enum(["TEXT", "IMAGE", "SYSTEM_INVITE", "SYSTEM_LEAVE", "SYSTEM_KICK"]);
+
+/** Somebody sent a message: what stands in `chat-messages`, keyed by `roomId`. */
+export const MessageSent = z.object({
+  v: z.literal(1),
+  /** The same for every copy of one frame, also when the socket service or the bus's client repeats it. */
+  eventId: z.string().min(1).max(64),
+  roomId: Id,
+  senderId: Id,
+  senderNickname: z.string().min(1).max(100),
+  clientMessageId: ClientMessageId.nullable(),
+  type: MessageType,
+  content: Content,
+  /** ISO 8601, UTC, milliseconds. */
+  sentAt: z.iso.datetime({ precision: 3 }),
+});
+export type MessageSent = z.infer<typeof MessageSent>;
+
+/** What a dead-letter hub holds: an event that no retry can help, where it stood, and why it is here. */
+export interface DeadLetter {
+  readonly v: 1;
+  readonly key: string;
+  readonly hub: string;
+  readonly partitionId: string;
+  readonly sequenceNumber: number;
+  readonly error: { readonly code: string; readonly message: string };
+  /** The original bytes: as text where they are UTF-8, else in base64. */
+  readonly body?: string;
+  readonly bodyBase64?: string;
+  /** Set when the body was cut so that the dead letter fits in an event; the whole one stands at its place until its retention ends. */
+  readonly truncated?: true;
+}
+
+/** Reads an event's bytes; throws `INVALID_MESSAGE` that says what is wrong. */
+export function parseMessageSent(body: Uint8Array): MessageSent {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (cause) {
+    throw new ChatError("INVALID_MESSAGE", "The event is not JSON in UTF-8.", { cause });
+  }
+  const result = MessageSent.safeParse(json);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  throw new ChatError(
+    "INVALID_MESSAGE",
+    `The event's ${issue?.path.join(".") || "shape"} is wrong: ${issue?.message}`,
+  );
+}
+
+/**
+ * 16 bytes that are equal for repeats of one message in a room and for nothing else: from the sender and their
+ * `clientMessageId`, or from the event's own id where the client gave none.
+ */
+export function dedupeKey(event: MessageSent): Buffer {
+  const own =
+    event.clientMessageId === null ? `e${event.eventId}` : `c${JSON.stringify(event.clientMessageId)}`;
+  return createHash("sha256").update(`${event.senderId} ${own}`).digest().subarray(0, 16);
+}
+
+/** Whether a text has at most so many code points; they are counted only where its UTF-16 length leaves a doubt. */
+function atMost(text: string, characters: number): boolean {
+  if (text.length <= characters) return true;
+  return text.length <= 2 * characters && [...text].length <= characters;
+}

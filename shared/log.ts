@@ -1,0 +1,51 @@
+/** One structured line for each thing worth knowing; the Functions worker forwards the console to Application Insights. */
+export type LogFields = Readonly<Record<string, unknown>>;
+
+export interface Log {
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+function line(level: string, message: string, fields: LogFields): string {
+  return JSON.stringify({ level, message, ...fields }, (_key, value: unknown) =>
+    value instanceof Error ? describe(value) : value,
+  );
+}
+
+/** An error with its code, causes and the members of an `AggregateError`, which the Event Hubs SDK throws without a message. */
+function describe(error: Error): LogFields {
+  const { code, cause, errors } = error as Error & { code?: unknown; errors?: unknown[] };
+  return {
+    name: error.name,
+    message: error.message,
+    ...(code === undefined ? {} : { code }),
+    ...(error.stack === undefined ? {} : { stack: error.stack.split("\n").slice(1, 6).join("\n") }),
+    ...(cause === undefined ? {} : { cause }),
+    ...(errors === undefined ? {} : { errors: errors.slice(0, 5) }),
+  };
+}
+
+export const log: Log = {
+  info: (message, fields = {}) => console.info(line("info", message, fields)),
+  warn: (message, fields = {}) => console.warn(line("warn", message, fields)),
+  error: (message, fields = {}) => console.error(line("error", message, fields)),
+};
+
+/** A logger for something that fails again and again: at most one line in `intervalMs`, with the count of those left out. */
+export function atMostEvery(
+  intervalMs: number,
+  now: () => number = Date.now,
+): (write: (left: number) => void) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  let left = 0;
+  return (write) => {
+    if (now() - last < intervalMs) {
+      left += 1;
+      return;
+    }
+    last = now();
+    write(left);
+    left = 0;
+  };
+}

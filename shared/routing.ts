@@ -1,0 +1,75 @@
+/**
+ * Destinations as clients write them, the short keys under which stores know them, and the service's groups.
+ * A group is a pair of destination and subscription id, because a group send carries the same bytes to all
+ * its connections while a MESSAGE must carry each receiver's own subscription id.
+ */
+
+export type Destination =
+  | { readonly kind: "room"; readonly roomId: number }
+  | { readonly kind: "roomRead"; readonly roomId: number }
+  | { readonly kind: "userErrors" }
+  | { readonly kind: "userSession" };
+
+const ROOM = /^\/sub\/chat\/room\/([1-9]\d{0,15})(\/read)?$/;
+const KEY = /^(rr|r|e|s)(\d*)$/;
+
+/** Where a client may SEND to. */
+export const SEND_MESSAGE = "/pub/chat/message";
+export const SEND_TOKEN = "/pub/session/token";
+
+/** The destination of a SUBSCRIBE, or nothing if there is none of that name. */
+export function parseDestination(text: string): Destination | undefined {
+  if (text === "/user/queue/errors") return { kind: "userErrors" };
+  if (text === "/user/queue/session") return { kind: "userSession" };
+  const [, digits, read] = ROOM.exec(text) ?? [];
+  const roomId = Number(digits);
+  if (digits === undefined || !Number.isSafeInteger(roomId)) return undefined;
+  return read ? { kind: "roomRead", roomId } : { kind: "room", roomId };
+}
+
+/** The destination as it stands in frames. */
+export function destinationText(destination: Destination): string {
+  switch (destination.kind) {
+    case "room":
+      return `/sub/chat/room/${destination.roomId}`;
+    case "roomRead":
+      return `/sub/chat/room/${destination.roomId}/read`;
+    case "userErrors":
+      return "/user/queue/errors";
+    case "userSession":
+      return "/user/queue/session";
+  }
+}
+
+/** The destination's short key: `r1`, `rr1` for rooms, `e7`, `s7` for the queues of user 7. */
+export function destinationKey(destination: Destination, userId: number): string {
+  switch (destination.kind) {
+    case "room":
+      return `r${destination.roomId}`;
+    case "roomRead":
+      return `rr${destination.roomId}`;
+    case "userErrors":
+      return `e${userId}`;
+    case "userSession":
+      return `s${userId}`;
+  }
+}
+
+/** The destination behind a key of `destinationKey`; throws if it is none. */
+export function destinationOfKey(key: string): Destination {
+  const [, kind, digits] = KEY.exec(key) ?? [];
+  if (kind === "r") return { kind: "room", roomId: Number(digits) };
+  if (kind === "rr") return { kind: "roomRead", roomId: Number(digits) };
+  if (kind === "e") return { kind: "userErrors" };
+  if (kind === "s") return { kind: "userSession" };
+  throw new Error(`not a destination key: ${key}`);
+}
+
+/**
+ * The group for a destination and a subscription id as it stands on the wire. An id of plain characters stands
+ * as it is; any other is base64url behind a `~`, which no plain id contains, so no two ids share a group.
+ */
+export function groupName(key: string, subscriptionWire: string): string {
+  if (/^[\w.-]+$/.test(subscriptionWire)) return `${key}:${subscriptionWire}`;
+  return `${key}:~${Buffer.from(subscriptionWire).toString("base64url")}`;
+}

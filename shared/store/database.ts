@@ -1,0 +1,77 @@
+import { createPool, type Pool, type PoolConnection } from "mysql2/promise";
+import { ChatError } from "../errors.js";
+
+/** What a statement runs on: the pool, or one connection inside a transaction. */
+export type Queryable = Pick<PoolConnection, "query">;
+
+/** Where statements run outside a transaction, and transactions begin. */
+export type Database = Pool;
+
+const POOL_SIZE = 16;
+const WAITING_STATEMENTS = 1_000;
+
+/**
+ * A pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock taken here
+ * is on rows that exist, and gap locks would only make strangers wait for each other.
+ */
+export function openDatabase(url: string): Database {
+  const pool = createPool({
+    uri: url,
+    connectionLimit: POOL_SIZE,
+    queueLimit: WAITING_STATEMENTS,
+    connectTimeout: 5_000,
+    enableKeepAlive: true,
+    timezone: "Z",
+    charset: "utf8mb4",
+    supportBigNumbers: true,
+  });
+  pool.pool.on("connection", (connection) => {
+    connection.query(
+      "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, SESSION innodb_lock_wait_timeout = 10",
+      () => {},
+    );
+  });
+  return pool;
+}
+
+/**
+ * Runs `work` in one transaction and commits; rolls back and rethrows when it throws. A connection on which the
+ * rollback fails is not used again.
+ */
+export async function inTransaction<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
+  const connection = await database.getConnection();
+  try {
+    await connection.beginTransaction();
+    const result = await work(connection);
+    await connection.commit();
+    connection.release();
+    return result;
+  } catch (error) {
+    await connection.rollback().then(
+      () => connection.release(),
+      () => connection.destroy(),
+    );
+    throw error;
+  }
+}
+
+/** Errors of the statement itself, which no repetition mends; every other one (connection, deadlock, lock wait, shutdown) passes. */
+const LASTING = new Set([
+  "ER_PARSE_ERROR",
+  "ER_BAD_FIELD_ERROR",
+  "ER_NO_SUCH_TABLE",
+  "ER_DATA_TOO_LONG",
+  "ER_BAD_NULL_ERROR",
+]);
+
+/** Whether the same transaction may succeed when it is run again. */
+export function isPassing(error: unknown): boolean {
+  if (error instanceof ChatError) return error.retryable;
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code !== "string" || !LASTING.has(code);
+}
+
+/** Whether a statement failed on a unique key. */
+export function isDuplicate(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === "ER_DUP_ENTRY";
+}

@@ -1,0 +1,117 @@
+import type { RowDataPacket } from "mysql2/promise";
+import type { StoredMessage } from "../events/messageShown.js";
+import type { MessageSent } from "../events/messages.js";
+import type { Queryable } from "./database.js";
+
+export interface NewMessage {
+  readonly seq: number;
+  readonly dedupeKey: Buffer;
+  readonly event: MessageSent;
+}
+
+interface MessageRow extends RowDataPacket {
+  message_id: number;
+  seq: number;
+  room_id: number;
+  sender_id: number;
+  sender_nickname: string;
+  client_message_id: string | null;
+  type: MessageSent["type"];
+  content: string;
+  sent_at: Date;
+}
+
+const COLUMNS =
+  "message_id, seq, room_id, sender_id, sender_nickname, client_message_id, type, content, sent_at";
+
+const messageOf = (row: MessageRow): StoredMessage => ({
+  messageId: row.message_id,
+  seq: row.seq,
+  roomId: row.room_id,
+  senderId: row.sender_id,
+  senderNickname: row.sender_nickname,
+  clientMessageId:
+    row.client_message_id === null ? null : (JSON.parse(row.client_message_id) as string | number),
+  type: row.type,
+  content: row.content,
+  sentAt: row.sent_at,
+});
+
+/** Inserts messages, all in one statement; the caller holds their rooms' locks and has numbered them. */
+export async function insertMessages(tx: Queryable, messages: readonly NewMessage[]): Promise<void> {
+  if (messages.length === 0) return;
+  await tx.query(
+    `INSERT INTO messages (room_id, seq, sender_id, sender_nickname, client_message_id, dedupe_key, type, content, sent_at)
+     VALUES ?`,
+    [
+      messages.map(({ event, seq, dedupeKey }) => [
+        event.roomId,
+        seq,
+        event.senderId,
+        event.senderNickname,
+        event.clientMessageId === null ? null : JSON.stringify(event.clientMessageId),
+        dedupeKey,
+        event.type,
+        event.content,
+        new Date(event.sentAt),
+      ]),
+    ],
+  );
+}
+
+/** The messages of these rooms that bear one of these dedupe keys, as `room:hex of the key` to message. */
+export async function findByDedupeKeys(
+  db: Queryable,
+  keysByRoom: ReadonlyMap<number, readonly Buffer[]>,
+): Promise<ReadonlyMap<string, StoredMessage>> {
+  const rooms = [...keysByRoom].filter(([, keys]) => keys.length > 0);
+  if (rooms.length === 0) return new Map();
+  const [rows] = await db.query<(MessageRow & { dedupe_key: Buffer })[]>(
+    `SELECT ${COLUMNS}, dedupe_key FROM messages WHERE ${rooms.map(() => "(room_id = ? AND dedupe_key IN (?))").join(" OR ")}`,
+    rooms.flat(),
+  );
+  return new Map(rows.map((row) => [`${row.room_id}:${row.dedupe_key.toString("hex")}`, messageOf(row)]));
+}
+
+/** Which numbers the messages just inserted have got: `room:seq` to `messageId`. */
+export async function findMessageIds(
+  tx: Queryable,
+  rangesByRoom: ReadonlyMap<number, readonly [firstSeq: number, lastSeq: number]>,
+): Promise<ReadonlyMap<string, number>> {
+  if (rangesByRoom.size === 0) return new Map();
+  const [rows] = await tx.query<MessageRow[]>(
+    `SELECT room_id, seq, message_id FROM messages
+      WHERE ${[...rangesByRoom].map(() => "(room_id = ? AND seq BETWEEN ? AND ?)").join(" OR ")}`,
+    [...rangesByRoom].flatMap(([roomId, [first, last]]) => [roomId, first, last]),
+  );
+  return new Map(rows.map((row) => [`${row.room_id}:${row.seq}`, row.message_id]));
+}
+
+/** At most `limit` messages of a room with `after < seq`, oldest first. */
+export async function listMessagesAfter(
+  db: Queryable,
+  roomId: number,
+  after: number,
+  limit: number,
+): Promise<readonly StoredMessage[]> {
+  const [rows] = await db.query<MessageRow[]>(
+    `SELECT ${COLUMNS} FROM messages WHERE room_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
+    [roomId, after, limit],
+  );
+  return rows.map(messageOf);
+}
+
+/** At most `limit` messages of a room with `after < seq < before`, newest first. */
+export async function listMessagesBefore(
+  db: Queryable,
+  roomId: number,
+  before: number,
+  after: number,
+  limit: number,
+): Promise<readonly StoredMessage[]> {
+  const [rows] = await db.query<MessageRow[]>(
+    `SELECT ${COLUMNS} FROM messages WHERE room_id = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
+    [roomId, after, before, limit],
+  );
+  return rows.map(messageOf);
+}

@@ -1,0 +1,129 @@
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+
+interface Migration {
+  readonly version: number;
+  readonly file: string;
+  readonly statements: readonly string[];
+  readonly checksum: string;
+}
+
+interface AppliedRow extends RowDataPacket {
+  version: number;
+  checksum: string;
+}
+
+const LOCK_SECONDS = 60;
+
+/** The folder of the numbered files: beside this one in the sources, three up from the compiled one. */
+function migrationsFolder(): string {
+  const beside = fileURLToPath(new URL("./migrations/", import.meta.url));
+  return existsSync(beside)
+    ? beside
+    : fileURLToPath(new URL("../../../shared/store/migrations/", import.meta.url));
+}
+
+/** Every migration in order of its number; throws when two share a number or a name has none. */
+export function readMigrations(folder = migrationsFolder()): readonly Migration[] {
+  const files = readdirSync(folder).filter((file) => file.endsWith(".sql"));
+  const migrations = files.sort().map((file) => {
+    const version = Number(/^(\d{4})_\w+\.sql$/.exec(file)?.[1]);
+    if (!version) throw new Error(`${file} must be named NNNN_words.sql`);
+    const text = readFileSync(`${folder}/${file}`, "utf8");
+    const withoutComments = text.replace(/^\s*--.*$/gm, "");
+    const statements = withoutComments.split(/;\s*$/m).map((part) => part.trim());
+    const checksum = createHash("sha256").update(text).digest("hex");
+    return { version, file, statements: statements.filter((part) => part !== ""), checksum };
+  });
+  migrations.forEach((one, index) => {
+    if (one.version === migrations[index - 1]?.version)
+      throw new Error(`two migrations have number ${one.version}`);
+  });
+  return migrations;
+}
+
+/**
+ * Makes the database of `url` if it is missing and applies what is not yet applied, one process at a time.
+ * Returns the files applied. Throws when one that was applied has been edited since: a released migration
+ * never changes, a new one corrects it. DDL commits by itself in MySQL, so a file that fails half way must be
+ * mended by hand; the error names the file and the statement.
+ */
+export async function migrate(url: string): Promise<readonly string[]> {
+  const connection = await connectCreating(url);
+  try {
+    const [[lock]] = await connection.query<RowDataPacket[]>(
+      "SELECT GET_LOCK('nonstop-chat-migrations', ?) AS taken",
+      [LOCK_SECONDS],
+    );
+    if (lock?.["taken"] !== 1)
+      throw new Error(`Another process has been migrating for ${LOCK_SECONDS} s; try again later.`);
+    await connection.query(
+      `CREATE TABLE IF NOT EXISTS schema_migrations (
+         version INT UNSIGNED NOT NULL PRIMARY KEY, file VARCHAR(200) NOT NULL,
+         checksum CHAR(64) NOT NULL, applied_at DATETIME(3) NOT NULL)`,
+    );
+    return await applyMissing(connection, readMigrations());
+  } finally {
+    await connection.end();
+  }
+}
+
+async function applyMissing(
+  connection: Connection,
+  migrations: readonly Migration[],
+): Promise<readonly string[]> {
+  const [rows] = await connection.query<AppliedRow[]>("SELECT version, checksum FROM schema_migrations");
+  const applied = new Map(rows.map((row) => [row.version, row.checksum]));
+  const done: string[] = [];
+  for (const migration of migrations) {
+    const checksum = applied.get(migration.version);
+    if (checksum === migration.checksum) continue;
+    if (checksum !== undefined)
+      throw new Error(`${migration.file} was changed after it had been applied; add a new migration.`);
+    for (const statement of migration.statements) {
+      await connection.query(statement).catch((cause: unknown) => {
+        throw new Error(`${migration.file} failed at: ${statement.slice(0, 120)}`, { cause });
+      });
+    }
+    await connection.query("INSERT INTO schema_migrations VALUES (?, ?, ?, UTC_TIMESTAMP(3))", [
+      migration.version,
+      migration.file,
+      migration.checksum,
+    ]);
+    done.push(migration.file);
+  }
+  return done;
+}
+
+/** A connection to the database of the URL, which is created where it is missing and the user may do so. */
+async function connectCreating(url: string): Promise<Connection> {
+  try {
+    return await createConnection({ uri: url, connectTimeout: 5_000 });
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== "ER_BAD_DB_ERROR") throw error;
+  }
+  const server = new URL(url);
+  const name = decodeURIComponent(server.pathname.slice(1));
+  server.pathname = "/";
+  const connection = await createConnection({ uri: server.href, connectTimeout: 5_000 });
+  await connection.query("CREATE DATABASE IF NOT EXISTS ?? CHARACTER SET utf8mb4", [name]);
+  await connection.changeUser({ database: name });
+  return connection;
+}
+
+async function main(): Promise<void> {
+  const url = process.env["MYSQL_URL"];
+  if (!url) throw new Error("Set MYSQL_URL to mysql://USER:PASSWORD@HOST:PORT/DATABASE");
+  const applied = await migrate(url);
+  console.log(applied.length === 0 ? "The schema is up to date." : `Applied ${applied.join(", ")}.`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  main().catch((error: Error) => {
+    const cause = error.cause instanceof Error ? `\n  ${error.cause.message}` : "";
+    console.error(`Migrating failed: ${error.message}${cause}`);
+    process.exitCode = 1;
+  });
+}

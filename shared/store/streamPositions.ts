@@ -1,0 +1,61 @@
+import type { RowDataPacket } from "mysql2/promise";
+import type { Queryable } from "./database.js";
+
+/** One partition of one hub, from its creation to its deletion. */
+export interface Stream {
+  readonly hub: string;
+  readonly partitionId: string;
+  /** Tells a hub that was made anew, whose sequence numbers begin again, from the one before. */
+  readonly hubCreatedOn: Date;
+}
+
+/** The sequence numbers up to which (inclusive) a stream is stored and broadcast; -1 or less than the first where nothing is. */
+export interface StreamPosition {
+  readonly stored: number;
+  readonly broadcast: number;
+}
+
+interface PositionRow extends RowDataPacket {
+  stored_sequence_number: number;
+  broadcast_sequence_number: number;
+}
+
+const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubCreatedOn];
+
+/** The stream's position, locked until the transaction ends, so that two instances store it one after the other; nothing when it has none. */
+export async function lockPosition(tx: Queryable, stream: Stream): Promise<StreamPosition | undefined> {
+  const [rows] = await tx.query<PositionRow[]>(
+    `SELECT stored_sequence_number, broadcast_sequence_number FROM stream_positions
+      WHERE hub = ? AND partition_id = ? AND hub_created_on = ? FOR UPDATE`,
+    whole(stream),
+  );
+  const row = rows[0];
+  return row && { stored: row.stored_sequence_number, broadcast: row.broadcast_sequence_number };
+}
+
+/** Begins a stream just before its first event; changes nothing where it has begun. */
+export async function beginStream(db: Queryable, stream: Stream, beforeFirst: number): Promise<void> {
+  await db.query("INSERT IGNORE INTO stream_positions VALUES (?, ?, ?, ?, ?)", [
+    ...whole(stream),
+    beforeFirst,
+    beforeFirst,
+  ]);
+}
+
+/** Moves the stored position; the caller holds its lock. */
+export async function moveStored(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
+  await tx.query(
+    `UPDATE stream_positions SET stored_sequence_number = ?
+      WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`,
+    [sequenceNumber, ...whole(stream)],
+  );
+}
+
+/** Moves the broadcast position forward, never back: of two instances the slower one may come second. */
+export async function moveBroadcast(db: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
+  await db.query(
+    `UPDATE stream_positions SET broadcast_sequence_number = GREATEST(broadcast_sequence_number, ?)
+      WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`,
+    [sequenceNumber, ...whole(stream)],
+  );
+}

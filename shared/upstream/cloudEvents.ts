@@ -1,0 +1,212 @@
+import { Readable } from "node:stream";
+import { type UserEventRequest, WebPubSubEventHandler } from "@azure/web-pubsub-express";
+import { toChatError } from "../errors.js";
+import { isSigned } from "./signature.js";
+
+/**
+ * The service's upstream calls (CloudEvents 1.0 over HTTP, binary mode): checks their signature, has
+ * `@azure/web-pubsub-express` decode and answer them, and holds the answer until the handler is done. The middleware
+ * alone takes a false signature, answers `connected` and `disconnected` before their handlers run, and lets a rejection go unhandled.
+ */
+
+export interface UpstreamRequest {
+  readonly method: string;
+  /** Names in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+export interface UpstreamAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
+/** The connection's state as the service gives it back: the members of a JSON object. */
+export type State = Readonly<Record<string, unknown>>;
+
+export interface Handshake {
+  readonly connectionId: string;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+  readonly query: Readonly<Record<string, readonly string[]>>;
+  readonly subprotocols: readonly string[];
+}
+
+export interface Accepted {
+  readonly userId: string;
+  readonly subprotocol: string;
+  readonly state: State;
+}
+
+export interface ConnectionEvent {
+  readonly connectionId: string;
+  readonly userId: string;
+  readonly state: State;
+}
+
+export interface ClientData extends ConnectionEvent {
+  /** The same when the service repeats the event; rises within a connection. */
+  readonly eventId: string;
+  /** The bytes of one WebSocket message. */
+  readonly data: Uint8Array;
+  readonly traceparent?: string;
+}
+
+export interface Reply {
+  /** One WebSocket message, or nothing. */
+  readonly text?: string;
+  readonly state: State;
+}
+
+export interface UpstreamHandlers {
+  /** Throws a `ChatError` to refuse the handshake with its status. */
+  connect(handshake: Handshake): Promise<Accepted>;
+  connected(event: ConnectionEvent): Promise<void>;
+  disconnected(event: ConnectionEvent): Promise<void>;
+  message(event: ClientData): Promise<Reply>;
+}
+
+/** The middleware compares paths; the trigger's route has already done so, so both sides get this one. */
+const PATH = "/upstream/";
+
+/** Answers upstream calls; never throws. 401 for a call that the service did not sign, 400 for what isn't an event of this hub, 500 when a handler failed. */
+export function createUpstream(
+  hub: string,
+  accessKeys: readonly string[],
+  handlers: UpstreamHandlers,
+  onError: (error: unknown) => void,
+): (request: UpstreamRequest) => Promise<UpstreamAnswer> {
+  return async (request) => {
+    if (
+      request.method === "POST" &&
+      !isSigned(request.headers["ce-connectionid"] ?? "", request.headers["ce-signature"], accessKeys)
+    )
+      return plain(401, "ce-signature is missing or false");
+    try {
+      return await throughMiddleware(hub, request, handlers);
+    } catch (error) {
+      onError(error);
+      return plain(500, "the event could not be handled");
+    }
+  };
+}
+
+const plain = (status: number, body: string): UpstreamAnswer => ({
+  status,
+  headers: { "content-type": "text/plain; charset=utf-8" },
+  body,
+});
+
+/** What the middleware uses of an express response. */
+interface ResponseLike {
+  statusCode: number;
+  setHeader(name: string, value: string | readonly string[]): void;
+  end(data?: string | Uint8Array): void;
+}
+
+/** One call through a handler of its own, so that its promise can be awaited whichever way the middleware answers. */
+function throughMiddleware(
+  hub: string,
+  request: UpstreamRequest,
+  handlers: UpstreamHandlers,
+): Promise<UpstreamAnswer> {
+  return new Promise((resolve, reject) => {
+    const headers: Record<string, string> = {};
+    let work: Promise<void> | undefined;
+    const response: ResponseLike = {
+      statusCode: 200,
+      setHeader(name, value) {
+        headers[name.toLowerCase()] = typeof value === "string" ? value : value.join(", ");
+      },
+      end(data) {
+        const empty = data === undefined || data.length === 0;
+        // 204 says that there is nothing to send; an empty 200 could be taken for an empty frame.
+        const status =
+          empty && response.statusCode === 200 && request.method === "POST" ? 204 : response.statusCode;
+        const answer = { status, headers, ...(empty ? {} : { body: data }) };
+        // The middleware ends non-blocking events before it reads them: wait for the handler it starts afterwards.
+        if (work) work.then(() => resolve(answer), reject);
+        else finished = answer;
+      },
+    };
+    let finished: UpstreamAnswer | undefined;
+    const run = (started: Promise<void>): void => {
+      work = started;
+      started.then(() => finished && resolve(finished), reject);
+    };
+    const handler = new WebPubSubEventHandler(hub, { path: PATH, ...adapt(request, handlers, run) });
+    handler
+      .getMiddleware()(
+        express(request) as never,
+        response as never,
+        ((error: unknown) =>
+          error ? reject(error) : resolve(plain(400, "not an event of this hub"))) as never,
+      )
+      // Without a handler's promise (OPTIONS, say) the middleware's own end is the end.
+      .then(() => !work && finished && resolve(finished), reject);
+  });
+}
+
+/** What the middleware uses of an express request: a readable stream with a path, a method and headers. */
+function express(request: UpstreamRequest): Readable {
+  const stream = Readable.from(request.body.length > 0 ? [Buffer.from(request.body)] : []);
+  return Object.assign(stream, { method: request.method, baseUrl: "", path: PATH, headers: request.headers });
+}
+
+type HandlerOptions = NonNullable<ConstructorParameters<typeof WebPubSubEventHandler>[1]>;
+
+function adapt(
+  request: UpstreamRequest,
+  handlers: UpstreamHandlers,
+  run: (work: Promise<void>) => void,
+): HandlerOptions {
+  const event = (context: { connectionId: string; userId?: string; states: State }): ConnectionEvent => ({
+    connectionId: context.connectionId,
+    userId: context.userId ?? "",
+    state: context.states,
+  });
+  return {
+    handleConnect: (connect, response) =>
+      run(
+        handlers
+          .connect({
+            connectionId: connect.context.connectionId,
+            headers: lowerCased(connect.headers ?? {}),
+            query: connect.queries ?? {},
+            subprotocols: connect.subprotocols ?? [],
+          })
+          .then(
+            ({ userId, subprotocol, state }) => {
+              for (const [name, value] of Object.entries(state)) response.setState(name, value);
+              response.success({ userId, subprotocol });
+            },
+            (thrown: unknown) => {
+              const error = toChatError(thrown);
+              if (error.code === "UNAVAILABLE") throw error;
+              response.fail(error.code === "UNAUTHORIZED" ? 401 : 400, `${error.code}: ${error.message}`);
+            },
+          ),
+      ),
+    handleUserEvent: (user: UserEventRequest, response) =>
+      run(
+        handlers
+          .message({
+            ...event(user.context),
+            eventId: request.headers["ce-id"] ?? "",
+            data: request.body,
+            ...(request.headers["traceparent"] ? { traceparent: request.headers["traceparent"] } : {}),
+          })
+          .then(({ text, state }) => {
+            if (state !== user.context.states)
+              for (const name of new Set([...Object.keys(user.context.states), ...Object.keys(state)]))
+                response.setState(name, state[name]);
+            response.success(text, "text");
+          }),
+      ),
+    onConnected: (connected) => run(handlers.connected(event(connected.context))),
+    onDisconnected: (disconnected) => run(handlers.disconnected(event(disconnected.context))),
+  };
+}
+
+const lowerCased = (headers: Readonly<Record<string, string[]>>): Record<string, readonly string[]> =>
+  Object.fromEntries(Object.entries(headers).map(([name, values]) => [name.toLowerCase(), values]));

@@ -1,0 +1,22 @@
+import { createHmac, timingSafeEqual } from "node:crypto";
+
+/**
+ * Whether `ce-signature` proves that the call comes from the service: `sha256=<hex HMAC-SHA256(access key, connection id)>`,
+ * one for each access key, comma-separated. Any of ours may match any of theirs, so keys can be rotated. Constant time.
+ */
+export function isSigned(
+  connectionId: string,
+  signature: string | undefined,
+  accessKeys: readonly string[],
+): boolean {
+  if (signature === undefined || connectionId === "" || signature.length > 1_000) return false;
+  const expected = accessKeys.map((key) =>
+    Buffer.from(`sha256=${createHmac("sha256", key).update(connectionId).digest("hex")}`),
+  );
+  const given = signature.split(",").map((part) => Buffer.from(part.trim()));
+  let matches = 0;
+  for (const one of given)
+    for (const other of expected)
+      matches += one.length === other.length && timingSafeEqual(one, other) ? 1 : 0;
+  return matches > 0;
+}

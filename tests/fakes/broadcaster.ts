@@ -1,0 +1,57 @@
+import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
+import { ChatError } from "../../shared/errors.js";
+
+/** A socket service in memory: what it was told, in order, and who is in which group. */
+export class FakeBroadcaster implements Broadcaster {
+  readonly groups = new Map<string, Set<string>>();
+  readonly sent: { readonly to: string; readonly text: string }[] = [];
+  readonly closed: string[] = [];
+  /** While set, every call fails as if the service were away. */
+  away = false;
+  /** Called before a group is looked up, so that a test can let something happen in between. */
+  beforeGroupExists: (group: string) => Promise<void> | void = () => {};
+
+  async sendToGroup(group: string, text: string): Promise<void> {
+    this.#reach();
+    this.sent.push({ to: group, text });
+  }
+
+  async sendToConnection(connectionId: string, text: string): Promise<void> {
+    this.#reach();
+    this.sent.push({ to: connectionId, text });
+  }
+
+  async closeConnection(connectionId: string): Promise<void> {
+    this.#reach();
+    this.closed.push(connectionId);
+  }
+
+  async joinGroup(connectionId: string, group: string): Promise<void> {
+    this.#reach();
+    this.groups.set(group, (this.groups.get(group) ?? new Set()).add(connectionId));
+  }
+
+  async leaveGroup(connectionId: string, group: string): Promise<void> {
+    this.#reach();
+    this.groups.get(group)?.delete(connectionId);
+  }
+
+  async groupExists(group: string): Promise<boolean> {
+    this.#reach();
+    await this.beforeGroupExists(group);
+    return (this.groups.get(group)?.size ?? 0) > 0;
+  }
+
+  async clientUrl(userId: number): Promise<string> {
+    this.#reach();
+    return `wss://fake/client/hubs/chat?access_token=${userId}`;
+  }
+
+  async ping(): Promise<void> {
+    this.#reach();
+  }
+
+  #reach(): void {
+    if (this.away) throw new ChatError("UNAVAILABLE", "the fake service is away");
+  }
+}

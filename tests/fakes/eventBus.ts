@@ -1,0 +1,91 @@
+import type { EventBus, ReceivedEvent } from "../../shared/bus/eventBus.js";
+import { ChatError } from "../../shared/errors.js";
+
+interface FakeHub {
+  createdOn: Date;
+  partitions: ReceivedEvent[][];
+  /** How many events of each partition retention has taken. */
+  cut: number[];
+}
+
+/** An event bus in memory, with the faults that tests ask for. */
+export class FakeEventBus implements EventBus {
+  readonly hubs = new Map<string, FakeHub>();
+  readonly traces: (string | undefined)[] = [];
+  /** While set, every call fails as if the bus were away. */
+  away = false;
+
+  constructor(partitions: Readonly<Record<string, number>>) {
+    for (const [name, count] of Object.entries(partitions)) this.makeHub(name, count);
+  }
+
+  /** Makes a hub, or makes it anew: its sequence numbers begin at 0 again. */
+  makeHub(name: string, partitions: number): void {
+    const before = this.hubs.get(name)?.createdOn.getTime() ?? 1_700_000_000_000;
+    this.hubs.set(name, {
+      createdOn: new Date(before + 1_000),
+      partitions: Array.from({ length: partitions }, () => []),
+      cut: Array.from({ length: partitions }, () => 0),
+    });
+  }
+
+  /** Puts an event's raw bytes on a partition and returns it as a consumer gets it. */
+  append(hub: string, partitionId: string, body: Uint8Array | string, key?: string): ReceivedEvent {
+    const partition = this.#partition(hub, partitionId);
+    const event = { sequenceNumber: partition.length, key, body: Buffer.from(body) };
+    partition.push(event);
+    return event;
+  }
+
+  /** Lets retention take the events before a sequence number. */
+  cutBefore(hub: string, partitionId: string, sequenceNumber: number): void {
+    this.#hub(hub).cut[Number(partitionId)] = sequenceNumber;
+  }
+
+  async publish(hub: string, key: string, event: object, traceparent?: string): Promise<void> {
+    const count = this.#hub(hub).partitions.length;
+    const hash = [...key].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) >>> 0, 7);
+    this.traces.push(traceparent);
+    this.append(hub, String(hash % count), JSON.stringify(event), key);
+  }
+
+  async createdOn(hub: string): Promise<Date> {
+    return this.#hub(hub).createdOn;
+  }
+
+  async firstSequenceNumber(hub: string, partitionId: string): Promise<number> {
+    return this.#hub(hub).cut[Number(partitionId)] ?? 0;
+  }
+
+  async readRange(
+    hub: string,
+    partitionId: string,
+    from: number,
+    to: number,
+    limit: number,
+  ): Promise<readonly ReceivedEvent[]> {
+    const first = Math.max(from, this.#hub(hub).cut[Number(partitionId)] ?? 0);
+    return this.#partition(hub, partitionId)
+      .slice(first, Math.max(first, to + 1))
+      .slice(0, limit);
+  }
+
+  async ping(): Promise<void> {
+    if (this.away) throw new ChatError("UNAVAILABLE", "the fake bus is away");
+  }
+
+  async close(): Promise<void> {}
+
+  #hub(name: string): FakeHub {
+    const hub = this.hubs.get(name);
+    if (this.away || !hub)
+      throw new ChatError("UNAVAILABLE", hub ? "the fake bus is away" : `no hub ${name}`);
+    return hub;
+  }
+
+  #partition(hub: string, partitionId: string): ReceivedEvent[] {
+    const partition = this.#hub(hub).partitions[Number(partitionId)];
+    if (!partition) throw new ChatError("UNAVAILABLE", `no partition ${partitionId}`);
+    return partition;
+  }
+}

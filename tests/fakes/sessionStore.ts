@@ -1,0 +1,34 @@
+import type { SessionStore } from "../../shared/sessions/sessionStore.js";
+
+/** A session store in memory. */
+export class FakeSessionStore implements SessionStore {
+  readonly #members = new Map<number, Set<number>>();
+  readonly #versions = new Map<number, number>();
+  /** While set, it answers as a store that can't be reached. */
+  away = false;
+
+  async isMember(roomId: number, userId: number): Promise<boolean | undefined> {
+    return this.away ? undefined : this.#members.get(roomId)?.has(userId);
+  }
+
+  async membersVersion(roomId: number): Promise<string | undefined> {
+    return this.away ? undefined : String(this.#versions.get(roomId) ?? 0);
+  }
+
+  async putMembers(roomId: number, userIds: readonly number[], version: string | undefined): Promise<void> {
+    if (this.away || userIds.length === 0 || version !== (await this.membersVersion(roomId))) return;
+    this.#members.set(roomId, new Set(userIds));
+  }
+
+  async dropMembers(roomId: number): Promise<void> {
+    if (this.away) return;
+    this.#members.delete(roomId);
+    this.#versions.set(roomId, (this.#versions.get(roomId) ?? 0) + 1);
+  }
+
+  async ping(): Promise<void> {
+    if (this.away) throw new Error("the fake store is away");
+  }
+
+  async close(): Promise<void> {}
+}

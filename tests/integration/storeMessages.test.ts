@@ -1,0 +1,307 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
+import { type StoreDeps, storeMessages } from "../../shared/consumers/storeMessages.js";
+import { createGroupRoom } from "../../shared/rooms/createRooms.js";
+import { listMessages } from "../../shared/rooms/listMessages.js";
+import type { Database } from "../../shared/store/database.js";
+import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
+import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { FakeEventBus } from "../fakes/eventBus.js";
+import { newDatabase } from "../support/database.js";
+
+const HUB = "chat-messages";
+const DEAD = "chat-messages-dlt";
+
+let database: Database;
+let closeDatabase: () => Promise<void>;
+let bus: FakeEventBus;
+let broadcaster: FakeBroadcaster;
+let deps: StoreDeps;
+let roomId: number;
+let hubAge = 0;
+
+beforeAll(async () => {
+  ({ database, close: closeDatabase } = await newDatabase());
+});
+afterAll(() => closeDatabase());
+
+beforeEach(async () => {
+  bus = new FakeEventBus({ [HUB]: 1, [DEAD]: 1 });
+  // Each test has a hub of its own creation time, and so positions of its own.
+  hubAge += 1;
+  for (let times = 0; times < hubAge; times += 1) bus.makeHub(HUB, 1);
+  broadcaster = new FakeBroadcaster();
+  deps = { database, bus, broadcaster, now: Date.now, retryBudgetMs: 500 };
+  ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3] }, 1, { database, now: Date.now }));
+  await addSubscriptionId(database, `r${roomId}`, "sub-0");
+});
+
+let events = 0;
+const sent = (more: object = {}): object => ({
+  v: 1,
+  eventId: `event-${++events}`,
+  roomId,
+  senderId: 1,
+  senderNickname: "Ann",
+  clientMessageId: null,
+  type: "TEXT",
+  content: `message ${events}`,
+  sentAt: "2026-01-02T03:04:05.678Z",
+  ...more,
+});
+
+const put = (event: object | string): ReceivedEvent =>
+  bus.append(HUB, "0", typeof event === "string" ? event : JSON.stringify(event), String(roomId));
+
+const deliver = (batch: readonly ReceivedEvent[], with_: Partial<StoreDeps> = {}): Promise<void> =>
+  storeMessages({ hub: HUB, partitionId: "0", events: batch }, { ...deps, ...with_ });
+
+const stored = async (): Promise<[seq: number, content: string][]> => {
+  const { messages } = (await listMessages({ roomId, after: 0, limit: 100 }, 1, {
+    database,
+    now: Date.now,
+  })) as {
+    messages: { seq: number; content: string }[];
+  };
+  return messages.map(({ seq, content }) => [seq, content]);
+};
+
+const frames = (): string[] => broadcaster.sent.flatMap(({ text }) => text.split("\0").slice(0, -1));
+const shownSeqs = (): number[] =>
+  frames()
+    .filter((frame) => frame.startsWith("MESSAGE"))
+    .map((frame) => JSON.parse(frame.slice(frame.indexOf("\n\n") + 2)).seq);
+const deadLetters = () =>
+  bus.hubs.get(DEAD)!.partitions[0]!.map(({ body }) => JSON.parse(Buffer.from(body).toString()));
+
+describe("a batch", () => {
+  test("is stored in order, numbered from 1, and shown in one send for each subscription id", async () => {
+    await addSubscriptionId(database, `r${roomId}`, "own\\cid");
+    await deliver([
+      put(sent({ content: "a" })),
+      put(sent({ content: "b", senderId: 2 })),
+      put(sent({ content: "c" })),
+    ]);
+    expect(await stored()).toEqual([
+      [1, "a"],
+      [2, "b"],
+      [3, "c"],
+    ]);
+    expect(broadcaster.sent.map(({ to }) => to).sort()).toEqual([
+      `r${roomId}:sub-0`,
+      `r${roomId}:~b3duXGNpZA`,
+    ]);
+    expect(shownSeqs()).toEqual([1, 2, 3, 1, 2, 3]);
+  });
+
+  test("delivered twice is stored once and shown once", async () => {
+    const batch = [put(sent()), put(sent())];
+    await deliver(batch);
+    await deliver(batch);
+    expect(await stored()).toHaveLength(2);
+    expect(shownSeqs()).toEqual([1, 2]);
+  });
+
+  test("that overlaps the one before stores only what is new", async () => {
+    const [a, b, c] = [put(sent()), put(sent()), put(sent())];
+    await deliver([a, b]);
+    await deliver([b, c]);
+    expect((await stored()).map(([seq]) => seq)).toEqual([1, 2, 3]);
+    expect(shownSeqs()).toEqual([1, 2, 3]);
+  });
+
+  test("delivered to two instances at once is stored once", async () => {
+    const batch = Array.from({ length: 20 }, () => put(sent()));
+    await Promise.all([deliver(batch), deliver(batch), deliver(batch.slice(0, 10))]);
+    expect((await stored()).map(([seq]) => seq)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
+  });
+
+  test("keeps emoji, quotes, NULs and JSON look-alikes as they were", async () => {
+    const content = '😀 \u0000 "quoted" \\c \\n {"v":1} 한국어\n\ttab';
+    await deliver([put(sent({ content }))]);
+    expect(await stored()).toEqual([[1, content]]);
+    expect(JSON.parse(frames()[0]!.slice(frames()[0]!.indexOf("\n\n") + 2)).content).toBe(content);
+  });
+});
+
+describe("a repeat", () => {
+  test.each([
+    ["in one batch", true],
+    ["in a later batch", false],
+  ])("of a clientMessageId %s is stored and shown once", async (_name, together) => {
+    const batch = [
+      put(sent({ clientMessageId: "one" })),
+      put(sent({ clientMessageId: "one", content: "again" })),
+    ];
+    if (together) await deliver(batch);
+    else for (const event of batch) await deliver([event]);
+    expect(await stored()).toHaveLength(1);
+    expect(shownSeqs()).toEqual([1]);
+  });
+
+  test("of an event without clientMessageId is known by its event id", async () => {
+    const twice = sent();
+    await deliver([put(twice), put(twice)]);
+    expect(await stored()).toHaveLength(1);
+  });
+
+  test.each([
+    ["another sender", { senderId: 2, clientMessageId: "one" }],
+    ["a number that looks like the string", { clientMessageId: 1 }],
+    ["another case", { clientMessageId: "ONE" }],
+    ["a trailing space", { clientMessageId: "one " }],
+  ])("is not what comes from %s", async (_name, other) => {
+    await deliver([
+      put(sent({ clientMessageId: "one" })),
+      put(sent({ clientMessageId: "1" })),
+      put(sent(other)),
+    ]);
+    expect(await stored()).toHaveLength(3);
+  });
+});
+
+describe("an event that can never be stored", () => {
+  test.each([
+    ["garbage bytes", "\u0001\u0002 not json", "INVALID_MESSAGE"],
+    ["a foreign shape", '{"v":2}', "INVALID_MESSAGE"],
+    ["a room that is gone", () => JSON.stringify(sent({ roomId: 999_999_999 })), "ROOM_NOT_FOUND"],
+    ["a sender who is no member", () => JSON.stringify(sent({ senderId: 77 })), "NOT_A_MEMBER"],
+  ])("%s goes to the dead-letter hub alone, and those around it are stored", async (_name, body, code) => {
+    const poison = typeof body === "string" ? body : body();
+    await deliver([put(sent({ content: "before" })), put(poison), put(sent({ content: "behind" }))]);
+    expect(await stored()).toEqual([
+      [1, "before"],
+      [2, "behind"],
+    ]);
+    expect(deadLetters()).toMatchObject([
+      {
+        v: 1,
+        key: String(roomId),
+        hub: HUB,
+        partitionId: "0",
+        sequenceNumber: 1,
+        error: { code },
+        body: poison,
+      },
+    ]);
+  });
+
+  test("keeps bytes that are no text in base64", async () => {
+    await deliver([bus.append(HUB, "0", Buffer.from([0xff, 0xfe, 0x00]))]);
+    expect(deadLetters()).toMatchObject([{ key: "", bodyBase64: "//4A" }]);
+  });
+
+  test("which only the database refuses is found among the others", async () => {
+    const impossible = sent({ sentAt: "0000-01-01T00:00:00.000Z", content: "impossible" });
+    await deliver([put(sent({ content: "a" })), put(impossible), put(sent({ content: "b" }))]);
+    expect((await stored()).map(([, content]) => content)).toEqual(["a", "b"]);
+    expect(deadLetters()).toMatchObject([{ sequenceNumber: 1, error: { code: "INVALID_MESSAGE" } }]);
+  });
+
+  test("is told to its sender on /user/queue/errors", async () => {
+    await addSubscriptionId(database, "e78", "errors");
+    await deliver([put(sent({ senderId: 78, clientMessageId: "mine" }))]);
+    expect(broadcaster.sent.map(({ to }) => to)).toEqual(["e78:errors"]);
+    expect(frames()[0]).toContain('"code":"NOT_A_MEMBER"');
+    expect(frames()[0]).toContain('"clientMessageId":"mine"');
+  });
+
+  test("waits, and holds up its partition, while the dead-letter hub is away", async () => {
+    const batch = [put(sent()), put("poison")];
+    bus.hubs.delete(DEAD);
+    await expect(deliver(batch)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await stored()).toEqual([]);
+    bus.makeHub(DEAD, 1);
+    await deliver(batch);
+    expect(await stored()).toHaveLength(1);
+    expect(deadLetters()).toHaveLength(1);
+  });
+});
+
+describe("a host that runs ahead of what is stored", () => {
+  test("leaves a hole, which is read from the hub and stored first", async () => {
+    const all = Array.from({ length: 10 }, (_, index) => put(sent({ content: `m${index}` })));
+    await deliver(all.slice(0, 2));
+    await deliver(all.slice(7));
+    expect((await stored()).map(([, content]) => content)).toEqual(all.map((_, index) => `m${index}`));
+    expect(shownSeqs()).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  });
+
+  test("leaves a hole before the very first batch, too", async () => {
+    const all = Array.from({ length: 5 }, () => put(sent()));
+    await deliver(all.slice(3));
+    expect(await stored()).toHaveLength(5);
+  });
+
+  test("leaves a hole longer than what is read at once", async () => {
+    const all = Array.from({ length: 1_203 }, () => put(sent()));
+    await deliver(all.slice(1_202));
+    const { messages } = (await listMessages({ roomId, limit: 1 }, 1, { database, now: Date.now })) as {
+      messages: { seq: number }[];
+    };
+    expect(messages[0]?.seq).toBe(1_203);
+  });
+
+  test("passes what the hub itself has lost, and goes on", async () => {
+    const all = Array.from({ length: 6 }, (_, index) => put(sent({ content: `m${index}` })));
+    await deliver(all.slice(0, 1));
+    bus.cutBefore(HUB, "0", 3);
+    await deliver(all.slice(4));
+    expect((await stored()).map(([, content]) => content)).toEqual(["m0", "m3", "m4", "m5"]);
+  });
+});
+
+describe("a failure between storing and showing", () => {
+  test("is made good when the batch comes again", async () => {
+    const batch = [put(sent()), put(sent())];
+    broadcaster.away = true;
+    await expect(deliver(batch)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await stored()).toHaveLength(2);
+    broadcaster.away = false;
+    await deliver(batch);
+    expect(shownSeqs()).toEqual([1, 2]);
+    expect(await stored()).toHaveLength(2);
+  });
+
+  test("is made good before the next batch when the host went on without it", async () => {
+    const [a, b, c] = [put(sent()), put(sent()), put(sent())];
+    broadcaster.away = true;
+    await expect(deliver([a, b])).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    broadcaster.away = false;
+    await deliver([c]);
+    expect(shownSeqs()).toEqual([1, 2, 3]);
+  });
+});
+
+test("a hub that was made anew begins at 0 again and its events are not taken for old ones", async () => {
+  await deliver([put(sent({ content: "old" })), put(sent({ content: "old too" }))]);
+  bus.makeHub(HUB, 1);
+  await deliver([put(sent({ content: "new" }))]);
+  expect((await stored()).map(([, content]) => content)).toEqual(["old", "old too", "new"]);
+});
+
+test("a database connection lost in the middle is tried again within the budget", async () => {
+  const flaky = new Proxy(database, {
+    get(target, name) {
+      if (name !== "getConnection" || failures === 0) return Reflect.get(target, name).bind(target);
+      return async () => {
+        failures -= 1;
+        const connection = await target.getConnection();
+        connection.destroy();
+        return connection;
+      };
+    },
+  });
+  let failures = 2;
+  await deliver([put(sent())], { database: flaky, retryBudgetMs: 5_000 });
+  expect(failures).toBe(0);
+  expect(await stored()).toHaveLength(1);
+});
+
+test("sending reads the room up to the message, and never back", async () => {
+  await deliver([put(sent()), put(sent({ senderId: 2 })), put(sent({ senderId: 3 }))]);
+  const { messages } = (await listMessages({ roomId, after: 0 }, 1, { database, now: Date.now })) as {
+    messages: { seq: number; unreadCount: number }[];
+  };
+  expect(messages.map(({ unreadCount }) => unreadCount)).toEqual([0, 1, 2]);
+});

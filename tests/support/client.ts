@@ -1,0 +1,197 @@
+import { Client, type IFrame, type IMessage, type StompConfig, Versions } from "@stomp/stompjs";
+import { SignJWT } from "jose";
+import { inject } from "vitest";
+import WebSocket from "ws";
+import settings from "../../local.settings.example.json" with { type: "json" };
+import type { Addresses } from "./stack.js";
+
+const { AUTH_JWT_SECRET, AUTH_ISSUER, AUTH_AUDIENCE } = settings.Values;
+const PREFIX = "/api/v1/chat";
+
+/** Parts of a token that a test wants otherwise; `null` leaves a claim out. */
+export interface TokenParts {
+  readonly nickname?: string;
+  readonly issuer?: string;
+  readonly audience?: string;
+  readonly secret?: string;
+  readonly subject?: string;
+  readonly expiresIn?: number | null;
+}
+
+/** A JWT of the local identity provider. */
+export function tokenFor(userId: number, parts: TokenParts = {}): Promise<string> {
+  const token = new SignJWT(parts.nickname === undefined ? {} : { nickname: parts.nickname })
+    .setProtectedHeader({ alg: "HS256" })
+    .setSubject(parts.subject ?? String(userId))
+    .setIssuer(parts.issuer ?? AUTH_ISSUER)
+    .setAudience(parts.audience ?? AUTH_AUDIENCE);
+  if (parts.expiresIn !== null)
+    token.setExpirationTime(Math.floor(Date.now() / 1_000) + (parts.expiresIn ?? 3_600));
+  return token.sign(new TextEncoder().encode(parts.secret ?? AUTH_JWT_SECRET));
+}
+
+export interface HttpAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever the service answers
+  readonly body: any;
+}
+
+/** An HTTP call of a user, its body and answer as JSON. */
+export async function call(
+  method: string,
+  path: string,
+  caller: number | string | undefined,
+  body?: unknown,
+  stack: Pick<Addresses, "api"> = inject("stack"),
+): Promise<HttpAnswer> {
+  const token = typeof caller === "number" ? await tokenFor(caller) : caller;
+  const response = await fetch(`${stack.api}${PREFIX}${path}`, {
+    method,
+    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text === "" ? undefined : JSON.parse(text),
+  };
+}
+
+/** Makes a group of these users, the first being its creator. */
+export async function makeRoom(users: readonly number[], stack?: Pick<Addresses, "api">): Promise<number> {
+  const made = await call(
+    "POST",
+    "/group-rooms",
+    users[0],
+    { roomName: "room", userIds: users.slice(1) },
+    stack,
+  );
+  if (made.status !== 201) throw new Error(`no room: ${made.status} ${JSON.stringify(made.body)}`);
+  return made.body.roomId;
+}
+
+/** The whole history of a room, oldest first, page by page. */
+// biome-ignore lint/suspicious/noExplicitAny: messages as they come
+export async function history(
+  roomId: number,
+  caller: number,
+  stack?: Pick<Addresses, "api">,
+): Promise<any[]> {
+  const messages = [];
+  for (let after = 0; ; after = messages.at(-1).seq) {
+    const page = await call(
+      "GET",
+      `/rooms/${roomId}/messages?after=${after}&limit=100`,
+      caller,
+      undefined,
+      stack,
+    );
+    messages.push(...page.body.messages);
+    if (page.body.messages.length < 100) return messages;
+  }
+}
+
+let users = 1_000_000 + Math.floor(Math.random() * 1_000_000) * 1_000;
+
+/** User ids that no other test has. */
+export function newUsers(count: number): number[] {
+  return Array.from({ length: count }, () => ++users);
+}
+
+/** A stock STOMP client, connected. */
+export interface Connected {
+  readonly client: Client;
+  /** Resolves with the RECEIPT of a SEND to a room, rejects with the ERROR frame. */
+  say(roomId: number, content: string, more?: object): Promise<void>;
+  /** Resolves when the subscription's receipt is there; messages collect in the array it returns. */
+  // biome-ignore lint/suspicious/noExplicitAny: messages as they come
+  subscribe(destination: string, headers?: Record<string, string>): Promise<any[]>;
+  readonly errors: IFrame[];
+  close(): Promise<void>;
+}
+
+let receipts = 0;
+
+/** Connects with `@stomp/stompjs` over a real socket. */
+export async function connect(
+  userId: number,
+  options: { version?: string; stack?: Addresses; nickname?: string; config?: StompConfig } = {},
+): Promise<Connected> {
+  const address = (options.stack ?? inject("stack")).webPubSub;
+  const token = await tokenFor(userId, options.nickname === undefined ? {} : { nickname: options.nickname });
+  const errors: IFrame[] = [];
+  const waiting = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
+  const client = new Client({
+    webSocketFactory: () => new WebSocket(`${address}?token=${token}`, protocolsOf(options.version)),
+    stompVersions: new Versions(options.version ? [options.version] : ["1.2", "1.1", "1.0"]),
+    reconnectDelay: 0,
+    heartbeatIncoming: 0,
+    heartbeatOutgoing: 0,
+    ...options.config,
+  } as StompConfig);
+  const failAll = (why: string): void => {
+    for (const { reject } of waiting.values()) reject(new Error(why));
+    waiting.clear();
+  };
+  client.onStompError = (frame) => {
+    errors.push(frame);
+    failAll(`ERROR ${frame.body}`);
+  };
+  client.onWebSocketClose = () => failAll("closed");
+  await new Promise<void>((resolve, reject) => {
+    client.onConnect = () => resolve();
+    client.onWebSocketError = (event: { message?: string }) =>
+      reject(new Error(`no connection: ${event.message}`));
+    waiting.set("connecting", { resolve, reject });
+    client.activate();
+  });
+  waiting.delete("connecting");
+  const receipt = (start: (id: string) => void): Promise<void> => {
+    const id = `receipt-${++receipts}`;
+    return new Promise<void>((resolve, reject) => {
+      waiting.set(id, { resolve, reject });
+      client.watchForReceipt(id, () => {
+        waiting.delete(id);
+        resolve();
+      });
+      start(id);
+    });
+  };
+  return {
+    client,
+    errors,
+    say: (roomId, content, more = {}) =>
+      receipt((id) =>
+        client.publish({
+          destination: "/pub/chat/message",
+          body: JSON.stringify({ roomId, content, ...more }),
+          headers: { receipt: id },
+        }),
+      ),
+    async subscribe(destination, headers = {}) {
+      const messages: unknown[] = [];
+      const take = (message: IMessage): void => void messages.push(JSON.parse(message.body));
+      await receipt((id) => client.subscribe(destination, take, { ...headers, receipt: id }));
+      return messages;
+    },
+    close: () => client.deactivate(),
+  };
+}
+
+const protocolsOf = (version?: string): string[] =>
+  version ? [`v${version.replace(".", "")}.stomp`] : ["v12.stomp", "v11.stomp", "v10.stomp"];
+
+/** Waits until something holds, looking every 20 ms, for at most 30 s. */
+export async function until(
+  holds: () => boolean | Promise<boolean>,
+  what: string,
+  ms = 30_000,
+): Promise<void> {
+  const end = Date.now() + ms;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`did not happen within ${ms} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

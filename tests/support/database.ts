@@ -1,0 +1,27 @@
+import { createConnection } from "mysql2/promise";
+import { inject } from "vitest";
+import { type Database, openDatabase } from "../../shared/store/database.js";
+import { migrate } from "../../shared/store/migrate.js";
+
+/** A migrated database of its own on the stack's real MySQL or MariaDB, dropped by `close`. */
+export async function newDatabase(): Promise<{
+  database: Database;
+  url: string;
+  close: () => Promise<void>;
+}> {
+  const url = new URL(inject("stack").mysql);
+  const name = `test_${process.pid}_${Math.random().toString(36).slice(2, 10)}`;
+  url.pathname = `/${name}`;
+  await migrate(url.href);
+  const database = openDatabase(url.href);
+  return {
+    database,
+    url: url.href,
+    async close() {
+      await database.end();
+      const connection = await createConnection(inject("stack").mysql);
+      await connection.query("DROP DATABASE ??", [name]);
+      await connection.end();
+    },
+  };
+}

@@ -1,0 +1,33 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { TestProject } from "vitest/node";
+import { startStack } from "../../local/stack.js";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** What `stack.json` holds of the stack that the tests share. */
+    stack: Addresses;
+  }
+}
+
+export interface Addresses {
+  readonly api: string;
+  readonly webPubSub: string;
+  readonly eventHubs: string;
+  readonly mysql: string;
+  readonly redis: string;
+  readonly storage: string;
+  readonly webPubSubConnection: string;
+}
+
+/** Starts one whole stack on free ports, in a folder of its own, for all tests that need a running one. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const data = mkdtempSync(join(tmpdir(), "nonstop-chat-"));
+  const stack = await startStack({ data, ports: "auto", quiet: true });
+  project.provide("stack", { ...stack.addresses } as unknown as Addresses);
+  return async () => {
+    await stack.close();
+    rmSync(data, { recursive: true, force: true });
+  };
+}
