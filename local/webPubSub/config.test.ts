@@ -1,0 +1,52 @@
+import { describe, expect, it } from "vitest";
+import { parseConfig } from "./config.js";
+import { originAllowed } from "./hosts.js";
+
+describe("a configuration", () => {
+  it("needs keys and hubs only; the rest has defaults", () => {
+    expect(parseConfig({ accessKeys: ["k"], hubs: { chat: {} } })).toEqual({
+      accessKeys: ["k"],
+      hubs: {
+        chat: { anonymousConnectPolicy: "deny", eventHandlers: [], webSocketKeepAliveIntervalInSeconds: 30 },
+      },
+    });
+  });
+
+  it("names every wrong field at once", () => {
+    const handler = { urlTemplate: "nowhere", systemEvents: ["conect"] };
+    const parse = () =>
+      parseConfig({ accessKeys: [], hubs: { chat: { eventHandlers: [handler], speed: 1 } } });
+    for (const field of [
+      "accessKeys",
+      "eventHandlers.0.urlTemplate",
+      "eventHandlers.0.systemEvents.0",
+      "speed",
+    ]) {
+      expect(parse).toThrow(field);
+    }
+  });
+
+  it.each([[undefined], [null], [7], ["{}"], [{ accessKeys: ["k"], hubs: { "a/b": {} } }]])(
+    "can't be %j",
+    (input) => {
+      expect(() => parseConfig(input)).toThrow("The configuration is not usable.");
+    },
+  );
+});
+
+describe("WebHook-Allowed-Origin", () => {
+  it.each([
+    ["*", true],
+    ["127.0.0.1:8080", true],
+    ["localhost:8080", true],
+    ["LOCALHOST", true],
+    ["a.example, 127.0.0.1:8080", true],
+    [["a.example", "*"], true],
+    ["127.0.0.1:9090", false],
+    ["a.example", false],
+    ["", false],
+    [undefined, false],
+  ])("%j lets 127.0.0.1:8080 in: %s", (allowed, lets) => {
+    expect(originAllowed(allowed, "127.0.0.1:8080")).toBe(lets);
+  });
+});

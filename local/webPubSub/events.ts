@@ -1,0 +1,122 @@
+import { createHmac } from "node:crypto";
+import type { EventHandler, HubConfig, SystemEvent } from "./config.js";
+import type { Upstream, UpstreamAnswer } from "./upstream.js";
+
+interface Target {
+  readonly url: URL;
+  readonly validationUrl: URL;
+}
+
+/** Where each event of one hub goes: the first handler that lists it, as in the service. */
+export class EventRoutes {
+  readonly #hub: string;
+  readonly #handlers: readonly EventHandler[];
+  readonly #targets = new Map<string, Target | undefined>();
+
+  constructor(hub: string, config: HubConfig) {
+    this.#hub = hub;
+    this.#handlers = config.eventHandlers;
+  }
+
+  /** The URL for a system event (`sys`) or a client's own event (`user`); undefined when nobody wants it. */
+  find(kind: "sys" | "user", name: string): Target | undefined {
+    const key = `${kind}.${name}`;
+    if (!this.#targets.has(key)) this.#targets.set(key, this.#resolve(kind, name));
+    return this.#targets.get(key);
+  }
+
+  #resolve(kind: "sys" | "user", name: string): Target | undefined {
+    const handler = this.#handlers.find((candidate) =>
+      kind === "sys"
+        ? candidate.systemEvents.includes(name as SystemEvent)
+        : patternMatches(candidate.userEventPattern, name),
+    );
+    if (!handler) return undefined;
+    const fill = (event: string) =>
+      new URL(
+        handler.urlTemplate.replaceAll("{hub}", this.#hub).replaceAll("{event}", encodeURIComponent(event)),
+      );
+    return { url: fill(name), validationUrl: fill("validate") };
+  }
+}
+
+function patternMatches(pattern: string, name: string): boolean {
+  return pattern.split(",").some((part) => part.trim() === "*" || part.trim() === name);
+}
+
+/** The `ce-signature` of a connection: one HMAC-SHA256 of its id for each access key, primary first. */
+export function signature(accessKeys: readonly string[], connectionId: string): string {
+  return accessKeys
+    .map((key) => `sha256=${createHmac("sha256", key).update(connectionId).digest("hex")}`)
+    .join(",");
+}
+
+export interface EventIdentity {
+  readonly hub: string;
+  readonly connectionId: string;
+  readonly accessKeys: readonly string[];
+}
+
+/** The events of one connection: their rising ids, the headers they share, and the connection's state. */
+export class ConnectionEvents {
+  /** `ce-connectionState` exactly as the handler wrote it last; empty before. */
+  state = "";
+  readonly #routes: EventRoutes;
+  readonly #upstream: Upstream;
+  readonly #fixed: readonly string[];
+  #known: readonly string[] = [];
+  #nextId = 0;
+
+  constructor(routes: EventRoutes, upstream: Upstream, { hub, connectionId, accessKeys }: EventIdentity) {
+    this.#routes = routes;
+    this.#upstream = upstream;
+    // CloudEvents HTTP binding §3.1: attributes travel as ce- headers, the data as the body.
+    this.#fixed = [
+      ...["ce-specversion", "1.0", "ce-awpsversion", "1.0"],
+      ...["ce-source", `/hubs/${hub}/client/${connectionId}`, "ce-hub", hub, "ce-connectionId", connectionId],
+      ...["ce-signature", signature(accessKeys, connectionId), "WebHook-Request-Origin", upstream.origin],
+    ];
+  }
+
+  /** What later events say about the client; `connect` itself may know the user already, from the token. */
+  identify(userId: string | undefined, subprotocol: string | undefined): void {
+    this.#known = [
+      ...(userId === undefined ? [] : ["ce-userId", headerValue(userId)]),
+      ...(subprotocol === undefined ? [] : ["ce-subprotocol", subprotocol]),
+    ];
+  }
+
+  /** Delivers a system event; undefined when no handler listens to it. */
+  system(name: SystemEvent, body: object): Promise<UpstreamAnswer> | undefined {
+    return this.#send("sys", name, "application/json; charset=utf-8", Buffer.from(JSON.stringify(body)));
+  }
+
+  /** Delivers a client's frame as a `message` event; undefined when no handler listens to it. */
+  message(data: Buffer, isBinary: boolean): Promise<UpstreamAnswer> | undefined {
+    return this.#send("user", "message", isBinary ? "application/octet-stream" : "text/plain", data);
+  }
+
+  /** A blocking event's answer replaces the state; without the header the state stays as it is. */
+  takeState(answer: UpstreamAnswer): void {
+    const state = answer.headers["ce-connectionstate"];
+    if (typeof state === "string") this.state = state;
+  }
+
+  #send(kind: "sys" | "user", name: string, contentType: string, body: Buffer) {
+    const target = this.#routes.find(kind, name);
+    if (!target) return undefined;
+    const headers = [
+      ...this.#fixed,
+      ...this.#known,
+      ...["ce-type", `azure.webpubsub.${kind}.${name}`, "ce-eventName", name],
+      ...["ce-id", String(this.#nextId++), "ce-time", new Date().toISOString(), "Content-Type", contentType],
+    ];
+    if (this.state !== "") headers.push("ce-connectionState", this.state);
+    return this.#upstream.deliver(target.url, target.validationUrl, headers, body);
+  }
+}
+
+/** HTTP headers hold printable ASCII; what else a user id may contain is percent-encoded (CloudEvents HTTP §3.1.3.2). */
+function headerValue(value: string): string {
+  return value.replace(/[^\x20-\x7e]+/g, (part) => encodeURIComponent(part.toWellFormed()));
+}

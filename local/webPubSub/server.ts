@@ -1,0 +1,246 @@
+import { once } from "node:events";
+import {
+  createServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ConfigInput, parseConfig } from "./config.js";
+import { MAX_MESSAGE_BYTES } from "./frames.js";
+import { Handshakes, hubOfClientPath } from "./handshake.js";
+import { Hub } from "./hub.js";
+import { type Log, silent } from "./log.js";
+import { handleRest, type RestAnswer, RestError } from "./rest.js";
+import { audienceMatches, TokenError, Tokens } from "./tokens.js";
+import { Upstream } from "./upstream.js";
+
+export interface Options {
+  readonly config: ConfigInput;
+  /** 0, the default, takes any free port. */
+  readonly port?: number;
+  readonly host?: string;
+  readonly log?: Log;
+  /** Pauses before an event's second and later tries. */
+  readonly retryPausesMs?: readonly number[];
+  readonly tryTimeoutMs?: number;
+}
+
+export interface Server {
+  readonly port: number;
+  /** Closes every client with 1001, waits up to 2 s for the `disconnected` events, then ends everything. */
+  close(): Promise<void>;
+}
+
+const MAX_SOCKETS = 20_000;
+const CLOSE_GRACE_MS = 2000;
+
+/** Starts a server; throws when the configuration is wrong or the port is taken. */
+export async function start(options: Options): Promise<Server> {
+  const config = parseConfig(options.config);
+  let ended = false;
+  // What is cut off at the end is told once, in sum, and not for each connection.
+  const log: Log = (level, text) => ended || (options.log ?? silent)(level, text);
+  const { retryPausesMs = [1000, 3000, 5000], tryTimeoutMs = 30_000, host = "127.0.0.1" } = options;
+  const tokens = new Tokens(config.accessKeys);
+  const upstream = new Upstream({ retryPausesMs, tryTimeoutMs, log });
+  const hubs = new Map(Object.entries(config.hubs).map(([name, hub]) => [name, new Hub(name, hub)]));
+  const handshakes = new Handshakes({ hubs, accessKeys: config.accessKeys, tokens, upstream, log });
+
+  const http = buildHttp({ hubs, tokens, log }, handshakes);
+  try {
+    await listen(http, options.port ?? 0, host);
+  } catch (error) {
+    for (const hub of hubs.values()) hub.stop();
+    await upstream.close();
+    throw error;
+  }
+  const { port } = http.address() as AddressInfo;
+  upstream.origin = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  let closing: Promise<void> | undefined;
+  return {
+    port,
+    close: () => {
+      const parts = { http, hubs, handshakes, upstream, log };
+      closing ??= shutDown(parts, () => {
+        ended = true;
+      });
+      return closing;
+    },
+  };
+}
+
+interface Parts {
+  readonly http: HttpServer;
+  readonly hubs: ReadonlyMap<string, Hub>;
+  readonly handshakes: Handshakes;
+  readonly upstream: Upstream;
+  readonly log: Log;
+}
+
+interface Plane {
+  readonly hubs: ReadonlyMap<string, Hub>;
+  readonly tokens: Tokens;
+  readonly log: Log;
+}
+
+function buildHttp(plane: Plane, handshakes: Handshakes): HttpServer {
+  const http = createServer({ keepAliveTimeout: 65_000, noDelay: true });
+  http.maxConnections = MAX_SOCKETS;
+  http.on("request", (request, response) => {
+    // Calls without a body wait for its end too, so that all are handled in the order in which they arrived.
+    readBody(request, response, (body) => respond(response, route(plane, request, body)));
+  });
+  http.on("upgrade", (request, socket, head) => void handshakes.accept(request, socket, head));
+  http.on("clientError", (error: NodeJS.ErrnoException, socket) => answerGarbage(error, socket as Socket));
+  return http;
+}
+
+function route(plane: Plane, request: IncomingMessage, body: Buffer): RestAnswer {
+  try {
+    return dispatch(plane, request, body);
+  } catch (error) {
+    if (error instanceof RestError) return failed(error);
+    plane.log("error", `${request.method} ${request.url} failed: ${(error as Error).stack}`);
+    return failed(new RestError(500, "InternalError", "The call failed; the server's log says why."));
+  }
+}
+
+function dispatch({ hubs, tokens }: Plane, request: IncomingMessage, body: Buffer): RestAnswer {
+  const { method = "GET", url: target = "/", headers } = request;
+  const [pathname, search] = splitTarget(target);
+  if (pathname === "/api/health" && (method === "HEAD" || method === "GET")) return { status: 200 };
+  const match = /^\/api\/hubs\/([^/]+)\/(.+)$/.exec(pathname);
+  if (!match) throw notFound(pathname);
+  authenticate(tokens, request, pathname, search);
+  const [, name = "", path = ""] = match;
+  const hub = hubs.get(name);
+  if (!hub) throw new RestError(404, "HubNotFound", `There is no hub "${name}".`);
+  const query = new URLSearchParams(search);
+  const origin = `http://${headers.host ?? "localhost"}`;
+  const contentType = headers["content-type"] ?? "";
+  return handleRest({ method, hub, path, query, contentType, body, origin, tokens });
+}
+
+function notFound(pathname: string): RestError {
+  if (URL.canParse(pathname, "http://localhost") && hubOfClientPath(new URL(pathname, "http://localhost"))) {
+    return new RestError(400, "BadRequest", "The client endpoint expects a WebSocket handshake.");
+  }
+  return new RestError(404, "NotFound", `There is nothing at ${pathname}.`);
+}
+
+/** The caller's token must name this very URL; whether with its query is left to the caller. */
+function authenticate(tokens: Tokens, request: IncomingMessage, pathname: string, search: string): void {
+  const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
+  if (token === undefined) throw new RestError(401, "Unauthorized", "Authorization: Bearer is missing.");
+  try {
+    const claims = tokens.verify(token);
+    const isThis = (aud: URL) => {
+      if (aud.pathname === pathname && (aud.search === "" || aud.search === search)) return true;
+      const here = new URL(pathname + search, aud);
+      return aud.pathname === here.pathname && (aud.search === "" || aud.search === here.search);
+    };
+    if (audienceMatches(claims, request.headers.host, isThis)) return;
+  } catch (error) {
+    if (!(error instanceof TokenError)) throw error;
+    throw new RestError(401, "Unauthorized", error.message);
+  }
+  throw new RestError(401, "Unauthorized", "The token's aud is not the URL of this request.");
+}
+
+function splitTarget(target: string): [pathname: string, search: string] {
+  const at = target.indexOf("?");
+  return at < 0 ? [target, ""] : [target.slice(0, at), target.slice(at)];
+}
+
+function readBody(request: IncomingMessage, response: ServerResponse, done: (body: Buffer) => void): void {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  request.on("data", (chunk: Buffer) => {
+    size += chunk.length;
+    if (size <= MAX_MESSAGE_BYTES) chunks.push(chunk);
+    else if (!response.headersSent) tooLarge(request, response);
+  });
+  request.on("end", () => {
+    if (size <= MAX_MESSAGE_BYTES) done(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+  });
+  request.on("error", () => response.destroy());
+}
+
+/** Says so at once and ends the connection: reading the rest would only keep the sender busy. */
+function tooLarge(request: IncomingMessage, response: ServerResponse): void {
+  response.setHeader("Connection", "close");
+  respond(
+    response,
+    failed(new RestError(413, "PayloadTooLarge", `A body may have ${MAX_MESSAGE_BYTES} bytes.`)),
+  );
+  const timer = setTimeout(() => request.socket.destroy(), 1000);
+  timer.unref();
+}
+
+function failed({ status, code, message }: RestError): RestAnswer {
+  return { status, body: { code, message } };
+}
+
+function respond(response: ServerResponse, { status, body }: RestAnswer): void {
+  if (body === undefined) {
+    response.writeHead(status, status === 204 ? {} : { "Content-Length": 0 }).end();
+    return;
+  }
+  const json = Buffer.from(JSON.stringify(body));
+  const headers: Record<string, string | number> = {
+    "Content-Type": "application/json; charset=utf-8",
+    "Content-Length": json.length,
+  };
+  if ("code" in body) headers["x-ms-error-code"] = String(body.code);
+  response.writeHead(status, headers).end(json);
+}
+
+function answerGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
+}
+
+function listen(http: HttpServer, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    http.once("error", reject);
+    http.listen(port, host, 1024, () => {
+      http.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+/** Closes the clients and waits, for a while, until their last events are delivered. */
+async function drain({ http, hubs, handshakes, upstream, log }: Parts): Promise<void> {
+  http.close();
+  handshakes.close();
+  for (const hub of hubs.values()) {
+    hub.stop();
+    for (const connection of hub.connections.values()) connection.close(1001, "The server is closing.");
+  }
+  const deadline = Date.now() + CLOSE_GRACE_MS;
+  const isDone = () =>
+    upstream.delivering === 0 && [...hubs.values()].every((hub) => hub.unfinished.size === 0);
+  while (!isDone() && Date.now() < deadline) await sleep(10);
+  if (upstream.delivering > 0) log("warn", `ended with ${upstream.delivering} events not delivered`);
+}
+
+async function shutDown(parts: Parts, onDrained: () => void): Promise<void> {
+  const { http, hubs, upstream } = parts;
+  const closed = once(http, "close");
+  await drain(parts);
+  onDrained();
+  await upstream.close();
+  for (const hub of hubs.values()) {
+    for (const connection of hub.unfinished) connection.terminate();
+  }
+  http.closeAllConnections();
+  await closed;
+}
