@@ -1,0 +1,87 @@
+/** The words of the STOMP codec: versions, frames, headers and the one error it throws. */
+import { ChatError } from "../errors.js";
+
+export type StompVersion = "1.0" | "1.1" | "1.2";
+
+/**
+ * A frame's headers, unescaped. Of repeated headers only the first counts (STOMP 1.2 "Repeated Header
+ * Entries").
+ */
+export interface Headers extends Iterable<readonly [name: string, value: string]> {
+  /** The header's value; names are case sensitive. */
+  get(name: string): string | undefined;
+  /** In the order of the frame, without the repeats that do not count. */
+  [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]>;
+}
+
+export interface Frame {
+  readonly command: string;
+  readonly headers: Headers;
+  /** Empty when the frame has none. */
+  readonly body: string;
+}
+
+/** The body's bytes. Bodies are checked to be UTF-8 when read, so these are exactly the bytes that came in. */
+export function bodyBytes(frame: Frame): Uint8Array {
+  return Buffer.from(frame.body, "utf8");
+}
+
+export type StompErrorCode = "MALFORMED_FRAME" | "MESSAGE_TOO_LARGE";
+
+/** A frame that can't be read or written. STOMP wants an ERROR frame for it, and the connection closed. */
+export class StompError extends ChatError {
+  declare readonly code: StompErrorCode;
+  /** The whole frames before the bad one in the same WebSocket message: still to be carried out, first. */
+  readonly framesBefore: readonly Frame[];
+  /** The bad frame's `receipt` header, where its headers could be read: the `receipt-id` of the ERROR frame. */
+  readonly receipt: string | undefined;
+
+  constructor(code: StompErrorCode, message: string, framesBefore: readonly Frame[] = [], receipt?: string) {
+    super(code, message);
+    this.framesBefore = framesBefore;
+    this.receipt = receipt;
+  }
+}
+
+const QUOTED_LENGTH = 40;
+
+/** At most 40 characters of what a client sent, quoted and escaped, fit to stand in an error message or a log. */
+export function quote(text: string): string {
+  const cut = text.length > QUOTED_LENGTH;
+  return JSON.stringify(cut ? `${text.slice(0, QUOTED_LENGTH)}…` : text);
+}
+
+/**
+ * Headers over names and values in turn, as they are. A frame has few: going through them is faster than
+ * building a map.
+ */
+export function headerList(fields: readonly string[]): Headers {
+  return new HeaderList(fields);
+}
+
+class HeaderList implements Headers {
+  readonly #fields: readonly string[];
+
+  constructor(fields: readonly string[]) {
+    this.#fields = fields;
+  }
+
+  get(name: string): string | undefined {
+    const fields = this.#fields;
+    for (let i = 0; i < fields.length; i += 2) {
+      if (fields[i] === name) return fields[i + 1];
+    }
+    return undefined;
+  }
+
+  *[Symbol.iterator](): IterableIterator<readonly [string, string]> {
+    const fields = this.#fields;
+    const seen = new Set<string>();
+    for (let i = 0; i < fields.length; i += 2) {
+      const name = fields[i]!;
+      if (seen.has(name)) continue;
+      seen.add(name);
+      yield [name, fields[i + 1]!];
+    }
+  }
+}
