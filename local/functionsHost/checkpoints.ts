@@ -1,0 +1,55 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
+import type { PartitionOwnership } from "@azure/event-hubs";
+import { BlobCheckpointStore } from "@azure/eventhubs-checkpointstore-blob";
+import { ContainerClient } from "@azure/storage-blob";
+
+const machine = hostname()
+  .replace(/[^\w.]/g, "")
+  .slice(0, 24);
+
+/** The container in the storage account that the Event Hubs extension of the real host uses too. */
+const containerName = "azure-webjobs-eventhub";
+
+/** A name for one consumer that tells which process on which machine it lives in. */
+export function ownerName(): string {
+  return `functionsHost-${machine}-${process.pid}-${randomBytes(4).toString("hex")}`;
+}
+
+/** The blob container of ownerships and checkpoints; throws when the connection string cannot be understood. */
+export function checkpointContainer(connectionString: string): ContainerClient {
+  try {
+    return new ContainerClient(connectionString, containerName, {
+      retryOptions: { maxTries: 2, tryTimeoutInMs: 2_000, retryDelayInMs: 100, maxRetryDelayInMs: 200 },
+    });
+  } catch (cause) {
+    throw new Error(
+      `the setting AzureWebJobsStorage is no connection string of a storage account (${(cause as Error).message}): for Azurite it is UseDevelopmentStorage=true`,
+      { cause },
+    );
+  }
+}
+
+/**
+ * The checkpoint store of the SDK, which besides lets go what belongs to processes of this machine that are gone.
+ * A host that was killed cannot give up its partitions, and its successor would wait until the ownership expires.
+ */
+export class LocalCheckpointStore extends BlobCheckpointStore {
+  override async listOwnership(
+    ...args: Parameters<BlobCheckpointStore["listOwnership"]>
+  ): Promise<PartitionOwnership[]> {
+    const ownerships = await super.listOwnership(...args);
+    return ownerships.map((one) => (isGone(one.ownerId) ? { ...one, ownerId: "" } : one));
+  }
+}
+
+function isGone(ownerId: string): boolean {
+  const [, where, pid] = /^functionsHost-(.*)-(\d+)-[0-9a-f]{8}$/.exec(ownerId) ?? [];
+  if (where !== machine) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}

@@ -1,0 +1,259 @@
+import {
+  EventHubConsumerClient,
+  type EventPosition,
+  earliestEventPosition,
+  latestEventPosition,
+  type PartitionContext,
+  type ReceivedEventData,
+  type Subscription,
+} from "@azure/event-hubs";
+import type { ContainerClient } from "@azure/storage-blob";
+import { checkpointContainer, LocalCheckpointStore, ownerName } from "./checkpoints.js";
+import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
+import { describe, type Log, throttled } from "./log.js";
+import { withRetries } from "./retry.js";
+import type { RegisteredFunction } from "./rpc.js";
+import { connectionString, type EventHubSettings, resolveNames } from "./settings.js";
+import type { Worker } from "./worker.js";
+
+/** Seconds that a consumer whose connection broke may stay idle before it looks again. */
+const maxIdle = 1;
+
+/** Starts the Event Hub triggers among the worker's functions; throws when one names a setting that is not there. */
+export function startEventHubTriggers(
+  worker: Worker,
+  settings: EventHubSettings,
+  env: NodeJS.ProcessEnv,
+  log: Log,
+): EventHubTrigger[] {
+  const triggered = [...worker.functions.values()].flatMap((fn) =>
+    Object.entries(fn.metadata.bindings)
+      .filter(([, { type }]) => type === "eventHubTrigger")
+      .map(([bindingName]) => ({ fn, bindingName })),
+  );
+  const prepared = triggered.map(({ fn, bindingName }) => prepare(fn, bindingName, env));
+  return prepared.map((one) => new EventHubTrigger(worker, one, settings, log));
+}
+
+interface Prepared {
+  readonly fn: RegisteredFunction;
+  readonly target: TriggerTarget;
+  readonly container: ContainerClient;
+  readonly consumer: EventHubConsumerClient;
+}
+
+function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.ProcessEnv): Prepared {
+  const where = `function "${fn.metadata.name}"`;
+  const binding = fn.metadata.bindings[bindingName]!;
+  const hub = resolveNames(binding.eventHubName ?? "", env, where);
+  const group = resolveNames(binding.consumerGroup || "$Default", env, where);
+  const connection = connectionString(binding.connection ?? "", env, where);
+  const container = checkpointContainer(connectionString("AzureWebJobsStorage", env, where));
+  let consumer: EventHubConsumerClient;
+  try {
+    consumer = new EventHubConsumerClient(group, connection, hub, new LocalCheckpointStore(container), {
+      identifier: ownerName(),
+      retryOptions: { maxRetries: 2, timeoutInMs: 10_000, retryDelayInMs: 200, maxRetryDelayInMs: 1_000 },
+      // Greedy: takes its whole share at once instead of a partition every interval. Expiry matters only for owners
+      // on other machines, and is long enough for a busy machine to renew in time.
+      loadBalancingOptions: {
+        strategy: "greedy",
+        updateIntervalInMs: 1_000,
+        partitionOwnershipExpirationIntervalInMs: 15_000,
+      },
+    });
+  } catch (cause) {
+    throw new Error(
+      `${where}: its setting ${binding.connection} cannot be used: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  const target: TriggerTarget = {
+    functionId: fn.id,
+    bindingName,
+    binary: binding.dataType === "binary",
+    many: binding.cardinality !== "one",
+  };
+  return { fn, target, container, consumer };
+}
+
+/** What this host knows of one partition it reads. */
+interface Partition {
+  /** Aborts when the partition is lost or the host stops: retries end, and no checkpoint is written any more. */
+  readonly stop: AbortController;
+  /** Events waiting for minEventBatchSize, and since when. */
+  waiting: ReceivedEventData[];
+  waitingSince: number;
+  batchesSinceCheckpoint: number;
+}
+
+/** One function's consumer of one hub: reads, calls, retries, writes checkpoints, until closed. */
+export class EventHubTrigger {
+  readonly #worker: Worker;
+  readonly #prepared: Prepared;
+  readonly #settings: EventHubSettings;
+  readonly #log: Log;
+  readonly #warn: (text: string) => void;
+  readonly #partitions = new Map<string, Partition>();
+  /** The end of the line of calls of each partition. It outlives losing and regaining one, so calls never overlap. */
+  readonly #lines = new Map<string, Promise<void>>();
+  readonly #closing = new AbortController();
+  readonly #started: Promise<void>;
+  #subscription: Subscription | undefined;
+
+  constructor(worker: Worker, prepared: Prepared, settings: EventHubSettings, log: Log) {
+    this.#worker = worker;
+    this.#prepared = prepared;
+    this.#settings = settings;
+    this.#log = log;
+    this.#warn = throttled(log, "warning");
+    this.#started = this.#start();
+  }
+
+  /** Stops reading and retrying, and gives the partitions back; calls that are running go on. Never rejects. */
+  async stop(): Promise<void> {
+    this.#closing.abort();
+    for (const { stop } of this.#partitions.values()) stop.abort();
+    await this.#started;
+    try {
+      await this.#subscription?.close();
+      await this.#prepared.consumer.close();
+    } catch (error) {
+      this.#warn(`${this.#name} could not give its partitions back: ${describe(error)}`);
+    }
+  }
+
+  get #name(): string {
+    return this.#prepared.fn.metadata.name;
+  }
+
+  // Storage may come up after this host: until the container is there, nothing can be read.
+  async #start(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      try {
+        await this.#prepared.container.createIfNotExists({ abortSignal: signal });
+        break;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#warn(`${this.#name} waits for the storage of AzureWebJobsStorage: ${describe(error)}`);
+        await new Promise((resolve) => setTimeout(resolve, 500));
+      }
+    }
+    if (!signal.aborted) this.#subscribe();
+  }
+
+  #subscribe(): void {
+    const { maxEventBatchSize, prefetchCount, initialOffset } = this.#settings;
+    this.#subscription = this.#prepared.consumer.subscribe(
+      {
+        processInitialize: async (context) => {
+          this.#log.write("debug", `${this.#name} reads partition ${context.partitionId}`);
+          this.#partitions.get(context.partitionId)?.stop.abort();
+          this.#partitions.set(context.partitionId, newPartition(this.#closing.signal));
+        },
+        processClose: async (reason, context) => {
+          this.#log.write(
+            "debug",
+            `${this.#name} no longer reads partition ${context.partitionId}: ${reason}`,
+          );
+          this.#partitions.get(context.partitionId)?.stop.abort();
+        },
+        processEvents: (events, context) => this.#receive(events, context),
+        // The SDK goes on by itself: it reads again from the checkpoint, at the latest with the next balancing.
+        processError: async (error, context) => {
+          const where = context.partitionId === "" ? "" : ` on partition ${context.partitionId}`;
+          this.#warn(`${this.#name}${where} will try again: ${describe(error)}`);
+        },
+      },
+      {
+        maxBatchSize: maxEventBatchSize,
+        maxWaitTimeInSeconds: maxIdle,
+        prefetchCount: Math.max(prefetchCount, maxEventBatchSize),
+        startPosition: startPosition(initialOffset),
+        // Bytes stay bytes: what a body means is for the function to say.
+        skipParsingBodyAsJson: true,
+      },
+    );
+  }
+
+  // Comes with no events each time `maxIdle` passes.
+  #receive(events: ReceivedEventData[], context: PartitionContext): Promise<void> {
+    const partition = this.#partitions.get(context.partitionId);
+    if (!partition) return Promise.resolve();
+    if (partition.waiting.length === 0) partition.waitingSince = Date.now();
+    partition.waiting.push(...events);
+    const { minEventBatchSize, maxEventBatchSize, maxWaitTime } = this.#settings;
+    const batches: ReceivedEventData[][] = [];
+    while (
+      partition.waiting.length >= minEventBatchSize ||
+      (partition.waiting.length > 0 && Date.now() - partition.waitingSince >= maxWaitTime)
+    )
+      batches.push(partition.waiting.splice(0, maxEventBatchSize));
+    if (batches.length === 0) return Promise.resolve();
+    partition.waitingSince = Date.now();
+    return this.#inLine(context.partitionId, async () => {
+      for (const batch of batches) await this.#process(partition, batch, context);
+    });
+  }
+
+  #inLine(partitionId: string, work: () => Promise<void>): Promise<void> {
+    const next = (this.#lines.get(partitionId) ?? Promise.resolve()).then(work);
+    this.#lines.set(
+      partitionId,
+      next.catch(() => {}),
+    );
+    return next;
+  }
+
+  async #process(partition: Partition, batch: ReceivedEventData[], context: PartitionContext): Promise<void> {
+    const { signal } = partition.stop;
+    const { fn, target } = this.#prepared;
+    for (const events of target.many ? [batch] : batch.map((event) => [event])) {
+      if (signal.aborted) return;
+      const outcome = await withRetries(
+        fn.metadata.retryOptions,
+        (retryContext) => {
+          const request = toInvocation(target, events, context);
+          return this.#worker.invoke(fn, retryContext ? { ...request, retryContext } : request);
+        },
+        signal,
+      );
+      if (outcome === "failed" && fn.metadata.retryOptions)
+        this.#log.write("error", `${this.#name} gave up ${events.length} event(s) after its retries`);
+    }
+    await this.#checkpoint(partition, batch.at(-1)!, context);
+  }
+
+  // Whether the function succeeded or not: only a lost partition or the end of the host leaves the checkpoint behind.
+  async #checkpoint(partition: Partition, last: ReceivedEventData, context: PartitionContext): Promise<void> {
+    if (partition.stop.signal.aborted) return;
+    partition.batchesSinceCheckpoint++;
+    if (partition.batchesSinceCheckpoint < this.#settings.batchCheckpointFrequency) return;
+    try {
+      await context.updateCheckpoint(last);
+      partition.batchesSinceCheckpoint = 0;
+      this.#log.write(
+        "debug",
+        `${this.#name} has partition ${context.partitionId} done up to sequence number ${last.sequenceNumber}`,
+      );
+    } catch (error) {
+      // The next batch tries again. Until then a restart repeats what was done since.
+      this.#warn(
+        `${this.#name} could not write the checkpoint of partition ${context.partitionId}: ${describe(error)}`,
+      );
+    }
+  }
+}
+
+function newPartition(closing: AbortSignal): Partition {
+  const stop = new AbortController();
+  if (closing.aborted) stop.abort();
+  return { stop, waiting: [], waitingSince: 0, batchesSinceCheckpoint: 0 };
+}
+
+function startPosition(initial: EventHubSettings["initialOffset"]): EventPosition {
+  if (initial === "fromStart") return earliestEventPosition;
+  if (initial === "fromEnd") return latestEventPosition;
+  return { enqueuedOn: initial.enqueuedOn };
+}

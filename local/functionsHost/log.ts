@@ -1,0 +1,52 @@
+/** Levels of `logging.logLevel` in host.json, quietest last; `context.log` uses the same words in lower case. */
+const levels = ["trace", "debug", "information", "warning", "error", "critical", "none"] as const;
+export type Level = (typeof levels)[number];
+
+export interface Log {
+  /** Whether a line of this level is written: lets callers skip building it. */
+  enabled(level: Level): boolean;
+  write(level: Level, text: string): void;
+}
+
+/** The level a setting names, in any case; `undefined` when it names none. */
+export function parseLevel(name: string): Level | undefined {
+  return levels.find((level) => level === name.toLowerCase());
+}
+
+/** A log that writes lines of `minimum` and above, one line each, to `write` (stderr unless told). */
+export function createLog(minimum: Level, write = (line: string) => void process.stderr.write(line)): Log {
+  const floor = levels.indexOf(minimum);
+  const enabled = (level: Level) => level !== "none" && levels.indexOf(level) >= floor;
+  return {
+    enabled,
+    write(level, text) {
+      if (enabled(level)) write(`${new Date().toISOString()} ${level} functionsHost: ${oneLine(text)}\n`);
+    },
+  };
+}
+
+/** A function that logs what it is told at most once in ten seconds: for loops that retry every second. */
+export function throttled(log: Log, level: Level): (text: string) => void {
+  let next = 0;
+  return (text) => {
+    if (Date.now() < next) return;
+    next = Date.now() + 10_000;
+    log.write(level, text);
+  };
+}
+
+/**
+ * What went wrong, with its stack when asked for. The Event Hubs SDK throws an AggregateError that has neither code
+ * nor message once its own retries are used up: what happened is in its `errors`.
+ */
+export function describe(error: unknown, withStack = false): string {
+  if (error instanceof AggregateError && error.errors.length > 0)
+    return describe(error.errors.at(-1), withStack);
+  if (!(error instanceof Error)) return String(error);
+  const text = withStack && error.stack ? error.stack : `${error.name}: ${error.message}`;
+  return error.cause === undefined ? text : `${text} (because of ${describe(error.cause)})`;
+}
+
+function oneLine(text: string): string {
+  return text.replace(/\s*\r?\n\s*/g, " | ").slice(0, 16_384);
+}

@@ -1,0 +1,92 @@
+import { Console } from "node:console";
+import { parseArgs } from "node:util";
+import { createLog, describe } from "./log.js";
+import { start } from "./server.js";
+
+const usage = `Runs an Azure Functions app (Node, programming model v4): its HTTP and Event Hub triggers.
+
+  --port N             HTTP port, 0 for any free one (default 7071)
+  --host ADDRESS       address to listen on (default 127.0.0.1)
+  --app DIR            folder with package.json and host.json (default: the current one)
+  --settings FILE      app settings (default: local.settings.json, or local.settings.example.json)
+  --exit-with-stdin    end when stdin ends
+  --help               this text
+`;
+
+const log = createLog("information");
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      port: { type: "string", default: "7071" },
+      host: { type: "string", default: "127.0.0.1" },
+      app: { type: "string", default: "." },
+      settings: { type: "string" },
+      "exit-with-stdin": { type: "boolean", default: false },
+      help: { type: "boolean", default: false },
+    },
+  });
+  const port = Number(values.port);
+  if (!/^\d+$/.test(values.port) || port > 65_535)
+    throw new Error(`--port ${values.port}: not a port number`);
+  return { ...values, port };
+}
+
+function fail(error: unknown): never {
+  log.write("error", error instanceof Error ? error.message : describe(error));
+  process.exit(1);
+}
+
+async function main(): Promise<void> {
+  let values: ReturnType<typeof readArguments>;
+  try {
+    values = readArguments();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
+  if (values.help) {
+    process.stdout.write(usage);
+    return;
+  }
+  // Standard output is for the ready line alone, whatever the app prints.
+  globalThis.console = new Console(process.stderr, process.stderr);
+  // Someone forgot to await something. A crash would take all other calls along and hide the place behind a restart;
+  // on a developer's machine the line in the log is worth more.
+  process.on("unhandledRejection", (error) =>
+    log.write("error", `a promise was rejected unseen: ${describe(error, true)}`),
+  );
+  process.on("uncaughtException", (error) => {
+    log.write("error", `uncaught, the host ends: ${describe(error, true)}`);
+    process.exit(1);
+  });
+  const starting = start({
+    port: values.port,
+    host: values.host,
+    app: values.app,
+    ...(values.settings !== undefined && { settings: values.settings }),
+    // The real host restarts a worker whose function timed out; here whoever started this process does.
+    onTimeout: () => process.exit(1),
+  });
+  let ending = false;
+  const end = () => {
+    if (ending) return;
+    ending = true;
+    setTimeout(() => process.exit(0), 4_900);
+    starting
+      .then((server) => server.close())
+      .then(() => log.write("information", "stopped"))
+      .catch((error) => log.write("error", describe(error, true)))
+      .finally(() => process.exit(0));
+  };
+  process.on("SIGTERM", end);
+  process.on("SIGINT", end);
+  if (values["exit-with-stdin"]) process.stdin.on("end", end).on("close", end).on("error", end).resume();
+  const server = await starting.catch(fail);
+  process.stdout.write(
+    `${JSON.stringify({ ready: true, port: server.port, functions: server.functions })}\n`,
+  );
+  log.write("information", `${server.functions.length} function(s) on http://${values.host}:${server.port}`);
+}
+
+void main();

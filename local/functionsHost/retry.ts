@@ -1,0 +1,70 @@
+import type { Duration, RetryContext, RetryOptions } from "./rpc.js";
+
+/** How calls with retries ended: `stopped` when `signal` aborted first, with the last attempt failed. */
+export type Outcome = "succeeded" | "failed" | "stopped";
+
+/**
+ * Calls `attempt` until it succeeds, as a function's retry policy says (-1: for ever), or once when there is none.
+ * The count lives in memory only, as in the real host. Never rejects.
+ */
+export async function withRetries(
+  options: RetryOptions | undefined,
+  attempt: (retry: RetryContext | undefined) => Promise<unknown>,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const delays = options && retryDelays(options);
+  let exception: RetryContext["exception"];
+  for (let retryCount = 0; ; retryCount++) {
+    try {
+      const { maxRetryCount } = options ?? { maxRetryCount: 0 };
+      await attempt(options && { retryCount, maxRetryCount, ...(exception && { exception }) });
+      return "succeeded";
+    } catch (error) {
+      exception = describeException(error);
+    }
+    if (signal.aborted) return "stopped";
+    if (!options || !delays || (options.maxRetryCount >= 0 && retryCount >= options.maxRetryCount))
+      return "failed";
+    await pause(delays.next().value, signal);
+    if (signal.aborted) return "stopped";
+  }
+}
+
+/**
+ * The pauses of a retry policy, in milliseconds, without end. Exponential ones start with the minimum and then add
+ * it times a power of two, spread by a fifth to either side, up to the maximum; all are whole seconds at their bounds,
+ * because the library rounds the options.
+ */
+export function* retryDelays(options: RetryOptions, random = Math.random): Generator<number, never> {
+  if (options.retryStrategy === "fixedDelay") for (;;) yield milliseconds(options.delayInterval);
+  const least = milliseconds(options.minimumInterval);
+  const most = milliseconds(options.maximumInterval);
+  yield Math.min(least, most);
+  for (let power = 1, delay = least; ; power *= 2) {
+    if (delay < most) delay = least + (0.8 + random() * 0.4) * power * least;
+    // A power this large is past any maximum; it must not grow into Infinity times zero.
+    if (power > 2 ** 30) power = 2 ** 30;
+    yield Math.min(delay, most);
+  }
+}
+
+function milliseconds(duration: Duration | undefined): number {
+  return Number(duration?.seconds ?? 0) * 1000;
+}
+
+function describeException(error: unknown): { message: string; source: string; stackTrace: string } {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error));
+  return { message, source: "", stackTrace: stack ?? "" };
+}
+
+function pause(time: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", finish);
+      resolve();
+    };
+    const timer = setTimeout(finish, time);
+    signal.addEventListener("abort", finish);
+  });
+}

@@ -1,0 +1,49 @@
+import { describe, expect, it } from "vitest";
+import { RouteTable } from "./routes.js";
+
+function tableOf(...templates: string[]): RouteTable<string> {
+  const table = new RouteTable<string>();
+  for (const template of templates) table.add(template, ["get"], template);
+  return table;
+}
+
+describe("a route table", () => {
+  it("prefers literals, then constrained parameters, then free ones, then the rest, in whatever order they came", () => {
+    const table = tableOf("a/{*rest}", "a/{x}", "a/{x:int}", "a/b");
+    expect(table.find("GET", "/a/b")?.target).toBe("a/b");
+    expect(table.find("GET", "/a/1")?.target).toBe("a/{x:int}");
+    expect(table.find("GET", "/a/c")?.target).toBe("a/{x}");
+    expect(table.find("GET", "/a/b/c")?.target).toBe("a/{*rest}");
+  });
+
+  it.each([
+    ["{id:guid}", "/6f9619ff-8b86-d011-b42d-00cf4fc964ff", true],
+    ["{id:guid}", "/6f9619ff", false],
+    ["{id:int}", "/12", true],
+    ["{id:int}", "/1.2", false],
+    ["{id:alpha}", "/ab", true],
+    ["{id:alpha}", "/a1", false],
+    ["{id:bool}", "/TRUE", true],
+    ["{id:int}", "/", false],
+    ["{id:int?}", "/", true],
+    ["x.y+z", "/X.Y+Z", true],
+    ["x.y", "/xzy", false],
+    ["", "/", true],
+  ])("%s and %s: %s", (template, path, fits) => {
+    expect(tableOf(template).find("GET", path) !== undefined).toBe(fits);
+  });
+
+  it("keeps a parameter named like a property of every object apart", () => {
+    expect(tableOf("{constructor}/{toString?}").find("GET", "/a")?.params).toEqual({ constructor: "a" });
+  });
+
+  it.each([
+    ["a{x}b", '"a{x}b" is not understood'],
+    ["{x=5}", "is not understood"],
+    ["{x:colour}", 'no constraint "colour"'],
+    ["{x?}/y", "only the last segment"],
+    ["{*x}/y", "only the last segment"],
+  ])("refuses %s", (template, message) => {
+    expect(() => tableOf(template)).toThrow(message);
+  });
+});

@@ -1,0 +1,119 @@
+import { once } from "node:events";
+import type http from "node:http";
+import type { AddressInfo } from "node:net";
+import { resolve } from "node:path";
+import { findAppFiles } from "./appFiles.js";
+import { startEventHubTriggers } from "./eventHubTriggers.js";
+import { createHttpServer } from "./httpTriggers.js";
+import { createLog, type Log } from "./log.js";
+import { applyAppSettings, readHostSettings } from "./settings.js";
+import { Worker } from "./worker.js";
+
+export interface Options {
+  /** 0: any free port. */
+  readonly port?: number;
+  readonly host?: string;
+  /** The folder with package.json and host.json; the current one unless told. */
+  readonly app?: string;
+  /** Instead of `main` in package.json: the files that register functions, relative to `app`. */
+  readonly main?: string;
+  /** Instead of local.settings.json, or local.settings.example.json where there is none. */
+  readonly settings?: string;
+  /** Instead of a log to stderr at the level of host.json. */
+  readonly log?: Log;
+  /** Told when a function ran past `functionTimeout`: end the process then, as the real host does. */
+  readonly onTimeout?: (message: string) => void;
+}
+
+export interface Server {
+  readonly port: number;
+  /** The names of the functions, sorted. */
+  readonly functions: readonly string[];
+  /** Stops the triggers, waits up to 4 s for running calls, runs the appTerminate hooks. Repeated calls are one. */
+  close(): Promise<void>;
+}
+
+/**
+ * Loads a Functions app and serves its HTTP and Event Hub triggers. Resolves once HTTP is listening and all triggers
+ * are started; Event Hubs and storage may still be away. Rejects, telling what to do, when the app cannot be loaded,
+ * a setting is wrong or the port is taken. One app runs in a process at a time, and its settings go into `process.env`.
+ */
+export async function start(options: Options = {}): Promise<Server> {
+  const app = resolve(options.app ?? ".");
+  applyAppSettings(app, process.env, options.settings);
+  const settings = readHostSettings(app, process.env);
+  const log = options.log ?? createLog(settings.logLevel);
+  const worker = await Worker.load({
+    app,
+    files: findAppFiles(app, options.main),
+    log,
+    functionTimeout: settings.functionTimeout,
+    onTimeout: options.onTimeout ?? (() => {}),
+  });
+  try {
+    const server = createHttpServer(worker, settings.routePrefix, log);
+    await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
+    try {
+      warnOfOtherTriggers(worker, log);
+      const triggers = startEventHubTriggers(worker, settings.eventHubs, process.env, log);
+      let closed: Promise<void> | undefined;
+      return {
+        port: (server.address() as AddressInfo).port,
+        functions: [...worker.functions.values()].map(({ metadata }) => metadata.name).sort(),
+        close: () => {
+          closed ??= close(server, triggers, worker, log);
+          return closed;
+        },
+      };
+    } catch (error) {
+      server.close();
+      throw error;
+    }
+  } catch (error) {
+    await worker.terminate(0);
+    throw error;
+  }
+}
+
+async function listen(server: http.Server, port: number, host: string): Promise<void> {
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    const taken = (cause as NodeJS.ErrnoException).code === "EADDRINUSE";
+    throw new Error(
+      taken
+        ? `port ${port} on ${host} is taken: stop what uses it, or choose another one with --port`
+        : `cannot listen on ${host} port ${port}: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+}
+
+function warnOfOtherTriggers(worker: Worker, log: Log): void {
+  for (const { metadata } of worker.functions.values())
+    for (const { type } of Object.values(metadata.bindings))
+      if (/trigger$/i.test(type) && type !== "httpTrigger" && type !== "eventHubTrigger")
+        log.write("warning", `function "${metadata.name}" is never called: this host runs no ${type}`);
+}
+
+async function close(
+  server: http.Server,
+  triggers: { stop(): Promise<void> }[],
+  worker: Worker,
+  log: Log,
+): Promise<void> {
+  const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const stopping = Promise.all(triggers.map((trigger) => trigger.stop()));
+  const left = await worker.drain(4_000);
+  if (left > 0) log.write("warning", `${left} call(s) were still running after 4 s and are left`);
+  // Storage that is away must not keep the host from ending.
+  await Promise.race([
+    stopping,
+    new Promise((resolve) => setTimeout(resolve, left > 0 ? 200 : 2_000).unref()),
+  ]);
+  await worker.terminate(500);
+  server.closeAllConnections();
+  await stopped;
+}

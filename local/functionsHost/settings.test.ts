@@ -1,0 +1,117 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { applyAppSettings, connectionString, readHostSettings, resolveNames } from "./settings.js";
+
+let app: string;
+beforeEach(() => {
+  app = mkdtempSync(join(tmpdir(), "functions-host-"));
+});
+afterEach(() => rmSync(app, { recursive: true }));
+
+function put(name: string, text: string): void {
+  writeFileSync(join(app, name), text);
+}
+
+describe("host.json", () => {
+  it("need not be there: the defaults are the real host's", () => {
+    expect(readHostSettings(app, {})).toEqual({
+      routePrefix: "api",
+      functionTimeout: 1_800_000,
+      logLevel: "information",
+      eventHubs: {
+        maxEventBatchSize: 100,
+        minEventBatchSize: 1,
+        maxWaitTime: 60_000,
+        prefetchCount: 300,
+        batchCheckpointFrequency: 1,
+        initialOffset: "fromStart",
+      },
+    });
+  });
+
+  it("may begin with a byte order mark, and gives way to the environment", () => {
+    put("host.json", '\uFEFF{"functionTimeout":"1.02:03:04","extensions":{"http":{"routePrefix":""}}}');
+    const env = {
+      AzureFunctionsJobHost__extensions__eventHubs__maxEventBatchSize: "7",
+      AzureFunctionsJobHost__logging__logLevel__default: "Warning",
+    };
+    expect(readHostSettings(app, env)).toMatchObject({
+      routePrefix: "",
+      functionTimeout: (26 * 3600 + 3 * 60 + 4) * 1000,
+      logLevel: "warning",
+      eventHubs: { maxEventBatchSize: 7 },
+    });
+  });
+
+  it("knows no limit as -1, and a time to start from", () => {
+    const initialOffsetOptions = { type: "fromEnqueuedTime", enqueuedTimeUtc: "2025-01-31T00:00:00Z" };
+    put(
+      "host.json",
+      JSON.stringify({ functionTimeout: "-1", extensions: { eventHubs: { initialOffsetOptions } } }),
+    );
+    const settings = readHostSettings(app, {});
+    expect(settings.functionTimeout).toBeUndefined();
+    expect(settings.eventHubs.initialOffset).toEqual({ enqueuedOn: new Date("2025-01-31T00:00:00Z") });
+  });
+
+  it.each([
+    ['{"version": ', "host.json cannot be read as JSON"],
+    ["[]", "host.json must hold one JSON object"],
+    ['{"functionTimeout":"5 minutes"}', 'functionTimeout is "5 minutes" but must be a time like "00:05:00"'],
+    ['{"extensions":{"http":{"routePrefix":5}}}', "extensions.http.routePrefix is 5 but must be a string"],
+    [
+      '{"extensions":{"eventHubs":{"maxEventBatchSize":0}}}',
+      "maxEventBatchSize is 0 but must be a whole number",
+    ],
+    ['{"logging":{"logLevel":{"default":"Loud"}}}', 'logLevel.default is "Loud" but must be a level'],
+    [
+      '{"extensions":{"eventHubs":{"initialOffsetOptions":{"type":"middle"}}}}',
+      "must be fromStart, fromEnd or",
+    ],
+  ])("%s is refused with its name", (text, message) => {
+    put("host.json", text);
+    expect(() => readHostSettings(app, {})).toThrow(message);
+  });
+});
+
+describe("app settings", () => {
+  it("come from local.settings.json and not from the example, and never over the environment", () => {
+    put("local.settings.example.json", '{"Values":{"A":"example","C":"example"}}');
+    put("local.settings.json", '{"Values":{"A":"file","B":"file","N":5}}');
+    const env: NodeJS.ProcessEnv = { B: "environment" };
+    expect(applyAppSettings(app, env)).toBe(join(app, "local.settings.json"));
+    expect(env).toEqual({ A: "file", B: "environment", N: "5" });
+  });
+
+  it("come from a file that is named", () => {
+    put("other.json", '{"Values":{"A":"other"}}');
+    const env: NodeJS.ProcessEnv = {};
+    applyAppSettings(app, env, join(app, "other.json"));
+    expect(env).toEqual({ A: "other" });
+    expect(() => applyAppSettings(app, env, join(app, "none.json"))).toThrow("none.json does not exist");
+  });
+
+  it.each([
+    ['{"Values":', "local.settings.json cannot be read as JSON"],
+    ['{"Values":[]}', '"Values" must be an object'],
+    ['{"Values":{"A":{}}}', 'the value of "A" must be a string'],
+    ['{"IsEncrypted":true,"Values":{}}', "is encrypted"],
+  ])("%s is refused", (text, message) => {
+    put("local.settings.json", text);
+    expect(() => applyAppSettings(app, {})).toThrow(message);
+  });
+
+  it("fill %NAMES% and connections, or are asked for", () => {
+    expect(resolveNames("a-%X%-%Y%", { X: "1", Y: "2" }, "f")).toBe("a-1-2");
+    expect(() => resolveNames("%X%", {}, 'function "f"')).toThrow('function "f": "%X%" needs the setting X');
+    expect(connectionString("Storage", { AzureWebJobsStorage: "s" }, "f")).toBe("s");
+    expect(() => connectionString("HUB", {}, "f")).toThrow(
+      "f: the setting HUB must hold a connection string",
+    );
+    expect(() => connectionString("HUB", { HUB__fullyQualifiedNamespace: "n" }, "f")).toThrow(
+      "only in Azure",
+    );
+  });
+});

@@ -1,0 +1,171 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Level, parseLevel } from "./log.js";
+
+/** The settings of host.json that this host follows; times in milliseconds. */
+export interface HostSettings {
+  readonly routePrefix: string;
+  /** `undefined`: no limit. */
+  readonly functionTimeout: number | undefined;
+  readonly logLevel: Level;
+  readonly eventHubs: EventHubSettings;
+}
+
+export interface EventHubSettings {
+  readonly maxEventBatchSize: number;
+  readonly minEventBatchSize: number;
+  readonly maxWaitTime: number;
+  readonly prefetchCount: number;
+  readonly batchCheckpointFrequency: number;
+  readonly initialOffset: "fromStart" | "fromEnd" | { readonly enqueuedOn: Date };
+}
+
+type Json = { [key: string]: unknown };
+
+/**
+ * Reads `host.json` below `app`. Environment variables `AzureFunctionsJobHost__a__b` win over its `a.b`, as in Azure.
+ * Throws an error that names the file and the setting when something in it is wrong.
+ */
+export function readHostSettings(app: string, env: NodeJS.ProcessEnv): HostSettings {
+  const file = join(app, "host.json");
+  const root = existsSync(file) ? readJson(file) : {};
+  applyOverrides(root, env);
+  const read = reader(root, file);
+  const level = read.text("logging.logLevel.default", "Information");
+  const hub = "extensions.eventHubs";
+  return {
+    routePrefix: read.text("extensions.http.routePrefix", "api"),
+    functionTimeout: read.duration("functionTimeout", 30 * 60_000),
+    logLevel: parseLevel(level) ?? read.fail("logging.logLevel.default", level, "a level like Information"),
+    eventHubs: {
+      maxEventBatchSize: read.count(`${hub}.maxEventBatchSize`, 100, 1),
+      minEventBatchSize: read.count(`${hub}.minEventBatchSize`, 1, 1),
+      maxWaitTime: read.duration(`${hub}.maxWaitTime`, 60_000) ?? 60_000,
+      prefetchCount: read.count(`${hub}.prefetchCount`, 300, 1),
+      batchCheckpointFrequency: read.count(`${hub}.batchCheckpointFrequency`, 1, 1),
+      initialOffset: readInitialOffset(read, `${hub}.initialOffsetOptions`),
+    },
+  };
+}
+
+/**
+ * Puts the app's settings into `env` where it has none of that name: the `Values` of `file`, or else of
+ * `local.settings.json` or `local.settings.example.json` below `app`. Returns the file read, `undefined` when there is none.
+ */
+export function applyAppSettings(app: string, env: NodeJS.ProcessEnv, file?: string): string | undefined {
+  const candidates = ["local.settings.json", "local.settings.example.json"].map((name) => join(app, name));
+  const chosen = file ?? candidates.find((candidate) => existsSync(candidate));
+  if (chosen === undefined) return undefined;
+  if (!existsSync(chosen)) throw new Error(`${chosen} does not exist: name an existing settings file`);
+  const { IsEncrypted, Values } = readJson(chosen);
+  if (IsEncrypted === true)
+    throw new Error(
+      `${chosen} is encrypted: decrypt it with "func settings decrypt", or set IsEncrypted to false`,
+    );
+  if (Values !== undefined && !isObject(Values))
+    throw new Error(`${chosen}: "Values" must be an object of names and strings`);
+  for (const [name, value] of Object.entries(Values ?? {})) {
+    if (typeof value === "object")
+      throw new Error(`${chosen}: the value of "${name}" must be a string, a number or a boolean`);
+    env[name] ??= String(value);
+  }
+  return chosen;
+}
+
+/** `text` with each `%NAME%` replaced by the setting of that name; throws when there is no such setting. */
+export function resolveNames(text: string, env: NodeJS.ProcessEnv, where: string): string {
+  return text.replace(/%([^%]+)%/g, (_, name: string) => {
+    const value = env[name];
+    if (!value)
+      throw new Error(`${where}: "${text}" needs the setting ${name}: add it to local.settings.json`);
+    return value;
+  });
+}
+
+/** The connection string in the setting that a trigger's `connection` names, with or without the prefix `AzureWebJobs`. */
+export function connectionString(name: string, env: NodeJS.ProcessEnv, where: string): string {
+  const value = env[name] || env[`AzureWebJobs${name}`];
+  if (value) return value;
+  const identity = env[`${name}__fullyQualifiedNamespace`]
+    ? " (an identity instead of a string works only in Azure)"
+    : "";
+  throw new Error(
+    `${where}: the setting ${name} must hold a connection string${identity}: add it to local.settings.json`,
+  );
+}
+
+/** Reads a file that holds one JSON object; errors name the file. */
+export function readJson(file: string): Json {
+  let value: unknown;
+  try {
+    // A byte order mark, which some editors write, is no JSON.
+    value = JSON.parse(readFileSync(file, "utf8").replace(/^\uFEFF/, ""));
+  } catch (cause) {
+    throw new Error(`${file} cannot be read as JSON: ${(cause as Error).message}`, { cause });
+  }
+  if (!isObject(value)) throw new Error(`${file} must hold one JSON object`);
+  return value;
+}
+
+function isObject(value: unknown): value is Json {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function applyOverrides(root: Json, env: NodeJS.ProcessEnv): void {
+  for (const [name, value] of Object.entries(env)) {
+    const path = name.split("__");
+    if (path.shift() !== "AzureFunctionsJobHost" || path.length === 0) continue;
+    let at = root;
+    for (const key of path.slice(0, -1)) {
+      const next = at[key];
+      const inner = isObject(next) ? next : {};
+      at[key] = inner;
+      at = inner;
+    }
+    at[path.at(-1)!] = value;
+  }
+}
+
+function reader(root: Json, file: string) {
+  const find = (path: string): unknown =>
+    path.split(".").reduce<unknown>((at, key) => (isObject(at) ? at[key] : undefined), root);
+  const fail = (path: string, value: unknown, wanted: string): never => {
+    throw new Error(`${file}: ${path} is ${JSON.stringify(value)} but must be ${wanted}`);
+  };
+  return {
+    fail,
+    find,
+    text(path: string, otherwise: string): string {
+      const value = find(path) ?? otherwise;
+      return typeof value === "string" ? value : fail(path, value, "a string");
+    },
+    count(path: string, otherwise: number, least: number): number {
+      const value = Number(find(path) ?? otherwise);
+      if (Number.isInteger(value) && value >= least) return value;
+      return fail(path, find(path), `a whole number of at least ${least}`);
+    },
+    /** Milliseconds of `hh:mm:ss` or `d.hh:mm:ss`; `undefined` for `-1`, which means no limit. */
+    duration(path: string, otherwise: number): number | undefined {
+      const value = find(path);
+      if (value === undefined) return otherwise;
+      if (String(value) === "-1") return undefined;
+      const match = /^(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(\.\d{1,7})?$/.exec(String(value));
+      if (!match) return fail(path, value, 'a time like "00:05:00"');
+      const [days, hours, minutes, seconds, fraction] = match.slice(1).map((part) => Number(part ?? 0));
+      return (((days! * 24 + hours!) * 60 + minutes!) * 60 + seconds! + fraction!) * 1000;
+    },
+  };
+}
+
+function readInitialOffset(read: ReturnType<typeof reader>, path: string): EventHubSettings["initialOffset"] {
+  const type = read.text(`${path}.type`, "fromStart");
+  if (/^fromStart$/i.test(type)) return "fromStart";
+  if (/^fromEnd$/i.test(type)) return "fromEnd";
+  if (!/^fromEnqueuedTime$/i.test(type))
+    return read.fail(`${path}.type`, type, "fromStart, fromEnd or fromEnqueuedTime");
+  const time = read.text(`${path}.enqueuedTimeUtc`, "");
+  const enqueuedOn = new Date(time);
+  if (Number.isNaN(enqueuedOn.getTime()))
+    return read.fail(`${path}.enqueuedTimeUtc`, time, "a time like 2025-01-31T00:00:00Z");
+  return { enqueuedOn };
+}

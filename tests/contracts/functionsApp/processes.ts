@@ -1,0 +1,137 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+/** The app of this folder, and the root of the project. */
+export const appFolder = fileURLToPath(new URL(".", import.meta.url));
+const root = resolve(appFolder, "../../..");
+
+/** A folder below node_modules, so that what is built or written there finds the project's packages. */
+export function scratchFolder(): { path: string; remove(): void } {
+  const base = join(root, "node_modules/.cache");
+  mkdirSync(base, { recursive: true });
+  const path = mkdtempSync(join(base, "functions-host-"));
+  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }) };
+}
+
+/** Compiles the host into `folder`, as the build does, and returns its main file. */
+export async function buildHost(folder: string): Promise<string> {
+  const source = join(root, "local/functionsHost");
+  const files = readdirSync(source).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+  const options = [
+    "--ignoreConfig",
+    "--target",
+    "es2022",
+    "--module",
+    "nodenext",
+    "--skipLibCheck",
+    "--types",
+    "node",
+  ];
+  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+  await promisify(execFile)(
+    process.execPath,
+    [
+      join(root, "node_modules/typescript/bin/tsc"),
+      ...options,
+      "--rootDir",
+      source,
+      "--outDir",
+      folder,
+    ].concat(files.map((name) => join(source, name))),
+  );
+  return join(folder, "main.js");
+}
+
+/** A port nobody listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  readonly ready: { port: number; functions: string[] };
+  /** All that came on stderr up to now. */
+  log(): string;
+  /** Sends a signal and waits for the end; resolves to the exit code. */
+  end(signal?: NodeJS.Signals): Promise<number | null>;
+}
+
+/** Starts the host in a process of its own and waits for its ready line; rejects with its log when it ends instead. */
+export async function runHost(
+  main: string,
+  env: Record<string, string>,
+  ...args: string[]
+): Promise<Running> {
+  const child = spawn(process.execPath, [main, "--port", "0", "--exit-with-stdin", ...args], {
+    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], ...env },
+  });
+  let log = "";
+  child.stderr.on("data", (chunk) => {
+    log += chunk;
+  });
+  const exited = once(child, "close").then(([code]) => code as number | null);
+  const lines = createInterface(child.stdout);
+  const first = once(lines, "line").then(([line]) => String(line));
+  const line = await Promise.race([first, exited]);
+  if (typeof line !== "string") throw new Error(`the host ended with code ${line}: ${log}`);
+  return {
+    child,
+    ready: JSON.parse(line),
+    log: () => log,
+    end: async (signal = "SIGTERM") => {
+      child.kill(signal);
+      return exited;
+    },
+  };
+}
+
+/** Azurite's blob service on a port, its data in `folder`; returns its connection string too. */
+export async function runAzurite(folder: string, port: number) {
+  const bin = join(root, "node_modules/azurite/dist/src/blob/main.js");
+  const args = ["--blobHost", "127.0.0.1", "--blobPort", `${port}`, "--location", folder];
+  const child = spawn(
+    process.execPath,
+    [bin, ...args, "--skipApiVersionCheck", "--disableTelemetry", "--silent"],
+    { cwd: folder, stdio: "ignore" },
+  );
+  const exited = once(child, "exit");
+  await eventually(async () => {
+    await fetch(`http://127.0.0.1:${port}/`);
+    return true;
+  });
+  const key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+  return {
+    connection: `DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=${key};BlobEndpoint=http://127.0.0.1:${port}/devstoreaccount1;`,
+    end: async () => {
+      child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+/** Waits until `condition` gives something truthy and returns it; what it throws counts as "not yet". */
+export async function eventually<T>(condition: () => T | Promise<T>, seconds = 25): Promise<NonNullable<T>> {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    let failure: unknown = "the condition did not come true";
+    try {
+      const value = await condition();
+      if (value) return value;
+    } catch (error) {
+      failure = error;
+    }
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${failure}`, { cause: failure });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
