@@ -11,7 +11,6 @@ export type Destination =
   | { readonly kind: "userSession" };
 
 const ROOM = /^\/sub\/chat\/room\/([1-9]\d{0,15})(\/read)?$/;
-const KEY = /^(rr|r|e|s)(\d*)$/;
 
 /** Where a client may SEND to. */
 export const SEND_MESSAGE = "/pub/chat/message";
@@ -53,16 +52,6 @@ export function destinationKey(destination: Destination, userId: number): string
     case "userSession":
       return `s${userId}`;
   }
-}
-
-/** The destination behind a key of `destinationKey`; throws if it is none. */
-export function destinationOfKey(key: string): Destination {
-  const [, kind, digits] = KEY.exec(key) ?? [];
-  if (kind === "r") return { kind: "room", roomId: Number(digits) };
-  if (kind === "rr") return { kind: "roomRead", roomId: Number(digits) };
-  if (kind === "e") return { kind: "userErrors" };
-  if (kind === "s") return { kind: "userSession" };
-  throw new Error(`not a destination key: ${key}`);
 }
 
 /**

@@ -48,7 +48,8 @@ export async function start(options: Options): Promise<Server> {
   const hubs = new Map(Object.entries(config.hubs).map(([name, hub]) => [name, new Hub(name, hub)]));
   const handshakes = new Handshakes({ hubs, accessKeys: config.accessKeys, tokens, upstream, log });
 
-  const http = buildHttp({ hubs, tokens, log }, handshakes);
+  const counts = { restCalls: 0, restSends: 0 };
+  const http = buildHttp({ hubs, tokens, log, upstream, counts }, handshakes);
   try {
     await listen(http, options.port ?? 0, host);
   } catch (error) {
@@ -79,7 +80,15 @@ interface Parts {
   readonly log: Log;
 }
 
+/** How often the service was called; for measurements. */
+interface Counts {
+  restCalls: number;
+  restSends: number;
+}
+
 interface Plane {
+  readonly upstream: Upstream;
+  readonly counts: Counts;
   readonly hubs: ReadonlyMap<string, Hub>;
   readonly tokens: Tokens;
   readonly log: Log;
@@ -107,9 +116,11 @@ function route(plane: Plane, request: IncomingMessage, body: Buffer): RestAnswer
   }
 }
 
-function dispatch({ hubs, tokens }: Plane, request: IncomingMessage, body: Buffer): RestAnswer {
+function dispatch(plane: Plane, request: IncomingMessage, body: Buffer): RestAnswer {
+  const { hubs, tokens } = plane;
   const { method = "GET", url: target = "/", headers } = request;
   const [pathname, search] = splitTarget(target);
+  if (pathname === "/stats" && method === "GET") return stats(plane);
   if (pathname === "/api/health" && (method === "HEAD" || method === "GET")) return { status: 200 };
   const match = /^\/api\/hubs\/([^/]+)\/(.+)$/.exec(pathname);
   if (!match) throw notFound(pathname);
@@ -120,7 +131,14 @@ function dispatch({ hubs, tokens }: Plane, request: IncomingMessage, body: Buffe
   const query = new URLSearchParams(search);
   const origin = `http://${headers.host ?? "localhost"}`;
   const contentType = headers["content-type"] ?? "";
+  plane.counts.restCalls += 1;
+  if (path.endsWith(":send")) plane.counts.restSends += 1;
   return handleRest({ method, hub, path, query, contentType, body, origin, tokens });
+}
+
+/** Counters of this server alone, not of the real service: how many events went out to handlers, and how many calls came in by REST. */
+function stats({ counts, upstream }: Plane): RestAnswer {
+  return { status: 200, body: { upstreamCalls: upstream.delivered, ...counts } };
 }
 
 function notFound(pathname: string): RestError {

@@ -43,6 +43,7 @@ export class Upstream {
   readonly #agent = new Agent({ connections: MAX_SOCKETS, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
   readonly #validations = new Map<string, Promise<Validation>>();
   #delivering = 0;
+  #delivered = 0;
   readonly #stop = new AbortController();
 
   constructor(options: UpstreamOptions) {
@@ -61,6 +62,7 @@ export class Upstream {
       return await this.#deliver(url, validationUrl, headers, body);
     } finally {
       this.#delivering--;
+      this.#delivered++;
     }
   }
 
@@ -80,6 +82,11 @@ export class Upstream {
   /** How many events are on their way, those that wait for their next try among them. */
   get delivering(): number {
     return this.#delivering;
+  }
+
+  /** How many events have been answered or given up. */
+  get delivered(): number {
+    return this.#delivered;
   }
 
   /** Gives up the events on their way and closes the sockets. */

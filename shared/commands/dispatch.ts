@@ -55,7 +55,7 @@ export async function handleMessage(
     if (outcome.close) return closeAfter(texts, connection, state, deps);
   }
   if (malformed) {
-    const failed = errorFrame(malformed, undefined, state.version ?? "1.2");
+    const failed = errorFrame(malformed, malformed.receipt, state.version ?? "1.2");
     return closeAfter([...texts, failed], connection, state, deps);
   }
   return texts.length === 0 ? { state } : { text: texts.join(""), state };
@@ -79,7 +79,7 @@ const receivedOf = (
 function parse(
   data: Uint8Array,
   version: StompVersion | undefined,
-): { frames: readonly Frame[]; malformed?: ChatError } {
+): { frames: readonly Frame[]; malformed?: StompError } {
   const assumed = version ?? "1.2";
   const first = tryParse(data, assumed);
   const connectFrame = version === undefined ? first.frames[0] : undefined;
@@ -91,28 +91,23 @@ function parse(
 function tryParse(
   data: Uint8Array,
   version: StompVersion,
-): { frames: readonly Frame[]; malformed?: ChatError } {
+): { frames: readonly Frame[]; malformed?: StompError } {
   try {
     return { frames: parseFrames(data, version) };
   } catch (error) {
     if (!(error instanceof StompError)) throw error;
-    return {
-      frames: error.framesBefore,
-      malformed: new ChatError(error.code, error.message, { cause: error }),
-    };
+    return { frames: error.framesBefore, malformed: error };
   }
 }
 
 async function handleFrame(received: Received, connection: Connection, deps: CommandDeps): Promise<Outcome> {
-  const receipt = received.frame.headers.get("receipt");
+  const receipt = received.frame.headers.wire("receipt");
   try {
     const outcome = await run(received, connection, deps);
     if (receipt === undefined) return outcome;
     const version = outcome.state.version ?? "1.2";
-    return {
-      ...outcome,
-      frames: [...outcome.frames, serializeFrame("RECEIPT", { "receipt-id": receipt }, "", version)],
-    };
+    const frame = serializeFrame("RECEIPT", {}, "", version, { "receipt-id": receipt });
+    return { ...outcome, frames: [...outcome.frames, frame] };
   } catch (thrown) {
     const error = toChatError(thrown);
     if (error.code === "UNAVAILABLE")
@@ -167,25 +162,24 @@ function refuse(error: ChatError, receipt: string | undefined, connection: Conne
       destination: "/user/queue/errors",
       "message-id": `error-${connection.connectionId}-${Date.now()}`,
       "content-type": "application/json",
-      ...(receipt === undefined ? {} : { "receipt-id": receipt }),
     };
     return { frames: [prepareMessage(headers, errorBody(error))(listening[0])], state };
   }
   return { frames: [errorFrame(error, receipt, state.version ?? "1.2")], state, close: true };
 }
 
-/** The ERROR frame. A header can't hold every text in every version, so characters that would need escaping are left out of `message`. */
+/** The ERROR frame; `receipt` is as it stood on the wire. A header can't hold every text in every version, so characters that would need escaping are left out of `message`. */
 function errorFrame(error: ChatError, receipt: string | undefined, version: StompVersion): string {
   const headers = {
     message: `${error.code} ${error.message}`.replace(/[\r\n\\:]/g, " "),
     "content-type": "application/json",
-    ...(receipt === undefined ? {} : { "receipt-id": receipt }),
     // STOMP 1.2, "Protocol Negotiation": the ERROR of a failed negotiation lists the server's versions.
     ...(error.code === "NOT_SUPPORTED" && error.message.startsWith("No common version")
       ? { version: SUPPORTED_VERSIONS }
       : {}),
   };
-  return serializeFrame("ERROR", headers, errorBody(error), version);
+  const wireHeaders = receipt === undefined ? {} : { "receipt-id": receipt };
+  return serializeFrame("ERROR", headers, errorBody(error), version, wireHeaders);
 }
 
 /**

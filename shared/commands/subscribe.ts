@@ -1,6 +1,5 @@
 import { ChatError } from "../errors.js";
 import { type Destination, destinationKey, groupName, parseDestination } from "../routing.js";
-import { escapeHeader } from "../stomp/escaping.js";
 import type { StompVersion } from "../stomp/frame.js";
 import type { Command, CommandDeps, Connection, Received } from "./connection.js";
 import { fits } from "./connectionState.js";
@@ -85,13 +84,14 @@ function parse(frame: Received["frame"], connection: Connection): Subscription {
 }
 
 /**
- * The subscription id of a SUBSCRIBE or UNSUBSCRIBE, escaped for the connection's version, so that one group holds only
- * connections that read the same bytes alike. In STOMP 1.0 the id is optional, and the destination stands for it.
+ * The subscription id of a SUBSCRIBE or UNSUBSCRIBE exactly as the client wrote it. It is given back byte for byte, so no
+ * client needs to escape it the way its version wants, and one group holds only connections that read the same bytes alike.
+ * In STOMP 1.0 the id is optional, and the destination stands for it.
  */
 export function subscriptionWire(frame: Received["frame"], version: StompVersion): string {
-  const id = frame.headers.get("id") ?? (version === "1.0" ? frame.headers.get("destination") : undefined);
-  if (!id) throw new ChatError("MALFORMED_FRAME", `${frame.command} needs an id header.`);
-  const wire = escapeHeader(id, version);
+  const wire =
+    frame.headers.wire("id") ?? (version === "1.0" ? frame.headers.wire("destination") : undefined);
+  if (!wire) throw new ChatError("MALFORMED_FRAME", `${frame.command} needs an id header.`);
   if (Buffer.byteLength(wire) > ID_BYTES)
     throw new ChatError("MALFORMED_FRAME", `A subscription id has at most ${ID_BYTES} bytes.`);
   return wire;

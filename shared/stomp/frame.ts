@@ -10,6 +10,8 @@ export type StompVersion = "1.0" | "1.1" | "1.2";
 export interface Headers extends Iterable<readonly [name: string, value: string]> {
   /** The header's value; names are case sensitive. */
   get(name: string): string | undefined;
+  /** The value as it stood on the wire, still escaped: what goes back to the same client exactly as it wrote it. */
+  wire(name: string): string | undefined;
   /** In the order of the frame, without the repeats that do not count. */
   [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]>;
 }
@@ -33,7 +35,7 @@ export class StompError extends ChatError {
   declare readonly code: StompErrorCode;
   /** The whole frames before the bad one in the same WebSocket message: still to be carried out, first. */
   readonly framesBefore: readonly Frame[];
-  /** The bad frame's `receipt` header, where its headers could be read: the `receipt-id` of the ERROR frame. */
+  /** The bad frame's `receipt` header as it stood on the wire, where its headers could be read: the `receipt-id` of the ERROR frame. */
   readonly receipt: string | undefined;
 
   constructor(code: StompErrorCode, message: string, framesBefore: readonly Frame[] = [], receipt?: string) {
@@ -52,26 +54,38 @@ export function quote(text: string): string {
 }
 
 /**
- * Headers over names and values in turn, as they are. A frame has few: going through them is faster than
+ * Headers over names and values in turn, decoded and as they stood on the wire. A frame has few: going through them is faster than
  * building a map.
  */
-export function headerList(fields: readonly string[]): Headers {
-  return new HeaderList(fields);
+export function headerList(fields: readonly string[], wireFields: readonly string[] = fields): Headers {
+  return new HeaderList(fields, wireFields);
 }
 
 class HeaderList implements Headers {
   readonly #fields: readonly string[];
+  readonly #wireFields: readonly string[];
 
-  constructor(fields: readonly string[]) {
+  constructor(fields: readonly string[], wireFields: readonly string[]) {
     this.#fields = fields;
+    this.#wireFields = wireFields;
   }
 
   get(name: string): string | undefined {
+    const at = this.#indexOf(name);
+    return at < 0 ? undefined : this.#fields[at + 1];
+  }
+
+  wire(name: string): string | undefined {
+    const at = this.#indexOf(name);
+    return at < 0 ? undefined : this.#wireFields[at + 1];
+  }
+
+  #indexOf(name: string): number {
     const fields = this.#fields;
     for (let i = 0; i < fields.length; i += 2) {
-      if (fields[i] === name) return fields[i + 1];
+      if (fields[i] === name) return i;
     }
-    return undefined;
+    return -1;
   }
 
   *[Symbol.iterator](): IterableIterator<readonly [string, string]> {

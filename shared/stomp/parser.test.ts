@@ -199,7 +199,7 @@ describe("malformed frames say what is wrong", () => {
   });
 
   test("the receipt that was asked for comes with the error once the headers could be read", () => {
-    expect(errorOf("SEND\nreceipt:r\\c1\ncontent-length:70000\n\n").receipt).toBe("r:1");
+    expect(errorOf("SEND\nreceipt:r\\c1\ncontent-length:70000\n\n").receipt).toBe("r\\c1");
     expect(errorOf("SEND\nreceipt:r1\n\n\0SEND\n\n").receipt).toBeUndefined();
   });
 });

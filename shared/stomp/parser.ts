@@ -88,7 +88,7 @@ function readAll(text: string, version: StompVersion, limits: Limits): Frame[] {
     }
   } catch (error) {
     if (!(error instanceof StompError)) throw error;
-    throw new StompError(error.code, error.message, frames, reader.headers?.get("receipt"));
+    throw new StompError(error.code, error.message, frames, reader.headers?.wire("receipt"));
   }
   return frames;
 }
@@ -133,8 +133,7 @@ function readFrame(reader: Reader): Frame {
   const headEnd = position + COMMAND_LENGTH + 2 + limits.headerBytes + 2;
   const head = headEnd < text.length ? text.slice(0, headEnd) : text;
   const command = readCommand(reader, head);
-  const fields = readHeaderLines(reader, head, command);
-  const headers = headerList(fields);
+  const headers = readHeaderLines(reader, head, command);
   reader.headers = headers;
   const body = readBody(reader, headers.get("content-length"));
   if (body !== "" && !mayHaveBody(command, reader.version)) {
@@ -185,8 +184,8 @@ function crlfRefused(line: number, version: StompVersion): StompError {
   return malformed(`Line ${line} ends in CRLF; lines of STOMP ${version} end in LF alone.`);
 }
 
-/** Names and values in turn, unescaped; leaves the reader at the first character of the body. */
-function readHeaderLines(reader: Reader, head: string, command: string): string[] {
+/** Leaves the reader at the first character of the body. */
+function readHeaderLines(reader: Reader, head: string, command: string): Headers {
   const { text, limits, version, position: start } = reader;
   const crlfAllowed = version === "1.2" || isConnect(command);
   const fields: string[] = [];
@@ -240,15 +239,18 @@ function checkHeaderText(lines: string, limits: Limits): void {
   }
 }
 
-function decodeFields(fields: string[], lines: string, command: string, version: StompVersion): string[] {
+function decodeFields(fields: string[], lines: string, command: string, version: StompVersion): Headers {
   // STOMP 1.2 "Value Encoding": CONNECT and CONNECTED are never escaped. STOMP is to be taken as CONNECT.
   if (isConnect(command)) {
     // Only clients of 1.0 leave accept-version out.
-    return fields.some((text, i) => i % 2 === 0 && text === "accept-version") ? fields : trimmed(fields);
+    return fields.some((text, i) => i % 2 === 0 && text === "accept-version")
+      ? headerList(fields)
+      : headerList(trimmed(fields));
   }
-  if (version === "1.0") return trimmed(fields);
-  if (command === "CONNECTED" || !lines.includes("\\")) return fields;
-  return fields.map((text) => unescapeHeader(text, version));
+  if (version === "1.0") return headerList(trimmed(fields));
+  if (command === "CONNECTED" || !lines.includes("\\")) return headerList(fields);
+  const decoded = fields.map((text) => unescapeHeader(text, version));
+  return headerList(decoded, fields);
 }
 
 /** Clients of 1.0 may write `name: value`. From 1.1 on blanks belong to the header. */

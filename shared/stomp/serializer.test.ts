@@ -99,6 +99,6 @@ describe("prepareMessage", () => {
   );
 
   test.each(["a\nb:c", "a\rb", "a\0b"])("refuses the id %j, which would end the line", (id) => {
-    expect(() => message(id)).toThrow("Not a subscription id in wire form");
+    expect(() => message(id)).toThrow("Not a header value in wire form");
   });
 });

@@ -10,6 +10,8 @@ export type HeadersInit = Readonly<Record<string, string>> | Iterable<readonly [
  * gets a `content-length` (bytes of UTF-8); one among `headers` is ignored. CONNECT and CONNECTED are not
  * escaped.
  *
+ * `wireHeaders` come first and as they are: values that the receiver wrote itself, and gets back exactly so.
+ *
  * Throws `StompError` for header text that the version can't carry and for a body that is not UTF-8.
  */
 export function serializeFrame(
@@ -17,10 +19,24 @@ export function serializeFrame(
   headers: HeadersInit,
   body: string | Uint8Array,
   version: StompVersion,
+  wireHeaders: Readonly<Record<string, string>> = {},
 ): string {
   // STOMP 1.2 "Value Encoding": these two are read before a version is agreed. STOMP is another name of CONNECT.
   const unescaped = command === "CONNECTED" || command === "CONNECT" || command === "STOMP";
-  return `${command}\n${headerLines(headers, unescaped ? "1.0" : version)}${ending(body)}`;
+  const lines = headerLines(headers, unescaped ? "1.0" : version);
+  return `${command}\n${wireLines(wireHeaders)}${lines}${ending(body)}`;
+}
+
+function wireLines(headers: Readonly<Record<string, string>>): string {
+  let lines = "";
+  for (const name in headers) lines += `${name}:${checkedWire(headers[name]!)}\n`;
+  return lines;
+}
+
+/** Text in wire form can't end its line or its frame. */
+function checkedWire(text: string): string {
+  if (!/[\n\r\0]/.test(text)) return text;
+  throw new StompError("MALFORMED_FRAME", `Not a header value in wire form: ${quote(text)}.`);
 }
 
 function headerLines(headers: HeadersInit, version: StompVersion): string {
@@ -56,8 +72,8 @@ function ending(body: string | Uint8Array): string {
 
 /**
  * One MESSAGE for many receivers: everything but the `subscription` header is built once, and the returned
- * function makes the frame for one subscription id, given as it goes on the wire (`escapeHeader` with the
- * receiver's version).
+ * function makes the frame for one subscription id, given as it goes on the wire
+ * (`Headers.wire` of its SUBSCRIBE).
  *
  * Receivers may speak different versions, so header text that the versions write differently is refused: throws
  * `StompError` for a backslash, colon, CR, LF or NUL in `headers`, and for CR, LF or NUL in the id.
@@ -75,15 +91,7 @@ export function prepareMessage(
     );
   }
   const rest = `\n${lines}${ending(body)}`;
-  return (subscriptionWire) => {
-    if (/[\n\r\0]/.test(subscriptionWire)) {
-      throw new StompError(
-        "MALFORMED_FRAME",
-        `Not a subscription id in wire form: ${quote(subscriptionWire)}.`,
-      );
-    }
-    return `MESSAGE\nsubscription:${subscriptionWire}${rest}`;
-  };
+  return (subscriptionWire) => `MESSAGE\nsubscription:${checkedWire(subscriptionWire)}${rest}`;
 }
 
 function withoutSubscription(headers: HeadersInit): HeadersInit {

@@ -55,12 +55,16 @@ export async function inTransaction<T>(database: Database, work: (tx: Queryable)
   }
 }
 
-/** Errors of the statement itself, which no repetition mends; every other one (connection, deadlock, lock wait, shutdown) passes. */
+/**
+ * Errors of the data itself, which no repetition mends. A missing table or column is none of them: that is mended by migrating, and
+ * what came meanwhile must wait for it rather than be refused.
+ */
 const LASTING = new Set([
-  "ER_PARSE_ERROR",
-  "ER_BAD_FIELD_ERROR",
-  "ER_NO_SUCH_TABLE",
   "ER_DATA_TOO_LONG",
+  "ER_TRUNCATED_WRONG_VALUE",
+  "ER_TRUNCATED_WRONG_VALUE_FOR_FIELD",
+  "ER_WARN_DATA_OUT_OF_RANGE",
+  "WARN_DATA_TRUNCATED",
   "ER_BAD_NULL_ERROR",
 ]);
 

@@ -30,11 +30,13 @@ export function tokenFor(userId: number, parts: TokenParts = {}): Promise<string
   return token.sign(new TextEncoder().encode(parts.secret ?? AUTH_JWT_SECRET));
 }
 
+// biome-ignore lint/suspicious/noExplicitAny: tests look into whatever the service answers
+export type Json = any;
+
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Headers;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into whatever the service answers
-  readonly body: any;
+  readonly body: Json;
 }
 
 /** An HTTP call of a user, its body and answer as JSON. */
@@ -73,12 +75,11 @@ export async function makeRoom(users: readonly number[], stack?: Pick<Addresses,
 }
 
 /** The whole history of a room, oldest first, page by page. */
-// biome-ignore lint/suspicious/noExplicitAny: messages as they come
 export async function history(
   roomId: number,
   caller: number,
   stack?: Pick<Addresses, "api">,
-): Promise<any[]> {
+): Promise<Json[]> {
   const messages = [];
   for (let after = 0; ; after = messages.at(-1).seq) {
     const page = await call(
@@ -106,8 +107,7 @@ export interface Connected {
   /** Resolves with the RECEIPT of a SEND to a room, rejects with the ERROR frame. */
   say(roomId: number, content: string, more?: object): Promise<void>;
   /** Resolves when the subscription's receipt is there; messages collect in the array it returns. */
-  // biome-ignore lint/suspicious/noExplicitAny: messages as they come
-  subscribe(destination: string, headers?: Record<string, string>): Promise<any[]>;
+  subscribe(destination: string, headers?: Record<string, string>): Promise<Json[]>;
   readonly errors: IFrame[];
   close(): Promise<void>;
 }

@@ -1,0 +1,91 @@
+import { readFileSync } from "node:fs";
+import { Redis } from "ioredis";
+import { createConnection, type RowDataPacket } from "mysql2/promise";
+
+/** What the servers have done so far. Differences of two of these belong to the run between them. */
+export interface Counters {
+  readonly upstreamCalls: number;
+  readonly restSends: number;
+  readonly restCalls: number;
+  readonly sqlStatements: number;
+  readonly redisCalls: number;
+  /** Milliseconds of CPU by process. */
+  readonly cpu: Readonly<Record<string, number>>;
+}
+
+interface Stack {
+  readonly webPubSub: string;
+  readonly mysql: string;
+  readonly redis: string;
+  readonly pids: Readonly<Record<string, number>>;
+}
+
+/** Reads the servers' own counters; those of the socket service only where it is the local one. */
+export async function observe(stack: Stack): Promise<Counters> {
+  const [local, sqlStatements, redisCalls] = await Promise.all([
+    socketCounters(stack.webPubSub),
+    statements(stack.mysql),
+    commands(stack.redis),
+  ]);
+  const pids = { ...stack.pids, bench: process.pid };
+  return {
+    ...local,
+    sqlStatements,
+    redisCalls,
+    cpu: Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, cpuMs(pid)])),
+  };
+}
+
+/** What happened between two observations, for each of so many messages. */
+export function perMessage(before: Counters, after: Counters, messages: number): Counters {
+  const each = (pick: (one: Counters) => number): number => (pick(after) - pick(before)) / messages;
+  return {
+    upstreamCalls: each((one) => one.upstreamCalls),
+    restSends: each((one) => one.restSends),
+    restCalls: each((one) => one.restCalls),
+    sqlStatements: each((one) => one.sqlStatements),
+    redisCalls: each((one) => one.redisCalls),
+    cpu: Object.fromEntries(Object.keys(after.cpu).map((name) => [name, each((one) => one.cpu[name] ?? 0)])),
+  };
+}
+
+async function socketCounters(
+  webPubSub: string,
+): Promise<Pick<Counters, "upstreamCalls" | "restSends" | "restCalls">> {
+  const response = await fetch(`${new URL(webPubSub).origin.replace(/^ws/, "http")}/stats`);
+  if (!response.ok) return { upstreamCalls: Number.NaN, restSends: Number.NaN, restCalls: Number.NaN };
+  return (await response.json()) as Counters;
+}
+
+async function statements(url: string): Promise<number> {
+  const connection = await createConnection(url);
+  const [[row]] = await connection.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE 'Questions'");
+  await connection.end();
+  return Number(row?.["Value"]);
+}
+
+/** Calls that clients made; what a script runs inside Redis is not counted. */
+async function commands(url: string): Promise<number> {
+  const redis = new Redis(url);
+  const info = await redis.info("commandstats");
+  redis.disconnect();
+  const calls = [...info.matchAll(/^cmdstat_(\w+)[^:]*:calls=(\d+)/gm)].map(
+    ([, name, count]) => [name, Number(count)] as const,
+  );
+  const script = calls.filter(([name]) => name === "sismember" || name === "exists" || name === "sadd");
+  const sum = (some: readonly (readonly [unknown, number])[]): number =>
+    some.reduce((total, [, count]) => total + count, 0);
+  return sum(calls) - sum(script);
+}
+
+/** User and system time of a process; 0 where /proc is not there. A tick is 10 ms. */
+function cpuMs(pid: number): number {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /, "")
+      .split(" ");
+    return (Number(fields[11]) + Number(fields[12])) * 10;
+  } catch {
+    return 0;
+  }
+}

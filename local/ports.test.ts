@@ -1,0 +1,33 @@
+import { createServer } from "node:net";
+import { expect, it } from "vitest";
+import { freePorts, portFromEnvironment, requireFreePorts } from "./ports.js";
+
+const api = { service: "the API", variable: "API_PORT" };
+
+it("finds different free ports", async () => {
+  const ports = await freePorts(20);
+  expect(new Set(ports).size).toBe(20);
+  await requireFreePorts(ports.map((port, index) => ({ ...api, variable: `PORT_${index}`, port })));
+});
+
+it("names a taken port, its service and the ways out", async () => {
+  const holder = createServer();
+  await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
+  const { port } = holder.address() as { port: number };
+  await expect(requireFreePorts([{ ...api, port }])).rejects.toThrow(
+    `port ${port} for the API is taken: set API_PORT to another one\nor start with --ports auto`,
+  );
+  await new Promise((resolve) => holder.close(resolve));
+});
+
+it.each([
+  [undefined, 7071],
+  ["", 7071],
+  ["8000", 8000],
+])("takes %j in the environment as port %i", (text, port) => {
+  expect(portFromEnvironment(text === undefined ? {} : { API_PORT: text }, "API_PORT", 7071)).toBe(port);
+});
+
+it.each(["http", "0", "65536", "-1", "80.5", " 80", "0x50"])("refuses %j as a port", (text) => {
+  expect(() => portFromEnvironment({ API_PORT: text }, "API_PORT", 7071)).toThrow("must be a port number");
+});

@@ -1,0 +1,68 @@
+/**
+ * Where the programs of MySQL (or MariaDB) and Redis are on this machine. Plain JavaScript, because `local/setup.mjs`
+ * needs it before the project is built.
+ */
+import { accessSync, constants, readdirSync, statSync } from "node:fs";
+import { delimiter, join } from "node:path";
+
+// Daemons are often outside of a user's PATH.
+const FOLDERS = [
+  "/usr/sbin",
+  "/usr/local/sbin",
+  "/usr/libexec",
+  "/usr/bin",
+  "/usr/local/bin",
+  "/usr/local/mysql/bin",
+  "/opt/homebrew/bin",
+  "/opt/homebrew/sbin",
+];
+const KEGS = ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"];
+
+/** The full path of the first of `names` that can be run, `undefined` when there is none. */
+function findProgram(names, env = process.env) {
+  const folders = [...(env.PATH ?? "").split(delimiter).filter(Boolean), ...FOLDERS, ...kegFolders()];
+  const paths = names.flatMap((name) => folders.map((folder) => join(folder, name)));
+  return paths.find(isProgram);
+}
+
+/**
+ * The database server to run: `{ server, install }`, where `install` is MariaDB's program that prepares a data folder
+ * (MySQL's server does that itself). `undefined` when there is none.
+ */
+export function findMySql(env = process.env) {
+  const install = findProgram(["mariadb-install-db", "mysql_install_db"], env);
+  const mariadb = findProgram(["mariadbd"], env);
+  if (mariadb && install) return { server: mariadb, install };
+  const mysql = findProgram(["mysqld"], env);
+  return mysql ? { server: mysql, install } : undefined;
+}
+
+/** The Redis server, or its fork Valkey; `undefined` when there is none. */
+export function findRedis(env = process.env) {
+  return findProgram(["redis-server", "valkey-server"], env);
+}
+
+/** Homebrew keeps versioned packages like mysql@8.4 out of its bin folder. */
+function kegFolders() {
+  return KEGS.flatMap((keg) => {
+    const names = listed(keg).filter((name) => /^(mysql|mariadb|redis|valkey)(@|$)/.test(name));
+    return names.flatMap((name) => [join(keg, name, "bin"), join(keg, name, "sbin")]);
+  });
+}
+
+function listed(folder) {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function isProgram(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}

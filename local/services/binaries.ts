@@ -1,0 +1,13 @@
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { projectRoot } from "../settings.js";
+
+interface Binaries {
+  findMySql(env: NodeJS.ProcessEnv): { readonly server: string; readonly install?: string } | undefined;
+  findRedis(env: NodeJS.ProcessEnv): string | undefined;
+}
+
+/** The search of `binaries.mjs`, which the set-up uses before the project is built and which the compiler leaves out of `dist`. */
+export async function findBinaries(): Promise<Binaries> {
+  return await import(pathToFileURL(join(projectRoot, "local/services/binaries.mjs")).href);
+}

@@ -1,0 +1,182 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, mkdirSync, openSync, readSync, statSync, truncateSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { projectRoot } from "../settings.js";
+
+const PROBE_PAUSE_MS = 50;
+const MAX_LOG_BYTES = 10 * 1024 * 1024;
+const WRAPPER = join(projectRoot, "local/services/untilStdinEnds.mjs");
+
+/** A process of the local stack: how to run it, and when it counts as started and as stopped. */
+export interface ChildSpec {
+  readonly name: string;
+  /** A script for this Node, or, with `wrapped`, any program: its real pid is then known, and it ends when we do. */
+  readonly program: string;
+  readonly wrapped: boolean;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly logFile: string;
+  /** Throws as long as the service does not answer; without it the line that the process prints is enough. */
+  readonly probe?: () => Promise<void>;
+  readonly startTimeoutMs: number;
+  /** From SIGTERM to SIGKILL. */
+  readonly stopTimeoutMs: number;
+}
+
+/** One run of a process. It never outlives us: its stdin is a pipe that ends with this process, however that ends. */
+export class Child {
+  /** What the process said in its first line, like `{"ready":true,"port":7071}`. */
+  report: Readonly<Record<string, unknown>> = {};
+  /** Resolves when the process is gone, with the reason in words. */
+  readonly exited: Promise<string>;
+  #reason: string | undefined;
+  readonly #process: ChildProcess;
+  readonly #logStart: number;
+
+  constructor(readonly spec: ChildSpec) {
+    mkdirSync(dirname(spec.logFile), { recursive: true });
+    const log = openSync(spec.logFile, "a");
+    this.#logStart = boundLog(spec.logFile);
+    writeSync(log, `--- ${new Date().toISOString()} ${spec.name} starts\n`);
+    const args = spec.wrapped ? [WRAPPER, spec.program, ...spec.args] : [spec.program, ...spec.args];
+    this.#process = spawn(process.execPath, args, {
+      stdio: ["pipe", "pipe", log],
+      env: { ...process.env, ...spec.env },
+      // A process group of its own: Ctrl+C reaches us alone, so that the stack can stop in order.
+      detached: true,
+    });
+    closeSync(log);
+    this.#process.stdin!.on("error", () => {});
+    this.exited = new Promise((resolve) => {
+      const end = (reason: string) => {
+        this.#reason ??= reason;
+        // When only the wrapper died, its program is still there, on our port.
+        this.kill("SIGKILL");
+        resolve(this.#reason);
+      };
+      this.#process.once("error", (error) => end(`cannot be run: ${error.message}`));
+      this.#process.once("exit", (code, signal) => end(signal ? `ended by ${signal}` : `exit code ${code}`));
+    });
+  }
+
+  /** Of the service itself, not of the wrapper around it. */
+  get pid(): number {
+    return typeof this.report["pid"] === "number" ? this.report["pid"] : this.#process.pid!;
+  }
+
+  /** Of the service, and of the wrapper around it. */
+  get pids(): readonly number[] {
+    return [...new Set([this.pid, this.#process.pid!])];
+  }
+
+  get running(): boolean {
+    return this.#reason === undefined;
+  }
+
+  /** Resolves when the service answers; throws with the end of its log when it ends before, or takes too long. */
+  async ready(): Promise<void> {
+    const giveUp = AbortSignal.timeout(this.spec.startTimeoutMs);
+    const tooLate = new Promise<never>((_, reject) => {
+      const seconds = this.spec.startTimeoutMs / 1000;
+      giveUp.onabort = () => reject(this.#failure(`does not answer after ${seconds} s`));
+    });
+    tooLate.catch(() => {});
+    const ended = this.exited.then((reason) => Promise.reject(this.#failure(reason)));
+    ended.catch(() => {});
+    await Promise.race([this.#firstLine(), ended, tooLate]);
+    if (this.spec.probe) await Promise.race([this.#probeUntilAnswered(giveUp), ended, tooLate]);
+  }
+
+  /** To the process and all it started. Nothing happens when it is gone. */
+  kill(signal: NodeJS.Signals): void {
+    if (this.#process.pid === undefined) return;
+    try {
+      process.kill(-this.#process.pid, signal);
+    } catch (error) {
+      // EPERM is what macOS says of a group whose last process has just ended.
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "ESRCH" && code !== "EPERM") throw error;
+    }
+  }
+
+  /** Asks the process to end, and kills it after its time. */
+  async stop(): Promise<void> {
+    if (!this.running) return;
+    this.#process.kill("SIGTERM");
+    const timer = setTimeout(() => this.kill("SIGKILL"), this.spec.stopTimeoutMs);
+    await this.exited;
+    clearTimeout(timer);
+  }
+
+  async #firstLine(): Promise<void> {
+    const lines = createInterface({ input: this.#process.stdout! });
+    await new Promise<void>((resolve) => {
+      // Later lines are read and dropped: logs go to stderr, and a full pipe would block the process.
+      lines.on("line", (line) => {
+        const report = parseReport(line);
+        if (report) this.report = report;
+        if (report) resolve();
+      });
+    });
+  }
+
+  async #probeUntilAnswered(giveUp: AbortSignal): Promise<void> {
+    while (this.running && !giveUp.aborted) {
+      const answered = await this.spec.probe!().then(
+        () => true,
+        () => false,
+      );
+      if (answered) return;
+      await sleep(PROBE_PAUSE_MS);
+    }
+  }
+
+  #failure(reason: string): Error {
+    const { name, logFile } = this.spec;
+    return new Error(
+      `${name} did not start (${reason}), see ${logFile}:\n${logTail(logFile, this.#logStart)}`,
+    );
+  }
+}
+
+/** Starts one process and waits until it answers; whatever was started is gone when it throws. */
+export async function startChild(spec: ChildSpec): Promise<Child> {
+  const child = new Child(spec);
+  try {
+    await child.ready();
+    return child;
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+}
+
+/** Empties a log above 10 MB, keeping nothing: it is there to explain the present. Returns its size in bytes. */
+export function boundLog(file: string): number {
+  const { size } = statSync(file);
+  if (size <= MAX_LOG_BYTES) return size;
+  truncateSync(file);
+  return 0;
+}
+
+function parseReport(line: string): Record<string, unknown> | undefined {
+  try {
+    const value = JSON.parse(line);
+    return typeof value === "object" && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The last lines that were written after `from`, indented. */
+function logTail(file: string, from: number): string {
+  const start = Math.max(from, statSync(file).size - 4096);
+  const bytes = Buffer.alloc(Math.max(0, statSync(file).size - start));
+  const log = openSync(file, "r");
+  readSync(log, bytes, 0, bytes.length, start);
+  closeSync(log);
+  const lines = bytes.toString().trimEnd().split("\n").slice(-8);
+  return lines.map((line) => `  ${line}`).join("\n");
+}

@@ -1,0 +1,175 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { promisify } from "node:util";
+import mysql from "mysql2/promise";
+import { freePort, LOOPBACK } from "../ports.js";
+import { findBinaries } from "./binaries.js";
+import { type ChildSpec, startChild } from "./child.js";
+import type { Service, ServiceOptions } from "./service.js";
+
+const run = promisify(execFile);
+const PREPARE_TIMEOUT_MS = 120_000;
+// sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero.
+const MAX_SOCKET_PATH = 100;
+
+interface Program {
+  readonly server: string;
+  readonly install?: string;
+  readonly isMariaDb: boolean;
+}
+
+/** The URL of the database `chat` on a private server. */
+export function mySqlUrl(port: number): string {
+  return `mysql://chat:chat@${LOOPBACK}:${port}/chat`;
+}
+
+/**
+ * A MySQL or MariaDB of our own in the folder `data`, which is prepared on its first start; `say` hears when that happens.
+ * Throws when no server is installed or when the folder cannot be used.
+ */
+export async function mySqlSpec(
+  data: string,
+  port: number,
+  logFile: string,
+  say: (line: string) => void = () => {},
+): Promise<ChildSpec> {
+  const program = await findServer();
+  const folder = resolve(data);
+  mkdirSync(folder, { recursive: true });
+  await prepare(program, folder, say);
+  writeFileSync(join(folder, "accounts.sql"), accounts(program));
+  return {
+    name: "mysql",
+    program: program.server,
+    wrapped: true,
+    args: serverArguments(program, folder, port),
+    logFile,
+    probe: () => pingMySql(mySqlUrl(port)),
+    startTimeoutMs: 60_000,
+    stopTimeoutMs: 10_000,
+  };
+}
+
+/** Starts a private MySQL or MariaDB and waits until its database `chat` answers. Port 0 takes a free one. */
+export async function startMySql({ data, port = 0 }: ServiceOptions): Promise<Service> {
+  const chosen = port || (await freePort());
+  const child = await startChild(await mySqlSpec(data, chosen, join(data, "mysql.log")));
+  return { url: mySqlUrl(chosen), port: chosen, pid: child.pid, close: () => child.stop() };
+}
+
+/** Throws unless the server at `url` lets us in within 3 s; a missing database is no reason, migrations make it. */
+export async function pingMySql(url: string): Promise<void> {
+  try {
+    const connection = await mysql.createConnection({ uri: url, connectTimeout: 3_000 });
+    await connection.end();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ER_BAD_DB_ERROR") throw error;
+  }
+}
+
+async function findServer(): Promise<Program> {
+  const { findMySql } = await findBinaries();
+  const found = findMySql(process.env);
+  if (!found)
+    throw new Error(
+      "neither mariadbd nor mysqld was found: install MariaDB or MySQL, or set MYSQL_URL to a running one",
+    );
+  const { stdout } = await run(found.server, ["--no-defaults", "--version"], { timeout: 20_000 });
+  const isMariaDb = /mariadb/i.test(stdout);
+  if (isMariaDb && !found.install)
+    throw new Error(
+      `${found.server} is there but mariadb-install-db is not: install the whole of MariaDB's server`,
+    );
+  return { ...found, isMariaDb };
+}
+
+/**
+ * Makes the system tables in a folder beside `files` that is renamed when it is whole, so that `files` is never half
+ * prepared, whenever the preparation is interrupted.
+ */
+async function prepare(program: Program, folder: string, say: (line: string) => void): Promise<void> {
+  const files = join(folder, "files");
+  const unfinished = join(folder, "files.unfinished");
+  if (existsSync(join(files, "mysql"))) return;
+  if (existsSync(join(files, "chat")))
+    throw new Error(
+      `${files} holds a database "chat" but no system tables: restore it, or move it away to start anew`,
+    );
+  // Without system tables and without our database it is what an interrupted preparation left.
+  say("mysql: first start, preparing its data folder...");
+  rmSync(unfinished, { recursive: true, force: true });
+  const asRoot = isRoot() ? ["--user=root"] : [];
+  const [command, args] = program.isMariaDb
+    ? [program.install!, ["--auth-root-authentication-method=normal", "--skip-test-db"]]
+    : [program.server, ["--initialize-insecure"]];
+  try {
+    await run(command, ["--no-defaults", `--datadir=${unfinished}`, ...args, ...asRoot], {
+      timeout: PREPARE_TIMEOUT_MS,
+      maxBuffer: 16 * 1024 * 1024,
+    });
+  } catch (cause) {
+    const { stderr, stdout, message } = cause as Error & { stderr?: string; stdout?: string };
+    const said = (stderr || stdout || message).trim().split("\n").slice(-8).join("\n  ");
+    throw new Error(`mysql: ${command} could not prepare ${unfinished}:\n  ${said}`, { cause });
+  }
+  if (!readdirSync(unfinished).includes("mysql"))
+    throw new Error(
+      `mysql: ${command} left no system tables in ${unfinished}: look at its output by running it by hand`,
+    );
+  rmSync(files, { recursive: true, force: true });
+  renameSync(unfinished, files);
+}
+
+function serverArguments(program: Program, folder: string, port: number): string[] {
+  return [
+    // Must come first: nothing of the machine's own database settings is read.
+    "--no-defaults",
+    ...(isRoot() ? ["--user=root"] : []),
+    `--datadir=${join(folder, "files")}`,
+    `--init-file=${join(folder, "accounts.sql")}`,
+    `--socket=${socketPath(folder)}`,
+    `--pid-file=${join(folder, "mysql.pid")}`,
+    `--port=${port}`,
+    `--bind-address=${LOOPBACK}`,
+    "--skip-networking=0",
+    "--skip-name-resolve",
+    "--character-set-server=utf8mb4",
+    `--collation-server=${collation(program)}`,
+    "--default-time-zone=+00:00",
+    "--innodb-flush-log-at-trx-commit=1",
+    "--innodb-buffer-pool-size=256M",
+    "--max-connections=200",
+    // Only MySQL has the first, and only MySQL turns the second on by itself.
+    "--loose-mysqlx=OFF",
+    "--skip-log-bin",
+  ];
+}
+
+/** Runs at every start; each statement has its own line, as an init file wants it. */
+function accounts(program: Program): string {
+  const at = (user: string, password: string) =>
+    ["127.0.0.1", "localhost"].flatMap((host) => [
+      `CREATE USER IF NOT EXISTS '${user}'@'${host}' IDENTIFIED BY '${password}';`,
+      `GRANT ALL PRIVILEGES ON *.* TO '${user}'@'${host}' WITH GRANT OPTION;`,
+    ]);
+  const database = `CREATE DATABASE IF NOT EXISTS chat CHARACTER SET utf8mb4 COLLATE ${collation(program)};`;
+  return `${[database, ...at("chat", "chat"), ...at("root", "")].join("\n")}\n`;
+}
+
+function collation({ isMariaDb }: Program): string {
+  return isMariaDb ? "utf8mb4_unicode_ci" : "utf8mb4_0900_ai_ci";
+}
+
+function socketPath(folder: string): string {
+  const beside = join(folder, "mysql.sock");
+  if (Buffer.byteLength(beside) <= MAX_SOCKET_PATH) return beside;
+  const digest = createHash("sha256").update(folder).digest("hex").slice(0, 12);
+  return join(tmpdir(), `nonstop-chat-${digest}.sock`);
+}
+
+function isRoot(): boolean {
+  return process.getuid?.() === 0;
+}

@@ -1,0 +1,258 @@
+/**
+ * Makes a fresh clone ready and then runs one of the project's commands, so that each works at once:
+ *
+ *   node local/setup.mjs start|test|token|bench|run|build [-- ARGUMENT...]
+ *
+ * start   the whole system on this machine      test   all tests
+ * token   prints an access token                bench  NAME ARGUMENT..., a measurement of the folder bench
+ * run     SCRIPT ARGUMENT..., any script        build  nothing more
+ *
+ * Plain JavaScript without packages: it runs before there are any. What it says goes to stderr.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { findMySql, findRedis } from "./services/binaries.mjs";
+import { SetupError, say, withLock } from "./setupLock.mjs";
+
+const LEAST_NODE = [20, 19];
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const LOCK = ".local-setup";
+const SOURCES = ["functions", "shared", "local", "bench"];
+const BUILDS = ["tsconfig.build.json", "tsconfig.local.json", "tsconfig.bench.json"];
+
+const COMMANDS = {
+  start: { services: true, script: "dist/local/stackMain.js", run: runStack },
+  test: { services: true, script: "node_modules/vitest/vitest.mjs", first: ["run"], run: runScript },
+  token: { services: false, script: "dist/local/token.js", run: runScript },
+  bench: { services: true, named: (name) => `dist/bench/${name}.js`, run: runScript },
+  run: { services: false, named: (path) => path, run: runScript },
+  build: { services: false, run: () => 0 },
+};
+
+async function main([name, ...rest]) {
+  const command = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name] : undefined;
+  if (!command) throw new SetupError(`the command must be one of ${Object.keys(COMMANDS).join(", ")}`);
+  const args = rest[0] === "--" ? rest.slice(1) : rest;
+  requireNode(process.versions.node);
+  if (!isInstalled(ROOT) || !isBuilt(ROOT) || (command.services && missingServices(process.env).length > 0))
+    await withLock(join(ROOT, LOCK), async () => {
+      // Looked at once more: another set-up may just have done it.
+      if (!isInstalled(ROOT)) install(ROOT);
+      if (command.services) provideServices(process.env);
+      if (!isBuilt(ROOT)) build(ROOT);
+    });
+  const script = command.named ? command.named(args.shift() ?? "") : command.script;
+  if (command.named && !existsSync(join(ROOT, script)))
+    throw new SetupError(`${name}: there is no ${script}`);
+  return await command.run([script, ...(command.first ?? []), ...args]);
+}
+
+export function requireNode(version) {
+  const [major, minor] = version.split(".").map(Number);
+  const [leastMajor, leastMinor] = LEAST_NODE;
+  if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return;
+  throw new SetupError(
+    `Node ${LEAST_NODE.join(".")} or later is needed, this is ${version}: install a newer one`,
+  );
+}
+
+// Packages
+
+/** Whether `node_modules` is what `package-lock.json` asks for. */
+export function isInstalled(root) {
+  const stamp = join(root, "node_modules/.nonstop-lock-hash");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lockHash(root)) return true;
+  if (!isSameAsLock(root)) return false;
+  // Installed by hand.
+  writeFileSync(stamp, lockHash(root));
+  return true;
+}
+
+function lockHash(root) {
+  return createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex");
+}
+
+/** npm notes in `node_modules` what it installed; optional packages and those for other systems may be left out. */
+function isSameAsLock(root) {
+  const note = join(root, "node_modules/.package-lock.json");
+  if (!existsSync(note)) return false;
+  const wanted = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
+  const installed = JSON.parse(readFileSync(note, "utf8")).packages;
+  return Object.entries(wanted).every(
+    ([path, { version, optional, link }]) =>
+      path === "" || optional || link || installed[path]?.version === version,
+  );
+}
+
+function install(root) {
+  say("installing the packages with npm ci, this takes a minute or two...");
+  const npm = process.env.npm_execpath;
+  const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
+  const { status, error } = spawnSync(program, [...first, "ci"], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (status !== 0)
+    throw new SetupError(
+      `npm ci failed${error ? ` (${error.message})` : ""}: its messages above say why; then try again`,
+    );
+  writeFileSync(join(root, "node_modules/.nonstop-lock-hash"), lockHash(root));
+}
+
+// MySQL and Redis
+
+/** Which of the two have neither an address in the environment nor a program on this machine. */
+export function missingServices(env) {
+  const missing = [];
+  if (!env.MYSQL_URL && !findMySql(env)) missing.push("mysql");
+  if (!env.REDIS_URL && !findRedis(env)) missing.push("redis");
+  return missing;
+}
+
+/** How each package manager installs the two; `before` may fail, as one of several sources may be away. */
+const MANAGERS = [
+  {
+    program: "apt-get",
+    root: true,
+    before: ["apt-get", "update"],
+    command: ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends"],
+    packages: { mysql: "mariadb-server", redis: "redis-server" },
+  },
+  {
+    program: "dnf",
+    root: true,
+    command: ["dnf", "install", "-y"],
+    packages: { mysql: "mariadb-server", redis: "redis" },
+  },
+  { program: "apk", root: true, command: ["apk", "add"], packages: { mysql: "mariadb", redis: "redis" } },
+  {
+    program: "brew",
+    root: false,
+    command: ["brew", "install"],
+    packages: { mysql: "mariadb", redis: "redis" },
+  },
+];
+
+function provideServices(env) {
+  const missing = missingServices(env);
+  if (missing.length === 0) return;
+  const manager = MANAGERS.find(({ program }) => isRunnable(program));
+  const byHand = `install MariaDB (or MySQL) and Redis, or set MYSQL_URL and REDIS_URL to running servers`;
+  if (!manager) throw new SetupError(`missing on this machine: ${missing.join(" and ")}. Please ${byHand}`);
+  const packages = missing.map((service) => manager.packages[service]);
+  const command = [...manager.command, ...packages];
+  const prefix =
+    !manager.root || process.getuid() === 0 ? [] : ["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND"];
+  if (prefix.length > 0 && spawnSync("sudo", ["-n", "true"], { stdio: "ignore" }).status !== 0)
+    throw new SetupError(`please run: sudo ${command.join(" ")}\n(or ${byHand})`);
+  say(`installing ${packages.join(" and ")} with ${manager.program}, this takes a minute or two...`);
+  const options = { stdio: ["ignore", 2, 2], env: { ...env, DEBIAN_FRONTEND: "noninteractive" } };
+  const run = ([program, ...args]) => spawnSync(program, args, options).status === 0;
+  if (manager.before) run([...prefix, ...manager.before]);
+  if (!run([...prefix, ...command]) || missingServices(env).length > 0)
+    throw new SetupError(`${command.join(" ")} did not help. Please ${byHand}`);
+}
+
+function isRunnable(program) {
+  return spawnSync(program, ["--version"], { stdio: "ignore" }).error === undefined;
+}
+
+// The build
+
+/** Whether `dist` was made from the sources as they are. */
+export function isBuilt(root) {
+  const stamp = join(root, "dist/.built");
+  if (!existsSync(stamp)) return false;
+  return readFileSync(stamp, "utf8") === JSON.stringify(sources(root));
+}
+
+/** Every file that decides what the build makes, with its size and its time of change in milliseconds. */
+function sources(root) {
+  const configs = ["tsconfig.json", "package-lock.json", ...BUILDS];
+  const files = SOURCES.flatMap((folder) => filesBelow(join(root, folder)));
+  return [...configs.map((name) => join(root, name)), ...files].filter(existsSync).map((file) => {
+    const { size, mtimeMs } = statSync(file);
+    return [relative(root, file), size, mtimeMs];
+  });
+}
+
+function filesBelow(folder) {
+  if (!existsSync(folder)) return [];
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const sourceFiles = entries.filter((entry) => entry.isFile() && /(?<!\.test)\.ts$/.test(entry.name));
+  return sourceFiles.map((entry) => join(entry.parentPath, entry.name)).sort();
+}
+
+function build(root) {
+  say("building...");
+  // Taken before the compiler reads them: a file that is changed meanwhile makes the next build.
+  const seen = sources(root);
+  removeOrphans(root, seen);
+  for (const config of BUILDS.filter((name) => existsSync(join(root, name)))) {
+    const tsc = join(root, "node_modules/typescript/bin/tsc");
+    const { status } = spawnSync(process.execPath, [tsc, "-p", config], {
+      cwd: root,
+      stdio: ["ignore", 2, 2],
+    });
+    if (status !== 0) throw new SetupError(`the build failed (tsc -p ${config}): correct the errors above`);
+  }
+  mkdirSync(join(root, "dist"), { recursive: true });
+  writeFileSync(join(root, "dist/.built"), JSON.stringify(seen));
+}
+
+/** The host loads every file in dist/functions: what has no source any more must not be one of them. */
+function removeOrphans(root, seen) {
+  const kept = new Set(seen.map(([file]) => file));
+  for (const folder of SOURCES.map((name) => join(root, "dist", name)).filter(existsSync)) {
+    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+      const file = join(entry.parentPath, entry.name);
+      const source = relative(join(root, "dist"), file).replace(/(\.d\.ts|\.js)(\.map)?$/, ".ts");
+      if (entry.isFile() && !kept.has(source)) rmSync(file);
+    }
+  }
+}
+
+// The command itself
+
+/** Resolves with the exit code of a Node script that has our terminal. */
+function runScript([script, ...args]) {
+  const child = spawn(process.execPath, [join(ROOT, script), ...args], { cwd: ROOT, stdio: "inherit" });
+  // Ctrl+C reaches the script by itself; we stay until it is done.
+  process.on("SIGINT", () => {});
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  return exitCode(child);
+}
+
+/**
+ * The stack gets Ctrl+C from us alone: a terminal sends it to npm, to the shell and to every process of the group, and
+ * npm passes it on once more. Its stdin is a pipe that ends with us, so that it never stays behind.
+ */
+function runStack([script, ...args]) {
+  const child = spawn(process.execPath, [join(ROOT, script), ...args, "--exit-with-stdin"], {
+    cwd: ROOT,
+    stdio: ["pipe", "inherit", "inherit"],
+    detached: true,
+  });
+  child.stdin.on("error", () => {});
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  return exitCode(child);
+}
+
+function exitCode(child) {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code, signal) => resolve(code ?? (signal ? 1 : 0)));
+  });
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  try {
+    process.exitCode = await main(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    say(error.message);
+    process.exitCode = 1;
+  }
+}

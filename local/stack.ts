@@ -1,0 +1,265 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { freePorts, LOOPBACK, portFromEnvironment, requireFreePorts } from "./ports.js";
+import { azuriteSpec, storageConnection } from "./services/azurite.js";
+import type { ChildSpec } from "./services/child.js";
+import { mySqlSpec, mySqlUrl, pingMySql } from "./services/mysql.js";
+import { pingRedis, redisSpec } from "./services/redis.js";
+import { type AuthSettings, readAuthSettings } from "./settings.js";
+import { StackFolder } from "./stackFolder.js";
+import {
+  built,
+  DEFAULT_PORTS,
+  eventHubsConnection,
+  eventHubsSpec,
+  functionsHostSpec,
+  type Ports,
+  type ServerName,
+  webPubSubConnection,
+  webPubSubSpec,
+} from "./stackServers.js";
+import { Supervised } from "./supervisor.js";
+
+const MIGRATION_TIMEOUT_MS = 120_000;
+const NAMES = Object.keys(DEFAULT_PORTS) as ServerName[];
+
+/** What `stack.json` in the data folder says while the stack runs. */
+export interface Addresses {
+  readonly api: string;
+  readonly webPubSub: string;
+  readonly webPubSubConnection: string;
+  readonly eventHubs: string;
+  readonly mysql: string;
+  readonly redis: string;
+  readonly storage: string;
+  /** What tokens for this stack are made with. */
+  readonly auth: AuthSettings;
+  /** Of the servers themselves; without those that `MYSQL_URL` and `REDIS_URL` replace. */
+  readonly pids: Readonly<Partial<Record<ServerName | "stack", number>>>;
+}
+
+export interface StackOptions {
+  /** Holds all data and logs of this stack; one stack at a time. */
+  readonly data: string;
+  /** `fixed`: the usual ones, or those of the environment; `auto`: free ones. */
+  readonly ports: "auto" | "fixed";
+  readonly quiet?: boolean;
+  /** Wins over the environment of this process. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Called after the stack has stopped because a process could not be kept running. */
+  readonly onGivenUp?: (reason: string) => void;
+  /** Ends a start that is still going on. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Starts the whole system on this machine, each server a process of its own from `dist`, and resolves when all answer.
+ * When it throws, nothing is left running.
+ */
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const stack = new Stack(options, new StackFolder(options.data));
+  try {
+    await stack.start();
+    return stack;
+  } catch (error) {
+    await stack.close();
+    throw error;
+  }
+}
+
+/** A running system; made by `startStack`. */
+export class Stack {
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #servers = new Map<string, Supervised>();
+  #ports: Ports | undefined;
+  #complete = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(
+    private readonly options: StackOptions,
+    private readonly folder: StackFolder,
+  ) {
+    this.#env = { ...process.env, ...options.env };
+  }
+
+  get addresses(): Addresses {
+    const ports = this.#ports!;
+    const pids = [...this.#servers].map(([name, server]) => [name, server.pid]);
+    return {
+      api: `http://${LOOPBACK}:${ports.functionsHost}`,
+      webPubSub: `ws://${LOOPBACK}:${ports.webPubSub}/client/hubs/chat`,
+      webPubSubConnection: webPubSubConnection(ports.webPubSub),
+      eventHubs: eventHubsConnection(ports.eventHubs),
+      mysql: this.#env["MYSQL_URL"] || mySqlUrl(ports.mysql),
+      redis: this.#env["REDIS_URL"] || `redis://${LOOPBACK}:${ports.redis}`,
+      storage: storageConnection(ports.storage),
+      auth: readAuthSettings(this.#env),
+      pids: { stack: process.pid, ...Object.fromEntries(pids) },
+    };
+  }
+
+  /** Once, by `startStack`. */
+  async start(): Promise<void> {
+    readAuthSettings(this.#env);
+    await this.folder.clearLeftovers();
+    this.#ports = await choosePorts(this.options.ports, this.#env);
+    const { mysql, redis, storage, eventHubs, webPubSub, functionsHost } = this.#ports;
+    const { folder } = this;
+    const say = (line: string) => this.#say(line);
+    await inParallel([
+      async () => {
+        if (this.#env["MYSQL_URL"]) await reachable("MYSQL_URL", () => pingMySql(this.addresses.mysql));
+        else await this.#run(await mySqlSpec(folder.file("mysql"), mysql, folder.log("mysql"), say));
+        this.#unlessStopped();
+        await this.#migrate();
+      },
+      async () => {
+        if (this.#env["REDIS_URL"]) await reachable("REDIS_URL", () => pingUrl(this.addresses.redis));
+        else await this.#run(await redisSpec(folder.file("redis"), redis, folder.log("redis")));
+      },
+      () => this.#run(azuriteSpec(folder.file("storage"), storage, folder.log("storage"))),
+      () => this.#run(eventHubsSpec(folder, eventHubs)),
+    ]);
+    await this.#run(webPubSubSpec(folder, webPubSub, functionsHost));
+    await this.#run(functionsHostSpec(folder, functionsHost, this.#appSettings()));
+    this.#complete = true;
+    this.#writeDown();
+  }
+
+  /** Ends a server in an orderly way and resolves when it answers again. Throws when it is not one of ours. */
+  restart(name: ServerName): Promise<void> {
+    return this.#server(name).restart();
+  }
+
+  /** Sends a signal to a server, which is then started again. Throws when it is not one of ours. */
+  kill(name: ServerName, signal: NodeJS.Signals): void {
+    this.#server(name).kill(signal);
+  }
+
+  /** Stops every server, the callers before the called; resolves when all are gone. The data stays. */
+  close(): Promise<void> {
+    this.#closed ??= this.#stopAll();
+    return this.#closed;
+  }
+
+  /** Kills every process at once; the data is as after a power cut. */
+  killAll(): void {
+    for (const server of this.#servers.values()) server.killForGood();
+  }
+
+  async #stopAll(): Promise<void> {
+    this.#complete = false;
+    const stop = (...names: ServerName[]) =>
+      Promise.all(names.map((name) => this.#servers.get(name)?.stop()));
+    await stop("functionsHost");
+    await stop("webPubSub");
+    await stop("eventHubs");
+    await stop("mysql", "redis", "storage");
+    this.folder.release();
+  }
+
+  async #run(spec: ChildSpec): Promise<void> {
+    this.#unlessStopped();
+    this.#say(`${spec.name}: starting...`);
+    const server = await Supervised.start(spec, {
+      say: (line) => this.#say(line),
+      onRunning: () => this.#writeDown(),
+      onGivenUp: (reason) => this.#giveUp(reason),
+    });
+    this.#servers.set(spec.name, server);
+    this.#writeDown();
+    this.#unlessStopped();
+  }
+
+  async #migrate(): Promise<void> {
+    this.#say("mysql: bringing its tables up to date...");
+    const script = built("shared/store/migrate.js");
+    try {
+      await promisify(execFile)(process.execPath, [script], {
+        env: { ...this.#env, MYSQL_URL: this.addresses.mysql },
+        timeout: MIGRATION_TIMEOUT_MS,
+      });
+    } catch (cause) {
+      const { stderr, message } = cause as Error & { stderr?: string };
+      throw new Error(`the migrations failed:\n${(stderr || message).trim()}`, { cause });
+    }
+  }
+
+  #appSettings(): Record<string, string> {
+    const { mysql, redis, eventHubs, webPubSubConnection, storage, auth } = this.addresses;
+    return {
+      ...this.options.env,
+      ...auth,
+      MYSQL_URL: mysql,
+      REDIS_URL: redis,
+      EVENT_HUBS_CONNECTION: eventHubs,
+      WEB_PUBSUB_CONNECTION: webPubSubConnection,
+      AzureWebJobsStorage: storage,
+    };
+  }
+
+  #server(name: ServerName): Supervised {
+    const server = this.#servers.get(name);
+    if (!server) throw new Error(`${name} is not run by this stack`);
+    return server;
+  }
+
+  /** So that others find us, and a later start our processes should we be killed. */
+  #writeDown(): void {
+    if (this.#closed) return;
+    this.folder.writeChildren([...this.#servers.values()].flatMap((server) => server.pids));
+    if (this.#complete) this.folder.write("stack.json", this.addresses);
+  }
+
+  async #giveUp(reason: string): Promise<void> {
+    this.#say(`${reason}: stopping. See the logs in ${this.folder.file("logs")}`);
+    await this.close();
+    this.options.onGivenUp?.(reason);
+  }
+
+  #unlessStopped(): void {
+    if (this.#closed || this.options.signal?.aborted) throw new Error("stopped while starting");
+  }
+
+  #say(line: string): void {
+    if (!this.options.quiet) console.error(line);
+  }
+}
+
+async function choosePorts(mode: StackOptions["ports"], env: NodeJS.ProcessEnv): Promise<Ports> {
+  const free = mode === "auto" ? await freePorts(NAMES.length) : [];
+  const wishes = NAMES.map((name, index) => {
+    const wish = DEFAULT_PORTS[name];
+    return { ...wish, name, port: free[index] ?? portFromEnvironment(env, wish.variable, wish.port) };
+  });
+  const replaced = { mysql: env["MYSQL_URL"], redis: env["REDIS_URL"] } as Partial<
+    Record<ServerName, string>
+  >;
+  if (mode === "fixed") await requireFreePorts(wishes.filter(({ name }) => !replaced[name]));
+  return Object.fromEntries(wishes.map(({ name, port }) => [name, port])) as Ports;
+}
+
+/** Waits for all of them even when one fails, so that nothing begins to run after the failure was handled. */
+async function inParallel(steps: readonly (() => Promise<void>)[]): Promise<void> {
+  const results = await Promise.allSettled(steps.map((step) => step()));
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
+}
+
+async function reachable(variable: string, ping: () => Promise<void>): Promise<void> {
+  try {
+    await ping();
+  } catch (cause) {
+    const { message, code } = cause as NodeJS.ErrnoException;
+    throw new Error(
+      `the server in ${variable} does not answer (${message || code}): start it, or unset ${variable} to have one started`,
+      { cause },
+    );
+  }
+}
+
+function pingUrl(url: string): Promise<void> {
+  const { hostname, port, protocol } = new URL(url);
+  // With TLS there is no answer to a plain PING; the functions will tell.
+  return protocol === "rediss:" ? Promise.resolve() : pingRedis(hostname, Number(port || 6379));
+}

@@ -1,0 +1,162 @@
+import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+// As long as a service of ours may take to stop by itself, and a little.
+const LEFTOVER_WAIT_MS = 12_000;
+
+interface Owner {
+  readonly pid: number;
+  /** Tells a process from a later one that got its number; "" where the system does not say. */
+  readonly born: string;
+}
+
+/** The folder of one local stack: its data, its logs, and a lock so that no two stacks write to it. */
+export class StackFolder {
+  readonly path: string;
+  readonly #lock: string;
+
+  /** Takes the folder, made when missing; throws an error that names the stack that has it, or why it cannot be used. */
+  constructor(path: string) {
+    this.path = resolve(path);
+    this.#lock = this.file("lock");
+    try {
+      mkdirSync(this.file("logs"), { recursive: true });
+      this.#take();
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === undefined) throw error;
+      throw new Error(
+        `the data folder ${this.path} cannot be used (${code}): choose another one with --data DIR`,
+        {
+          cause: error,
+        },
+      );
+    }
+  }
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  log(name: string): string {
+    return this.file(`logs/${name}.log`);
+  }
+
+  /** Replaces a file at once: readers see the old or the new content. */
+  write(name: string, content: unknown): void {
+    const unfinished = this.file(`${name}.unfinished`);
+    writeFileSync(unfinished, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
+    renameSync(unfinished, this.file(name));
+  }
+
+  /** Notes which processes run, for the case that we are killed. */
+  writeChildren(pids: readonly number[]): void {
+    this.write("children.json", pids.map(ownerOf));
+  }
+
+  /** Waits for the processes of a stack that was killed, which end by themselves, and kills those that do not. */
+  async clearLeftovers(): Promise<void> {
+    rmSync(this.file("stack.json"), { force: true });
+    const leftovers = readOwners(this.file("children.json")).filter(isAlive);
+    const giveUpAt = performance.now() + LEFTOVER_WAIT_MS;
+    while (leftovers.some(isAlive) && performance.now() < giveUpAt) await sleep(50);
+    // Without a birth time the number may be another program's by now.
+    for (const { pid } of leftovers.filter((owner) => owner.born !== "" && isAlive(owner)))
+      process.kill(pid, "SIGKILL");
+    rmSync(this.file("children.json"), { force: true });
+  }
+
+  /** After a clean stop: nothing but data and logs is left. */
+  release(): void {
+    for (const name of ["stack.json", "children.json", "lock"]) rmSync(this.file(name), { force: true });
+  }
+
+  #take(): void {
+    const mine = this.file(`lock.${process.pid}`);
+    writeFileSync(mine, JSON.stringify([ownerOf(process.pid)]));
+    try {
+      for (let attempt = 0; attempt < 5; attempt++) {
+        if (linked(mine, this.#lock)) return;
+        const [owner] = readOwners(this.#lock);
+        if (owner && isAlive(owner)) throw new Error(this.#taken(owner));
+        this.#removeStale(owner);
+      }
+      throw new Error(`the lock ${this.#lock} keeps changing hands: try again`);
+    } finally {
+      rmSync(mine, { force: true });
+    }
+  }
+
+  /** Moves the lock away before looking once more: another start may have replaced it since it was read. */
+  #removeStale(seen: Owner | undefined): void {
+    const aside = this.file(`lock.${process.pid}.stale`);
+    try {
+      renameSync(this.#lock, aside);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
+      throw error;
+    }
+    const [moved] = readOwners(aside);
+    if (moved && (moved.pid !== seen?.pid || moved.born !== seen.born)) linked(aside, this.#lock);
+    rmSync(aside, { force: true });
+  }
+
+  #taken(owner: Owner): string {
+    return (
+      `a stack with process ${owner.pid} is running on the data folder ${this.path}: ` +
+      `stop it (Ctrl+C there, or kill ${owner.pid}), or choose another folder with --data DIR and --ports auto`
+    );
+  }
+}
+
+/** `link` makes the file with its content in one step, or fails because it is there. */
+function linked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function readOwners(file: string): Owner[] {
+  try {
+    const owners: unknown = JSON.parse(readFileSync(file, "utf8"));
+    return Array.isArray(owners) ? owners.filter((owner) => Number.isInteger(owner?.pid)) : [];
+  } catch {
+    return [];
+  }
+}
+
+function ownerOf(pid: number): Owner {
+  return { pid, born: birth(pid) };
+}
+
+function isAlive({ pid, born }: Owner): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
+  }
+  return birth(pid) === born && !isZombie(pid);
+}
+
+/** Clock ticks between boot and the start of the process, on Linux: field 22 of /proc/PID/stat. */
+function birth(pid: number): string {
+  return statFields(pid)[19] ?? "";
+}
+
+function isZombie(pid: number): boolean {
+  return statFields(pid)[0] === "Z";
+}
+
+/** The fields of /proc/PID/stat from the third, the state, on; the second, in brackets, may hold blanks. */
+function statFields(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)!.split(" ");
+  } catch {
+    return [];
+  }
+}

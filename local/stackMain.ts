@@ -1,0 +1,104 @@
+import { relative, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { type Stack, startStack } from "./stack.js";
+
+const USAGE = `Starts the whole chat system on this machine.
+
+  --data DIR      where its data and logs are kept (default .local)
+  --ports auto    takes free ports instead of the usual ones
+  --help          shows this
+
+Ports: API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
+MYSQL_URL and REDIS_URL name servers to use instead of starting private ones.`;
+
+// One Ctrl+C reaches this process more than once, by the terminal and by the programs that started it.
+const SAME_KEYPRESS_MS = 700;
+
+interface Options {
+  readonly data: string;
+  readonly ports: "auto" | "fixed";
+  readonly exitWithStdin: boolean;
+}
+
+function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      data: { type: "string", default: ".local" },
+      ports: { type: "string", default: "fixed" },
+      help: { type: "boolean", default: false },
+      "exit-with-stdin": { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    process.exit(0);
+  }
+  if (values.ports !== "auto" && values.ports !== "fixed")
+    throw new Error(`--ports is "${values.ports}" but must be auto or fixed`);
+  if (values.data === "") throw new Error("--data needs a folder");
+  return { data: values.data, ports: values.ports, exitWithStdin: values["exit-with-stdin"] };
+}
+
+async function main(): Promise<void> {
+  const { exitWithStdin, ...options } = parseOrExit();
+  const stopped = new AbortController();
+  let stack: Stack | undefined;
+  let askedAt: number | undefined;
+  const stop = () => {
+    if (askedAt !== undefined && performance.now() - askedAt < SAME_KEYPRESS_MS) return;
+    if (askedAt !== undefined) {
+      stack?.killAll();
+      process.exit(130);
+    }
+    askedAt = performance.now();
+    console.error("\nstopping... (Ctrl+C again kills at once)");
+    stopped.abort();
+    stack?.close().then(() => process.exit(0), fail);
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  process.on("SIGHUP", stop);
+  if (exitWithStdin) process.stdin.once("end", stop).once("error", stop).resume();
+  try {
+    stack = await startStack({ ...options, signal: stopped.signal, onGivenUp: () => process.exit(1) });
+  } catch (error) {
+    if (stopped.signal.aborted) process.exit(0);
+    fail(error);
+  }
+  if (stopped.signal.aborted) return stack?.close().then(() => process.exit(0), fail);
+  if (stack) console.log(screen(stack, options.data));
+}
+
+function parseOrExit(): Options {
+  try {
+    return readOptions(process.argv.slice(2));
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+function fail(error: unknown): never {
+  console.error(`cannot start: ${(error as Error).message}`);
+  process.exit(1);
+}
+
+function screen(stack: Stack, data: string): string {
+  const { api, webPubSub, mysql, redis } = stack.addresses;
+  const folder = relative(process.cwd(), resolve(data)) || ".";
+  return `
+The chat system is running.
+
+  API        ${api}
+  sockets    ${webPubSub}
+  MySQL      ${mysql}
+  Redis      ${redis}
+  all of it  ${folder}/stack.json   logs in ${folder}/logs
+
+  Try        npm run --silent token -- 1 Ann
+  Stop       Ctrl+C
+`;
+}
+
+await main();

@@ -1,0 +1,78 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { LOOPBACK, type PortWish } from "./ports.js";
+import type { ChildSpec } from "./services/child.js";
+import { projectRoot } from "./settings.js";
+import type { StackFolder } from "./stackFolder.js";
+
+// Signs upstream calls and tokens between processes on the loopback interface; no secret.
+const ACCESS_KEY = "bm9uc3RvcC1jaGF0LWxvY2FsLWFjY2Vzcy1rZXktMDAwMQ==";
+const EVENT_HUBS_KEY = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE";
+
+/** Every server of the stack, with its port when nobody chooses another one. */
+export const DEFAULT_PORTS = {
+  functionsHost: { service: "the API (functionsHost)", variable: "API_PORT", port: 7071 },
+  webPubSub: { service: "the socket service (webPubSub)", variable: "WEB_PUBSUB_PORT", port: 8080 },
+  eventHubs: { service: "eventHubs", variable: "EVENT_HUBS_PORT", port: 5672 },
+  mysql: { service: "mysql", variable: "MYSQL_PORT", port: 3307 },
+  redis: { service: "redis", variable: "REDIS_PORT", port: 6380 },
+  storage: { service: "storage", variable: "STORAGE_PORT", port: 10000 },
+} as const satisfies Record<string, PortWish>;
+
+export type ServerName = keyof typeof DEFAULT_PORTS;
+export type Ports = Readonly<Record<ServerName, number>>;
+
+/** The connection string that the event hubs server on `port` is reached with. */
+export function eventHubsConnection(port: number): string {
+  return `Endpoint=sb://${LOOPBACK}:${port};${EVENT_HUBS_KEY};UseDevelopmentEmulator=true;`;
+}
+
+/** The connection string that the socket service on `port` is reached with. */
+export function webPubSubConnection(port: number): string {
+  return `Endpoint=http://${LOOPBACK}:${port};AccessKey=${ACCESS_KEY};Version=1.0;`;
+}
+
+export function eventHubsSpec(folder: StackFolder, port: number): ChildSpec {
+  const config = join(projectRoot, "local/hubs.json");
+  return server("eventHubs", port, folder, ["--config", config, "--data", folder.file("eventHubs")]);
+}
+
+/** Writes the service's settings into the data folder: it calls the API at `apiPort` back. */
+export function webPubSubSpec(folder: StackFolder, port: number, apiPort: number): ChildSpec {
+  const handler = {
+    urlTemplate: `http://${LOOPBACK}:${apiPort}/api/v1/chat/upstream/{event}`,
+    userEventPattern: "*",
+    systemEvents: ["connect", "connected", "disconnected"],
+  };
+  const chat = { anonymousConnectPolicy: "allow", eventHandlers: [handler] };
+  folder.write("webPubSub.json", { accessKeys: [ACCESS_KEY], hubs: { chat } });
+  return server("webPubSub", port, folder, ["--config", folder.file("webPubSub.json")]);
+}
+
+/** `env` are the settings of the app; those of `local.settings.json` count where it has none. */
+export function functionsHostSpec(
+  folder: StackFolder,
+  port: number,
+  env: Readonly<Record<string, string>>,
+): ChildSpec {
+  return { ...server("functionsHost", port, folder, ["--app", projectRoot]), env };
+}
+
+/** The full path of something that the build makes; throws when it was not built. */
+export function built(path: string): string {
+  const file = join(projectRoot, "dist", path);
+  if (existsSync(file)) return file;
+  throw new Error(`${file} is missing: build the project, which npm start and npm test do first`);
+}
+
+function server(name: ServerName, port: number, folder: StackFolder, args: readonly string[]): ChildSpec {
+  return {
+    name,
+    program: built(`local/${name}/main.js`),
+    wrapped: false,
+    args: ["--port", String(port), "--host", LOOPBACK, ...args, "--exit-with-stdin"],
+    logFile: folder.log(name),
+    startTimeoutMs: 60_000,
+    stopTimeoutMs: 5_000,
+  };
+}

@@ -1,0 +1,56 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { SignJWT } from "jose";
+import { type AuthSettings, readAuthSettings } from "./settings.js";
+
+const USAGE = `Prints an access token for local use, valid for 24 hours.
+
+  npm run --silent token -- USER_ID [NICKNAME] [--data DIR]
+
+USER_ID is a whole number from 1 to ${Number.MAX_SAFE_INTEGER}. The token is for the stack that runs on the data
+folder DIR (default .local), or else for the settings in local.settings.json.`;
+
+function signToken(auth: AuthSettings, userId: number, nickname: string | undefined): Promise<string> {
+  return new SignJWT(nickname === undefined ? {} : { nickname })
+    .setProtectedHeader({ alg: "HS256", typ: "JWT" })
+    .setSubject(String(userId))
+    .setIssuer(auth.AUTH_ISSUER)
+    .setAudience(auth.AUTH_AUDIENCE)
+    .setIssuedAt()
+    .setExpirationTime("24h")
+    .sign(new TextEncoder().encode(auth.AUTH_JWT_SECRET));
+}
+
+/** The settings that the running stack on `data` was started with; `undefined` when none runs there. */
+function authOfStack(data: string): AuthSettings | undefined {
+  try {
+    return JSON.parse(readFileSync(join(data, "stack.json"), "utf8")).auth;
+  } catch {
+    return undefined;
+  }
+}
+
+async function main(args: string[]): Promise<void> {
+  const { values, positionals } = parseArgs({
+    args,
+    allowPositionals: true,
+    options: { data: { type: "string", default: ".local" }, help: { type: "boolean", default: false } },
+  });
+  if (values.help) return console.log(USAGE);
+  const [id = "", nickname, ...rest] = positionals;
+  const userId = Number(id);
+  if (!/^[1-9]\d*$/.test(id) || !Number.isSafeInteger(userId))
+    throw new Error(id === "" ? "USER_ID is missing" : `USER_ID is "${id}"`);
+  if (rest.length > 0)
+    throw new Error(`"${rest[0]}" is one word too many: put a nickname with blanks in quotes`);
+  const auth = readAuthSettings({ ...authOfStack(values.data), ...process.env });
+  console.log(await signToken(auth, userId, nickname));
+}
+
+try {
+  await main(process.argv.slice(2));
+} catch (error) {
+  console.error(`${(error as Error).message}\n\n${USAGE}`);
+  process.exit(2);
+}

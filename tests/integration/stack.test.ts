@@ -1,0 +1,228 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Redis } from "ioredis";
+import mysql from "mysql2/promise";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { startMySql } from "../../local/services/mysql.js";
+import { type Addresses, type Stack, startStack } from "../../local/stack.js";
+
+const folder = mkdtempSync(join(tmpdir(), "nonstop-stack-"));
+const env = {
+  MYSQL_URL: "",
+  REDIS_URL: "",
+  AUTH_JWT_SECRET: "a secret of this test, thirty-two bytes or more",
+};
+const patience = { timeout: 25_000, interval: 100 };
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    // Dead, but its parent (process 1, in a container) has not asked for its exit code.
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT" && !existsSync("/proc/self");
+  }
+}
+
+const pidsOf = ({ stack, ...servers }: Addresses["pids"]) => Object.values(servers);
+
+async function query(url: string, sql: string): Promise<unknown> {
+  const connection = await mysql.createConnection(url);
+  try {
+    return (await connection.query(sql))[0];
+  } finally {
+    await connection.end();
+  }
+}
+
+/** Runs the command line of the stack; `output` grows while it runs. */
+function runCommand(args: string[], variables: Record<string, string> = {}) {
+  const child = spawn(process.execPath, ["dist/local/stackMain.js", ...args], {
+    env: { ...process.env, ...env, ...variables },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  const command = {
+    child,
+    output: "",
+    exitCode: new Promise<number | null>((resolve) => child.once("close", resolve)),
+  };
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      command.output += text;
+    });
+  }
+  return command;
+}
+
+describe("a running stack", () => {
+  const data = join(folder, "running");
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = await startStack({ data, ports: "auto", quiet: true, env });
+  });
+  afterAll(() => stack?.close());
+
+  it("says in stack.json where everything is", () => {
+    const written = JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
+    expect(written).toEqual(stack.addresses);
+    expect(Object.keys(written.pids).sort()).toEqual(
+      ["eventHubs", "functionsHost", "mysql", "redis", "stack", "storage", "webPubSub"].sort(),
+    );
+    expect(pidsOf(written.pids).every(isRunning)).toBe(true);
+  });
+
+  it("has its tables, in UTC and with a character set that takes everything", async () => {
+    const rows = await query(
+      stack.addresses.mysql,
+      "SELECT @@time_zone zone, @@character_set_server charset",
+    );
+    expect(rows).toEqual([{ zone: "+00:00", charset: "utf8mb4" }]);
+    expect(await query(stack.addresses.mysql, "SHOW TABLES")).not.toEqual([]);
+  });
+
+  it("refuses a second stack on its data folder, and says who has it", async () => {
+    const second = startStack({ data, ports: "auto", quiet: true, env });
+    await expect(second).rejects.toThrow(`process ${process.pid} is running on the data folder ${data}`);
+    expect(existsSync(join(data, "stack.json"))).toBe(true);
+  });
+
+  it.each(["redis", "mysql", "storage", "eventHubs", "webPubSub", "functionsHost"] as const)(
+    "starts %s again when it is killed, at the same address",
+    async (name) => {
+      const before = stack.addresses;
+      stack.kill(name, "SIGKILL");
+      await vi.waitFor(() => expect(stack.addresses.pids[name]).not.toBe(before.pids[name]), patience);
+      const written = () => JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
+      await vi.waitFor(() => expect(written()).toEqual(stack.addresses), patience);
+      expect({ ...stack.addresses, pids: {} }).toEqual({ ...before, pids: {} });
+      expect(isRunning(before.pids[name]!)).toBe(false);
+    },
+  );
+
+  it("answers at the restarted services", async () => {
+    const redis = new Redis(stack.addresses.redis, { lazyConnect: true });
+    await redis.connect();
+    expect(await redis.ping()).toBe("PONG");
+    redis.disconnect();
+    expect(await query(stack.addresses.mysql, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+  });
+
+  it("restarts a service on request", async () => {
+    const before = stack.addresses.pids.redis;
+    await stack.restart("redis");
+    expect(stack.addresses.pids.redis).not.toBe(before);
+  });
+
+  it("leaves no process and no stack.json behind, and its data to the next start", async () => {
+    await query(stack.addresses.mysql, "CREATE TABLE kept (word VARCHAR(10))");
+    await query(stack.addresses.mysql, "INSERT INTO kept VALUES ('still')");
+    const pids = pidsOf(stack.addresses.pids);
+    await stack.close();
+    expect(pids.filter(isRunning)).toEqual([]);
+    expect(["stack.json", "lock", "children.json"].filter((name) => existsSync(join(data, name)))).toEqual(
+      [],
+    );
+    stack = await startStack({ data, ports: "auto", quiet: true, env });
+    expect(await query(stack.addresses.mysql, "SELECT word FROM kept")).toEqual([{ word: "still" }]);
+    expect(existsSync(join(data, "eventHubs"))).toBe(true);
+  });
+});
+
+describe("the command", () => {
+  it("names the taken port, its service and the ways out, and leaves nothing running", async () => {
+    const holder = createServer();
+    await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
+    const { port } = holder.address() as { port: number };
+    const data = join(folder, "taken");
+    const command = runCommand(["--data", data], { MYSQL_PORT: String(port), API_PORT: String(port) });
+    expect(await command.exitCode).toBe(1);
+    expect(command.output).toContain(`MYSQL_PORT and API_PORT are both ${port}`);
+    expect(command.output).toContain(`port ${port} for the API (functionsHost) is taken: set API_PORT`);
+    expect(command.output).toContain("--ports auto");
+    expect(existsSync(join(data, "mysql"))).toBe(false);
+    await new Promise((resolve) => holder.close(resolve));
+  });
+
+  it.each<[string[], Record<string, string>, number, string]>([
+    [["--prots", "auto"], {}, 2, "--prots"],
+    [["--ports", "some"], {}, 2, "must be auto or fixed"],
+    [["--data", "package.json"], {}, 1, "cannot be used"],
+    [[], { API_PORT: "http" }, 1, 'API_PORT is "http" but must be a port number'],
+    [["--ports", "auto"], { REDIS_URL: "redis://127.0.0.1:1" }, 1, "the server in REDIS_URL does not answer"],
+    [
+      ["--ports", "auto"],
+      { MYSQL_URL: "mysql://a:b@127.0.0.1:1/c" },
+      1,
+      "the server in MYSQL_URL does not answer",
+    ],
+  ])("says what is wrong with %j %j", async (args, variables, exitCode, message) => {
+    const data = args.includes("--data") ? [] : ["--data", join(folder, "wrong")];
+    const command = runCommand([...args, ...data], variables);
+    expect(await command.exitCode).toBe(exitCode);
+    expect(command.output).toContain(message);
+    expect(existsSync(join(folder, "wrong/lock"))).toBe(false);
+  });
+
+  it("stops once at Ctrl+C, with exit code 0, although the signal comes twice", async () => {
+    const data = join(folder, "interrupted");
+    const command = runCommand(["--data", data, "--ports", "auto"]);
+    await vi.waitFor(() => expect(command.output).toContain("The chat system is running"), patience);
+    const { pids } = JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
+    command.child.kill("SIGINT");
+    command.child.kill("SIGINT");
+    expect(await command.exitCode).toBe(0);
+    expect(Object.values<number>(pids).filter(isRunning)).toEqual([]);
+  });
+
+  it("can be stopped while it starts", async () => {
+    const command = runCommand(["--data", join(folder, "early"), "--ports", "auto"]);
+    await vi.waitFor(() => expect(command.output).toContain("starting..."), patience);
+    command.child.kill("SIGTERM");
+    expect(await command.exitCode).toBe(0);
+    expect(existsSync(join(folder, "early/lock"))).toBe(false);
+  });
+
+  it("takes its servers along when it is killed, and its folder can be used at once", async () => {
+    const data = join(folder, "killed");
+    const command = runCommand(["--data", data, "--ports", "auto"]);
+    await vi.waitFor(() => expect(command.output).toContain("The chat system is running"), patience);
+    const { pids } = JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
+    command.child.kill("SIGKILL");
+    await command.exitCode;
+    const next = await startStack({ data, ports: "auto", quiet: true, env });
+    expect(Object.values<number>(pids).filter(isRunning)).toEqual([]);
+    await next.close();
+  });
+});
+
+describe("a MySQL data folder", () => {
+  it("is prepared again when its preparation was interrupted", async () => {
+    const data = join(folder, "half");
+    mkdirSync(join(data, "files.unfinished/mysql"), { recursive: true });
+    writeFileSync(join(data, "files.unfinished/ibdata1"), "half of it");
+    mkdirSync(join(data, "files"), { recursive: true });
+    const service = await startMySql({ data, port: 0 });
+    expect(await query(service.url, "SELECT DATABASE() AS name")).toEqual([{ name: "chat" }]);
+    await service.close();
+    expect(isRunning(service.pid)).toBe(false);
+  });
+
+  it("is never prepared over a database", async () => {
+    const data = join(folder, "damaged");
+    mkdirSync(join(data, "files/chat"), { recursive: true });
+    await expect(startMySql({ data, port: 0 })).rejects.toThrow("no system tables");
+    expect(existsSync(join(data, "files/chat"))).toBe(true);
+  });
+
+  it("may have a path that is too long for a socket", async () => {
+    const data = join(folder, "deep/".repeat(20));
+    const service = await startMySql({ data, port: 0 });
+    expect(await query(service.url, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
+    await service.close();
+  });
+});
