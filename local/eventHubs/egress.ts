@@ -1,0 +1,169 @@
+import { annotate, withLastEnqueued } from "./amqpBytes.js";
+import { hasCapability, notFound, numberProperty, type Peer, Refusal, unauthorized } from "./broker.js";
+import { partitionNamed } from "./ingress.js";
+import type { Partition } from "./partition.js";
+import type { RheaSender } from "./rhea.js";
+import { isAuthorized } from "./sas.js";
+import { startOf } from "./startPosition.js";
+
+/** The service's limit for readers without an epoch, per partition and consumer group. */
+const MAX_READERS = 5;
+
+/** Bytes sent before other work gets a turn. */
+const TURN_BYTES = 512 * 1024;
+
+/** Bytes that may wait in a socket whose peer doesn't read; past this the reader waits for it to drain. */
+const MAX_SOCKET_BYTES = 4 * 1024 * 1024;
+
+const NOTHING: readonly Buffer[] = [];
+
+/** A link on which a client reads a partition. */
+export class Reader {
+  readonly link: RheaSender;
+  readonly entity: string;
+  readonly group: string;
+  /** The owner level; undefined for one of several readers without. */
+  readonly epoch: number | undefined;
+  readonly #partition: Partition;
+  readonly #wantsLast: boolean;
+  readonly #log: (text: string) => void;
+  #next: number;
+  #unwritten: { id: number; data: readonly Buffer[] }[] = [];
+  #scheduled = false;
+  #attached = false;
+
+  constructor(
+    link: RheaSender,
+    entity: string,
+    group: string,
+    epoch: number | undefined,
+    partition: Partition,
+    next: number,
+    log: (text: string) => void,
+  ) {
+    this.link = link;
+    this.entity = entity;
+    this.group = group;
+    this.epoch = epoch;
+    this.#partition = partition;
+    this.#wantsLast = hasCapability(link, "com.microsoft:enable-receiver-runtime-metric");
+    this.#next = next;
+    this.#log = log;
+    // rhea writes transfers before attaches, and a client may grant credit in the same breath as it attaches: nothing
+    // may go out before rhea's own nextTick has written our attach.
+    process.nextTick(() => {
+      this.#attached = true;
+      this.pump();
+    });
+  }
+
+  /** Sends what is flushed, within the credit. Called when there is more of either. Never throws. */
+  pump(): void {
+    try {
+      this.#pump();
+    } catch (error) {
+      this.#log(`${this.entity}: ${(error as Error).message}`);
+      this.detach("amqp:internal-error", (error as Error).message);
+    }
+  }
+
+  #pump(): void {
+    const { link } = this;
+    const { socket } = link.connection;
+    let sent = 0;
+    let corked = false;
+    while (this.#maySend() && socket.writableLength + sent < MAX_SOCKET_BYTES) {
+      const event = this.#partition.read(this.#next);
+      if (!event) break;
+      if (sent > TURN_BYTES) {
+        this.#again();
+        break;
+      }
+      // One write for all frames of this turn; rhea writes them in its own nextTick, which comes before ours.
+      if (!corked) socket.cork();
+      corked = true;
+      const wire = annotate(event.event, event);
+      const bytes = this.#wantsLast
+        ? withLastEnqueued(wire, this.#partition.last ?? event, Date.now())
+        : wire.bytes;
+      this.#unwritten.push(link.send(bytes, undefined, 0));
+      this.#next = event.sequenceNumber + 1;
+      sent += bytes.length;
+    }
+    if (corked) process.nextTick(() => socket.uncork());
+    if (link._draining && this.#attached && !this.#scheduled) link.set_drained(true);
+  }
+
+  /** rhea takes credit off only when a transfer is written, and throws when its buffer of unsettled ones overflows. */
+  #maySend(): boolean {
+    const { link } = this;
+    if (!this.#attached || !link.is_open() || link.session.outgoing.available() === 0) return false;
+    const written = link.session.outgoing.next_pending_delivery;
+    let done = 0;
+    for (; done < this.#unwritten.length && this.#unwritten[done]!.id < written; done++) {
+      // Nobody resends: a written event isn't kept until its reader settles it.
+      this.#unwritten[done]!.data = NOTHING;
+    }
+    if (done > 0) this.#unwritten.splice(0, done);
+    return link.credit > this.#unwritten.length;
+  }
+
+  #again(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.pump();
+    });
+  }
+
+  /** Ends the reader, with an error for its client. */
+  detach(condition: string, description: string): void {
+    this.forget();
+    this.link.close({ condition, description });
+  }
+
+  /** Takes the reader off its partition; its link is gone. */
+  forget(): void {
+    this.#partition.readers.delete(this);
+  }
+}
+
+/** Answers the attach of a client that wants to read a partition. Throws Refusal. */
+export function openReader(peer: Peer, link: RheaSender, address: string): Reader {
+  const match = /^([^/]+)\/ConsumerGroups\/([^/]+)\/Partitions\/([^/]+)$/i.exec(address);
+  const hub = peer.broker.hubs.get(match?.[1]?.toLowerCase() ?? "");
+  const group = match?.[2]?.toLowerCase() ?? "";
+  if (!hub?.consumerGroups.has(group)) throw notFound(address);
+  if (!isAuthorized(peer.claims, address)) throw unauthorized(address);
+  const partition = partitionNamed(hub, match![3]!);
+  const next = startOf(link.source?.filter, partition);
+  const epoch = numberProperty(link, "com.microsoft:epoch");
+  makeRoom(partition, group, epoch, link.name);
+  const log = (text: string) => peer.broker.log("error", text);
+  const reader = new Reader(link, address, group, epoch, partition, next, log);
+  partition.readers.add(reader);
+  return reader;
+}
+
+/** The owner rules: the highest epoch reads alone; without one, up to five read side by side. */
+function makeRoom(partition: Partition, group: string, epoch: number | undefined, name: string): void {
+  const others = [...partition.readers].filter(
+    (each) => each instanceof Reader && each.group === group,
+  ) as Reader[];
+  const highest = Math.max(-1, ...others.map((each) => each.epoch ?? -1));
+  if (epoch === undefined && highest >= 0)
+    throw stolen(`A receiver with epoch '${highest}' exists, so one without an epoch is not allowed.`);
+  if (epoch !== undefined && epoch < highest)
+    throw stolen(`A receiver with epoch '${highest}' exists, so the lower epoch '${epoch}' is not allowed.`);
+  if (epoch === undefined && others.length >= MAX_READERS)
+    throw new Refusal(
+      "amqp:resource-limit-exceeded",
+      `Exceeded the maximum number of allowed receivers per partition in a consumer group, which is ${MAX_READERS}.`,
+    );
+  if (epoch === undefined) return;
+  for (const other of others)
+    other.detach("amqp:link:stolen", `New receiver '${name}' with higher epoch of '${epoch}' is created.`);
+}
+
+const stolen = (text: string): Refusal => new Refusal("amqp:link:stolen", text);

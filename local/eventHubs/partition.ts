@@ -1,0 +1,345 @@
+import { closeSync, fdatasync, ftruncateSync, mkdirSync, openSync, unlinkSync, writevSync } from "node:fs";
+import { Producers } from "./producers.js";
+import { encodeRecord, type ProducerMark } from "./record.js";
+import {
+  CorruptDataError,
+  emptySegment,
+  listSegments,
+  noteRecord,
+  readBlock,
+  recoverSegment,
+  type Segment,
+  type StoredEvent,
+  syncPath,
+} from "./segment.js";
+import { Tail } from "./tail.js";
+
+/** An event on its way in. */
+export interface IncomingEvent {
+  readonly event: Buffer;
+  readonly partitionKey: string | undefined;
+  readonly producer: ProducerMark | undefined;
+}
+
+export interface PartitionOptions {
+  /** Events older than this may go, whole segments at a time. */
+  readonly retentionMs: number;
+  /** A segment is closed when it has grown past this. */
+  readonly segmentBytes: number;
+  readonly log: (level: "warn" | "error", text: string) => void;
+}
+
+/** Someone who wants to know that there are new events to read. */
+export interface Waiting {
+  pump(): void;
+}
+
+/** Told once, when what was appended is on the disk or can't get there. */
+export type Stored = (error?: Error) => void;
+
+interface Group {
+  buffers: Buffer[];
+  bytes: number;
+  events: StoredEvent[];
+  told: Stored[];
+}
+
+/** What may wait for the disk; past this senders are told to come back. */
+const MAX_PENDING_BYTES = 64 * 1024 * 1024;
+
+/** Blocks of old events kept after reading; readers of one partition mostly walk through the same ones. */
+const MAX_CACHED_BLOCKS = 8;
+
+/** A full disk, or a full queue in front of it. `retry` tells whether it can help to send again. */
+export class AppendError extends Error {
+  readonly retry: boolean;
+  constructor(message: string, retry: boolean, cause?: unknown) {
+    super(message, { cause });
+    this.retry = retry;
+  }
+}
+
+/**
+ * One partition: a log in segment files, group commit in front of it, the latest events in memory.
+ * Readers see an event, and senders are told of it, only once it is flushed.
+ */
+export class Partition {
+  readonly id: string;
+  readonly producers = new Producers();
+  readonly readers = new Set<Waiting>();
+  readonly #folder: string;
+  readonly #options: PartitionOptions;
+  readonly #segments: Segment[];
+  readonly #tail = new Tail();
+  readonly #blocks = new Map<string, StoredEvent[]>();
+  #file: number;
+  #last: StoredEvent | undefined;
+  /** The next sequence number and offset to give out; those behind the flushed ones are on their way to the disk. */
+  #nextSequence: number;
+  #nextOffset: number;
+  #flushedSequence: number;
+  #pending: Group = emptyGroup();
+  #flushing = false;
+  #scheduled = false;
+  #broken: Error | undefined;
+  #idle: (() => void)[] = [];
+
+  /** Opens the partition in `folder`, making it when missing, and reads it back. Throws CorruptDataError. */
+  constructor(id: string, folder: string, options: PartitionOptions) {
+    this.id = id;
+    this.#folder = folder;
+    this.#options = options;
+    mkdirSync(folder, { recursive: true });
+    this.#segments = listSegments(folder);
+    const active = this.#segments.at(-1);
+    if (!active) this.#segments.push(emptySegment(folder, 0, 0));
+    const next = this.#recover();
+    this.#nextSequence = this.#flushedSequence = next;
+    const newest = this.#segments.at(-1)!;
+    this.#nextOffset = newest.baseOffset + newest.size;
+    this.#file = openSync(newest.path, "a");
+    syncPath(folder);
+  }
+
+  #recover(): number {
+    let next = this.#segments[0]!.baseSequence;
+    let offset = this.#segments[0]!.baseOffset;
+    for (const [index, segment] of this.#segments.entries()) {
+      if (segment.baseSequence !== next || segment.baseOffset !== offset)
+        throw new CorruptDataError(
+          `${this.#folder}: a file is missing or cut, the log ends at sequence number ${next} and goes on in ` +
+            `${segment.path}. Restore it from a copy, or delete the data folder to start empty.`,
+        );
+      const newest = index === this.#segments.length - 1;
+      closeSync(openSync(segment.path, "a"));
+      const result = recoverSegment(segment, newest, (record, at) => {
+        // Copied, so that the whole file's bytes can go.
+        this.#last = { ...record, offset: at, event: Buffer.from(record.event) };
+        this.#tail.push(this.#last);
+        if (record.producer) this.producers.recover(record.producer);
+      });
+      if (result.cut > 0)
+        this.#options.log(
+          "warn",
+          `${segment.path}: cut ${result.cut} bytes of an unfinished write off the end`,
+        );
+      next = result.nextSequence;
+      offset += segment.size;
+    }
+    return next;
+  }
+
+  /** The oldest sequence number still here, or the next one when the partition is empty. */
+  get firstSequence(): number {
+    return this.#segments[0]!.baseSequence;
+  }
+
+  /** One behind the newest sequence number that readers may see. */
+  get endSequence(): number {
+    return this.#flushedSequence;
+  }
+
+  /** One behind the newest flushed byte; no event has this offset or a higher one. */
+  get endOffset(): number {
+    const newest = this.#segments.at(-1)!;
+    return newest.baseOffset + newest.size;
+  }
+
+  /** The newest flushed event; it stays known for as long as the process runs, even when retention has taken it. */
+  get last(): StoredEvent | undefined {
+    return this.#last;
+  }
+
+  /**
+   * Appends a batch, whole or not at all, and calls `stored` after the flush that holds it. An empty batch is told
+   * after the flush under way, so that a repeat isn't confirmed before its original. Throws AppendError.
+   */
+  append(batch: readonly IncomingEvent[], stored: Stored): void {
+    if (this.#broken)
+      throw new AppendError("The partition can't be written; see the log.", false, this.#broken);
+    if (this.#pending.bytes > MAX_PENDING_BYTES)
+      throw new AppendError("The disk can't keep up. Try again later.", true);
+    const enqueuedTime = Math.max(
+      Date.now(),
+      this.#pending.events.at(-1)?.enqueuedTime ?? this.#last?.enqueuedTime ?? 0,
+    );
+    for (const [index, incoming] of batch.entries()) {
+      const record = {
+        ...incoming,
+        sequenceNumber: this.#nextSequence++,
+        enqueuedTime,
+        batchGoesOn: index < batch.length - 1,
+      };
+      const bytes = encodeRecord(record);
+      // The copy in the record, so that the socket's larger buffer can go.
+      const event = bytes.subarray(bytes.length - incoming.event.length);
+      this.#pending.events.push({
+        sequenceNumber: record.sequenceNumber,
+        offset: this.#nextOffset,
+        enqueuedTime,
+        partitionKey: incoming.partitionKey,
+        event,
+      });
+      this.#pending.buffers.push(bytes);
+      this.#pending.bytes += bytes.length;
+      this.#nextOffset += bytes.length;
+    }
+    this.#pending.told.push(stored);
+    if (this.#flushing || this.#scheduled) return;
+    // After this tick, so that everything that came in one read of the socket shares one flush.
+    this.#scheduled = true;
+    process.nextTick(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#scheduled = false;
+    const group = this.#pending;
+    this.#pending = emptyGroup();
+    if (group.buffers.length === 0) {
+      this.#settle(group);
+      return;
+    }
+    this.#flushing = true;
+    try {
+      this.#rollIfNeeded();
+      const written = writevSync(this.#file, group.buffers);
+      if (written !== group.bytes) throw new Error(`only ${written} of ${group.bytes} bytes were written`);
+    } catch (error) {
+      this.#fail(group, error as Error);
+      return;
+    }
+    fdatasync(this.#file, (error) => (error ? this.#fail(group, error) : this.#flushed(group)));
+  }
+
+  #flushed(group: Group): void {
+    const segment = this.#segments.at(-1)!;
+    for (const [index, event] of group.events.entries()) {
+      const position = event.offset - segment.baseOffset;
+      noteRecord(segment, event, position, position + group.buffers[index]!.length);
+      this.#tail.push(event);
+    }
+    this.#last = group.events.at(-1);
+    this.#flushedSequence = this.#last!.sequenceNumber + 1;
+    this.#settle(group);
+    for (const reader of [...this.readers]) reader.pump();
+  }
+
+  #settle(group: Group, error?: Error): void {
+    this.#flushing = false;
+    for (const told of group.told) told(error);
+    if (this.#pending.told.length > 0 && !this.#flushing) this.#flush();
+    if (this.#flushing) return;
+    const idle = this.#idle;
+    this.#idle = [];
+    for (const resolve of idle) resolve();
+  }
+
+  /**
+   * After a failed write or flush nobody knows what the disk holds (a second fdatasync may report success for pages
+   * that are gone), so the partition takes nothing more until it is read back at the next start.
+   */
+  #fail(group: Group, error: Error): void {
+    this.#broken = error;
+    const segment = this.#segments.at(-1)!;
+    this.#options.log(
+      "error",
+      `${segment.path} can't be written (${error.message}); make room on the disk and start again`,
+    );
+    try {
+      ftruncateSync(this.#file, segment.size);
+    } catch {
+      // The next start cuts the unfinished end off.
+    }
+    this.#settle(group, new AppendError("The event could not be stored; see the log.", false, error));
+  }
+
+  #rollIfNeeded(): void {
+    const active = this.#segments.at(-1)!;
+    if (active.size === 0) return;
+    const old = Date.now() - active.firstTime > this.#options.retentionMs / 8;
+    if (active.size >= this.#options.segmentBytes || old) this.#roll();
+  }
+
+  #roll(): void {
+    const next = emptySegment(this.#folder, this.#flushedSequence, this.endOffset);
+    const file = openSync(next.path, "a");
+    syncPath(this.#folder);
+    closeSync(this.#file);
+    this.#file = file;
+    this.#segments.push(next);
+  }
+
+  /** The event with this sequence number, or the next one still here; undefined when it isn't flushed yet. Throws CorruptDataError. */
+  read(sequenceNumber: number): StoredEvent | undefined {
+    const wanted = Math.max(sequenceNumber, this.firstSequence);
+    if (wanted >= this.#flushedSequence) return undefined;
+    const recent = this.#tail.get(wanted);
+    if (recent) return recent;
+    const segment = this.#segments[lastAtMost(this.#segments, (each) => each.baseSequence, wanted)]!;
+    const index = lastAtMost(segment.blocks, (each) => each.sequenceNumber, wanted);
+    const events = this.#block(segment, index);
+    return events[wanted - events[0]!.sequenceNumber];
+  }
+
+  /** The first sequence number whose event passes; passing must not end once it has begun. The end when none does. */
+  firstWhere(passes: (event: { offset: number; enqueuedTime: number }) => boolean): number {
+    let low = this.firstSequence;
+    let high = this.#flushedSequence;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      if (passes(this.read(middle)!)) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
+  #block(segment: Segment, index: number): StoredEvent[] {
+    const key = `${segment.baseSequence}/${index}`;
+    const known = this.#blocks.get(key);
+    if (known) return known;
+    const events = readBlock(segment, index);
+    // The last block of the newest segment still grows.
+    if (index === segment.blocks.length - 1 && segment === this.#segments.at(-1)) return events;
+    this.#blocks.set(key, events);
+    if (this.#blocks.size > MAX_CACHED_BLOCKS) this.#blocks.delete(this.#blocks.keys().next().value!);
+    return events;
+  }
+
+  /** Deletes the segments whose newest event is older than the retention; the newest segment always stays a file. */
+  expire(now = Date.now()): void {
+    const cutoff = now - this.#options.retentionMs;
+    const busy = this.#flushing || this.#pending.told.length > 0 || this.#broken !== undefined;
+    const active = this.#segments.at(-1)!;
+    if (!busy && active.size > 0 && active.lastTime < cutoff) this.#roll();
+    while (this.#segments.length > 1 && this.#segments[0]!.lastTime < cutoff) {
+      unlinkSync(this.#segments[0]!.path);
+      this.#segments.shift();
+      this.#blocks.clear();
+    }
+    this.#tail.dropBefore(this.firstSequence);
+  }
+
+  /** Waits for the flush under way and closes the file. */
+  async close(): Promise<void> {
+    if (this.#flushing || this.#scheduled || this.#pending.told.length > 0)
+      await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.#broken ??= new Error("closed");
+    closeSync(this.#file);
+  }
+}
+
+function emptyGroup(): Group {
+  return { buffers: [], bytes: 0, events: [], told: [] };
+}
+
+/** The index of the last item, in rising order, whose value is at most `wanted`; 0 when there is none. */
+function lastAtMost<T>(items: readonly T[], keyOf: (item: T) => number, wanted: number): number {
+  let low = 0;
+  let high = items.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (keyOf(items[middle]!) <= wanted) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}

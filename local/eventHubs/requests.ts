@@ -1,0 +1,120 @@
+import type { Peer } from "./broker.js";
+import type { Hub } from "./hubs.js";
+import type { Partition } from "./partition.js";
+import { type RheaMessage, type RheaSender, rhea } from "./rhea.js";
+import { addClaim, checkToken, isAuthorized } from "./sas.js";
+
+/** The two request-reply addresses every connection has. */
+export type RequestAddress = "$cbs" | "$management";
+
+interface Answer {
+  readonly status: number;
+  readonly description: string;
+  readonly condition?: string;
+  readonly body?: unknown;
+}
+
+const { wrap_int, wrap_long, wrap_map, wrap_symbol, wrap_timestamp, wrap_array } = rhea.types;
+
+/** Handles one request and sends its reply; a request without a reply link is dropped. */
+export function answerRequest(
+  peer: Peer,
+  address: RequestAddress,
+  bytes: Buffer,
+  replyLink: (replyTo: string) => RheaSender | undefined,
+): void {
+  const request = rhea.message.decode(bytes);
+  const answer = address === "$cbs" ? putToken(peer, request) : readFacts(peer, request);
+  const link = replyLink(String(request.reply_to ?? ""));
+  if (!link?.is_open() || link.session.outgoing.available() === 0) return;
+  link.send({
+    correlation_id: request.message_id,
+    application_properties: {
+      "status-code": wrap_int(answer.status),
+      "status-description": answer.description,
+      ...(answer.condition ? { "error-condition": wrap_symbol(answer.condition) } : {}),
+    },
+    body: answer.body,
+  });
+}
+
+/** Claims-based security, as Event Hubs has it: a token for an audience, held until it expires. */
+function putToken(peer: Peer, request: RheaMessage): Answer {
+  const { operation, type, name } = request.application_properties ?? {};
+  if (operation !== "put-token")
+    return {
+      status: 501,
+      description: `unknown operation '${operation}'`,
+      condition: "amqp:not-implemented",
+    };
+  if (type !== "servicebus.windows.net:sastoken")
+    return refused(`tokens of type '${type}' are not supported here: use a shared access key`);
+  const audience = String(name ?? "");
+  const check = checkToken(request.body, audience, peer.broker.keys);
+  if (!check.ok) return refused(check.reason);
+  addClaim(peer.claims, audience, check.expiresAt);
+  return { status: 202, description: "Accepted" };
+}
+
+function refused(reason: string): Answer {
+  return { status: 401, description: `InvalidSignature: ${reason}.`, condition: "amqp:unauthorized-access" };
+}
+
+function readFacts(peer: Peer, request: RheaMessage): Answer {
+  const { operation, type, name, partition: id } = request.application_properties ?? {};
+  const hub = peer.broker.hubs.get(String(name ?? "").toLowerCase());
+  if (operation !== "READ")
+    return {
+      status: 501,
+      description: `unknown operation '${operation}'`,
+      condition: "amqp:not-implemented",
+    };
+  if (!hub)
+    return {
+      status: 404,
+      description: `The messaging entity '${name}' could not be found.`,
+      condition: "amqp:not-found",
+    };
+  if (!isAuthorized(peer.claims, `${hub.name}/$management`))
+    return {
+      status: 401,
+      description: `no valid claim for '${hub.name}'`,
+      condition: "amqp:unauthorized-access",
+    };
+  if (type === "com.microsoft:eventhub") return { status: 200, description: "OK", body: hubFacts(hub) };
+  const partition = hub.partitions.find((each) => each.id === String(id));
+  if (type === "com.microsoft:partition" && partition)
+    return { status: 200, description: "OK", body: partitionFacts(hub, partition) };
+  return {
+    status: 400,
+    description: `'${type}' '${id}' is neither the hub nor one of its partitions`,
+    condition: "com.microsoft:argument-out-of-range",
+  };
+}
+
+function hubFacts(hub: Hub): unknown {
+  return wrap_map({
+    name: hub.name,
+    type: "com.microsoft:eventhub",
+    created_at: wrap_timestamp(hub.createdAt),
+    partition_count: wrap_int(hub.partitions.length),
+    partition_ids: wrap_array(
+      hub.partitions.map((each) => each.id),
+      0xa1,
+    ),
+    georeplication_factor: wrap_int(1),
+  });
+}
+
+function partitionFacts(hub: Hub, partition: Partition): unknown {
+  return wrap_map({
+    name: hub.name,
+    type: "com.microsoft:partition",
+    partition: partition.id,
+    begin_sequence_number: wrap_long(partition.firstSequence),
+    last_enqueued_sequence_number: wrap_long(partition.endSequence - 1),
+    last_enqueued_offset: String(partition.last?.offset ?? -1),
+    last_enqueued_time_utc: wrap_timestamp(partition.last?.enqueuedTime ?? 0),
+    is_partition_empty: partition.firstSequence === partition.endSequence,
+  });
+}

@@ -1,0 +1,137 @@
+import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
+import type { Broker } from "./broker.js";
+import { Connection, MAX_FRAME_BYTES } from "./connection.js";
+import { type Hubs, type HubsConfig, openHubs } from "./hubs.js";
+import { rhea } from "./rhea.js";
+import type { Keys } from "./sas.js";
+
+export interface EventHubsOptions {
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly host?: string;
+  /** The data folder; one process at a time may own it. */
+  readonly data: string;
+  readonly hubs: HubsConfig;
+  /** Shared access keys by name; without any, the well-known pair of the emulator's connection string. */
+  readonly keys?: Keys;
+  readonly log?: (level: "info" | "warn" | "error", text: string) => void;
+  /** A segment file is closed at this size; 16 MiB unless told. */
+  readonly segmentBytes?: number;
+  /** How often events past their retention are looked for, in milliseconds; a minute unless told. */
+  readonly retentionCheckMs?: number;
+}
+
+export interface Server {
+  readonly port: number;
+  /** For `@azure/event-hubs`, with the first key. */
+  readonly connectionString: string;
+  close(): Promise<void>;
+}
+
+const DEFAULT_KEYS: Keys = { RootManageSharedAccessKey: "SAS_KEY_VALUE" };
+const MAX_CONNECTIONS = 1000;
+
+/** How often links are checked for a token that has expired. */
+const CLAIMS_CHECK_MS = 1000;
+
+/** How long a stopping server waits for its clients to read the goodbye. */
+const GOODBYE_MS = 500;
+
+/**
+ * Starts an Event Hubs server over the data folder and resolves when it listens.
+ * Throws ConfigError, CorruptDataError, LockedError, and the system's error for a taken port.
+ */
+export async function start(options: EventHubsOptions): Promise<Server> {
+  const { host = "127.0.0.1", keys = DEFAULT_KEYS, log = () => {} } = options;
+  const hubs = openHubs(options.data, options.hubs, {
+    segmentBytes: options.segmentBytes ?? 16 * 1024 * 1024,
+    log,
+  });
+  const broker: Broker = { hubs: hubs.byName, keys, log, numbered: new Set() };
+  const connections = new Map<Socket, Connection>();
+  const listener = listenerFor(broker, connections);
+  try {
+    await listen(listener, options.port, host);
+  } catch (error) {
+    await hubs.close();
+    throw error;
+  }
+  const timers = [
+    setInterval(() => expireAll(hubs, log), options.retentionCheckMs ?? 60_000),
+    setInterval(() => {
+      for (const connection of connections.values()) connection.checkClaims();
+    }, CLAIMS_CHECK_MS),
+  ];
+  expireAll(hubs, log);
+  const { port } = listener.address() as AddressInfo;
+  const [name, key] = Object.entries(keys)[0] ?? ["", ""];
+  let closing: Promise<void> | undefined;
+  return {
+    port,
+    connectionString: `Endpoint=sb://${host}:${port};SharedAccessKeyName=${name};SharedAccessKey=${key};UseDevelopmentEmulator=true;`,
+    close() {
+      for (const timer of timers) clearInterval(timer);
+      closing ??= closeAll(listener, connections, hubs);
+      return closing;
+    },
+  };
+}
+
+function listenerFor(broker: Broker, connections: Map<Socket, Connection>): NetServer {
+  const container = rhea.create_container({ id: "local-event-hubs" });
+  container.sasl_server_mechanisms.enable_anonymous();
+  // What other SDKs choose when claims follow over $cbs; nothing is checked at this stage, as with ANONYMOUS.
+  container.sasl_server_mechanisms["MSSBCBS"] = container.sasl_server_mechanisms["ANONYMOUS"];
+  container.on("error", (error) => broker.log("error", String(error)));
+  const listener = createServer((socket) => {
+    const connection = container.create_connection({
+      receiver_options: { autoaccept: false, credit_window: 0 },
+      idle_time_out: 60_000,
+      max_frame_size: MAX_FRAME_BYTES,
+      channel_max: 255,
+      tcp_no_delay: true,
+      reconnect: false,
+    });
+    connections.set(socket, new Connection(connection, socket, broker));
+    socket.on("close", () => connections.delete(socket));
+  });
+  listener.maxConnections = MAX_CONNECTIONS;
+  return listener;
+}
+
+function listen(listener: NetServer, port: number, host: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    listener.once("error", reject);
+    listener.listen(port, host, () => {
+      listener.off("error", reject);
+      resolve();
+    });
+  });
+}
+
+function expireAll(hubs: Hubs, log: NonNullable<EventHubsOptions["log"]>): void {
+  for (const hub of hubs.byName.values())
+    for (const partition of hub.partitions) {
+      try {
+        partition.expire();
+      } catch (error) {
+        log("error", `retention of ${hub.name}/${partition.id}: ${(error as Error).message}`);
+      }
+    }
+}
+
+async function closeAll(
+  listener: NetServer,
+  connections: Map<Socket, Connection>,
+  hubs: Hubs,
+): Promise<void> {
+  const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
+  // First the flushes under way, so that their senders are told.
+  await hubs.close();
+  for (const connection of connections.values()) connection.close();
+  const impatient = setTimeout(() => {
+    for (const socket of connections.keys()) socket.destroy();
+  }, GOODBYE_MS);
+  await closed;
+  clearTimeout(impatient);
+}
