@@ -27,7 +27,8 @@ export async function observe(stack: Stack): Promise<Counters> {
     statements(stack.mysql),
     commands(stack.redis),
   ]);
-  const pids = { ...stack.pids, bench: process.pid };
+  const { stack: _, ...servers } = stack.pids;
+  const pids = { ...servers, bench: process.pid };
   return {
     ...local,
     sqlStatements,
@@ -78,13 +79,15 @@ async function commands(url: string): Promise<number> {
   return sum(calls) - sum(script);
 }
 
-/** User and system time of a process; 0 where /proc is not there. A tick is 10 ms. */
+/** User and system time of a process and those it started; 0 where /proc is not there. A tick is 10 ms. */
 function cpuMs(pid: number): number {
   try {
     const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
       .replace(/^.*\) /, "")
       .split(" ");
-    return (Number(fields[11]) + Number(fields[12])) * 10;
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+    const own = (Number(fields[11]) + Number(fields[12])) * 10;
+    return children.reduce((sum, child) => sum + cpuMs(Number(child)), own);
   } catch {
     return 0;
   }

@@ -55,7 +55,7 @@ export function functionsHostSpec(
   port: number,
   env: Readonly<Record<string, string>>,
 ): ChildSpec {
-  return { ...server("functionsHost", port, folder, ["--app", projectRoot]), env };
+  return { ...server("functionsHost", port, folder, ["--app", projectRoot, "--split"]), env };
 }
 
 /** The full path of something that the build makes; throws when it was not built. */

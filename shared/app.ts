@@ -44,7 +44,7 @@ export function connectAdapters(config: Config): Adapters {
     database: openDatabase(config.mysqlUrl),
     bus: connectEventHubs(config.eventHubs.connectionString),
     sessions: connectRedis(config.redisUrl),
-    broadcaster: connectWebPubSub(config.webPubSub.connectionString, HUB),
+    broadcaster: connectWebPubSub(config.webPubSub, HUB),
     verifyToken: createVerifier(config.auth),
     now: Date.now,
   };

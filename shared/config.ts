@@ -19,13 +19,18 @@ const Settings = z
     AUTH_ISSUER: z.string().min(1),
     AUTH_AUDIENCE: z.string().min(1),
     /** HS256, for local use only. */
-    AUTH_JWT_SECRET: z.string().min(32, "must have 32 bytes or more").optional(),
+    AUTH_JWT_SECRET: z
+      .string()
+      .refine((secret) => Buffer.byteLength(secret) >= 32, "must have 32 bytes or more")
+      .optional(),
     /** RS256, ES256 and EdDSA keys of the identity provider. */
-    AUTH_JWKS_URI: z.url().optional(),
+    AUTH_JWKS_URI: z.url({ protocol: /^https?$/, error: "must be https://HOST/PATH" }).optional(),
   })
   .refine((values) => values.AUTH_JWT_SECRET !== undefined || values.AUTH_JWKS_URI !== undefined, {
     path: ["AUTH_JWKS_URI"],
     error: "is missing: set it, or AUTH_JWT_SECRET for local use",
+    // Also when other settings are missing or wrong, so that all are named together.
+    when: () => true,
   });
 
 /** Names of every setting the deployed code reads. */
@@ -40,8 +45,8 @@ export interface AuthConfig {
 
 export interface Config {
   readonly webPubSub: {
-    readonly connectionString: string;
     readonly endpoint: string;
+    /** One or two; the first one signs. */
     readonly accessKeys: readonly string[];
   };
   readonly eventHubs: { readonly connectionString: string };
@@ -59,7 +64,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const groups = CONNECTION.exec(values.WEB_PUBSUB_CONNECTION)?.groups as { endpoint: string; key: string };
   return Object.freeze({
     webPubSub: {
-      connectionString: values.WEB_PUBSUB_CONNECTION,
       endpoint: groups.endpoint,
       accessKeys: [groups.key, values.WEB_PUBSUB_SECONDARY_KEY].filter((key) => key !== undefined),
     },

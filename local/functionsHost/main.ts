@@ -1,7 +1,8 @@
 import { Console } from "node:console";
 import { parseArgs } from "node:util";
+import { type EventHubsProcess, startEventHubsProcess } from "./eventHubsProcess.js";
 import { createLog, describe } from "./log.js";
-import { start } from "./server.js";
+import { start, type TriggerKind } from "./server.js";
 
 const usage = `Runs an Azure Functions app (Node, programming model v4): its HTTP and Event Hub triggers.
 
@@ -9,6 +10,8 @@ const usage = `Runs an Azure Functions app (Node, programming model v4): its HTT
   --host ADDRESS       address to listen on (default 127.0.0.1)
   --app DIR            folder with package.json and host.json (default: the current one)
   --settings FILE      app settings (default: local.settings.json, or local.settings.example.json)
+  --triggers KIND      only http, or only eventHubs (default: both)
+  --split              both, the Event Hub triggers in a process of their own
   --exit-with-stdin    end when stdin ends
   --help               this text
 `;
@@ -22,6 +25,8 @@ function readArguments() {
       host: { type: "string", default: "127.0.0.1" },
       app: { type: "string", default: "." },
       settings: { type: "string" },
+      triggers: { type: "string" },
+      split: { type: "boolean", default: false },
       "exit-with-stdin": { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
@@ -29,7 +34,18 @@ function readArguments() {
   const port = Number(values.port);
   if (!/^\d+$/.test(values.port) || port > 65_535)
     throw new Error(`--port ${values.port}: not a port number`);
-  return { ...values, port };
+  if (values.triggers !== undefined && values.triggers !== "http" && values.triggers !== "eventHubs")
+    throw new Error(`--triggers ${values.triggers}: must be http or eventHubs`);
+  if (values.triggers !== undefined && values.split) throw new Error("--split goes without --triggers");
+  return { ...values, port, triggers: values.triggers as TriggerKind | undefined };
+}
+
+/** The other process of `--split`; this one ends with it, so that whoever started us starts both again. */
+async function startOther({ app, settings }: ReturnType<typeof readArguments>): Promise<EventHubsProcess> {
+  const args = ["--app", app, ...(settings === undefined ? [] : ["--settings", settings])];
+  return startEventHubsProcess(process.argv[1] as string, args, (code) =>
+    fail(new Error(`the process of the Event Hub triggers has ended with ${code}`)),
+  );
 }
 
 function fail(error: unknown): never {
@@ -60,11 +76,14 @@ async function main(): Promise<void> {
     log.write("error", `uncaught, the host ends: ${describe(error, true)}`);
     process.exit(1);
   });
+  const kinds: TriggerKind[] | undefined = values.split ? ["http"] : values.triggers && [values.triggers];
+  const other = values.split ? startOther(values) : undefined;
   const starting = start({
     port: values.port,
     host: values.host,
     app: values.app,
     ...(values.settings !== undefined && { settings: values.settings }),
+    ...(kinds !== undefined && { triggers: kinds }),
     // The real host restarts a worker whose function timed out; here whoever started this process does.
     onTimeout: () => process.exit(1),
   });
@@ -73,8 +92,7 @@ async function main(): Promise<void> {
     if (ending) return;
     ending = true;
     setTimeout(() => process.exit(0), 4_900);
-    starting
-      .then((server) => server.close())
+    Promise.all([starting.then((server) => server.close()), other?.then((one) => one.close())])
       .then(() => log.write("information", "stopped"))
       .catch((error) => log.write("error", describe(error, true)))
       .finally(() => process.exit(0));
@@ -82,11 +100,12 @@ async function main(): Promise<void> {
   process.on("SIGTERM", end);
   process.on("SIGINT", end);
   if (values["exit-with-stdin"]) process.stdin.on("end", end).on("close", end).on("error", end).resume();
-  const server = await starting.catch(fail);
+  const [server] = await Promise.all([starting, other]).catch(fail);
   process.stdout.write(
     `${JSON.stringify({ ready: true, port: server.port, functions: server.functions })}\n`,
   );
-  log.write("information", `${server.functions.length} function(s) on http://${values.host}:${server.port}`);
+  const where = server.port === 0 ? "" : ` on http://${values.host}:${server.port}`;
+  log.write("information", `${server.functions.length} function(s)${where}`);
 }
 
 void main();

@@ -9,6 +9,8 @@ import { createLog, type Log } from "./log.js";
 import { applyAppSettings, readHostSettings } from "./settings.js";
 import { Worker } from "./worker.js";
 
+export type TriggerKind = "http" | "eventHubs";
+
 export interface Options {
   /** 0: any free port. */
   readonly port?: number;
@@ -21,6 +23,8 @@ export interface Options {
   readonly settings?: string;
   /** Instead of a log to stderr at the level of host.json. */
   readonly log?: Log;
+  /** Only these triggers are served; all unless told. Without HTTP nothing listens, and `port` is 0. */
+  readonly triggers?: readonly TriggerKind[];
   /** Told when a function ran past `functionTimeout`: end the process then, as the real host does. */
   readonly onTimeout?: (message: string) => void;
 }
@@ -50,26 +54,26 @@ export async function start(options: Options = {}): Promise<Server> {
     functionTimeout: settings.functionTimeout,
     onTimeout: options.onTimeout ?? (() => {}),
   });
+  const { triggers: kinds = ["http", "eventHubs"] } = options;
+  let server: http.Server | undefined;
   try {
-    const server = createHttpServer(worker, settings.routePrefix, log);
-    await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
-    try {
-      warnOfOtherTriggers(worker, log);
-      const triggers = startEventHubTriggers(worker, settings.eventHubs, process.env, log);
-      let closed: Promise<void> | undefined;
-      return {
-        port: (server.address() as AddressInfo).port,
-        functions: [...worker.functions.values()].map(({ metadata }) => metadata.name).sort(),
-        close: () => {
-          closed ??= close(server, triggers, worker, log);
-          return closed;
-        },
-      };
-    } catch (error) {
-      server.close();
-      throw error;
+    if (kinds.includes("http")) {
+      server = createHttpServer(worker, settings.routePrefix, log);
+      await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
     }
+    warnOfOtherTriggers(worker, log);
+    const eventHubs = kinds.includes("eventHubs");
+    const triggers = eventHubs ? startEventHubTriggers(worker, settings.eventHubs, process.env, log) : [];
+    const functions = [...worker.functions.values()].map(({ metadata }) => metadata.name).sort();
+    const port = server ? (server.address() as AddressInfo).port : 0;
+    let closed: Promise<void> | undefined;
+    const end = (): Promise<void> => {
+      closed ??= close(server, triggers, worker, log);
+      return closed;
+    };
+    return { port, functions, close: end };
   } catch (error) {
+    server?.close();
     await worker.terminate(0);
     throw error;
   }
@@ -98,13 +102,13 @@ function warnOfOtherTriggers(worker: Worker, log: Log): void {
 }
 
 async function close(
-  server: http.Server,
+  server: http.Server | undefined,
   triggers: { stop(): Promise<void> }[],
   worker: Worker,
   log: Log,
 ): Promise<void> {
-  const stopped = new Promise<void>((resolve) => server.close(() => resolve()));
-  server.closeIdleConnections();
+  const stopped = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
+  server?.closeIdleConnections();
   const stopping = Promise.all(triggers.map((trigger) => trigger.stop()));
   const left = await worker.drain(4_000);
   if (left > 0) log.write("warning", `${left} call(s) were still running after 4 s and are left`);
@@ -114,6 +118,6 @@ async function close(
     new Promise((resolve) => setTimeout(resolve, left > 0 ? 200 : 2_000).unref()),
   ]);
   await worker.terminate(500);
-  server.closeAllConnections();
+  server?.closeAllConnections();
   await stopped;
 }

@@ -39,14 +39,17 @@ export async function findRoom(db: Queryable, roomId: number): Promise<Room | un
   return rows[0] && roomOf(rows[0]);
 }
 
-/** The rooms of these ids, locked in the order of their ids until the transaction ends. */
+/**
+ * The rooms of these ids, locked in the order of their ids until the transaction ends. Here and in the updates below the
+ * primary key is forced: a scan, which the optimizer prefers on a small table, would lock strangers' rows and deadlock.
+ */
 export async function lockRooms(
   tx: Queryable,
   roomIds: readonly number[],
 ): Promise<ReadonlyMap<number, Room>> {
   if (roomIds.length === 0) return new Map();
   const [rows] = await tx.query<RoomRow[]>(
-    "SELECT room_id, type, last_seq, member_count FROM rooms WHERE room_id IN (?) ORDER BY room_id FOR UPDATE",
+    "SELECT room_id, type, last_seq, member_count FROM rooms FORCE INDEX (PRIMARY) WHERE room_id IN (?) ORDER BY room_id FOR UPDATE",
     [roomIds],
   );
   return new Map(rows.map((row) => [row.room_id, roomOf(row)]));
@@ -137,7 +140,7 @@ export async function moveRoomsForward(
   const [message, messageValues] = choose((move) => move.lastMessageId);
   const [at, atValues] = choose((move) => move.at);
   await tx.query(
-    `UPDATE rooms SET last_seq = ${seq}, last_message_id = ${message}, last_activity_at = ${at} WHERE room_id IN (?)`,
+    `UPDATE rooms FORCE INDEX (PRIMARY) SET last_seq = ${seq}, last_message_id = ${message}, last_activity_at = ${at} WHERE room_id IN (?)`,
     [...seqValues, ...messageValues, ...atValues, moves.map((move) => move.roomId)],
   );
 }
@@ -160,7 +163,7 @@ export async function moveReadPositions(tx: Queryable, moves: readonly ReadMove[
   const [seqCases, seqs] = cases((move) => move.seq);
   const [messageCases, messageIds] = cases((move) => move.messageId);
   await tx.query(
-    `UPDATE room_members SET
+    `UPDATE room_members FORCE INDEX (PRIMARY) SET
        last_read_message_id = GREATEST(COALESCE(last_read_message_id, 0), CASE ${messageCases} END),
        last_read_seq = GREATEST(last_read_seq, CASE ${seqCases} END)
      WHERE ${moves.map(() => "(room_id = ? AND user_id = ?)").join(" OR ")}`,

@@ -1,0 +1,37 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+
+/** A host of its own for the Event Hub triggers. */
+export interface EventHubsProcess {
+  /** Ends it and waits until it has gone; bounded by its own stop. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts this program once more for the Event Hub triggers alone, so that storing and answering share no event loop, as they share no
+ * instance where Azure scales functions apart. Resolves when it is ready; `onEnd` hears when it ends by itself. It never outlives this process.
+ */
+export async function startEventHubsProcess(
+  program: string,
+  args: readonly string[],
+  onEnd: (code: number | string | null) => void,
+): Promise<EventHubsProcess> {
+  const child = spawn(
+    process.execPath,
+    [...process.execArgv, program, ...args, "--triggers", "eventHubs", "--exit-with-stdin"],
+    { stdio: ["pipe", "pipe", "inherit"] },
+  );
+  let closing = false;
+  const ended = once(child, "exit");
+  void ended.then(([code, signal]) => closing || onEnd(code ?? signal));
+  child.stdin.on("error", () => {});
+  await Promise.race([once(createInterface(child.stdout), "line"), ended]);
+  return {
+    async close() {
+      closing = true;
+      child.stdin.end();
+      await ended;
+    },
+  };
+}
