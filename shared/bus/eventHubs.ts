@@ -7,9 +7,9 @@ import type { EventBus, ReceivedEvent } from "./eventBus.js";
 
 /**
  * Short on purpose: a client waits for the answer. A send whose link was lost is not failed by the SDK, it waits out
- * its timeout and is sent again; so the worst case is about 3 x 4 s, and a repeat is dropped when storing.
+ * its timeout and is sent again; so the worst case is about 4 x 2 s, and a repeat is dropped when storing.
  */
-const RETRY = { maxRetries: 2, timeoutInMs: 4_000, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
+const RETRY = { maxRetries: 3, timeoutInMs: 2_000, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
 const HUB_PROPERTIES_MS = 30_000;
 const READ_RANGE_MS = 15_000;
 
