@@ -10,6 +10,12 @@ export type Database = Pool;
 const POOL_SIZE = 16;
 const WAITING_STATEMENTS = 1_000;
 
+/** Two statements: the grammar of SET lets nothing follow an isolation level, and its variable's name differs between MySQL and MariaDB. */
+const SESSION_SETTINGS = [
+  "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+  "SET SESSION innodb_lock_wait_timeout = 10",
+];
+
 /**
  * A pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock taken here
  * is on rows that exist, and gap locks would only make strangers wait for each other.
@@ -26,10 +32,11 @@ export function openDatabase(url: string): Database {
     supportBigNumbers: true,
   });
   pool.pool.on("connection", (connection) => {
-    connection.query(
-      "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, SESSION innodb_lock_wait_timeout = 10",
-      () => {},
-    );
+    // Both go out before the first statement. A connection without them would lock otherwise than it should: rather none.
+    for (const setting of SESSION_SETTINGS)
+      connection.query(setting, (error: unknown) => {
+        if (error) connection.destroy();
+      });
   });
   return pool;
 }

@@ -50,7 +50,8 @@ export function readMigrations(folder = migrationsFolder()): readonly Migration[
  * never changes, a new one corrects it. DDL commits by itself in MySQL, so a file that fails half way must be
  * mended by hand; the error names the file and the statement.
  */
-export async function migrate(url: string): Promise<readonly string[]> {
+export async function migrate(url: string, folder?: string): Promise<readonly string[]> {
+  const migrations = readMigrations(folder);
   const connection = await connectCreating(url);
   try {
     const [[lock]] = await connection.query<RowDataPacket[]>(
@@ -64,7 +65,7 @@ export async function migrate(url: string): Promise<readonly string[]> {
          version INT UNSIGNED NOT NULL PRIMARY KEY, file VARCHAR(200) NOT NULL,
          checksum CHAR(64) NOT NULL, applied_at DATETIME(3) NOT NULL)`,
     );
-    return await applyMissing(connection, readMigrations());
+    return await applyMissing(connection, migrations);
   } finally {
     await connection.end();
   }
@@ -108,9 +109,15 @@ async function connectCreating(url: string): Promise<Connection> {
   const name = decodeURIComponent(server.pathname.slice(1));
   server.pathname = "/";
   const connection = await createConnection({ uri: server.href, connectTimeout: 5_000 });
-  await connection.query("CREATE DATABASE IF NOT EXISTS ?? CHARACTER SET utf8mb4", [name]);
-  await connection.changeUser({ database: name });
-  return connection;
+  try {
+    await connection.query("CREATE DATABASE IF NOT EXISTS ?? CHARACTER SET utf8mb4", [name]);
+    await connection.changeUser({ database: name });
+    return connection;
+  } catch (error) {
+    // An open connection would keep the process alive.
+    connection.destroy();
+    throw error;
+  }
 }
 
 async function main(): Promise<void> {

@@ -1,0 +1,183 @@
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { migrate, readMigrations } from "../../shared/store/migrate.js";
+
+const RELEASED = fileURLToPath(new URL("../../shared/store/migrations/", import.meta.url));
+
+let server: Connection;
+let folder: string;
+let name: string;
+let url: string;
+let names = 0;
+
+beforeAll(async () => {
+  server = await createConnection(inject("stack").mysql);
+});
+afterAll(() => server.end());
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "migrations-"));
+  name = `test_migrate_${process.pid}_${++names}`;
+  const address = new URL(inject("stack").mysql);
+  address.pathname = `/${name}`;
+  url = address.href;
+});
+afterEach(async () => {
+  rmSync(folder, { recursive: true });
+  await server.query("DROP DATABASE IF EXISTS ??", [name]);
+});
+
+const write = (file: string, text: string): void => writeFileSync(join(folder, file), text);
+const tables = async (): Promise<string[]> => {
+  const [rows] = await server.query<RowDataPacket[]>(
+    "SELECT table_name AS name FROM information_schema.tables WHERE table_schema = ? ORDER BY 1",
+    [name],
+  );
+  return rows.map((row) => row["name"]);
+};
+const applied = async (): Promise<RowDataPacket[]> =>
+  (
+    await server.query<RowDataPacket[]>("SELECT version, file FROM ??.schema_migrations ORDER BY 1", [name])
+  )[0];
+/** Whether anybody still has a connection to the database. */
+const connected = async (): Promise<boolean> => {
+  const [rows] = await server.query<RowDataPacket[]>(
+    "SELECT 1 FROM information_schema.processlist WHERE db = ?",
+    [name],
+  );
+  return rows.length > 0;
+};
+
+describe("migrating", () => {
+  test("makes a missing database and applies every file in the order of its number", async () => {
+    write("0002_second.sql", "ALTER TABLE a ADD COLUMN two INT;\n");
+    write("0001_first.sql", "-- the first one\nCREATE TABLE a (one INT);\nCREATE TABLE b (one INT);\n");
+    write("notes.txt", "no migration");
+    expect(await migrate(url, folder)).toEqual(["0001_first.sql", "0002_second.sql"]);
+    expect(await tables()).toEqual(["a", "b", "schema_migrations"]);
+    expect(await applied()).toEqual([
+      { version: 1, file: "0001_first.sql" },
+      { version: 2, file: "0002_second.sql" },
+    ]);
+  });
+
+  test("makes the database in utf8mb4", async () => {
+    await migrate(url, folder);
+    const [rows] = await server.query<RowDataPacket[]>(
+      "SELECT default_character_set_name AS name FROM information_schema.schemata WHERE schema_name = ?",
+      [name],
+    );
+    expect(rows[0]?.["name"]).toBe("utf8mb4");
+  });
+
+  test("applies nothing the second time, and only what is new the third", async () => {
+    write("0001_first.sql", "CREATE TABLE a (one INT);\n");
+    await migrate(url, folder);
+    expect(await migrate(url, folder)).toEqual([]);
+    write("0002_second.sql", "CREATE TABLE b (one INT)");
+    expect(await migrate(url, folder)).toEqual(["0002_second.sql"]);
+  });
+
+  test("refuses a file that was edited after it had been applied, and changes nothing", async () => {
+    write("0001_first.sql", "CREATE TABLE a (one INT);\n");
+    await migrate(url, folder);
+    write("0001_first.sql", "CREATE TABLE a (one BIGINT);\n");
+    write("0002_second.sql", "CREATE TABLE b (one INT);\n");
+    await expect(migrate(url, folder)).rejects.toThrow(
+      "0001_first.sql was changed after it had been applied; add a new migration.",
+    );
+    expect(await tables()).toEqual(["a", "schema_migrations"]);
+  });
+
+  test("by several processes at once applies each file once", async () => {
+    write("0001_first.sql", "CREATE TABLE a (one INT);\nSELECT SLEEP(0.2);\nINSERT INTO a VALUES (1);\n");
+    write("0002_second.sql", "CREATE TABLE b (one INT);\n");
+    const done = await Promise.all([1, 2, 3, 4].map(() => migrate(url, folder)));
+    expect(done.flat().sort()).toEqual(["0001_first.sql", "0002_second.sql"]);
+    const [rows] = await server.query<RowDataPacket[]>("SELECT one FROM ??.a", [name]);
+    expect(rows).toEqual([{ one: 1 }]);
+  });
+
+  test("says which file and statement failed and why, and keeps what was applied before it", async () => {
+    write("0001_first.sql", "CREATE TABLE a (one INT);\n");
+    write(
+      "0002_second.sql",
+      "CREATE TABLE b (one INT);\n\n-- wrong\nALTER TABLE nowhere ADD COLUMN x INT;\n",
+    );
+    const error = await migrate(url, folder).catch((thrown: Error) => thrown);
+    expect(error).toMatchObject({
+      message: "0002_second.sql failed at: ALTER TABLE nowhere ADD COLUMN x INT",
+      cause: { code: "ER_NO_SUCH_TABLE" },
+    });
+    expect(await applied()).toEqual([{ version: 1, file: "0001_first.sql" }]);
+    expect(await connected()).toBe(false);
+  });
+
+  test("goes on once a failed file has been mended", async () => {
+    write("0001_first.sql", "CREATE TABEL a (one INT);\n");
+    await expect(migrate(url, folder)).rejects.toThrow("0001_first.sql failed at: CREATE TABEL a");
+    write("0001_first.sql", "CREATE TABLE a (one INT);\n");
+    expect(await migrate(url, folder)).toEqual(["0001_first.sql"]);
+  });
+
+  test("leaves no connection behind, neither after success nor where the user may not make the database", async () => {
+    await migrate(url, folder);
+    expect(await connected()).toBe(false);
+    const user = `nobody_${process.pid}`;
+    await server.query("CREATE USER ?@'127.0.0.1' IDENTIFIED BY 'secret'", [user]);
+    try {
+      const forbidden = new URL(url);
+      forbidden.username = user;
+      forbidden.password = "secret";
+      forbidden.pathname = "/not_there";
+      await expect(migrate(forbidden.href, folder)).rejects.toHaveProperty("code");
+      const left = async (): Promise<number> => {
+        const [rows] = await server.query<RowDataPacket[]>(
+          "SELECT 1 FROM information_schema.processlist WHERE user = ?",
+          [user],
+        );
+        return rows.length;
+      };
+      await expect.poll(left, { timeout: 10_000 }).toBe(0);
+    } finally {
+      await server.query("DROP USER ?@'127.0.0.1'", [user]);
+    }
+  });
+
+  test("takes what is released by itself, and its copy is the same", async () => {
+    cpSync(RELEASED, folder, { recursive: true });
+    const files = await migrate(url);
+    expect(files).toEqual(readMigrations().map(({ file }) => file));
+    expect(await migrate(url, folder)).toEqual([]);
+    expect(await tables()).toContain("subscription_ids");
+  });
+});
+
+describe("a folder of migrations", () => {
+  test("is read as statements without comments", () => {
+    write(
+      "0001_first.sql",
+      "-- head; with a semicolon\nCREATE TABLE a (\n  -- inside;\n  one INT,\n  two TEXT DEFAULT ';'\n);\n\n  -- tail\nSELECT 1;",
+    );
+    const statements = readMigrations(folder)[0]?.statements.map((one) => one.replace(/\s+/g, " "));
+    expect(statements).toEqual(["CREATE TABLE a ( one INT, two TEXT DEFAULT ';' )", "SELECT 1"]);
+  });
+
+  test.each(["first.sql", "1_first.sql", "0000_first.sql", "0001.sql", "0001_.sql.sql"])(
+    "is refused with a file named %s",
+    (file) => {
+      write(file, "SELECT 1;");
+      expect(() => readMigrations(folder)).toThrow(`${file} must be named NNNN_words.sql`);
+    },
+  );
+
+  test("is refused with two of one number", () => {
+    write("0001_first.sql", "SELECT 1;");
+    write("0001_other.sql", "SELECT 1;");
+    expect(() => readMigrations(folder)).toThrow("two migrations have number 1");
+  });
+});
