@@ -57,7 +57,7 @@ function refusal(error: unknown): ChatError {
   if (error instanceof errors.JWTExpired) return new ChatError("UNAUTHORIZED", "The token has expired.");
   if (error instanceof errors.JWTClaimValidationFailed)
     return new ChatError("UNAUTHORIZED", `The token's claim "${error.claim}" is missing or wrong.`);
-  const notFetched = error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError);
+  const notFetched = isOfKeyServer(error) || !(error instanceof errors.JOSEError);
   // decodeProtectedHeader throws a TypeError for what isn't a JWT at all.
   if (notFetched && !(error instanceof TypeError && /token/i.test(error.message)))
     return new ChatError("UNAVAILABLE", "The identity provider's keys can't be fetched; try again.", {
@@ -66,8 +66,16 @@ function refusal(error: unknown): ChatError {
   return new ChatError("UNAUTHORIZED", "The token is not valid.", { cause: error });
 }
 
+/** The key server is late, or answered with another status than 200, or with what is no key set: the token may be as good as any. */
+function isOfKeyServer(error: unknown): boolean {
+  if (error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid) return true;
+  return error instanceof errors.JOSEError && error.code === "ERR_JOSE_GENERIC";
+}
+
 function identityOf(payload: JWTPayload): Identity {
-  const userId = /^[1-9]\d{0,15}$/.test(payload.sub ?? "") ? Number(payload.sub) : Number.NaN;
+  const { sub } = payload;
+  // A number, or a list of one, would pass for its digits.
+  const userId = typeof sub === "string" && /^[1-9]\d{0,15}$/.test(sub) ? Number(sub) : Number.NaN;
   if (!Number.isSafeInteger(userId))
     throw new ChatError("UNAUTHORIZED", 'The token\'s claim "sub" is not a user id.');
   const nickname = text(payload["nickname"], NICKNAME_CHARACTERS);
