@@ -7,10 +7,21 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
+/** Never throws: what can't be written as JSON, a circle say, is left out and named as such. */
 function line(level: string, message: string, fields: LogFields): string {
-  return JSON.stringify({ level, message, ...fields }, (_key, value: unknown) =>
-    value instanceof Error ? describe(value) : value,
-  );
+  // An error that is its own cause, by whatever way, would be described for ever.
+  const described = new Set<unknown>();
+  try {
+    return JSON.stringify({ level, message, ...fields }, (_key, value: unknown) => {
+      if (typeof value === "bigint") return value.toString();
+      if (!(value instanceof Error)) return value;
+      if (described.has(value)) return `${value.name} (as above)`;
+      described.add(value);
+      return describe(value);
+    });
+  } catch (error) {
+    return JSON.stringify({ level, message, unwritten: Object.keys(fields), why: String(error) });
+  }
 }
 
 /** An error with its code, causes and the members of an `AggregateError`, which the Event Hubs SDK throws without a message. */

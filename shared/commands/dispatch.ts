@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { ChatError, type ErrorCode, errorBody, toChatError } from "../errors.js";
 import { log } from "../log.js";
 import { destinationKey, SEND_MESSAGE, SEND_TOKEN } from "../routing.js";
@@ -112,7 +113,7 @@ async function handleFrame(received: Received, connection: Connection, deps: Com
     const error = toChatError(thrown);
     if (error.code === "UNAVAILABLE")
       log.warn("a frame could not be handled", { command: received.frame.command, error });
-    return refuse(error, receipt, connection);
+    return refuse(error, received, connection);
   }
 }
 
@@ -153,18 +154,20 @@ function sendTo(frame: Frame): Command {
 }
 
 /** A refusal as a message on `/user/queue/errors` where the client listens there, else as ERROR and a close (STOMP 1.2, "ERROR"). */
-function refuse(error: ChatError, receipt: string | undefined, connection: Connection): Outcome {
+function refuse(error: ChatError, { frame, eventId }: Received, connection: Connection): Outcome {
   const { state, userId } = connection;
   const queue = destinationKey({ kind: "userErrors" }, userId);
   const listening = [...state.subscriptions].find(([, key]) => key === queue);
   if (listening && REFUSALS.has(error.code)) {
     const headers = {
       destination: "/user/queue/errors",
-      "message-id": `error-${connection.connectionId}-${Date.now()}`,
+      // As an id for MESSAGE must be: another one for each frame, and the same for its repeat.
+      "message-id": `error-${createHash("sha256").update(eventId).digest("base64url")}`,
       "content-type": "application/json",
     };
     return { frames: [prepareMessage(headers, errorBody(error))(listening[0])], state };
   }
+  const receipt = frame.headers.wire("receipt");
   return { frames: [errorFrame(error, receipt, state.version ?? "1.2")], state, close: true };
 }
 
@@ -192,12 +195,14 @@ async function closeAfter(
   state: ConnectionState,
   { broadcaster }: CommandDeps,
 ): Promise<Answer> {
+  let text = texts.join("");
   try {
-    if (texts.length > 0) await broadcaster.sendToConnection(connectionId, texts.join(""));
+    if (text !== "") await broadcaster.sendToConnection(connectionId, text);
+    text = "";
     await broadcaster.closeConnection(connectionId, "the conversation has ended");
     return { state };
   } catch (error) {
     log.warn("a connection could not be closed", { connectionId, error });
-    return { text: texts.join(""), state };
+    return text === "" ? { state } : { text, state };
   }
 }

@@ -20,6 +20,7 @@ export const ClientMessageId = z.union([
 ]);
 
 export const CONTENT_CHARACTERS = 5_000;
+const NICKNAME_CHARACTERS = 100;
 
 /** Text of a message: 1 to 5,000 characters (code points), not only white space, without lone surrogates. */
 export const Content = z
@@ -37,7 +38,14 @@ export const MessageSent = z.object({
   eventId: z.string().min(1).max(64),
   roomId: Id,
   senderId: Id,
-  senderNickname: z.string().min(1).max(100),
+  /** At most 100 characters (code points), as in a token's identity and in the store's column. */
+  senderNickname: z
+    .string()
+    .min(1)
+    .refine(
+      (text) => atMost(text, NICKNAME_CHARACTERS),
+      `must have at most ${NICKNAME_CHARACTERS} characters`,
+    ),
   clientMessageId: ClientMessageId.nullable(),
   type: MessageType,
   content: Content,

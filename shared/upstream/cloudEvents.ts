@@ -130,17 +130,19 @@ function throughMiddleware(
       },
     };
     let finished: UpstreamAnswer | undefined;
-    const run = (started: Promise<void>): void => {
-      work = started;
-      started.then(() => finished && resolve(finished), reject);
+    const run = (start: () => Promise<void>): void => {
+      // In an async function, so that a handler that throws before its first await fails the same way.
+      work = (async () => start())();
+      work.then(() => finished && resolve(finished), reject);
     };
     const handler = new WebPubSubEventHandler(hub, { path: PATH, ...adapt(request, handlers, run) });
     handler
       .getMiddleware()(
         express(request) as never,
         response as never,
+        // The middleware hands on what it can't read, too; a handler's failure comes by its own promise.
         ((error: unknown) =>
-          error ? reject(error) : resolve(plain(400, "not an event of this hub"))) as never,
+          resolve(plain(400, error ? "the event can't be read" : "not an event of this hub"))) as never,
       )
       // Without a handler's promise (OPTIONS, say) the middleware's own end is the end.
       .then(() => !work && finished && resolve(finished), reject);
@@ -158,7 +160,7 @@ type HandlerOptions = NonNullable<ConstructorParameters<typeof WebPubSubEventHan
 function adapt(
   request: UpstreamRequest,
   handlers: UpstreamHandlers,
-  run: (work: Promise<void>) => void,
+  run: (start: () => Promise<void>) => void,
 ): HandlerOptions {
   const event = (context: { connectionId: string; userId?: string; states: State }): ConnectionEvent => ({
     connectionId: context.connectionId,
@@ -167,7 +169,7 @@ function adapt(
   });
   return {
     handleConnect: (connect, response) =>
-      run(
+      run(() =>
         handlers
           .connect({
             connectionId: connect.context.connectionId,
@@ -188,7 +190,7 @@ function adapt(
           ),
       ),
     handleUserEvent: (user: UserEventRequest, response) =>
-      run(
+      run(() =>
         handlers
           .message({
             ...event(user.context),
@@ -203,8 +205,8 @@ function adapt(
             response.success(text, "text");
           }),
       ),
-    onConnected: (connected) => run(handlers.connected(event(connected.context))),
-    onDisconnected: (disconnected) => run(handlers.disconnected(event(disconnected.context))),
+    onConnected: (connected) => run(() => handlers.connected(event(connected.context))),
+    onDisconnected: (disconnected) => run(() => handlers.disconnected(event(disconnected.context))),
   };
 }
 

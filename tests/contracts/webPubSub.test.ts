@@ -333,6 +333,20 @@ describe.skipIf(realService)("local answers to bad requests", () => {
     expect((await refused((await stranger.getClientAccessToken({ userId: "ann" })).url)).status).toBe(404);
   });
 
+  it("counts its calls for measurements", async () => {
+    const counts = async () => {
+      const response = await fetch(`http://127.0.0.1:${server?.port}/stats`);
+      return (await response.json()) as Record<string, number>;
+    };
+    const before = await counts();
+    await open(`${base}/chat`);
+    await service.sendToAll("x", { contentType: "text/plain" });
+    await service.groupExists("nobody");
+    await until(async () => (await counts())["upstreamCalls"]! >= before["upstreamCalls"]! + 2);
+    const { restSends, restCalls } = await counts();
+    expect([restSends! - before["restSends"]!, restCalls! - before["restCalls"]!]).toEqual([1, 2]);
+  });
+
   it.each([
     ["an unknown path", "GET", "/", 404],
     ["the client endpoint without an upgrade", "GET", "/client/hubs/chat", 400],

@@ -9,7 +9,7 @@ describe.each(["1.0", "1.1", "1.2"])("STOMP %s", (version) => {
     const roomId = await makeRoom([ann]);
     const a = await connect(ann, { version });
     expect(a.client.connectedVersion).toBe(version);
-    const seen = await a.subscribe(`/sub/chat/room/${roomId}`, { id: "my:own\\id" });
+    const seen = await a.subscribe(`/sub/chat/room/${roomId}`, { id: "my:own id" });
     await a.say(roomId, "안녕 👋 a:b\\c\nnew line");
     await until(() => seen.length === 1, "the message");
     expect(seen[0]).toMatchObject({ content: "안녕 👋 a:b\\c\nnew line", seq: 1 });

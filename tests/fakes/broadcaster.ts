@@ -6,6 +6,8 @@ export class FakeBroadcaster implements Broadcaster {
   readonly groups = new Map<string, Set<string>>();
   readonly sent: { readonly to: string; readonly text: string }[] = [];
   readonly closed: string[] = [];
+  /** What each connection has received, by itself or through a group it was in. */
+  readonly received = new Map<string, string[]>();
   /** While set, every call fails as if the service were away. */
   away = false;
   /** Called before a group is looked up, so that a test can let something happen in between. */
@@ -14,16 +16,19 @@ export class FakeBroadcaster implements Broadcaster {
   async sendToGroup(group: string, text: string): Promise<void> {
     this.#reach();
     this.sent.push({ to: group, text });
+    for (const connectionId of this.groups.get(group) ?? []) this.#deliver(connectionId, text);
   }
 
   async sendToConnection(connectionId: string, text: string): Promise<void> {
     this.#reach();
     this.sent.push({ to: connectionId, text });
+    this.#deliver(connectionId, text);
   }
 
   async closeConnection(connectionId: string): Promise<void> {
     this.#reach();
     this.closed.push(connectionId);
+    for (const members of this.groups.values()) members.delete(connectionId);
   }
 
   async joinGroup(connectionId: string, group: string): Promise<void> {
@@ -49,6 +54,10 @@ export class FakeBroadcaster implements Broadcaster {
 
   async ping(): Promise<void> {
     this.#reach();
+  }
+
+  #deliver(connectionId: string, text: string): void {
+    this.received.set(connectionId, [...(this.received.get(connectionId) ?? []), text]);
   }
 
   #reach(): void {

@@ -54,6 +54,7 @@ export class FakeEventBus implements EventBus {
   }
 
   async firstSequenceNumber(hub: string, partitionId: string): Promise<number> {
+    this.#partition(hub, partitionId);
     return this.#hub(hub).cut[Number(partitionId)] ?? 0;
   }
 

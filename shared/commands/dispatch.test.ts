@@ -1,0 +1,519 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { FakeBroadcaster } from "../../tests/fakes/broadcaster.js";
+import { FakeEventBus } from "../../tests/fakes/eventBus.js";
+import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
+import { ChatError } from "../errors.js";
+import type { Database } from "../store/database.js";
+import type { CommandDeps, Connection } from "./connection.js";
+import type { ConnectionState } from "./connectionState.js";
+import { handleMessage } from "./dispatch.js";
+
+const HUB = "chat-messages";
+const NOW = Date.parse("2026-01-02T03:04:05.678Z");
+
+/** None of these cases touches the database; one that did would fail. */
+const noDatabase = new Proxy({} as Database, {
+  get(_target, name) {
+    throw new Error(`the database was asked to ${String(name)}`);
+  },
+});
+
+let bus: FakeEventBus;
+let broadcaster: FakeBroadcaster;
+let sessions: FakeSessionStore;
+let deps: CommandDeps;
+/** What the broadcaster was told, in order. */
+let told: string[];
+
+beforeEach(async () => {
+  vi.spyOn(console, "warn").mockImplementation(() => {});
+  bus = new FakeEventBus({ [HUB]: 1 });
+  broadcaster = new FakeBroadcaster();
+  sessions = new FakeSessionStore();
+  await sessions.putMembers(1, [7, 8], "0");
+  await sessions.putMembers(2, [8], "0");
+  told = [];
+  const { sendToConnection, closeConnection } = FakeBroadcaster.prototype;
+  broadcaster.sendToConnection = async (id, text) => {
+    told.push(`send ${id} ${text.split("\n")[0]}`);
+    await new Promise((resolve) => setImmediate(resolve));
+    await sendToConnection.call(broadcaster, id, text);
+    told.push("sent");
+  };
+  broadcaster.closeConnection = async (id) => {
+    told.push(`close ${id}`);
+    await closeConnection.call(broadcaster, id);
+  };
+  deps = {
+    database: noDatabase,
+    bus,
+    sessions,
+    broadcaster,
+    now: () => NOW,
+    verifyToken: async (token) => {
+      if (token === "away") throw new ChatError("UNAVAILABLE", "no keys");
+      if (!/^\d+$/.test(token)) throw new ChatError("UNAUTHORIZED", "The token is not valid.");
+      return { userId: Number(token), expiresAt: NOW / 1_000 + 999 };
+    },
+  };
+});
+
+afterEach(() => vi.restoreAllMocks());
+
+const connectedState: ConnectionState = {
+  version: "1.2",
+  nickname: "Ann",
+  expiresAt: NOW / 1_000 + 60,
+  subscriptions: new Map(),
+};
+const listening = new Map([["errors\\c1", "e7"]]);
+
+const connectionIn = (state: Partial<ConnectionState> = {}): Connection => ({
+  connectionId: "conn-1",
+  userId: 7,
+  state: { ...connectedState, ...state },
+});
+const fresh: Connection = {
+  connectionId: "conn-1",
+  userId: 7,
+  state: { expiresAt: NOW / 1_000 + 60, subscriptions: new Map() },
+};
+
+const handle = (
+  data: string | Uint8Array,
+  connection = connectionIn(),
+  eventId = "12",
+  traceparent?: string,
+) =>
+  handleMessage(
+    { data: Buffer.from(data), eventId, ...(traceparent === undefined ? {} : { traceparent }) },
+    connection,
+    deps,
+  );
+
+const sendFrame = (payload: unknown, headers = ""): string => {
+  const body = typeof payload === "string" ? payload : JSON.stringify(payload);
+  return `SEND\ndestination:/pub/chat/message\n${headers}\n${body}\0`;
+};
+const published = () =>
+  bus.hubs.get(HUB)!.partitions[0]!.map(({ body }) => JSON.parse(Buffer.from(body).toString()));
+const framesOf = (text = ""): string[] => text.split("\0").slice(0, -1);
+const bodyOf = (frame = ""): Record<string, unknown> => JSON.parse(frame.slice(frame.indexOf("\n\n") + 2));
+/** The one ERROR frame that was sent before the connection was closed. */
+const errorSent = (): string => framesOf(broadcaster.sent.map(({ text }) => text).join("")).at(-1)!;
+
+describe("CONNECT", () => {
+  test.each([
+    ["1.2", "accept-version:1.0,1.1,1.2\n"],
+    ["1.1", "accept-version:1.1,1.0\n"],
+    ["1.0", ""],
+    ["1.2", "accept-version: 3.0 , 1.2\n"],
+  ])("agrees on %s for %j", async (version, header) => {
+    const answer = await handle(`CONNECT\n${header}host:chat\n\n\0`, fresh);
+    expect(answer.text).toBe(
+      `CONNECTED\nversion:${version}\nserver:nonstop-chat/1\nsession:conn-1\nuser-name:7\nheart-beat:0,0\n\n\0`,
+    );
+    expect(answer.state).toEqual({ ...fresh.state, version });
+  });
+
+  test("without a common version gets an ERROR that lists ours, and is closed", async () => {
+    await handle("CONNECT\naccept-version:2.0\n\n\0", fresh);
+    expect(errorSent()).toContain("\nversion:1.0,1.1,1.2\n");
+    expect(broadcaster.closed).toEqual(["conn-1"]);
+  });
+
+  test("comes once", async () => {
+    await handle("CONNECT\naccept-version:1.2\n\n\0");
+    expect(bodyOf(errorSent())).toMatchObject({ code: "MALFORMED_FRAME" });
+  });
+
+  test("decides how the frames behind it in the same message are read", async () => {
+    const text = `CONNECT\naccept-version:1.1\n\n\0${sendFrame({ roomId: 1, content: "a" }, "receipt:a\\cb\n")}`;
+    const answer = await handle(text, fresh);
+    expect(framesOf(answer.text).map((frame) => frame.split("\n")[0])).toEqual(["CONNECTED", "RECEIPT"]);
+    const carriageReturn = `CONNECT\naccept-version:1.1\n\n\0SEND\r\ndestination:/pub/chat/message\n\n{}\0`;
+    await handle(carriageReturn, fresh);
+    expect(bodyOf(errorSent())).toMatchObject({
+      code: "MALFORMED_FRAME",
+      message: expect.stringContaining("CRLF"),
+    });
+  });
+
+  test.each(["SEND\ndestination:/pub/chat/message\n\n{}\0", "DISCONNECT\n\n\0", "SUBSCRIBE\nid:1\n\n\0"])(
+    "must come before %j",
+    async (frame) => {
+      await handle(frame, fresh);
+      expect(bodyOf(errorSent())).toMatchObject({
+        code: "MALFORMED_FRAME",
+        message: "The first frame must be CONNECT or STOMP.",
+      });
+      expect(broadcaster.closed).toEqual(["conn-1"]);
+    },
+  );
+});
+
+describe("a message of several frames", () => {
+  test("is handled one after the other and answered together", async () => {
+    const data = ["a", "b", "c"]
+      .map((content) => sendFrame({ roomId: 1, content }, `receipt:${content}\n`))
+      .join("\n\r\n");
+    const answer = await handle(data);
+    expect(published().map(({ content }) => content)).toEqual(["a", "b", "c"]);
+    expect(answer.text).toBe(
+      "RECEIPT\nreceipt-id:a\n\n\0RECEIPT\nreceipt-id:b\n\n\0RECEIPT\nreceipt-id:c\n\n\0",
+    );
+    expect(told).toEqual([]);
+  });
+
+  test("of heart-beats only is answered with nothing", async () => {
+    expect(await handle("\n\r\n\n")).toEqual({ state: connectedState });
+    expect(await handle("")).toEqual({ state: connectedState });
+  });
+
+  test("ends at the first ERROR: what stands behind it is not looked at", async () => {
+    const good = sendFrame({ roomId: 1, content: "a" }, "receipt:1\n");
+    await handle(`${good}ACK\nid:1\n\n\0${good}`);
+    expect(published()).toHaveLength(1);
+    expect(framesOf(broadcaster.sent[0]?.text).map((frame) => frame.split("\n")[0])).toEqual([
+      "RECEIPT",
+      "ERROR",
+    ]);
+  });
+
+  test("goes on after a refusal that concerns one of them only", async () => {
+    const data = [
+      sendFrame({ roomId: 1, content: "a" }),
+      sendFrame({ roomId: 2, content: "b" }, "receipt:2\n"),
+      sendFrame({ roomId: 1, content: "c" }, "receipt:3\n"),
+    ].join("");
+    const answer = await handle(data, connectionIn({ subscriptions: listening }));
+    expect(published().map(({ content }) => content)).toEqual(["a", "c"]);
+    const [refusal, receipt] = framesOf(answer.text);
+    expect(bodyOf(refusal)).toMatchObject({ code: "NOT_A_MEMBER", roomId: 2 });
+    expect(receipt).toBe("RECEIPT\nreceipt-id:3\n\n");
+  });
+
+  test("has the frames before a malformed one carried out first", async () => {
+    const good = sendFrame({ roomId: 1, content: "a" }, "receipt:1\n");
+    await handle(`${good}SEND\nno colon\n\n\0`);
+    expect(published()).toHaveLength(1);
+    const [receipt, error] = framesOf(broadcaster.sent[0]?.text);
+    expect(receipt).toBe("RECEIPT\nreceipt-id:1\n\n");
+    expect(bodyOf(error)).toMatchObject({ code: "MALFORMED_FRAME" });
+    expect(broadcaster.closed).toEqual(["conn-1"]);
+  });
+
+  test("has them carried out also before bytes that are no UTF-8", async () => {
+    const good = Buffer.from(sendFrame({ roomId: 1, content: "a" }));
+    await handle(Buffer.concat([good, Buffer.from("SEND\n\n"), Buffer.from([0xff, 0x00])]));
+    expect(published()).toHaveLength(1);
+    expect(bodyOf(errorSent())).toMatchObject({ code: "MALFORMED_FRAME" });
+  });
+
+  test("does not reach a malformed one behind DISCONNECT", async () => {
+    await handle("DISCONNECT\nreceipt:bye\n\n\0nonsense");
+    expect(framesOf(broadcaster.sent[0]?.text)).toEqual(["RECEIPT\nreceipt-id:bye\n\n"]);
+  });
+});
+
+describe("an ERROR", () => {
+  test("is sent by REST, then the connection is closed by REST, then the event is answered", async () => {
+    const answer = await handle("ACK\nid:1\n\n\0");
+    told.push("answered");
+    expect(told).toEqual(["send conn-1 ERROR", "sent", "close conn-1", "answered"]);
+    expect(answer).toEqual({ state: connectedState });
+  });
+
+  test.each<[string, string, string]>([
+    ["NOT_SUPPORTED", "ACK", "ACK\nid:1\n\n\0"],
+    ["NOT_SUPPORTED", "NACK", "NACK\nid:1\n\n\0"],
+    ["NOT_SUPPORTED", "BEGIN", "BEGIN\ntransaction:1\n\n\0"],
+    ["NOT_SUPPORTED", "COMMIT", "COMMIT\ntransaction:1\n\n\0"],
+    ["NOT_SUPPORTED", "ABORT", "ABORT\ntransaction:1\n\n\0"],
+    ["NOT_SUPPORTED", "a transaction", "SEND\ndestination:/pub/chat/message\ntransaction:1\n\n{}\0"],
+    ["NOT_SUPPORTED", "ack:client", "SUBSCRIBE\nid:1\ndestination:/sub/chat/room/1\nack:client\n\n\0"],
+    ["MALFORMED_FRAME", "a server's command", "MESSAGE\n\n\0"],
+    ["MALFORMED_FRAME", "a command nobody knows", "CONSTRUCTOR\n\n\0"],
+    ["MALFORMED_FRAME", "SEND without a destination", "SEND\n\n{}\0"],
+    ["MALFORMED_FRAME", "SUBSCRIBE without a destination", "SUBSCRIBE\nid:1\n\n\0"],
+    ["MALFORMED_FRAME", "SUBSCRIBE without an id", "SUBSCRIBE\ndestination:/sub/chat/room/1\n\n\0"],
+    [
+      "MALFORMED_FRAME",
+      "an id of 257 bytes",
+      `SUBSCRIBE\nid:${"i".repeat(257)}\ndestination:/sub/chat/room/1\n\n\0`,
+    ],
+    ["MALFORMED_FRAME", "last-seq:-1", "SUBSCRIBE\nid:1\ndestination:/sub/chat/room/1\nlast-seq:-1\n\n\0"],
+    ["MALFORMED_FRAME", "UNSUBSCRIBE without an id", "UNSUBSCRIBE\n\n\0"],
+    ["MALFORMED_FRAME", "half a frame", "SEND\ndestination:/pub/chat/message\n\n{"],
+    ["UNKNOWN_DESTINATION", "SEND elsewhere", "SEND\ndestination:/pub/chat/other\n\n{}\0"],
+    ["UNKNOWN_DESTINATION", "SEND to a name every object has", "SEND\ndestination:constructor\n\n{}\0"],
+    ["UNKNOWN_DESTINATION", "SUBSCRIBE elsewhere", "SUBSCRIBE\nid:1\ndestination:/sub/chat/room/x\n\n\0"],
+    ["MESSAGE_TOO_LARGE", "a body over 64 KiB", sendFrame("a".repeat(65_537))],
+    ["UNAUTHORIZED", "a new token that is false", 'SEND\ndestination:/pub/session/token\n\n{"token":"x"}\0'],
+    ["UNAUTHORIZED", "another user's new token", 'SEND\ndestination:/pub/session/token\n\n{"token":"8"}\0'],
+    ["UNAUTHORIZED", "a new token that is none", "SEND\ndestination:/pub/session/token\n\nnull\0"],
+  ])(
+    "%s closes the connection after %s, also of a client that listens for errors",
+    async (code, _what, data) => {
+      await handle(data, connectionIn({ subscriptions: listening }));
+      expect(broadcaster.closed).toEqual(["conn-1"]);
+      expect(errorSent().startsWith("ERROR\n")).toBe(true);
+      expect(bodyOf(errorSent())).toMatchObject({ type: "ERROR", code });
+      expect(errorSent()).toContain(`\nmessage:${code} `);
+      expect(published()).toEqual([]);
+    },
+  );
+
+  test("bears the receipt's id of its frame, of a malformed one too", async () => {
+    await handle("ACK\nid:1\nreceipt:r\\c1\n\n\0");
+    expect(errorSent()).toContain("ERROR\nreceipt-id:r\\c1\n");
+    await handle(sendFrame("a".repeat(65_537), "receipt:big\n"));
+    expect(errorSent()).toContain("ERROR\nreceipt-id:big\n");
+  });
+
+  test.each(["1.0", "1.1", "1.2"] as const)("quotes nothing that breaks a header of %s", async (version) => {
+    const destination = version === "1.0" ? "a:b\\n" : "a\\cb\\\\\\n";
+    await handle(`SEND\ndestination:${destination}\n\n{}\0`, connectionIn({ version }));
+    expect(errorSent()).toMatch(/\nmessage:UNKNOWN_DESTINATION Nothing can be sent to a b[^:\\\n]*\n/);
+  });
+
+  test("goes with the answer where the service can't be reached by REST", async () => {
+    broadcaster.away = true;
+    const answer = await handle("ACK\nid:1\n\n\0");
+    expect(bodyOf(framesOf(answer.text)[0])).toMatchObject({ code: "NOT_SUPPORTED" });
+  });
+
+  test("is not sent twice where only the close fails", async () => {
+    broadcaster.closeConnection = async () => {
+      throw new ChatError("UNAVAILABLE", "away");
+    };
+    const answer = await handle("ACK\nid:1\n\n\0");
+    expect(broadcaster.sent).toHaveLength(1);
+    expect(answer).toEqual({ state: connectedState });
+  });
+
+  test("meets a client whose token has ended, whatever it sends", async () => {
+    const ended = connectionIn({ expiresAt: NOW / 1_000, subscriptions: listening });
+    for (const frame of ["DISCONNECT\n\n\0", sendFrame({ roomId: 1, content: "a" })]) {
+      await handle(frame, ended);
+      expect(bodyOf(errorSent())).toMatchObject({ code: "TOKEN_EXPIRED" });
+    }
+    expect(broadcaster.closed).toHaveLength(2);
+    expect(published()).toEqual([]);
+  });
+});
+
+describe("a message that is sent", () => {
+  test("is published as its connection's user, with its trace, before its RECEIPT", async () => {
+    const data = sendFrame(
+      { roomId: 1, content: "hello", clientMessageId: "a", senderId: 99, senderNickname: "Eve" },
+      "receipt:1\n",
+    );
+    const answer = await handle(data, connectionIn(), "12", "00-aa-bb-01");
+    expect(answer.text).toBe("RECEIPT\nreceipt-id:1\n\n\0");
+    expect(published()).toEqual([
+      {
+        v: 1,
+        eventId: expect.stringMatching(/^[\w-]{43}$/),
+        roomId: 1,
+        senderId: 7,
+        senderNickname: "Ann",
+        clientMessageId: "a",
+        type: "TEXT",
+        content: "hello",
+        sentAt: "2026-01-02T03:04:05.678Z",
+      },
+    ]);
+    expect(bus.hubs.get(HUB)!.partitions[0]![0]!.key).toBe("1");
+    expect(bus.traces).toEqual(["00-aa-bb-01"]);
+  });
+
+  test("without a receipt is answered with nothing", async () => {
+    expect(await handle(sendFrame({ roomId: 1, content: "a" }))).toEqual({ state: connectedState });
+  });
+
+  test("has the same eventId when the service repeats the event, and another one for every other frame", async () => {
+    const frame = sendFrame({ roomId: 1, content: "a" });
+    await handle(frame + frame);
+    await handle(frame + frame);
+    await handle(frame, connectionIn(), "13");
+    await handle(frame, { ...connectionIn(), connectionId: "conn-2" });
+    const [first, second, firstAgain, secondAgain, ...others] = published().map(({ eventId }) => eventId);
+    expect([firstAgain, secondAgain]).toEqual([first, second]);
+    expect(new Set([first, second, ...others]).size).toBe(4);
+  });
+
+  test.each(["1", "a b", "a\\cb\\\\", "비👩‍🚀", " spaces ", "{}", "a".repeat(500)])(
+    "gets its receipt id back byte for byte: %j",
+    async (id) => {
+      const answer = await handle(sendFrame({ roomId: 1, content: "a" }, `receipt:${id}\n`));
+      expect(answer.text).toBe(`RECEIPT\nreceipt-id:${id}\n\n\0`);
+    },
+  );
+
+  test.each(["1.0", "1.1"] as const)("gets it back so in %s, too", async (version) => {
+    const data = sendFrame({ roomId: 1, content: "a" }, "receipt:a\\c\\\\\n");
+    const answer = await handle(data, connectionIn({ version }));
+    expect(answer.text).toBe("RECEIPT\nreceipt-id:a\\c\\\\\n\n\0");
+  });
+
+  test("is refused with what lets the client know it again", async () => {
+    const connection = connectionIn({ subscriptions: listening });
+    const cases: [unknown, object][] = [
+      [
+        { roomId: 2, content: "a", clientMessageId: 5 },
+        { code: "NOT_A_MEMBER", roomId: 2, clientMessageId: 5 },
+      ],
+      [
+        { roomId: 1, content: " ", clientMessageId: "x" },
+        { code: "INVALID_MESSAGE", roomId: 1, clientMessageId: "x" },
+      ],
+      [
+        { roomId: "1", content: "a", clientMessageId: "x" },
+        { code: "INVALID_MESSAGE", clientMessageId: "x" },
+      ],
+      [
+        { roomId: 1, content: "a", clientMessageId: {} },
+        { code: "INVALID_MESSAGE", roomId: 1 },
+      ],
+    ];
+    for (const [payload, expected] of cases) {
+      const answer = await handle(sendFrame(payload, "receipt:1\n"), connection);
+      const [frame, ...more] = framesOf(answer.text);
+      expect(more).toEqual([]);
+      const { type, message: _, ...rest } = bodyOf(frame);
+      expect({ type, ...rest }).toEqual({ type: "ERROR", ...expected });
+    }
+    expect(broadcaster.closed).toEqual([]);
+    expect(published()).toEqual([]);
+  });
+
+  test.each<[string, unknown, string]>([
+    ["no JSON", "{", "The body is not JSON."],
+    ["nothing", "", "The body is not JSON."],
+    ["null", "null", "body: "],
+    ["a list", [], "body: "],
+    ["no room", { content: "a" }, "roomId: "],
+    ["no content", { roomId: 1 }, "content: "],
+    ["too much content", { roomId: 1, content: "a".repeat(5_001) }, "content: "],
+    ["a lone surrogate", '{"roomId":1,"content":"\\ud800"}', "content: "],
+    ["a system type", { roomId: 1, content: "a", type: "SYSTEM_KICK" }, "type: "],
+    ["an image that is no URL", { roomId: 1, content: "cat", type: "IMAGE" }, "content: "],
+    ["an image by http", { roomId: 1, content: "http://example.com/a.png", type: "IMAGE" }, "content: "],
+    ["an image by javascript", { roomId: 1, content: "javascript:alert(1)", type: "IMAGE" }, "content: "],
+  ])("is refused as invalid for %s", async (_what, payload, message) => {
+    const answer = await handle(sendFrame(payload), connectionIn({ subscriptions: listening }));
+    const body = bodyOf(framesOf(answer.text)[0]);
+    expect(body["code"]).toBe("INVALID_MESSAGE");
+    expect(body["message"]).toMatch(new RegExp(`^${message}`));
+  });
+
+  test("that is refused closes the connection of a client that does not listen for errors", async () => {
+    await handle(sendFrame({ roomId: 2, content: "a" }, "receipt:1\n"));
+    expect(told).toEqual(["send conn-1 ERROR", "sent", "close conn-1"]);
+    expect(errorSent()).toContain("\nreceipt-id:1\n");
+  });
+
+  test("does not take another user's queue for its own", async () => {
+    await handle(
+      sendFrame({ roomId: 2, content: "a" }),
+      connectionIn({ subscriptions: new Map([["1", "e77"]]) }),
+    );
+    expect(broadcaster.closed).toEqual(["conn-1"]);
+  });
+});
+
+describe("while the bus is away", () => {
+  beforeEach(() => {
+    bus.away = true;
+  });
+
+  test("a message gets UNAVAILABLE and no RECEIPT, on the queue for errors where the client listens", async () => {
+    const data = sendFrame({ roomId: 1, content: "a", clientMessageId: "x" }, "receipt:1\n");
+    const answer = await handle(data, connectionIn({ subscriptions: listening }));
+    const [frame, ...more] = framesOf(answer.text);
+    expect(more).toEqual([]);
+    expect(frame).toMatch(
+      /^MESSAGE\nsubscription:errors\\c1\ndestination:\/user\/queue\/errors\nmessage-id:/,
+    );
+    expect(bodyOf(frame)).toMatchObject({ code: "UNAVAILABLE", roomId: 1, clientMessageId: "x" });
+    expect(broadcaster.closed).toEqual([]);
+  });
+
+  test("a message gets an ERROR otherwise", async () => {
+    await handle(sendFrame({ roomId: 1, content: "a" }, "receipt:1\n"));
+    expect(framesOf(broadcaster.sent[0]?.text)).toHaveLength(1);
+    expect(bodyOf(errorSent())).toMatchObject({ code: "UNAVAILABLE" });
+    expect(broadcaster.closed).toEqual(["conn-1"]);
+  });
+
+  test("each message that is refused has a message-id of its own, the same when the event is repeated", async () => {
+    const data = sendFrame({ roomId: 1, content: "a" }).repeat(3);
+    const connection = connectionIn({ subscriptions: listening });
+    const ids = async (): Promise<(string | undefined)[]> =>
+      framesOf((await handle(data, connection)).text).map((frame) => /message-id:(.*)/.exec(frame)?.[1]);
+    const first = await ids();
+    expect(new Set(first).size).toBe(3);
+    expect(await ids()).toEqual(first);
+  });
+});
+
+describe("a new token", () => {
+  const renewal = (token: string): string =>
+    `SEND\ndestination:/pub/session/token\nreceipt:1\n\n${JSON.stringify({ token })}\0`;
+
+  test("of the same user prolongs the connection", async () => {
+    const answer = await handle(renewal("7"));
+    expect(answer.text).toBe("RECEIPT\nreceipt-id:1\n\n\0");
+    expect(answer.state).toEqual({ ...connectedState, expiresAt: NOW / 1_000 + 999 });
+  });
+
+  test("that can't be verified right now leaves everything as it is", async () => {
+    const connection = connectionIn({ subscriptions: listening });
+    const answer = await handle(renewal("away"), connection);
+    expect(bodyOf(framesOf(answer.text)[0])).toMatchObject({ code: "UNAVAILABLE" });
+    expect(answer.state).toEqual(connection.state);
+  });
+});
+
+describe("DISCONNECT", () => {
+  test("gets its RECEIPT by REST, then the connection is closed", async () => {
+    const answer = await handle("DISCONNECT\nreceipt:77\n\n\0");
+    expect(broadcaster.sent).toEqual([{ to: "conn-1", text: "RECEIPT\nreceipt-id:77\n\n\0" }]);
+    expect(told).toEqual(["send conn-1 RECEIPT", "sent", "close conn-1"]);
+    expect(answer).toEqual({ state: connectedState });
+  });
+
+  test("without a receipt is closed only", async () => {
+    await handle("DISCONNECT\n\n\0");
+    expect(told).toEqual(["close conn-1"]);
+  });
+});
+
+test("a subscription that is there already changes nothing and needs no store", async () => {
+  const state = { ...connectedState, subscriptions: new Map([["1", "r1"]]) };
+  const connection = connectionIn(state);
+  const again = "SUBSCRIBE\nid:1\ndestination:/sub/chat/room/1\nreceipt:1\n\n\0";
+  expect(await handle(again, connection)).toEqual({ text: "RECEIPT\nreceipt-id:1\n\n\0", state });
+  await handle("SUBSCRIBE\nid:1\ndestination:/sub/chat/room/2\n\n\0", connection);
+  expect(bodyOf(errorSent())).toMatchObject({ code: "MALFORMED_FRAME" });
+});
+
+test("an id that is not subscribed can be unsubscribed without effect", async () => {
+  expect(await handle("UNSUBSCRIBE\nid:9\nreceipt:1\n\n\0")).toEqual({
+    text: "RECEIPT\nreceipt-id:1\n\n\0",
+    state: connectedState,
+  });
+});
+
+test("the hundred-and-first subscription is refused before anything is asked", async () => {
+  const subscriptions = new Map([
+    ...listening,
+    ...Array.from({ length: 99 }, (_, index) => [`s${index}`, `r${index}`] as const),
+  ]);
+  const answer = await handle(
+    "SUBSCRIBE\nid:more\ndestination:/sub/chat/room/1\n\n\0",
+    connectionIn({ subscriptions }),
+  );
+  expect(bodyOf(framesOf(answer.text)[0])).toMatchObject({ code: "TOO_MANY_SUBSCRIPTIONS" });
+});

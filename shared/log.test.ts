@@ -1,0 +1,70 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ChatError } from "./errors.js";
+import { atMostEvery, log } from "./log.js";
+
+let lines: [method: string, line: string][];
+
+beforeEach(() => {
+  lines = [];
+  for (const method of ["info", "warn", "error"] as const)
+    vi.spyOn(console, method).mockImplementation((line: string) => void lines.push([method, line]));
+});
+afterEach(() => vi.restoreAllMocks());
+
+const written = () => JSON.parse(lines.at(-1)![1]);
+
+test.each(["info", "warn", "error"] as const)("%s is one line of JSON on its own console method", (level) => {
+  log[level]("two\nlines", { roomId: 1, at: new Date(0) });
+  expect(lines).toEqual([
+    [level, `{"level":"${level}","message":"two\\nlines","roomId":1,"at":"1970-01-01T00:00:00.000Z"}`],
+  ]);
+});
+
+describe("an error among the fields", () => {
+  test("is written with its code and the chain of its causes", () => {
+    const cause = Object.assign(new Error("refused"), { code: "ECONNREFUSED" });
+    log.error("failed", { error: new ChatError("UNAVAILABLE", "away", { cause }) });
+    expect(written().error).toMatchObject({
+      name: "ChatError",
+      code: "UNAVAILABLE",
+      message: "away",
+      cause: { name: "Error", code: "ECONNREFUSED", message: "refused" },
+    });
+  });
+
+  test("is written with the first five members of an AggregateError", () => {
+    const errors = Array.from({ length: 9 }, (_, index) => new Error(`e${index}`));
+    log.error("failed", { error: new AggregateError(errors) });
+    expect(written().error.errors.map(({ message }: Error) => message)).toEqual([
+      "e0",
+      "e1",
+      "e2",
+      "e3",
+      "e4",
+    ]);
+  });
+
+  test("may be its own cause", () => {
+    const error = new Error("around");
+    error.cause = new Error("and around", { cause: error });
+    log.error("failed", { error });
+    expect(written().error).toMatchObject({ message: "around", cause: { message: "and around" } });
+  });
+});
+
+test("what JSON can't hold does not throw", () => {
+  const circle: Record<string, unknown> = {};
+  circle["self"] = circle;
+  log.warn("circle", { circle });
+  expect(written()).toMatchObject({ level: "warn", message: "circle", unwritten: ["circle"] });
+  log.warn("big", { big: 12345678901234567890n });
+  expect(written()).toEqual({ level: "warn", message: "big", big: "12345678901234567890" });
+});
+
+test("something that fails again and again is written once in its interval, with the count of what was left out", () => {
+  let now = 0;
+  const left: number[] = [];
+  const limited = atMostEvery(1_000, () => now);
+  for (now = 0; now <= 2_500; now += 100) limited((count) => left.push(count));
+  expect(left).toEqual([0, 9, 9]);
+});

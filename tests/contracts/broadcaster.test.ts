@@ -1,0 +1,253 @@
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
+import { afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
+import WebSocket from "ws";
+import settings from "../../local.settings.example.json" with { type: "json" };
+import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
+import { connectWebPubSub } from "../../shared/broadcast/webPubSub.js";
+import { readConfig } from "../../shared/config.js";
+import { groupName } from "../../shared/routing.js";
+import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { newUsers, tokenFor, until } from "../support/client.js";
+
+/** A client as the service sees it. */
+interface Receiver {
+  readonly connectionId: string;
+  readonly received: () => readonly string[];
+  readonly isClosed: () => boolean;
+  leave(): void;
+}
+
+interface Setting {
+  readonly broadcaster: Broadcaster;
+  connect(): Promise<Receiver>;
+}
+
+function fakeSetting(): Setting {
+  const broadcaster = new FakeBroadcaster();
+  let connections = 0;
+  return {
+    broadcaster,
+    async connect() {
+      const connectionId = `conn-${++connections}`;
+      return {
+        connectionId,
+        received: () => broadcaster.received.get(connectionId) ?? [],
+        isClosed: () => broadcaster.closed.includes(connectionId),
+        leave: () => void broadcaster.closeConnection(connectionId),
+      };
+    },
+  };
+}
+
+const webPubSubAt = (connection: string) =>
+  connectWebPubSub(readConfig({ ...settings.Values, WEB_PUBSUB_CONNECTION: connection }).webPubSub, "chat");
+
+function realSetting(): Setting {
+  const broadcaster = webPubSubAt(inject("stack").webPubSubConnection);
+  return {
+    broadcaster,
+    async connect() {
+      const [userId] = newUsers(1) as [number];
+      const url = new URL(await broadcaster.clientUrl(userId, 5));
+      url.searchParams.set("token", await tokenFor(userId));
+      const socket = new WebSocket(url, ["v12.stomp"]);
+      const received: string[] = [];
+      socket.on("message", (data: Buffer) => void received.push(data.toString()));
+      await new Promise<void>((resolve, reject) => {
+        socket.on("open", () => resolve());
+        socket.on("error", reject);
+      });
+      socket.send("CONNECT\naccept-version:1.2\nhost:chat\n\n\0");
+      await until(() => received.length > 0, "CONNECTED");
+      const connectionId = /\nsession:(.*)\n/.exec(received[0]!)?.[1];
+      if (!connectionId) throw new Error(received[0]);
+      return {
+        connectionId,
+        received: () => received.slice(1),
+        isClosed: () => socket.readyState === WebSocket.CLOSED,
+        leave: () => socket.close(),
+      };
+    },
+  };
+}
+
+let groups = 0;
+
+describe.each<[string, () => Setting]>([
+  ["the fake", fakeSetting],
+  ["Web PubSub", realSetting],
+])("the broadcaster of %s", (_name, open) => {
+  let broadcaster: Broadcaster;
+  let connect: Setting["connect"];
+  let group: string;
+  const opened: Receiver[] = [];
+
+  beforeAll(() => {
+    const setting = open();
+    broadcaster = setting.broadcaster;
+    connect = async () => {
+      const one = await setting.connect();
+      opened.push(one);
+      return one;
+    };
+  });
+  beforeEach(() => {
+    group = groupName(`r${process.pid}${++groups}`, "sub-0");
+  });
+  afterEach(async () => {
+    for (const one of opened.splice(0)) one.leave();
+  });
+
+  const receives = async (receiver: Receiver, texts: readonly string[]): Promise<void> => {
+    await until(() => receiver.received().length >= texts.length, `${texts.length} messages`);
+    expect(receiver.received()).toEqual(texts);
+  };
+
+  test("can be reached", async () => {
+    await broadcaster.ping();
+  });
+
+  test("sends to a connection, in order", async () => {
+    const receiver = await connect();
+    for (const text of ["a", "비 👩‍🚀\n\0b\0", "c"])
+      await broadcaster.sendToConnection(receiver.connectionId, text);
+    await receives(receiver, ["a", "비 👩‍🚀\n\0b\0", "c"]);
+  });
+
+  test("sends to all of a group and to nobody else, in order", async () => {
+    const [one, two, stranger] = [await connect(), await connect(), await connect()];
+    await broadcaster.joinGroup(one.connectionId, group);
+    await broadcaster.joinGroup(two.connectionId, group);
+    const texts = Array.from({ length: 20 }, (_, index) => `message ${index}`);
+    for (const text of texts) await broadcaster.sendToGroup(group, text);
+    await broadcaster.sendToConnection(stranger.connectionId, "end");
+    await receives(one, texts);
+    await receives(two, texts);
+    await receives(stranger, ["end"]);
+  });
+
+  test("sends 512 KiB in one message", async () => {
+    const receiver = await connect();
+    await broadcaster.joinGroup(receiver.connectionId, group);
+    const text = "a".repeat(512 * 1024);
+    await broadcaster.sendToGroup(group, text);
+    await receives(receiver, [text]);
+  });
+
+  test("takes a send to nobody for a success", async () => {
+    await broadcaster.sendToGroup(group, "a");
+    await broadcaster.sendToConnection("no-such-connection", "a");
+    await broadcaster.closeConnection("no-such-connection", "why");
+    await broadcaster.leaveGroup("no-such-connection", group);
+  });
+
+  test("sends nothing any more to one that has left", async () => {
+    const [one, two] = [await connect(), await connect()];
+    for (const { connectionId } of [one, two]) await broadcaster.joinGroup(connectionId, group);
+    await broadcaster.leaveGroup(one.connectionId, group);
+    await broadcaster.sendToGroup(group, "a");
+    await broadcaster.sendToConnection(one.connectionId, "end");
+    await receives(two, ["a"]);
+    await receives(one, ["end"]);
+  });
+
+  test("takes joining and leaving twice for once", async () => {
+    const one = await connect();
+    await broadcaster.joinGroup(one.connectionId, group);
+    await broadcaster.joinGroup(one.connectionId, group);
+    await broadcaster.sendToGroup(group, "once");
+    await receives(one, ["once"]);
+    await broadcaster.leaveGroup(one.connectionId, group);
+    await broadcaster.leaveGroup(one.connectionId, group);
+    expect(await broadcaster.groupExists(group)).toBe(false);
+  });
+
+  test("knows whether anybody is in a group", async () => {
+    const [one, two] = [await connect(), await connect()];
+    expect(await broadcaster.groupExists(group)).toBe(false);
+    await broadcaster.joinGroup(one.connectionId, group);
+    await broadcaster.joinGroup(two.connectionId, group);
+    expect(await broadcaster.groupExists(group)).toBe(true);
+    await broadcaster.leaveGroup(one.connectionId, group);
+    expect(await broadcaster.groupExists(group)).toBe(true);
+    two.leave();
+    await until(async () => !(await broadcaster.groupExists(group)), "the group is empty");
+  });
+
+  test.each(["sub-0", "/sub/chat/room/1", "a b+c%20&?#", "비", "own\\cid", "i".repeat(256), ":".repeat(256)])(
+    "has groups for the subscription id %j",
+    async (id) => {
+      const receiver = await connect();
+      const name = groupName(group.split(":")[0]!, id);
+      await broadcaster.joinGroup(receiver.connectionId, name);
+      expect(await broadcaster.groupExists(name)).toBe(true);
+      await broadcaster.sendToGroup(name, "a");
+      await receives(receiver, ["a"]);
+      await broadcaster.leaveGroup(receiver.connectionId, name);
+      expect(await broadcaster.groupExists(name)).toBe(false);
+    },
+  );
+
+  test("closes a connection, which then is in no group", async () => {
+    const receiver = await connect();
+    await broadcaster.joinGroup(receiver.connectionId, group);
+    await broadcaster.sendToConnection(receiver.connectionId, "last words");
+    await broadcaster.closeConnection(receiver.connectionId, "why");
+    await until(receiver.isClosed, "closed");
+    expect(receiver.received()).toEqual(["last words"]);
+    await until(async () => !(await broadcaster.groupExists(group)), "the group is empty");
+  });
+
+  test("makes a URL for a user", async () => {
+    const url = new URL(await broadcaster.clientUrl(7, 5));
+    expect(url.protocol).toMatch(/^wss?:$/);
+    expect(url.pathname).toBe("/client/hubs/chat");
+    expect(url.searchParams.get("access_token")).toBeTruthy();
+  });
+});
+
+test.each<[string, () => Promise<Broadcaster>]>([
+  [
+    "as the fake says",
+    async () => {
+      const fake = new FakeBroadcaster();
+      fake.away = true;
+      return fake;
+    },
+  ],
+  [
+    "because nobody listens",
+    async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      const { port } = server.address() as AddressInfo;
+      await new Promise((resolve) => server.close(resolve));
+      return webPubSubAt(`Endpoint=http://127.0.0.1:${port};AccessKey=${"k".repeat(44)};Version=1.0;`);
+    },
+  ],
+  [
+    "because it is overloaded",
+    async () => {
+      const server = createHttpServer((_request, response) =>
+        response.writeHead(429, { connection: "close" }).end(),
+      );
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      onTestFinished(() => new Promise<void>((resolve) => server.close(() => resolve())));
+      const { port } = server.address() as AddressInfo;
+      return webPubSubAt(`Endpoint=http://127.0.0.1:${port};AccessKey=${"k".repeat(44)};Version=1.0;`);
+    },
+  ],
+])("a service that is away says UNAVAILABLE to everything, %s", async (_why, open) => {
+  const broadcaster = await open();
+  for (const ask of [
+    () => broadcaster.sendToGroup("g", "a"),
+    () => broadcaster.sendToConnection("c", "a"),
+    () => broadcaster.closeConnection("c", "why"),
+    () => broadcaster.joinGroup("c", "g"),
+    () => broadcaster.leaveGroup("c", "g"),
+    () => broadcaster.groupExists("g"),
+    () => broadcaster.ping(),
+  ])
+    await expect(ask()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+});

@@ -1,0 +1,217 @@
+import type { AddressInfo } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import { Redis } from "ioredis";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
+import { connectRedis } from "../../shared/sessions/redis.js";
+import type { SessionStore } from "../../shared/sessions/sessionStore.js";
+import { FakeSessionStore } from "../fakes/sessionStore.js";
+
+let lastRoom = 1_000_000 + Math.floor(Math.random() * 1_000_000_000);
+
+beforeEach(() => {
+  vi.spyOn(console, "warn").mockImplementation(() => {});
+});
+afterEach(() => vi.restoreAllMocks());
+
+describe.each<[string, () => SessionStore]>([
+  ["the fake", () => new FakeSessionStore()],
+  ["Redis", () => connectRedis(inject("stack").redis)],
+])("the session store of %s", (_name, open) => {
+  let store: SessionStore;
+  let room: number;
+
+  beforeAll(() => {
+    store = open();
+  });
+  afterAll(() => store.close());
+  beforeEach(() => {
+    room = ++lastRoom;
+  });
+
+  const fill = async (users: readonly number[]): Promise<void> =>
+    store.putMembers(room, users, await store.membersVersion(room));
+
+  test("can be reached", async () => {
+    await store.ping();
+  });
+
+  test("does not know a room it was not told of, but has a version for it", async () => {
+    expect(await store.isMember(room, 1)).toBeUndefined();
+    expect(await store.membersVersion(room)).toEqual(expect.any(String));
+  });
+
+  test("knows who is a member and who is not once it is filled", async () => {
+    await fill([1, 3, Number.MAX_SAFE_INTEGER]);
+    const answers = await Promise.all(
+      [1, 2, 3, Number.MAX_SAFE_INTEGER].map((id) => store.isMember(room, id)),
+    );
+    expect(answers).toEqual([true, false, true, true]);
+    expect(await store.isMember(room + 1_000_000_000, 1)).toBeUndefined();
+  });
+
+  test("takes a new fill in place of the old one", async () => {
+    await fill([1, 2]);
+    await fill([2, 3]);
+    expect(await store.isMember(room, 1)).toBe(false);
+    expect(await store.isMember(room, 3)).toBe(true);
+  });
+
+  test("knows nothing any more once the members are dropped", async () => {
+    await fill([1, 2]);
+    await store.dropMembers(room);
+    expect(await store.isMember(room, 1)).toBeUndefined();
+    expect(await store.isMember(room, 9)).toBeUndefined();
+  });
+
+  test("does nothing with a fill that was read before a drop", async () => {
+    const version = await store.membersVersion(room);
+    await store.dropMembers(room);
+    await store.putMembers(room, [1, 2], version);
+    expect(await store.isMember(room, 1)).toBeUndefined();
+  });
+
+  test("keeps the newer fill when an older one comes after it", async () => {
+    const before = await store.membersVersion(room);
+    await store.dropMembers(room);
+    await fill([2]);
+    await store.putMembers(room, [1, 2], before);
+    expect(await store.isMember(room, 1)).toBe(false);
+  });
+
+  test("does nothing with a fill whose version could not be had", async () => {
+    await store.putMembers(room, [1], undefined);
+    expect(await store.isMember(room, 1)).toBeUndefined();
+  });
+
+  test("does nothing with a fill of nobody: a room that is gone stays unknown", async () => {
+    await fill([]);
+    expect(await store.isMember(room, 1)).toBeUndefined();
+  });
+
+  test("keeps the versions of rooms apart", async () => {
+    const other = ++lastRoom;
+    const version = await store.membersVersion(other);
+    await store.dropMembers(room);
+    await store.putMembers(other, [1], version);
+    expect(await store.isMember(other, 1)).toBe(true);
+  });
+
+  test("holds 10,000 members", async () => {
+    await fill(Array.from({ length: 10_000 }, (_, index) => index + 1));
+    const ids = [1, 1_000, 1_001, 9_999, 10_000, 10_001];
+    const answers = await Promise.all(ids.map((id) => store.isMember(room, id)));
+    expect(answers).toEqual([true, true, true, true, true, false]);
+  });
+
+  test("never ends with an old fill, however fills and drops meet", async () => {
+    for (let round = 0; round < 50; round += 1) {
+      const version = await store.membersVersion(room);
+      await Promise.all([store.putMembers(room, [1], version), store.dropMembers(room)]);
+      expect(await store.isMember(room, 1)).toBeUndefined();
+    }
+  });
+});
+
+test("every key in Redis holds its room in braces, and none lives for ever", async () => {
+  const redis = new Redis(inject("stack").redis);
+  const store = connectRedis(inject("stack").redis);
+  const room = ++lastRoom;
+  await store.dropMembers(room);
+  await store.putMembers(room, [1], await store.membersVersion(room));
+  const keys = await redis.keys(`*${room}*`);
+  expect(keys.sort()).toEqual([`{room:${room}}:members`, `{room:${room}}:version`]);
+  for (const key of keys) expect(await redis.ttl(key)).toBeGreaterThan(0);
+  redis.disconnect();
+  await store.close();
+});
+
+describe("a store that is away", () => {
+  /** Long enough for a busy machine, and short against waiting for a connection that never comes. */
+  const SOON_MS = 2_000;
+  const soon = async <T>(call: Promise<T>): Promise<T | "late"> => {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<"late">((resolve) => {
+      timer = setTimeout(() => resolve("late"), SOON_MS);
+    });
+    const first = await Promise.race([call, late]);
+    clearTimeout(timer);
+    return first;
+  };
+
+  const sockets = new Set<Socket>();
+  let silent: Server;
+  const silentUrl = (): string => `redis://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+
+  beforeAll(async () => {
+    silent = createServer((socket) => {
+      sockets.add(socket);
+      socket.resume().on("error", () => {});
+    });
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+  });
+  afterAll(async () => {
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => silent.close(resolve));
+  });
+
+  const nobodyListens = async (): Promise<SessionStore> => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    return connectRedis(`redis://127.0.0.1:${port}`);
+  };
+
+  describe.each<[string, () => SessionStore | Promise<SessionStore>]>([
+    [
+      "as the fake says",
+      () => {
+        const fake = new FakeSessionStore();
+        fake.away = true;
+        return fake;
+      },
+    ],
+    ["because nobody listens", nobodyListens],
+    ["because the server never answers", () => connectRedis(silentUrl())],
+  ])("%s", (_why, open) => {
+    let store: SessionStore;
+    beforeAll(async () => {
+      store = await open();
+    });
+    afterAll(() => store.close());
+
+    test.each([1, 2, 3])("knows nothing, soon and without an error: time %i", async () => {
+      expect(await soon(store.isMember(1, 1))).toBeUndefined();
+      expect(await soon(store.membersVersion(1))).toBeUndefined();
+      expect(await soon(store.putMembers(1, [1], "0"))).toBeUndefined();
+      expect(await soon(store.dropMembers(1))).toBeUndefined();
+    });
+
+    test("says so when it is asked", async () => {
+      await expect(soon(store.ping())).rejects.toThrow();
+    });
+
+    test("answers many at once soon", async () => {
+      const answers = await soon<(boolean | undefined)[]>(
+        Promise.all(Array.from({ length: 200 }, (_, id) => store.isMember(1, id + 1))),
+      );
+      expect(answers).toEqual(Array.from({ length: 200 }, () => undefined));
+    });
+  });
+
+  test("is used again once it is back", async () => {
+    const redis = new Redis(inject("stack").redis);
+    const clients = async (): Promise<string[]> =>
+      [...String(await redis.call("CLIENT", "LIST")).matchAll(/^id=(\d+)/gm)].map(([, id]) => id!);
+    const before = await clients();
+    const store = connectRedis(inject("stack").redis);
+    const room = ++lastRoom;
+    await store.putMembers(room, [1], await store.membersVersion(room));
+    const since = (await clients()).filter((id) => !before.includes(id));
+    expect(since).not.toEqual([]);
+    for (const id of since) await redis.call("CLIENT", "KILL", "ID", id);
+    await vi.waitUntil(async () => (await store.isMember(room, 1)) === true, { timeout: 20_000 });
+    redis.disconnect();
+    await store.close();
+  });
+});
