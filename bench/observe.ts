@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { EventHubProducerClient } from "@azure/event-hubs";
 import { Redis } from "ioredis";
 import { createConnection, type RowDataPacket } from "mysql2/promise";
 
@@ -7,6 +8,8 @@ export interface Counters {
   readonly upstreamCalls: number;
   readonly restSends: number;
   readonly restCalls: number;
+  /** Events on the message hub; each is one send. */
+  readonly busSends: number;
   readonly sqlStatements: number;
   readonly redisCalls: number;
   /** Milliseconds of CPU by process. */
@@ -15,6 +18,7 @@ export interface Counters {
 
 interface Stack {
   readonly webPubSub: string;
+  readonly eventHubs: string;
   readonly mysql: string;
   readonly redis: string;
   readonly pids: Readonly<Record<string, number>>;
@@ -22,8 +26,9 @@ interface Stack {
 
 /** Reads the servers' own counters; those of the socket service only where it is the local one. */
 export async function observe(stack: Stack): Promise<Counters> {
-  const [local, sqlStatements, redisCalls] = await Promise.all([
+  const [local, busSends, sqlStatements, redisCalls] = await Promise.all([
     socketCounters(stack.webPubSub),
+    events(stack.eventHubs),
     statements(stack.mysql),
     commands(stack.redis),
   ]);
@@ -31,6 +36,7 @@ export async function observe(stack: Stack): Promise<Counters> {
   const pids = { ...servers, bench: process.pid };
   return {
     ...local,
+    busSends,
     sqlStatements,
     redisCalls,
     cpu: Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, cpuMs(pid)])),
@@ -44,6 +50,7 @@ export function perMessage(before: Counters, after: Counters, messages: number):
     upstreamCalls: each((one) => one.upstreamCalls),
     restSends: each((one) => one.restSends),
     restCalls: each((one) => one.restCalls),
+    busSends: each((one) => one.busSends),
     sqlStatements: each((one) => one.sqlStatements),
     redisCalls: each((one) => one.redisCalls),
     cpu: Object.fromEntries(Object.keys(after.cpu).map((name) => [name, each((one) => one.cpu[name] ?? 0)])),
@@ -56,6 +63,15 @@ async function socketCounters(
   const response = await fetch(`${new URL(webPubSub).origin.replace(/^ws/, "http")}/stats`);
   if (!response.ok) return { upstreamCalls: Number.NaN, restSends: Number.NaN, restCalls: Number.NaN };
   return (await response.json()) as Counters;
+}
+
+/** How many events the message hub has taken so far. */
+async function events(connectionString: string): Promise<number> {
+  const hub = new EventHubProducerClient(connectionString, "chat-messages");
+  const ids = await hub.getPartitionIds();
+  const partitions = await Promise.all(ids.map((id) => hub.getPartitionProperties(id)));
+  await hub.close();
+  return partitions.reduce((sum, { lastEnqueuedSequenceNumber }) => sum + lastEnqueuedSequenceNumber + 1, 0);
 }
 
 async function statements(url: string): Promise<number> {

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { SignJWT } from "jose";
 import { startStack } from "../local/stack.js";
 import { type Load, LoadGenerator, type RunResult } from "./loadGenerator.js";
@@ -10,6 +11,7 @@ import { type Counters, observe, perMessage } from "./observe.js";
 interface Target {
   readonly api: string;
   readonly webPubSub: string;
+  readonly eventHubs: string;
   readonly mysql: string;
   readonly redis: string;
   readonly pids: Readonly<Record<string, number>>;
@@ -96,7 +98,7 @@ async function makeRooms(target: Target): Promise<Load["rooms"]> {
 }
 
 const HEAD =
-  "rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  rest  sql  redis | cpu ms by process";
+  "rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  redis   bus   sql  rest | cpu ms by process";
 let headed = false;
 
 function print(row: Row): void {
@@ -117,14 +119,15 @@ function print(row: Row): void {
       pad(row.growth, 8, 2) +
       " |             " +
       pad(row.each.upstreamCalls, 9, 2) +
-      pad(row.each.restSends, 6, 2) +
-      pad(row.each.sqlStatements, 5, 2) +
       pad(row.each.redisCalls, 7, 2) +
+      pad(row.each.busSends, 6, 2) +
+      pad(row.each.sqlStatements, 6, 2) +
+      pad(row.each.restSends, 6, 2) +
       ` | ${cpu.join(", ")}`,
   );
 }
 
-if (process.argv[1] === import.meta.filename || process.argv[1]?.endsWith("bench/pipeline.js")) {
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const rows = await run();
   const machine = { node: process.version, cpus: cpus().length, cpu: cpus()[0]?.model };
   mkdirSync("bench/results", { recursive: true });

@@ -8,10 +8,13 @@ app.http("clientEvent", {
   route: "upstream/{event}",
   methods: ["POST", "OPTIONS"],
   authLevel: "anonymous",
-  handler: async (request) =>
+  handler: async (request, { traceContext }) =>
     chat.upstream({
       method: request.method,
-      headers: Object.fromEntries(request.headers.entries()),
+      headers: {
+        ...(traceContext?.traceParent ? { traceparent: traceContext.traceParent } : {}),
+        ...Object.fromEntries(request.headers.entries()),
+      },
       body: Buffer.from(await request.arrayBuffer()),
     }),
 });
