@@ -1,41 +1,47 @@
 import { app, type InvocationContext } from "@azure/functions";
+import { z } from "zod";
 import { getApp } from "../shared/app.js";
 
 const chat = getApp();
 
-interface PartitionContext {
-  readonly eventHubName: string;
-  readonly partitionId: string;
-}
+/** What of the trigger's metadata says where the events stand. The library writes each member's first letter small, but not those inside. */
+const Metadata = z.object({
+  partitionContext: z
+    .record(z.string(), z.unknown())
+    .transform((context) => ({
+      hub: context["eventHubName"] ?? context["EventHubName"],
+      partitionId: context["partitionId"] ?? context["PartitionId"],
+    }))
+    .pipe(z.object({ hub: z.string(), partitionId: z.string() })),
+  sequenceNumberArray: z
+    .array(z.coerce.number().pipe(z.int().min(0)))
+    .refine(
+      (numbers) => numbers.every((number, index) => index === 0 || number > numbers[index - 1]!),
+      "must rise",
+    ),
+  /** Keys come from here: the host drops empty strings from its array of keys, which then doesn't line up with the events. */
+  systemPropertiesArray: z.array(z.record(z.string(), z.unknown())),
+});
 
-/**
- * The batch as its trigger metadata describes it. Keys come from the system properties: the host drops empty strings from
- * its array of partition keys, which then doesn't line up with the events.
- */
-function batchOf(bodies: readonly Uint8Array[], { triggerMetadata = {} }: InvocationContext) {
-  const { eventHubName, partitionId } = lowerFirst(
-    triggerMetadata["partitionContext"],
-  ) as unknown as PartitionContext;
-  const sequenceNumbers = triggerMetadata["sequenceNumberArray"] as readonly number[];
-  const properties = triggerMetadata["systemPropertiesArray"] as readonly Readonly<Record<string, unknown>>[];
+/** The batch as its metadata describes it; throws when that is not what the host says, so that nothing is taken for stored. */
+function batchOf(bodies: readonly Uint8Array[], { triggerMetadata }: InvocationContext) {
+  const { partitionContext, sequenceNumberArray, systemPropertiesArray } = Metadata.parse(triggerMetadata);
+  if (sequenceNumberArray.length !== bodies.length)
+    throw new Error(
+      `the host gave ${bodies.length} events and ${sequenceNumberArray.length} sequence numbers`,
+    );
   const events = bodies.map((body, index) => ({
-    sequenceNumber: Number(sequenceNumbers[index]),
-    key: keyOf(properties[index]),
+    sequenceNumber: sequenceNumberArray[index]!,
+    key: keyOf(systemPropertiesArray[index]),
     body,
   }));
-  return { hub: eventHubName, partitionId, events };
+  return { ...partitionContext, events };
 }
 
 const keyOf = (properties: Readonly<Record<string, unknown>> | undefined): string | undefined => {
-  const key =
-    properties?.["x-opt-partition-key"] ?? properties?.["PartitionKey"] ?? properties?.["partitionKey"];
+  const key = properties?.["x-opt-partition-key"] ?? properties?.["PartitionKey"];
   return typeof key === "string" ? key : undefined;
 };
-
-const lowerFirst = (context: unknown): Record<string, unknown> =>
-  Object.fromEntries(
-    Object.entries(context as object).map(([name, value]) => [name[0]!.toLowerCase() + name.slice(1), value]),
-  );
 
 app.eventHub("chatMessages", {
   connection: "EVENT_HUBS_CONNECTION",

@@ -25,7 +25,9 @@ export function authenticated(handle: (call: Call) => Promise<HttpResponseInit>)
 /** The answer for whatever was thrown; a failure of ours is logged with its cause, which the caller doesn't see. */
 export function problem(thrown: unknown, context: InvocationContext): HttpResponseInit {
   const error = toChatError(thrown);
-  if (error.code === "UNAVAILABLE") context.error(error.message, error.cause ?? thrown);
+  // The stack alone: a database error's other fields hold the statement with what users wrote.
+  if (error.code === "UNAVAILABLE")
+    context.error(error.message, error.cause instanceof Error ? error.cause.stack : error.cause);
   return toProblem(error);
 }
 

@@ -1,7 +1,7 @@
 /**
  * One set-up at a time: `npm start` beside `npm test` must not install over each other. Plain JavaScript, like the set-up.
  */
-import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -50,9 +50,21 @@ function tryLock(folder) {
   } catch (error) {
     if (error.code !== "EEXIST")
       throw new SetupError(`${folder} cannot be made (${error.code}): the project's folder must be writable`);
-    if (isAbandoned(folder)) rmSync(folder, { recursive: true, force: true });
+    if (isAbandoned(folder)) removeAbandoned(folder);
     return false;
   }
+}
+
+/** Moves the lock away before looking once more: another set-up may have replaced it since. */
+function removeAbandoned(folder) {
+  const aside = `${folder}.${process.pid}`;
+  try {
+    renameSync(folder, aside);
+    if (!isAbandoned(aside) && !existsSync(folder)) renameSync(aside, folder);
+  } catch (error) {
+    if (error.code !== "ENOENT") throw error;
+  }
+  rmSync(aside, { recursive: true, force: true });
 }
 
 function lockOwner(folder) {

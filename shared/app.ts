@@ -88,7 +88,8 @@ function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
       const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
       const identity = await adapters.verifyToken(token);
       const implicit = query["connect"]?.[0] === "implicit";
-      const { subprotocol, state } = await acceptHandshake({ identity, subprotocols, implicit }, adapters);
+      const { subprotocol, state } = acceptHandshake({ identity, subprotocols, implicit });
+      await remember(identity, adapters.database);
       return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
     },
     connected: (event) => greet(connectionOf(event), adapters),
@@ -97,9 +98,17 @@ function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
       const connection = connectionOf(event);
       const answer = await handleMessage(event, connection, adapters);
       const state = answer.state === connection.state ? event.state : { ...encodeState(answer.state) };
-      return { state, ...(answer.text === undefined ? {} : { text: answer.text }) };
+      const { text, drop = false } = answer;
+      return { state, drop, ...(text === undefined ? {} : { text }) };
     },
   };
+}
+
+/** Remembers what a token says of its user; that it can't be done right now keeps nobody from connecting. */
+async function remember(identity: Identity, database: Database): Promise<void> {
+  await rememberUser(database, identity).catch((error: unknown) =>
+    log.warn("a user's nickname could not be remembered", { userId: identity.userId, error }),
+  );
 }
 
 /** The connection of an event. The service gives back what `connect` answered; anything else is a fault on the way. */
@@ -114,7 +123,7 @@ async function negotiate(
   token: string,
   { broadcaster, database, now }: Adapters,
 ): Promise<object> {
-  await rememberUser(database, caller);
+  await remember(caller, database);
   const left = Math.floor((caller.expiresAt - now() / 1_000) / 60);
   const minutes = Math.min(CLIENT_URL_MINUTES, Math.max(1, left));
   const url = new URL(await broadcaster.clientUrl(caller.userId, minutes));
@@ -126,7 +135,7 @@ async function negotiate(
 
 const HEALTH_MS = 3_000;
 
-/** Each dependency's state, and whether all are up. */
+/** Each dependency's state, and whether messages can be sent and shown. */
 async function health({
   database,
   bus,
@@ -145,8 +154,11 @@ async function health({
   const states = await Promise.all(
     checks.map(async ([name, check]) => [name, await stateOf(check)] as const),
   );
-  const healthy = states.every(([, state]) => state === "up");
-  return { healthy, report: { status: healthy ? "up" : "down", dependencies: Object.fromEntries(states) } };
+  // Everything goes on without Redis.
+  const healthy = states.every(([name, state]) => state === "up" || name === "redis");
+  const complete = states.every(([, state]) => state === "up");
+  const status = complete ? "up" : healthy ? "degraded" : "down";
+  return { healthy, report: { status, dependencies: Object.fromEntries(states) } };
 }
 
 async function stateOf(check: Promise<unknown>): Promise<"up" | "down"> {

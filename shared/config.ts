@@ -2,6 +2,10 @@ import { z } from "zod";
 
 const CONNECTION = /^Endpoint=(?<endpoint>[^;]+);(?:.*;)?AccessKey=(?<key>[^;]+)/i;
 
+/** Whoever can change the keys on their way can be anyone. */
+const isKeyUrl = (url: string): boolean =>
+  URL.canParse(url) && /^https:|^http:\/\/(localhost|127\.0\.0\.1)[:/]/i.test(url);
+
 const Settings = z
   .object({
     /** `Endpoint=https://…;AccessKey=…;Version=1.0;` of the Web PubSub resource. */
@@ -24,7 +28,10 @@ const Settings = z
       .refine((secret) => Buffer.byteLength(secret) >= 32, "must have 32 bytes or more")
       .optional(),
     /** RS256, ES256 and EdDSA keys of the identity provider. */
-    AUTH_JWKS_URI: z.url({ protocol: /^https?$/, error: "must be https://HOST/PATH" }).optional(),
+    AUTH_JWKS_URI: z
+      .string()
+      .refine(isKeyUrl, "must be https://HOST/PATH (http on this machine only)")
+      .optional(),
   })
   .refine((values) => values.AUTH_JWT_SECRET !== undefined || values.AUTH_JWKS_URI !== undefined, {
     path: ["AUTH_JWKS_URI"],

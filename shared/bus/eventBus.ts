@@ -11,8 +11,8 @@ export interface EventBus {
   /** The sequence number of the partition's first event that is still kept, or of the next one where it is empty. */
   firstSequenceNumber(hub: string, partitionId: string): Promise<number>;
   /**
-   * Events `from` to `to` (inclusive) that the hub still has, in order, at most `limit` of them: for a consumer that finds a
-   * hole before its batch. Uses a consumer group of its own, because the Functions host's reader owns the other one.
+   * The first `limit` of the events `from` to `to` (inclusive) that the hub still has, in order: for a consumer that finds a
+   * hole before its batch. That there are none proves nothing: ask `firstSequenceNumber` what retention has taken. Uses a consumer group of its own, because the Functions host's reader owns the other one.
    */
   readRange(
     hub: string,

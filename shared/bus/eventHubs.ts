@@ -86,10 +86,10 @@ async function readRange(
   const consumer = new EventHubConsumerClient(RECOVER_GROUP, connectionString, hub, { retryOptions: RETRY });
   try {
     const partition = await consumer.getPartitionProperties(partitionId);
-    // Beyond the partition's end nothing would arrive, and waiting for it would end in a failure.
-    const last = Math.min(to, from + limit - 1, partition.lastEnqueuedSequenceNumber);
-    const isGone = partition.isEmpty || partition.beginningSequenceNumber > last;
-    return isGone || last < from ? [] : await collect(consumer, partitionId, from, last);
+    // Outside of what the partition has nothing would arrive, and waiting for it would end in a failure.
+    const first = Math.max(from, partition.beginningSequenceNumber);
+    const last = Math.min(to, first + limit - 1, partition.lastEnqueuedSequenceNumber);
+    return partition.isEmpty || last < first ? [] : await collect(consumer, partitionId, first, last);
   } finally {
     await consumer.close();
   }

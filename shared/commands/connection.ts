@@ -25,6 +25,8 @@ export interface Outcome {
   readonly state: ConnectionState;
   /** The connection is to be closed once the frames are with the client. */
   readonly close?: boolean;
+  /** The frame was refused because something it needs is away. */
+  readonly unavailable?: boolean;
 }
 
 /** What commands need. */

@@ -289,7 +289,7 @@ describe("an ERROR", () => {
     };
     const answer = await handle("ACK\nid:1\n\n\0");
     expect(broadcaster.sent).toHaveLength(1);
-    expect(answer).toEqual({ state: connectedState });
+    expect(answer).toEqual({ state: connectedState, drop: true });
   });
 
   test("meets a client whose token has ended, whatever it sends", async () => {
@@ -301,6 +301,24 @@ describe("an ERROR", () => {
     expect(broadcaster.closed).toHaveLength(2);
     expect(published()).toEqual([]);
   });
+});
+
+test("behind a message that could not be taken none is, so that all are sent again in their order", async () => {
+  bus.away = true;
+  const frames = [1, 2].map((number) => sendFrame({ roomId: 1, content: "a", clientMessageId: number }));
+  const { text } = await handle(
+    frames.join(""),
+    connectionIn({ ...connectedState, subscriptions: listening }),
+  );
+  bus.away = false;
+  const answered = text!
+    .split("\0")
+    .slice(0, -1)
+    .map((frame) => JSON.parse(frame.slice(frame.indexOf("\n\n"))));
+  expect(answered).toMatchObject([
+    { code: "UNAVAILABLE", roomId: 1, clientMessageId: 1 },
+    { code: "UNAVAILABLE", roomId: 1, clientMessageId: 2 },
+  ]);
 });
 
 describe("a message that is sent", () => {
@@ -490,11 +508,9 @@ describe("DISCONNECT", () => {
   });
 });
 
-test("a subscription that is there already changes nothing and needs no store", async () => {
+test("a subscription's id can't be used for another destination", async () => {
   const state = { ...connectedState, subscriptions: new Map([["1", "r1"]]) };
   const connection = connectionIn(state);
-  const again = "SUBSCRIBE\nid:1\ndestination:/sub/chat/room/1\nreceipt:1\n\n\0";
-  expect(await handle(again, connection)).toEqual({ text: "RECEIPT\nreceipt-id:1\n\n\0", state });
   await handle("SUBSCRIBE\nid:1\ndestination:/sub/chat/room/2\n\n\0", connection);
   expect(bodyOf(errorSent())).toMatchObject({ code: "MALFORMED_FRAME" });
 });

@@ -9,9 +9,9 @@ import { connect, negotiateVersion, SUPPORTED_VERSIONS } from "./connect.js";
 import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
 import { renewToken } from "./renewToken.js";
-import { send } from "./send.js";
+import { recognizable, send } from "./send.js";
 import { subscribe } from "./subscribe.js";
-import { unsubscribe } from "./unsubscribe.js";
+import { forgetConnection, unsubscribe } from "./unsubscribe.js";
 
 /** One WebSocket message of a client. */
 export interface ClientMessage {
@@ -25,7 +25,12 @@ export interface Answer {
   /** One WebSocket message with every frame of the answer, or nothing. */
   readonly text?: string;
   readonly state: ConnectionState;
+  /** The connection has had its ERROR but could not be closed: the socket service must drop it. */
+  readonly drop?: true;
 }
+
+/** The socket service waits for an answer, and repeats the event if it waits too long; what has not been begun by then is refused. */
+const MESSAGE_MS = 12_000;
 
 /** Refusals that concern one message or subscription: the connection stays open for a client that listens on `/user/queue/errors`. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
@@ -47,19 +52,30 @@ export async function handleMessage(
 ): Promise<Answer> {
   const { frames, malformed } = parse(message.data, connection.state.version);
   const texts: string[] = [];
+  const deadline = deps.now() + MESSAGE_MS;
   let state = connection.state;
+  let skip = false;
   for (const [index, frame] of frames.entries()) {
     const received = receivedOf(frame, message, index, connection);
-    const outcome = await handleFrame(received, { ...connection, state }, deps);
+    const now = { ...connection, state };
+    const outcome: Outcome = skip ? skipped(received, now) : await handleFrame(received, now, deps);
     texts.push(...outcome.frames);
     state = outcome.state;
     if (outcome.close) return closeAfter(texts, connection, state, deps);
+    // Behind a message that was not taken none is: the client sends them again, in their order.
+    skip ||= outcome.unavailable === true || deps.now() > deadline;
   }
   if (malformed) {
     const failed = errorFrame(malformed, malformed.receipt, state.version ?? "1.2");
     return closeAfter([...texts, failed], connection, state, deps);
   }
   return texts.length === 0 ? { state } : { text: texts.join(""), state };
+}
+
+/** A frame behind one that was `UNAVAILABLE`, or that its message's time did not suffice for. */
+function skipped(received: Received, connection: Connection): Outcome {
+  const text = "A frame before this one could not be handled; send this one again, too.";
+  return refuse(new ChatError("UNAVAILABLE", text, recognizable(received.frame.body)), received, connection);
 }
 
 const receivedOf = (
@@ -165,7 +181,8 @@ function refuse(error: ChatError, { frame, eventId }: Received, connection: Conn
       "message-id": `error-${createHash("sha256").update(eventId).digest("base64url")}`,
       "content-type": "application/json",
     };
-    return { frames: [prepareMessage(headers, errorBody(error))(listening[0])], state };
+    const frames = [prepareMessage(headers, errorBody(error))(listening[0])];
+    return error.code === "UNAVAILABLE" ? { frames, state, unavailable: true } : { frames, state };
   }
   const receipt = frame.headers.wire("receipt");
   return { frames: [errorFrame(error, receipt, state.version ?? "1.2")], state, close: true };
@@ -191,10 +208,11 @@ function errorFrame(error: ChatError, receipt: string | undefined, version: Stom
  */
 async function closeAfter(
   texts: readonly string[],
-  { connectionId }: Connection,
+  { connectionId, state: before }: Connection,
   state: ConnectionState,
-  { broadcaster }: CommandDeps,
+  deps: CommandDeps,
 ): Promise<Answer> {
+  const { broadcaster } = deps;
   let text = texts.join("");
   try {
     if (text !== "") await broadcaster.sendToConnection(connectionId, text);
@@ -203,6 +221,12 @@ async function closeAfter(
     return { state };
   } catch (error) {
     log.warn("a connection could not be closed", { connectionId, error });
-    return text === "" ? { state } : { text, state };
+    return text === "" ? { state, drop: true } : { text, state };
+  } finally {
+    await forgetConnection({ state: { ...state, subscriptions: added(state, before) } }, deps);
   }
 }
+
+/** The subscriptions that this message has made; the event of the connection's end still bears the state from before. */
+const added = (state: ConnectionState, before: ConnectionState): ReadonlyMap<string, string> =>
+  new Map([...state.subscriptions].filter(([wire]) => !before.subscriptions.has(wire)));

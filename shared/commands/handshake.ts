@@ -1,6 +1,7 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { ChatError } from "../errors.js";
+import { log } from "../log.js";
 import type { StompVersion } from "../stomp/frame.js";
-import { rememberUser } from "../store/users.js";
 import { connected } from "./connect.js";
 import type { CommandDeps, Connection } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
@@ -17,7 +18,6 @@ export interface HandshakeRequest {
   readonly identity: {
     readonly userId: number;
     readonly nickname?: string;
-    readonly picture?: string;
     readonly expiresAt: number;
   };
   readonly subprotocols: readonly string[];
@@ -25,18 +25,17 @@ export interface HandshakeRequest {
   readonly implicit: boolean;
 }
 
-/** Accepts a handshake: chooses the highest STOMP version offered and remembers who the user is. Throws `NOT_SUPPORTED` where none is offered. */
-export async function acceptHandshake(
-  { identity, subprotocols, implicit }: HandshakeRequest,
-  { database }: Pick<CommandDeps, "database">,
-): Promise<{ subprotocol: string; state: ConnectionState }> {
+/** Accepts a handshake: chooses the highest STOMP version offered. Throws `NOT_SUPPORTED` where none is offered. */
+export function acceptHandshake({ identity, subprotocols, implicit }: HandshakeRequest): {
+  subprotocol: string;
+  state: ConnectionState;
+} {
   const chosen = SUBPROTOCOLS.find(([name]) => subprotocols.includes(name));
   if (!chosen)
     throw new ChatError(
       "NOT_SUPPORTED",
       "Offer one of the WebSocket subprotocols v12.stomp, v11.stomp, v10.stomp.",
     );
-  await rememberUser(database, identity);
   const [subprotocol, version] = chosen;
   return {
     subprotocol,
@@ -49,12 +48,25 @@ export async function acceptHandshake(
   };
 }
 
-/** A connection is open: one whose handshake counted as CONNECT is sent its CONNECTED. */
+const GREETING_PAUSES_MS = [100, 300, 1_000, 2_000];
+
+/**
+ * A connection is open: one whose handshake counted as CONNECT is sent its CONNECTED. Tried a few times, because the service does not repeat
+ * this event; a client that can't be greeted is closed, so that it comes again instead of waiting for ever.
+ */
 export async function greet(
-  connection: Connection,
+  { connectionId, userId, state }: Connection,
   { broadcaster }: Pick<CommandDeps, "broadcaster">,
 ): Promise<void> {
-  const { version } = connection.state;
-  if (version !== undefined)
-    await broadcaster.sendToConnection(connection.connectionId, connected(connection, version));
+  if (state.version === undefined) return;
+  const frame = connected({ connectionId, userId }, state.version);
+  for (const wait of GREETING_PAUSES_MS) {
+    try {
+      return await broadcaster.sendToConnection(connectionId, frame);
+    } catch (error) {
+      log.warn("a connection could not be greeted", { connectionId, error });
+      await pause(wait);
+    }
+  }
+  await broadcaster.closeConnection(connectionId, "CONNECTED could not be sent; connect again");
 }

@@ -21,16 +21,25 @@ export interface Replay {
 }
 
 /**
- * Sends the messages after a seq, runs `join`, then sends what was stored in between; nothing is missed, and a message that also came live
+ * Sends the messages after a seq, runs `join` (which answers how to leave), then sends what was stored in between; nothing is missed, and a message that also came live
  * is dropped by its seq. Were there more than 200, the newest 200 are sent, with `gap:true` on the first.
  */
-export async function replay(wanted: Replay, join: () => Promise<void>, deps: CommandDeps): Promise<void> {
+export async function replay(
+  wanted: Replay,
+  join: () => Promise<() => Promise<void>>,
+  deps: CommandDeps,
+): Promise<void> {
   const { roomId, connection } = wanted;
   const joinedSeq = await joinedSeqOf(roomId, connection.userId, deps);
   const from = Math.max(wanted.after, joinedSeq);
   const sent = await sendAfter(wanted, from, deps);
-  await join();
-  await sendAfter(wanted, Math.max(from, sent), deps);
+  const leave = await join();
+  try {
+    await sendAfter(wanted, Math.max(from, sent), deps);
+  } catch (error) {
+    await leave();
+    throw error;
+  }
 }
 
 /** In a group nothing older than the membership is shown. */

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { about, ChatError, type ErrorDetails } from "../errors.js";
-import { ClientMessageId, Content, Id, MESSAGES_HUB, type MessageSent } from "../events/messages.js";
+import { ClientMessageId, Content, Id, MESSAGES_HUB, MessageSent } from "../events/messages.js";
 import type { Command } from "./connection.js";
 import { requireMember } from "./membership.js";
 
@@ -41,7 +41,7 @@ export const send: Command = async ({ frame, eventId, traceparent }, connection,
       content: payload.content,
       sentAt: new Date(deps.now()).toISOString(),
     };
-    await deps.bus.publish(MESSAGES_HUB, String(payload.roomId), event, traceparent);
+    await deps.bus.publish(MESSAGES_HUB, String(payload.roomId), MessageSent.parse(event), traceparent);
   } catch (error) {
     throw error instanceof ChatError ? about(error, details) : error;
   }
@@ -50,10 +50,12 @@ export const send: Command = async ({ frame, eventId, traceparent }, connection,
 
 /** The payload, and what of it lets the client know its message again in an error. */
 function parse(body: string): { payload: z.infer<typeof Payload>; details: ErrorDetails } {
-  const json = parseJson(body);
-  const details = recognizable(json);
-  const result = Payload.safeParse(json);
-  if (result.success) return { payload: result.data, details };
+  const result = Payload.safeParse(parseJson(body));
+  if (result.success) {
+    const { roomId, clientMessageId = null } = result.data;
+    return { payload: result.data, details: { roomId, clientMessageId } };
+  }
+  const details = recognizable(body);
   const issue = result.error.issues[0];
   const field = issue?.path.join(".") || "body";
   throw new ChatError("INVALID_MESSAGE", `${field}: ${issue?.message}`, { ...details, field });
@@ -67,12 +69,22 @@ function parseJson(body: string): unknown {
   }
 }
 
-function recognizable(json: unknown): ErrorDetails {
-  const { roomId, clientMessageId } = (json ?? {}) as { roomId?: unknown; clientMessageId?: unknown };
-  const room = Id.safeParse(roomId);
-  const id = ClientMessageId.safeParse(clientMessageId);
+const Recognizable = z.object({
+  roomId: Id.optional().catch(undefined),
+  clientMessageId: ClientMessageId.optional().catch(undefined),
+});
+
+/** The room and the client's own id of a payload, as far as they can be read: what an error about it says. Never throws. */
+export function recognizable(body: string): ErrorDetails {
+  let json: unknown;
+  try {
+    json = JSON.parse(body);
+  } catch {
+    return {};
+  }
+  const { roomId, clientMessageId } = Recognizable.safeParse(json).data ?? {};
   return {
-    ...(room.success ? { roomId: room.data } : {}),
-    ...(id.success ? { clientMessageId: id.data } : {}),
+    ...(roomId === undefined ? {} : { roomId }),
+    ...(clientMessageId === undefined ? {} : { clientMessageId }),
   };
 }

@@ -5,7 +5,7 @@ import type { Command, CommandDeps, Connection, Received } from "./connection.js
 import { fits } from "./connectionState.js";
 import { requireMember } from "./membership.js";
 import { replay } from "./replay.js";
-import { useSubscriptionId } from "./subscriptions.js";
+import { forgetUnused, useSubscriptionId } from "./subscriptions.js";
 
 const SUBSCRIPTIONS_PER_CONNECTION = 100;
 const ID_BYTES = 256;
@@ -19,8 +19,7 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
   const { destination, wire, lastSeq } = parse(frame, connection);
   const key = destinationKey(destination, connection.userId);
   const inUse = connection.state.subscriptions.get(wire);
-  if (inUse === key) return { frames: [], state: connection.state };
-  if (inUse !== undefined)
+  if (inUse !== undefined && inUse !== key)
     throw new ChatError(
       "MALFORMED_FRAME",
       "This subscription id is in use for another destination; choose another one.",
@@ -35,27 +34,34 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
       `A connection takes ${SUBSCRIPTIONS_PER_CONNECTION} subscriptions, fewer where their ids are long; unsubscribe first.`,
     );
   if ("roomId" in destination) await requireMember(destination.roomId, connection.userId, deps);
+  // Also when it is subscribed already: joining again changes nothing, and mends a subscription that was left half way.
   const join = () => joinDestination(connection, key, wire, deps);
-  if (destination.kind === "room" && lastSeq !== undefined)
+  if (destination.kind === "room" && lastSeq !== undefined && inUse === undefined)
     await replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps);
   else await join();
   return { frames: [], state };
 };
 
+/** Returns how to take it back: a SUBSCRIBE that is refused in the end must not be subscribed. */
 async function joinDestination(
   connection: Connection,
   key: string,
   wire: string,
   deps: CommandDeps,
-): Promise<void> {
+): Promise<() => Promise<void>> {
   const group = groupName(key, wire);
+  const leave = async (): Promise<void> => {
+    await deps.broadcaster.leaveGroup(connection.connectionId, group);
+    await forgetUnused(key, [wire], deps);
+  };
   await deps.broadcaster.joinGroup(connection.connectionId, group);
   try {
     await useSubscriptionId(key, wire, deps);
   } catch (error) {
-    await deps.broadcaster.leaveGroup(connection.connectionId, group);
+    await leave();
     throw error;
   }
+  return leave;
 }
 
 interface Subscription {

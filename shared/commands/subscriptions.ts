@@ -1,4 +1,5 @@
 import { ChatError } from "../errors.js";
+import { log } from "../log.js";
 import { groupName } from "../routing.js";
 import { inTransaction } from "../store/database.js";
 import {
@@ -14,13 +15,18 @@ import type { CommandDeps } from "./connection.js";
  * broadcast that starts afterwards reaches it.
  */
 
-const CHECKS_AT_ONCE = 8;
+/** Each may hold a connection of the database's pool while it asks. */
+const CHECKS_AT_ONCE = 4;
+/** With every so many ids more, those that were left behind are looked for. */
+const SWEEP_EVERY = 32;
 
 /** Adds an id of which a connection has just joined the group; throws `TOO_MANY_SUBSCRIPTIONS` where a destination has 256 in use. */
 export async function useSubscriptionId(key: string, wire: string, deps: CommandDeps): Promise<void> {
-  if (!(await hasRoom(key, wire, deps))) {
-    await forgetUnused(key, await idsOf(key, deps), deps);
-    if (!(await hasRoom(key, wire, deps)))
+  const ids = await idsOf(key, deps);
+  const isFull = ids.length >= IDS_PER_DESTINATION;
+  if (!ids.includes(wire) && (isFull || ids.length % SWEEP_EVERY === SWEEP_EVERY - 1)) {
+    await forgetUnused(key, ids, deps);
+    if ((await idsOf(key, deps)).length >= IDS_PER_DESTINATION)
       throw new ChatError(
         "TOO_MANY_SUBSCRIPTIONS",
         `This destination has ${IDS_PER_DESTINATION} different subscription ids in use; use the destination itself as the id.`,
@@ -33,17 +39,23 @@ export async function useSubscriptionId(key: string, wire: string, deps: Command
 const idsOf = async (key: string, deps: CommandDeps): Promise<readonly string[]> =>
   (await listSubscriptionIds(deps.database, [key])).get(key) ?? [];
 
-async function hasRoom(key: string, wire: string, deps: CommandDeps): Promise<boolean> {
-  const ids = await idsOf(key, deps);
-  return ids.length < IDS_PER_DESTINATION || ids.includes(wire);
-}
-
-/** Removes those of the ids whose group nobody is in any more. */
+/**
+ * Removes those of the ids whose group nobody is in any more. Never throws: an id that stays though nobody uses it costs a
+ * send to nobody, which must not fail what its user asked for.
+ */
 export async function forgetUnused(key: string, wires: readonly string[], deps: CommandDeps): Promise<void> {
   for (let first = 0; first < wires.length; first += CHECKS_AT_ONCE)
     await Promise.all(
-      wires.slice(first, first + CHECKS_AT_ONCE).map((wire) => forgetIfUnused(key, wire, deps)),
+      wires.slice(first, first + CHECKS_AT_ONCE).map((wire) => forgetQuietly(key, wire, deps)),
     );
+}
+
+async function forgetQuietly(key: string, wire: string, deps: CommandDeps): Promise<void> {
+  try {
+    await forgetIfUnused(key, wire, deps);
+  } catch (error) {
+    log.warn("a subscription id could not be removed", { key, error });
+  }
 }
 
 /**

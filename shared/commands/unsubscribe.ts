@@ -15,7 +15,7 @@ export const unsubscribe: Command = async ({ frame }, connection, deps) => {
   return { frames: [], state: { ...connection.state, subscriptions } };
 };
 
-/** A connection has gone: forgets those of its subscription ids that nobody else uses. */
+/** A connection has gone: forgets those of its subscription ids that nobody else uses. Never throws. */
 export async function forgetConnection(
   { state }: Pick<Connection, "state">,
   deps: CommandDeps,

@@ -4,8 +4,10 @@ import { type DeadLetter, MESSAGES_DEAD_LETTER_HUB } from "../events/messages.js
 import type { Stream } from "../store/streamPositions.js";
 import type { Refused } from "./decideMessages.js";
 
-/** In base64 and with its surroundings a body of this size still fits in an event of 1 MB. */
-const BODY_BYTES = 512 * 1024;
+/** What a body may take in the letter's JSON, so that the letter still fits in an event of 1 MB. */
+const BODY_BYTES = 768 * 1024;
+/** As many bytes as take that much in base64. */
+const BASE64_BYTES = (BODY_BYTES / 4) * 3;
 
 /**
  * Hands refused events to the dead-letter hub, one by one, before the transaction that moves past them commits: a crash in between can
@@ -23,8 +25,6 @@ export async function publishDeadLetters(
 }
 
 function deadLetter(stream: Stream, { event, error, message }: Refused): DeadLetter {
-  const cut = event.body.length > BODY_BYTES;
-  const bytes = Buffer.from(event.body.subarray(0, BODY_BYTES));
   return {
     v: 1,
     key: event.key ?? (message ? String(message.roomId) : ""),
@@ -32,7 +32,16 @@ function deadLetter(stream: Stream, { event, error, message }: Refused): DeadLet
     partitionId: stream.partitionId,
     sequenceNumber: event.sequenceNumber,
     error: { code: error.code, message: error.message },
-    ...(isUtf8(bytes) ? { body: bytes.toString() } : { bodyBase64: bytes.toString("base64") }),
-    ...(cut ? { truncated: true } : {}),
+    ...bodyOf(Buffer.from(event.body)),
   };
+}
+
+/** The body as text, or in base64 where it is none or where escaping would make it too long, or the beginning of it. */
+function bodyOf(bytes: Buffer): Pick<DeadLetter, "body" | "bodyBase64" | "truncated"> {
+  if (bytes.length <= BODY_BYTES && isUtf8(bytes)) {
+    const body = bytes.toString();
+    if (Buffer.byteLength(JSON.stringify(body)) <= BODY_BYTES) return { body };
+  }
+  const bodyBase64 = bytes.subarray(0, BASE64_BYTES).toString("base64");
+  return bytes.length > BASE64_BYTES ? { bodyBase64, truncated: true } : { bodyBase64 };
 }

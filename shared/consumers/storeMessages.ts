@@ -3,7 +3,7 @@ import type { EventBatch, EventBus, ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError, errorBody } from "../errors.js";
 import type { ShownMessage, StoredMessage } from "../events/messageShown.js";
 import { unreadCounter } from "../events/messageShown.js";
-import { dedupeKey, parseMessageSent } from "../events/messages.js";
+import { dedupeKey, type MessageSent, parseMessageSent } from "../events/messages.js";
 import { log } from "../log.js";
 import { inTransaction, isPassing, type Queryable } from "../store/database.js";
 import { findByDedupeKeys, findMessageIds, insertMessages } from "../store/messages.js";
@@ -28,6 +28,11 @@ export interface StoreDeps extends BroadcastDeps {
   readonly retryBudgetMs: number;
 }
 
+/** What one try needs: it ends by the deadline of all tries. */
+interface TryDeps extends StoreDeps {
+  readonly deadline: number;
+}
+
 const RETRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 const RECOVERED_AT_ONCE = 500;
@@ -42,7 +47,7 @@ export async function storeMessages(batch: EventBatch, deps: StoreDeps): Promise
   const deadline = deps.now() + deps.retryBudgetMs;
   for (let attempt = 0; ; attempt += 1) {
     try {
-      await storeThenShow(batch, deps);
+      await storeThenShow(batch, { ...deps, deadline });
       return;
     } catch (error) {
       const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
@@ -72,11 +77,11 @@ type Outcome =
   | { readonly kind: "storedBefore"; readonly position: StreamPosition }
   | { readonly kind: "behind"; readonly position: StreamPosition };
 
-async function storeThenShow(batch: EventBatch, deps: StoreDeps): Promise<void> {
+async function storeThenShow(batch: EventBatch, deps: TryDeps): Promise<void> {
   const stream = await streamOf(batch, deps);
   let outcome = await store(stream, batch.events, deps);
-  if (outcome.kind !== "stored" && (await wasMadeAnew(stream, deps))) return storeThenShow(batch, deps);
   while (outcome.kind === "behind") {
+    requireTime(deps);
     await fillHole(stream, outcome.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
     outcome = await store(stream, batch.events, deps);
   }
@@ -87,9 +92,19 @@ async function streamOf({ hub, partitionId }: EventBatch, { bus }: StoreDeps): P
   return { hub, partitionId, hubCreatedOn: await bus.createdOn(hub) };
 }
 
-/** A hub that was deleted and made again counts from 0: what looks stored before, or behind, may be neither. */
-async function wasMadeAnew(stream: Stream, { bus }: StoreDeps): Promise<boolean> {
-  return (await bus.createdOn(stream.hub, "fresh")).getTime() !== stream.hubCreatedOn.getTime();
+/** Large holes are filled piece by piece, each of which stays: the next try goes on from there. */
+function requireTime({ deadline, now }: TryDeps): void {
+  if (now() > deadline) throw new ChatError("UNAVAILABLE", "Filling a hole takes longer than one call may.");
+}
+
+/**
+ * A hub that was deleted and made again counts from 0: what looks stored before, or behind, may be neither. Throws `UNAVAILABLE`
+ * in that case; the next try knows the new hub.
+ */
+async function requireSameHub(stream: Stream, { bus }: StoreDeps): Promise<void> {
+  const on = await bus.createdOn(stream.hub, "fresh");
+  if (on.getTime() !== stream.hubCreatedOn.getTime())
+    throw new ChatError("UNAVAILABLE", "The hub was made anew; its events are stored from the beginning.");
 }
 
 /** Stores what of these consecutive events is not stored yet. One that fails by itself for good is found by storing them singly, and dead-lettered. */
@@ -151,6 +166,8 @@ async function storeIn(
   const position = (await lockPosition(tx, stream)) ?? (await begin(tx, stream, deps));
   const following = events.filter((event) => event.sequenceNumber > position.stored);
   const [first] = following;
+  if (following.length < events.length || first?.sequenceNumber !== position.stored + 1)
+    await requireSameHub(stream, deps);
   if (!first) return { kind: "storedBefore", position };
   if (first.sequenceNumber !== position.stored + 1) return { kind: "behind", position };
   const decision = await decide(tx, following);
@@ -208,20 +225,19 @@ async function write(tx: Queryable, { messages, rooms }: Decision): Promise<read
 }
 
 /** Stores what the host left out before this batch, read from the hub itself, which keeps it for days; what it no longer has is lost, and said so. */
-async function fillHole(stream: Stream, from: number, to: number, deps: StoreDeps): Promise<void> {
+async function fillHole(stream: Stream, from: number, to: number, deps: TryDeps): Promise<void> {
   log.warn("events are missing before this batch and are read again", { ...stream, from, to });
-  const events = await deps.bus.readRange(stream.hub, stream.partitionId, from, to, RECOVERED_AT_ONCE);
-  const found = events[0]?.sequenceNumber ?? to + 1;
-  if (found > from) {
+  const { events, first } = await readAgain(stream, from, to, deps);
+  if (first > from) {
     log.error("events are lost: the hub does not have them any more", {
       ...stream,
       from,
-      to: found - 1,
-      lost: found - from,
+      to: first - 1,
+      lost: first - from,
     });
     await inTransaction(deps.database, async (tx) => {
       const position = await lockPosition(tx, stream);
-      if (position?.stored === from - 1) await moveStored(tx, stream, found - 1);
+      if (position?.stored === from - 1) await moveStored(tx, stream, first - 1);
     });
   }
   if (events.length === 0) return;
@@ -229,11 +245,28 @@ async function fillHole(stream: Stream, from: number, to: number, deps: StoreDep
   if (outcome.kind === "stored") await show(stream, outcome, deps);
 }
 
+/**
+ * The next events of a range, and the number of the first one that the hub still has, or of the one behind the range. Only retention's own mark
+ * proves that events are gone; where they just can't be seen, it throws `UNAVAILABLE`.
+ */
+async function readAgain(
+  { hub, partitionId }: Stream,
+  from: number,
+  to: number,
+  { bus }: StoreDeps,
+): Promise<{ events: readonly ReceivedEvent[]; first: number }> {
+  const events = await bus.readRange(hub, partitionId, from, to, RECOVERED_AT_ONCE);
+  if (events[0]?.sequenceNumber === from) return { events, first: from };
+  const kept = await bus.firstSequenceNumber(hub, partitionId);
+  if (kept <= from) throw new ChatError("UNAVAILABLE", `The hub does not show event ${from} right now.`);
+  return { events, first: events[0]?.sequenceNumber ?? Math.min(kept, to + 1) };
+}
+
 /** Broadcasts what was just stored, and before it whatever an earlier failure left stored but not broadcast. */
 async function show(
   stream: Stream,
   outcome: Exclude<Outcome, { kind: "behind" }>,
-  deps: StoreDeps,
+  deps: TryDeps,
 ): Promise<void> {
   const { position } = outcome;
   if (position.broadcast < position.stored)
@@ -252,43 +285,61 @@ function toldTo(
   { message, error, event }: Refused,
 ): { userId: number; messageId: string; body: string }[] {
   if (!message) return [];
-  return [
-    {
-      userId: message.senderId,
-      messageId: `${stream.hub}-${stream.partitionId}-${event.sequenceNumber}`,
-      body: errorBody(error),
-    },
-  ];
+  const messageId = `${stream.hub}-${stream.partitionId}-${event.sequenceNumber}`;
+  return [{ userId: message.senderId, messageId, body: errorBody(error) }];
 }
 
 /** Broadcasts events that were stored earlier, from the database. Clients drop by `seq` what they have seen. */
-async function showAgain(stream: Stream, from: number, to: number, deps: StoreDeps): Promise<void> {
+async function showAgain(stream: Stream, from: number, to: number, deps: TryDeps): Promise<void> {
   log.warn("stored events are broadcast again", { ...stream, from, to });
   for (let next = from; next <= to; ) {
-    const events = await deps.bus.readRange(stream.hub, stream.partitionId, next, to, RECOVERED_AT_ONCE);
-    await broadcastMessages(await storedOf(events, deps), deps);
-    next = (events.at(-1)?.sequenceNumber ?? to) + 1;
+    requireTime(deps);
+    const { events, first } = await readAgain(stream, next, to, deps);
+    const { shown, refused } = await decidedBefore(events, deps);
+    await broadcastMessages(shown, deps);
+    await broadcastErrors(
+      refused.flatMap((one) => toldTo(stream, one)),
+      deps,
+    );
+    next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
     await moveBroadcast(deps.database, stream, next - 1);
   }
 }
 
-async function storedOf(
+/** What became of events that were stored earlier: the messages they are now, in order, and those that were refused. */
+async function decidedBefore(
   events: readonly ReceivedEvent[],
   { database }: StoreDeps,
-): Promise<readonly ShownMessage[]> {
+): Promise<{ shown: readonly ShownMessage[]; refused: readonly Refused[] }> {
+  const readable = events.flatMap(readAsMessage);
   const keys = new Map<number, Buffer[]>();
-  for (const event of events) {
-    try {
-      const message = parseMessageSent(event.body);
-      keys.set(message.roomId, [...(keys.get(message.roomId) ?? []), dedupeKey(message)]);
-    } catch (error) {
-      // It was dead-lettered when the batch was stored: there is nothing to show.
-      if (!(error instanceof ChatError)) throw error;
-    }
-  }
-  const messages = [...(await findByDedupeKeys(database, keys)).values()].sort((a, b) => a.seq - b.seq);
+  for (const { message, key } of readable)
+    keys.set(message.roomId, [...(keys.get(message.roomId) ?? []), key]);
+  const stored = await findByDedupeKeys(database, keys);
   const counters = new Map<number, (seq: number) => number>();
   for (const roomId of keys.keys())
     counters.set(roomId, unreadCounter(await countReadPositions(database, roomId)));
-  return messages.map((message) => ({ message, unreadCount: counters.get(message.roomId)!(message.seq) }));
+  const shown: ShownMessage[] = [];
+  const refused: Refused[] = [];
+  for (const { event, message, key } of readable) {
+    const found = stored.get(`${message.roomId}:${key.toString("hex")}`);
+    const { roomId, clientMessageId } = message;
+    const error = new ChatError("NOT_A_MEMBER", "The message was refused.", { roomId, clientMessageId });
+    if (!found) refused.push({ event, message, error });
+    // Another time means that this event was a repeat, and its message is an older one's.
+    else if (found.sentAt.toISOString() === message.sentAt)
+      shown.push({ message: found, unreadCount: counters.get(roomId)!(found.seq) });
+  }
+  return { shown: shown.sort((a, b) => a.message.seq - b.message.seq), refused };
+}
+
+/** Unreadable events were dead-lettered when they were stored: there is nothing to show or to tell. */
+function readAsMessage(event: ReceivedEvent): { event: ReceivedEvent; message: MessageSent; key: Buffer }[] {
+  try {
+    const message = parseMessageSent(event.body);
+    return [{ event, message, key: dedupeKey(message) }];
+  } catch (error) {
+    if (error instanceof ChatError) return [];
+    throw error;
+  }
 }

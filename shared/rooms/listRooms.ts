@@ -9,7 +9,8 @@ const Query = z.object({
   cursor: z.string().max(200).optional(),
 });
 
-const Cursor = z.tuple([z.int(), z.int()]);
+/** Milliseconds since 1970 that a DATETIME can hold, and a room id. */
+const Cursor = z.tuple([z.int().min(0).max(253_402_300_799_999), z.int().positive()]);
 
 /** The caller's rooms, latest activity first, at most 100 a page; `cursor` of a page asks for the next one and is null on the last. */
 export async function listRooms(query: unknown, callerId: number, { database }: RoomDeps): Promise<object> {

@@ -23,11 +23,6 @@ export interface Frame {
   readonly body: string;
 }
 
-/** The body's bytes. Bodies are checked to be UTF-8 when read, so these are exactly the bytes that came in. */
-export function bodyBytes(frame: Frame): Uint8Array {
-  return Buffer.from(frame.body, "utf8");
-}
-
 export type StompErrorCode = "MALFORMED_FRAME" | "MESSAGE_TOO_LARGE";
 
 /** A frame that can't be read or written. STOMP wants an ERROR frame for it, and the connection closed. */

@@ -23,7 +23,7 @@ export const DEFAULT_LIMITS: Limits = {
   bodyBytes: 65_536,
   headers: 32,
   headerBytes: 4096,
-  framesPerMessage: 1000,
+  framesPerMessage: 100,
 };
 
 const COMMAND = /^[A-Z]{1,32}$/;

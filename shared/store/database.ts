@@ -1,14 +1,30 @@
-import { createPool, type Pool, type PoolConnection } from "mysql2/promise";
+import { setTimeout as pause } from "node:timers/promises";
+import {
+  createPool,
+  type FieldPacket,
+  type Pool,
+  type PoolConnection,
+  type QueryResult,
+} from "mysql2/promise";
 import { ChatError } from "../errors.js";
 
-/** What a statement runs on: the pool, or one connection inside a transaction. */
-export type Queryable = Pick<PoolConnection, "query">;
+/** What a statement runs on: the database, or one transaction of it. Throws when it takes longer than 15 s. */
+export interface Queryable {
+  query<T extends QueryResult>(sql: string, values?: unknown): Promise<[T, FieldPacket[]]>;
+}
 
 /** Where statements run outside a transaction, and transactions begin. */
-export type Database = Pool;
+export interface Database extends Queryable {
+  /** A connection of the pool, ready for use; throws when none is free within 5 s. */
+  getConnection(): Promise<PoolConnection>;
+  end(): Promise<void>;
+}
 
 const POOL_SIZE = 16;
 const WAITING_STATEMENTS = 1_000;
+const CONNECTION_MS = 5_000;
+/** Longer than any statement here takes, lock waits included; a server that has silently gone would never answer. */
+const STATEMENT_MS = 15_000;
 
 /** Two statements: the grammar of SET lets nothing follow an isolation level, and its variable's name differs between MySQL and MariaDB. */
 const SESSION_SETTINGS = [
@@ -25,8 +41,9 @@ export function openDatabase(url: string): Database {
     uri: url,
     connectionLimit: POOL_SIZE,
     queueLimit: WAITING_STATEMENTS,
-    connectTimeout: 5_000,
+    connectTimeout: CONNECTION_MS,
     enableKeepAlive: true,
+    keepAliveInitialDelay: 10_000,
     timezone: "Z",
     charset: "utf8mb4",
     supportBigNumbers: true,
@@ -38,27 +55,82 @@ export function openDatabase(url: string): Database {
         if (error) connection.destroy();
       });
   });
-  return pool;
+  const database: Database = {
+    getConnection: () => connectionOf(pool),
+    query: (sql, values) => using(database, (connection) => timed(connection, sql, values)),
+    end: () => pool.end(),
+  };
+  return database;
 }
 
-/**
- * Runs `work` in one transaction and commits; rolls back and rethrows when it throws. A connection on which the
- * rollback fails is not used again.
- */
-export async function inTransaction<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
+async function connectionOf(pool: Pool): Promise<PoolConnection> {
+  const waiting = pool.getConnection();
+  const stopped = new AbortController();
+  const late = pause(CONNECTION_MS, undefined, { signal: stopped.signal }).then(() => undefined);
+  const connection = await Promise.race([waiting, late]).finally(() => stopped.abort());
+  late.catch(() => {});
+  if (connection) return connection;
+  waiting.then(
+    (unused) => unused.release(),
+    () => {},
+  );
+  throw new ChatError("UNAVAILABLE", "No connection to the database became free in time; try again.");
+}
+
+/** Runs `work` on a connection of its own. One on which something failed that is not the statement's fault is not used again. */
+async function using<T>(database: Database, work: (connection: PoolConnection) => Promise<T>): Promise<T> {
   const connection = await database.getConnection();
   try {
-    await connection.beginTransaction();
     const result = await work(connection);
-    await connection.commit();
     connection.release();
     return result;
   } catch (error) {
-    await connection.rollback().then(
-      () => connection.release(),
-      () => connection.destroy(),
-    );
+    if (isOfServer(error)) connection.release();
+    else connection.destroy();
     throw error;
+  }
+}
+
+const timed = <T extends QueryResult>(
+  connection: PoolConnection,
+  sql: string,
+  values?: unknown,
+): Promise<[T, FieldPacket[]]> =>
+  connection.query<T>({ sql, values: values as unknown[], timeout: STATEMENT_MS });
+
+/** The server's own answer, after which the connection is as good as before; a time-out or a lost connection is none. */
+function isOfServer(error: unknown): boolean {
+  const { sqlState, fatal } = (error ?? {}) as { sqlState?: unknown; fatal?: unknown };
+  return typeof sqlState === "string" && fatal !== true;
+}
+
+/**
+ * Runs `work` in one transaction and commits; rolls back and rethrows when it throws. When the connection itself failed it is
+ * destroyed, which rolls back as well.
+ */
+export async function inTransaction<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
+  const connection = await database.getConnection();
+  const tx: Queryable = { query: (sql, values) => timed(connection, sql, values) };
+  try {
+    await tx.query("START TRANSACTION");
+    const result = await work(tx);
+    await tx.query("COMMIT");
+    connection.release();
+    return result;
+  } catch (error) {
+    await rollBack(connection, tx, error);
+    throw error;
+  }
+}
+
+async function rollBack(connection: PoolConnection, tx: Queryable, error: unknown): Promise<void> {
+  const usable = error instanceof ChatError || isOfServer(error);
+  try {
+    if (!usable) throw error;
+    await tx.query("ROLLBACK");
+    connection.release();
+  } catch {
+    connection.destroy();
   }
 }
 

@@ -155,7 +155,6 @@ export interface ReadMove {
 /** Moves members' read positions forward, never back, all in one statement. */
 export async function moveReadPositions(tx: Queryable, moves: readonly ReadMove[]): Promise<void> {
   if (moves.length === 0) return;
-  // last_read_message_id is set first: MySQL assigns from left to right, and its condition needs the old last_read_seq.
   const cases = (pick: (move: ReadMove) => number): [string, number[]] => [
     moves.map(() => "WHEN room_id = ? AND user_id = ? THEN ?").join(" "),
     moves.flatMap((move) => [move.roomId, move.userId, pick(move)]),

@@ -34,10 +34,12 @@ export async function listSubscriptionIds(
  * has added is there afterwards.
  */
 export async function addSubscriptionId(db: Queryable, destination: string, id: string): Promise<void> {
-  await db.query("INSERT IGNORE INTO subscription_ids (destination, subscription_id) VALUES (?, ?)", [
-    Buffer.from(destination),
-    Buffer.from(id),
-  ]);
+  await db.query(
+    // Not INSERT IGNORE: that waits with a shared lock, and of several that wait all but one end in a deadlock.
+    `INSERT INTO subscription_ids (destination, subscription_id) VALUES (?, ?)
+     ON DUPLICATE KEY UPDATE subscription_id = VALUES(subscription_id)`,
+    [Buffer.from(destination), Buffer.from(id)],
+  );
 }
 
 /** Removes an id; it stays visible to others, and locked, until the transaction ends. */

@@ -56,6 +56,8 @@ export interface Reply {
   /** One WebSocket message, or nothing. */
   readonly text?: string;
   readonly state: State;
+  /** The service is to drop the connection. */
+  readonly drop?: boolean;
 }
 
 export interface UpstreamHandlers {
@@ -82,6 +84,8 @@ export function createUpstream(
       !isSigned(request.headers["ce-connectionid"] ?? "", request.headers["ce-signature"], accessKeys)
     )
       return plain(401, "ce-signature is missing or false");
+    // Repeats of an event are known by its id.
+    if (request.method === "POST" && !request.headers["ce-id"]) return plain(400, "ce-id is missing");
     try {
       return await throughMiddleware(hub, request, handlers);
     } catch (error) {
@@ -198,7 +202,9 @@ function adapt(
             data: request.body,
             ...(request.headers["traceparent"] ? { traceparent: request.headers["traceparent"] } : {}),
           })
-          .then(({ text, state }) => {
+          .then(({ text, state, drop }) => {
+            // Any status but 2xx drops the connection; one below 500 is not tried again.
+            if (drop) return response.fail(409 as never, "the connection has ended");
             if (state !== user.context.states)
               for (const name of new Set([...Object.keys(user.context.states), ...Object.keys(state)]))
                 response.setState(name, state[name]);

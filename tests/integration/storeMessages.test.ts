@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
 import { type StoreDeps, storeMessages } from "../../shared/consumers/storeMessages.js";
+import { ChatError } from "../../shared/errors.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import { listMessages } from "../../shared/rooms/listMessages.js";
 import type { Database } from "../../shared/store/database.js";
@@ -35,6 +36,15 @@ beforeEach(async () => {
   ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3] }, 1, { database, now: Date.now }));
   await addSubscriptionId(database, `r${roomId}`, "sub-0");
 });
+
+/** The same thing with some of its methods replaced. */
+const changed = <T extends object>(thing: T, methods: Partial<T>): T =>
+  new Proxy(thing, {
+    get(target, name) {
+      const value: unknown = Reflect.get(name in methods ? methods : target, name);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 
 let events = 0;
 const sent = (more: object = {}): object => ({
@@ -253,7 +263,50 @@ describe("a host that runs ahead of what is stored", () => {
   });
 });
 
+describe("a hole of which the hub has lost much", () => {
+  test("is given up only as far as retention has gone, however long it is", async () => {
+    const all = Array.from({ length: 1_300 }, (_, index) => put(sent({ content: `m${index}` })));
+    await deliver(all.slice(0, 1));
+    bus.cutBefore(HUB, "0", 1_200);
+    await deliver(all.slice(1_299));
+    const contents = (await stored()).map(([, content]) => content);
+    expect(contents).toEqual(["m0", ...Array.from({ length: 99 }, (_, index) => `m${1_200 + index}`)]);
+  });
+
+  test("waits for events that the hub has but does not show right now", async () => {
+    const all = Array.from({ length: 4 }, () => put(sent()));
+    await deliver(all.slice(0, 1));
+    const blind = { ...deps, bus: changed(bus, { readRange: async () => [] }) };
+    await expect(deliver(all.slice(3), blind)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await stored()).toHaveLength(1);
+    await deliver(all.slice(3));
+    expect(await stored()).toHaveLength(4);
+  });
+});
+
 describe("a failure between storing and showing", () => {
+  test("tells a refused sender when the batch comes again", async () => {
+    await addSubscriptionId(database, "e77", "errors");
+    const batch = [put(sent()), put(sent({ senderId: 77, clientMessageId: "mine" }))];
+    broadcaster.away = true;
+    await expect(deliver(batch)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    broadcaster.away = false;
+    await deliver(batch);
+    expect(broadcaster.sent.map(({ to }) => to)).toEqual([`r${roomId}:sub-0`, "e77:errors"]);
+    expect(frames()[1]).toContain('"clientMessageId":"mine"');
+  });
+
+  test("does not show an old message again because of its repeat", async () => {
+    await deliver([put(sent({ clientMessageId: "one" }))]);
+    broadcaster.sent.length = 0;
+    const batch = [put(sent({ clientMessageId: "one", sentAt: "2026-01-03T00:00:00.000Z" })), put(sent())];
+    broadcaster.away = true;
+    await expect(deliver(batch)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    broadcaster.away = false;
+    await deliver(batch);
+    expect(shownSeqs()).toEqual([2]);
+  });
+
   test("is made good when the batch comes again", async () => {
     const batch = [put(sent()), put(sent())];
     broadcaster.away = true;
@@ -280,6 +333,52 @@ test("a hub that was made anew begins at 0 again and its events are not taken fo
   bus.makeHub(HUB, 1);
   await deliver([put(sent({ content: "new" }))]);
   expect((await stored()).map(([, content]) => content)).toEqual(["old", "old too", "new"]);
+});
+
+test("a hub made anew whose first batch reaches past the old position loses none of its events", async () => {
+  await deliver([put(sent({ content: "old 0" })), put(sent({ content: "old 1" }))]);
+  const before = await bus.createdOn(HUB);
+  bus.makeHub(HUB, 1);
+  let stale = true;
+  const cached = async (hub: string, freshness?: "fresh") => {
+    if (freshness === "fresh") stale = false;
+    return stale ? before : bus.createdOn(hub);
+  };
+  const late = { ...deps, bus: changed(bus, { createdOn: cached }) };
+  await deliver(
+    Array.from({ length: 4 }, (_, index) => put(sent({ content: `new ${index}` }))),
+    late,
+  );
+  expect((await stored()).map(([, content]) => content)).toEqual([
+    "old 0",
+    "old 1",
+    "new 0",
+    "new 1",
+    "new 2",
+    "new 3",
+  ]);
+});
+
+test("a body that JSON would swell past an event's limit still becomes a dead letter", async () => {
+  const event = bus.append(HUB, "0", Buffer.alloc(300_000, 1), "k");
+  await deliver([event]);
+  const [letter] = deadLetters();
+  expect(letter).toMatchObject({ key: "k", sequenceNumber: 0 });
+  expect(Buffer.from(letter.bodyBase64, "base64")).toEqual(Buffer.alloc(300_000, 1));
+  expect(bus.hubs.get(DEAD)!.partitions[0]![0]!.body.length).toBeLessThan(1_048_576);
+});
+
+test("a send that meets a full quota is repeated alone", async () => {
+  await addSubscriptionId(database, `r${roomId}`, "other");
+  let refusals = 2;
+  const busy = changed(broadcaster, {
+    sendToGroup: async (group: string, text: string) => {
+      if (group.endsWith("other") && refusals-- > 0) throw new ChatError("UNAVAILABLE", "429");
+      await broadcaster.sendToGroup(group, text);
+    },
+  });
+  await deliver([put(sent())], { broadcaster: busy });
+  expect(broadcaster.sent.map(({ to }) => to).sort()).toEqual([`r${roomId}:other`, `r${roomId}:sub-0`]);
 });
 
 test("a database connection lost in the middle is tried again within the budget", async () => {
