@@ -1,5 +1,5 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 // As long as a service of ours may take to stop by itself, and a little.
@@ -21,7 +21,7 @@ export class StackFolder {
     this.path = resolve(path);
     this.#lock = this.file("lock");
     try {
-      mkdirSync(this.file("logs"), { recursive: true });
+      makeFolder(this.file("logs"));
       this.#take();
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
@@ -158,5 +158,17 @@ function statFields(pid: number): string[] {
     return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)!.split(" ");
   } catch {
     return [];
+  }
+}
+
+/** Level by level: `recursive` never comes back where a file system says that a parent is missing which is there, as /proc does. */
+function makeFolder(path: string): void {
+  if (existsSync(path)) return;
+  makeFolder(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    // Another start may just have made it.
+    if (!existsSync(path)) throw error;
   }
 }

@@ -1,6 +1,15 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -106,7 +115,8 @@ async function prepare(program: Program, folder: string, say: (line: string) => 
     ? [program.install!, ["--auth-root-authentication-method=normal", "--skip-test-db"]]
     : [program.server, ["--initialize-insecure"]];
   try {
-    await run(command, ["--no-defaults", `--datadir=${unfinished}`, ...args, ...asRoot], {
+    const datadir = join(withoutSpaces(folder), "files.unfinished");
+    await run(command, ["--no-defaults", `--datadir=${datadir}`, ...args, ...asRoot], {
       timeout: PREPARE_TIMEOUT_MS,
       maxBuffer: 16 * 1024 * 1024,
     });
@@ -121,6 +131,14 @@ async function prepare(program: Program, folder: string, say: (line: string) => 
     );
   rmSync(files, { recursive: true, force: true });
   renameSync(unfinished, files);
+}
+
+/** The folder by a path that MariaDB's script can take: run as root it passes the path to chown without quotes. */
+function withoutSpaces(folder: string): string {
+  if (!/\s/.test(folder)) return folder;
+  const link = join(mkdtempSync(join(tmpdir(), "nonstop-mysql-")), "data");
+  symlinkSync(folder, link);
+  return link;
 }
 
 function serverArguments(program: Program, folder: string, port: number): string[] {

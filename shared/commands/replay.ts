@@ -6,8 +6,9 @@ import {
 } from "../events/messageShown.js";
 import { packFrames } from "../stomp/packing.js";
 import { prepareMessage } from "../stomp/serializer.js";
+import { inTransaction, type Queryable } from "../store/database.js";
 import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
-import { countReadPositions, findMember, findRoom } from "../store/rooms.js";
+import { countReadPositions, findMember, findRoom, holdRoom } from "../store/rooms.js";
 import type { CommandDeps, Connection } from "./connection.js";
 
 const REPLAYED = 200;
@@ -21,25 +22,25 @@ export interface Replay {
 }
 
 /**
- * Sends the messages after a seq, runs `join` (which answers how to leave), then sends what was stored in between; nothing is missed, and a message that also came live
- * is dropped by its seq. Were there more than 200, the newest 200 are sent, with `gap:true` on the first.
+ * Sends the messages after a seq, then runs `join`; nothing is missed and nothing comes out of its order. The last piece is sent, and the group
+ * joined, while the room can take no message: one that comes live afterwards is newer than all that was sent, or a repeat.
+ * Were there more than 200, the newest 200 are sent, with `gap:true` on the first.
  */
 export async function replay(
   wanted: Replay,
-  join: () => Promise<() => Promise<void>>,
+  join: (db: Queryable) => Promise<void>,
   deps: CommandDeps,
 ): Promise<void> {
   const { roomId, connection } = wanted;
   const joinedSeq = await joinedSeqOf(roomId, connection.userId, deps);
   const from = Math.max(wanted.after, joinedSeq);
-  const sent = await sendAfter(wanted, from, deps);
-  const leave = await join();
-  try {
-    await sendAfter(wanted, Math.max(from, sent), deps);
-  } catch (error) {
-    await leave();
-    throw error;
-  }
+  // Most of it without holding up the room.
+  const sent = await sendAfter(wanted, from, deps.database, deps);
+  await inTransaction(deps.database, async (tx) => {
+    await holdRoom(tx, roomId);
+    await sendAfter(wanted, Math.max(from, sent), tx, deps);
+    await join(tx);
+  });
 }
 
 /** In a group nothing older than the membership is shown. */
@@ -52,15 +53,20 @@ async function joinedSeqOf(roomId: number, userId: number, { database }: Command
 }
 
 /** Sends what stands after a seq and returns the last seq sent, or 0. */
-async function sendAfter(wanted: Replay, after: number, deps: CommandDeps): Promise<number> {
-  const { messages, gap } = await newest(wanted.roomId, after, deps);
+async function sendAfter(
+  wanted: Replay,
+  after: number,
+  db: Queryable,
+  { broadcaster }: CommandDeps,
+): Promise<number> {
+  const { messages, gap } = await newest(wanted.roomId, after, db);
   if (messages.length === 0) return 0;
-  const unread = unreadCounter(await countReadPositions(deps.database, wanted.roomId));
+  const unread = unreadCounter(await countReadPositions(db, wanted.roomId));
   const frames = messages.map((message, index) =>
     frameOf({ message, unreadCount: unread(message.seq) }, gap && index === 0)(wanted.wire),
   );
   for (const text of packFrames(frames))
-    await deps.broadcaster.sendToConnection(wanted.connection.connectionId, text);
+    await broadcaster.sendToConnection(wanted.connection.connectionId, text);
   return messages.at(-1)?.seq ?? 0;
 }
 
@@ -72,10 +78,10 @@ function frameOf(shown: ShownMessage, gap: boolean): (wire: string) => string {
 async function newest(
   roomId: number,
   after: number,
-  { database }: CommandDeps,
+  db: Queryable,
 ): Promise<{ messages: readonly StoredMessage[]; gap: boolean }> {
-  const messages = await listMessagesAfter(database, roomId, after, REPLAYED + 1);
+  const messages = await listMessagesAfter(db, roomId, after, REPLAYED + 1);
   if (messages.length <= REPLAYED) return { messages, gap: false };
-  const latest = await listMessagesBefore(database, roomId, Number.MAX_SAFE_INTEGER, after, REPLAYED);
+  const latest = await listMessagesBefore(db, roomId, Number.MAX_SAFE_INTEGER, after, REPLAYED);
   return { messages: latest.toReversed(), gap: true };
 }

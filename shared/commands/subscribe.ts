@@ -1,11 +1,14 @@
 import { ChatError } from "../errors.js";
+import { log } from "../log.js";
 import { type Destination, destinationKey, groupName, parseDestination } from "../routing.js";
 import type { StompVersion } from "../stomp/frame.js";
+import type { Queryable } from "../store/database.js";
+import { addSubscriptionId } from "../store/subscriptionIds.js";
 import type { Command, CommandDeps, Connection, Received } from "./connection.js";
 import { fits } from "./connectionState.js";
 import { requireMember } from "./membership.js";
 import { replay } from "./replay.js";
-import { forgetUnused, useSubscriptionId } from "./subscriptions.js";
+import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
 const SUBSCRIPTIONS_PER_CONNECTION = 100;
 const ID_BYTES = 256;
@@ -34,34 +37,31 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
       `A connection takes ${SUBSCRIPTIONS_PER_CONNECTION} subscriptions, fewer where their ids are long; unsubscribe first.`,
     );
   if ("roomId" in destination) await requireMember(destination.roomId, connection.userId, deps);
+  await requireFreeId(key, wire, deps);
   // Also when it is subscribed already: joining again changes nothing, and mends a subscription that was left half way.
-  const join = () => joinDestination(connection, key, wire, deps);
-  if (destination.kind === "room" && lastSeq !== undefined && inUse === undefined)
-    await replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps);
-  else await join();
+  const join = async (db: Queryable): Promise<void> => {
+    await deps.broadcaster.joinGroup(connection.connectionId, groupName(key, wire));
+    await addSubscriptionId(db, key, wire);
+  };
+  try {
+    if (destination.kind === "room" && lastSeq !== undefined && inUse === undefined)
+      await replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps);
+    else await join(deps.database);
+  } catch (error) {
+    if (inUse === undefined) await leave(connection, key, wire, deps);
+    throw error;
+  }
   return { frames: [], state };
 };
 
-/** Returns how to take it back: a SUBSCRIBE that is refused in the end must not be subscribed. */
-async function joinDestination(
-  connection: Connection,
-  key: string,
-  wire: string,
-  deps: CommandDeps,
-): Promise<() => Promise<void>> {
-  const group = groupName(key, wire);
-  const leave = async (): Promise<void> => {
-    await deps.broadcaster.leaveGroup(connection.connectionId, group);
-    await forgetUnused(key, [wire], deps);
-  };
-  await deps.broadcaster.joinGroup(connection.connectionId, group);
+/** A SUBSCRIBE that is refused in the end must not be subscribed. */
+async function leave(connection: Connection, key: string, wire: string, deps: CommandDeps): Promise<void> {
   try {
-    await useSubscriptionId(key, wire, deps);
+    await deps.broadcaster.leaveGroup(connection.connectionId, groupName(key, wire));
   } catch (error) {
-    await leave();
-    throw error;
+    log.warn("a refused subscription could not be taken back", { key, error });
   }
-  return leave;
+  await forgetUnused(key, [wire], deps);
 }
 
 interface Subscription {

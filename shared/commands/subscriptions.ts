@@ -17,23 +17,27 @@ import type { CommandDeps } from "./connection.js";
 
 /** Each may hold a connection of the database's pool while it asks. */
 const CHECKS_AT_ONCE = 4;
-/** With every so many ids more, those that were left behind are looked for. */
-const SWEEP_EVERY = 32;
+/** More ids than this on a destination, and each new subscriber looks whether two of them are still in use. */
+const FEW_IDS = 16;
 
-/** Adds an id of which a connection has just joined the group; throws `TOO_MANY_SUBSCRIPTIONS` where a destination has 256 in use. */
-export async function useSubscriptionId(key: string, wire: string, deps: CommandDeps): Promise<void> {
-  const ids = await idsOf(key, deps);
-  const isFull = ids.length >= IDS_PER_DESTINATION;
-  if (!ids.includes(wire) && (isFull || ids.length % SWEEP_EVERY === SWEEP_EVERY - 1)) {
-    await forgetUnused(key, ids, deps);
-    if ((await idsOf(key, deps)).length >= IDS_PER_DESTINATION)
+/**
+ * Makes sure that a destination can take this id, and on the way removes ids that were left behind; throws `TOO_MANY_SUBSCRIPTIONS`
+ * where 256 others are in use. Comes before joining; many new ids at the same moment can pass the limit by their number.
+ */
+export async function requireFreeId(key: string, wire: string, deps: CommandDeps): Promise<void> {
+  const others = (await idsOf(key, deps)).filter((id) => id !== wire);
+  if (others.length >= IDS_PER_DESTINATION) {
+    await forgetUnused(key, others, deps);
+    if ((await idsOf(key, deps)).filter((id) => id !== wire).length >= IDS_PER_DESTINATION)
       throw new ChatError(
         "TOO_MANY_SUBSCRIPTIONS",
         `This destination has ${IDS_PER_DESTINATION} different subscription ids in use; use the destination itself as the id.`,
       );
+  } else if (others.length > FEW_IDS) {
+    // Two neighbours, others at every time: whoever comes back after a lost `disconnected` clears away what it left.
+    const first = Math.floor(deps.now() / 2) % (others.length - 1);
+    await forgetUnused(key, others.slice(first, first + 2), deps);
   }
-  // Also when it is there already: this waits for a removal under way, which could not know of us yet.
-  await addSubscriptionId(deps.database, key, wire);
 }
 
 const idsOf = async (key: string, deps: CommandDeps): Promise<readonly string[]> =>

@@ -55,6 +55,14 @@ export async function lockRooms(
   return new Map(rows.map((row) => [row.room_id, roomOf(row)]));
 }
 
+/**
+ * Keeps a room from taking messages until the transaction ends, without keeping others from doing the same. (Not FOR SHARE, which
+ * MariaDB doesn't know.)
+ */
+export async function holdRoom(tx: Queryable, roomId: number): Promise<void> {
+  await tx.query("SELECT room_id FROM rooms WHERE room_id = ? LOCK IN SHARE MODE", [roomId]);
+}
+
 /** Makes a room and returns its id; throws a duplicate error when the pair has one already. */
 export async function insertRoom(
   tx: Queryable,

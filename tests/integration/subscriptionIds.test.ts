@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { CommandDeps } from "../../shared/commands/connection.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
-import { forgetUnused, useSubscriptionId } from "../../shared/commands/subscriptions.js";
+import { forgetUnused, requireFreeId } from "../../shared/commands/subscriptions.js";
 import { groupName } from "../../shared/routing.js";
 import type { Database } from "../../shared/store/database.js";
 import {
@@ -41,10 +41,11 @@ beforeEach(() => {
 const ids = async (): Promise<readonly string[]> =>
   [...((await listSubscriptionIds(database, [key])).get(key) ?? [])].sort();
 
-/** In the order of SUBSCRIBE: first the group, then the id. */
+/** In the order of SUBSCRIBE: first a place, then the group, then the id. */
 async function subscribe(connectionId: string, id: string): Promise<void> {
+  await requireFreeId(key, id, deps);
   await broadcaster.joinGroup(connectionId, groupName(key, id));
-  await useSubscriptionId(key, id, deps);
+  await addSubscriptionId(database, key, id);
 }
 
 /** In the order of UNSUBSCRIBE: first the group, then the id if nobody else is there. */
@@ -114,7 +115,7 @@ describe("a new subscriber is never forgotten", () => {
       await turns(lead);
       await broadcaster.joinGroup("b", groupName(key, "sub-0"));
       await left;
-      await useSubscriptionId(key, "sub-0", deps);
+      await addSubscriptionId(database, key, "sub-0");
       expect([lead, await ids()]).toEqual([lead, ["sub-0"]]);
       await unsubscribe("b", "sub-0");
     }
@@ -184,7 +185,7 @@ describe("a destination's 256 ids", () => {
 
   test("are all it takes, while each is used", async () => {
     await fill(() => true);
-    await expect(useSubscriptionId(key, "one more", deps)).rejects.toMatchObject({
+    await expect(requireFreeId(key, "one more", deps)).rejects.toMatchObject({
       code: "TOO_MANY_SUBSCRIPTIONS",
     });
     expect(await ids()).toHaveLength(IDS_PER_DESTINATION);
@@ -205,6 +206,15 @@ describe("a destination's 256 ids", () => {
     await fill((index) => index < 3);
     await subscribe("new", "one more");
     expect(await ids()).toEqual(["id-0", "id-1", "id-2", "one more"]);
+  });
+
+  test("are cleared bit by bit long before, by those who come back", async () => {
+    for (let index = 0; index < 60; index += 1) await addSubscriptionId(database, key, `stale-${index}`);
+    let time = 0;
+    deps = { ...deps, now: () => (time += 2) };
+    for (let index = 0; index < 60; index += 1) await subscribe(`c-${index}`, "sub-0");
+    expect((await ids()).length).toBeLessThanOrEqual(18);
+    expect(await ids()).toContain("sub-0");
   });
 
   test("may be swept by several at once", async () => {
