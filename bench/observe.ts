@@ -33,13 +33,13 @@ export async function observe(stack: Stack): Promise<Counters> {
     commands(stack.redis),
   ]);
   const { stack: _, ...servers } = stack.pids;
-  const pids = { ...servers, bench: process.pid };
+  const cpu = Object.entries(servers).map(([name, pid]) => [name, cpuMs(pid)] as const);
   return {
     ...local,
     busSends,
     sqlStatements,
     redisCalls,
-    cpu: Object.fromEntries(Object.entries(pids).map(([name, pid]) => [name, cpuMs(pid)])),
+    cpu: Object.fromEntries([...cpu, ["bench", ownCpuMs(process.pid)]]),
   };
 }
 
@@ -95,16 +95,24 @@ async function commands(url: string): Promise<number> {
   return sum(calls) - sum(script);
 }
 
-/** User and system time of a process and those it started; 0 where /proc is not there. A tick is 10 ms. */
+/** User and system time of a process and those it started; 0 where /proc is not there. */
 function cpuMs(pid: number): number {
+  const children = procFile(`${pid}/task/${pid}/children`).split(" ").filter(Boolean);
+  return children.reduce((sum, child) => sum + cpuMs(Number(child)), ownCpuMs(pid));
+}
+
+/** Of the process alone. A tick is 10 ms. */
+function ownCpuMs(pid: number): number {
+  const fields = procFile(`${pid}/stat`)
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * 10;
+}
+
+function procFile(path: string): string {
   try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-      .replace(/^.*\) /, "")
-      .split(" ");
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
-    const own = (Number(fields[11]) + Number(fields[12])) * 10;
-    return children.reduce((sum, child) => sum + cpuMs(Number(child)), own);
+    return readFileSync(`/proc/${path}`, "utf8");
   } catch {
-    return 0;
+    return "";
   }
 }
