@@ -18,6 +18,8 @@ export interface Database extends Queryable {
   /** A connection of the pool, ready for use; throws when none is free within 5 s. */
   getConnection(): Promise<PoolConnection>;
   end(): Promise<void>;
+  /** After so many milliseconds without an answer a statement fails, and its connection is given up. */
+  readonly statementMs: number;
 }
 
 const POOL_SIZE = 16;
@@ -36,7 +38,7 @@ const SESSION_SETTINGS = [
  * A pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock taken here
  * is on rows that exist, and gap locks would only make strangers wait for each other.
  */
-export function openDatabase(url: string): Database {
+export function openDatabase(url: string, statementMs = STATEMENT_MS): Database {
   const pool = createPool({
     uri: url,
     connectionLimit: POOL_SIZE,
@@ -57,7 +59,9 @@ export function openDatabase(url: string): Database {
   });
   const database: Database = {
     getConnection: () => connectionOf(pool),
-    query: (sql, values) => using(database, (connection) => timed(connection, sql, values)),
+    query: (sql, values) =>
+      using(database, (connection) => statementsOn(connection, statementMs).query(sql, values)),
+    statementMs,
     end: () => pool.end(),
   };
   return database;
@@ -91,12 +95,10 @@ async function using<T>(database: Database, work: (connection: PoolConnection) =
   }
 }
 
-const timed = <T extends QueryResult>(
-  connection: PoolConnection,
-  sql: string,
-  values?: unknown,
-): Promise<[T, FieldPacket[]]> =>
-  connection.query<T>({ sql, values: values as unknown[], timeout: STATEMENT_MS });
+const statementsOn = (connection: PoolConnection, timeout: number): Queryable => ({
+  query: <T extends QueryResult>(sql: string, values?: unknown) =>
+    connection.query<T>({ sql, values: values as unknown[], timeout }),
+});
 
 /** The server's own answer, after which the connection is as good as before; a time-out or a lost connection is none. */
 function isOfServer(error: unknown): boolean {
@@ -110,7 +112,7 @@ function isOfServer(error: unknown): boolean {
  */
 export async function inTransaction<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
   const connection = await database.getConnection();
-  const tx: Queryable = { query: (sql, values) => timed(connection, sql, values) };
+  const tx = statementsOn(connection, database.statementMs);
   try {
     await tx.query("START TRANSACTION");
     const result = await work(tx);

@@ -382,18 +382,17 @@ test("a send that meets a full quota is repeated alone", async () => {
 });
 
 test("a database connection lost in the middle is tried again within the budget", async () => {
-  const flaky = new Proxy(database, {
-    get(target, name) {
-      if (name !== "getConnection" || failures === 0) return Reflect.get(target, name).bind(target);
-      return async () => {
+  let failures = 2;
+  const flaky = changed(database, {
+    async getConnection() {
+      const connection = await database.getConnection();
+      if (failures > 0) {
         failures -= 1;
-        const connection = await target.getConnection();
         connection.destroy();
-        return connection;
-      };
+      }
+      return connection;
     },
   });
-  let failures = 2;
   await deliver([put(sent())], { database: flaky, retryBudgetMs: 5_000 });
   expect(failures).toBe(0);
   expect(await stored()).toHaveLength(1);
