@@ -1,41 +1,25 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { EventBatch, EventBus, ReceivedEvent } from "../bus/eventBus.js";
-import { ChatError, errorBody } from "../errors.js";
+import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
+import { ChatError } from "../errors.js";
 import type { ShownMessage, StoredMessage } from "../events/messageShown.js";
-import { unreadCounter } from "../events/messageShown.js";
-import { dedupeKey, type MessageSent, parseMessageSent } from "../events/messages.js";
 import { log } from "../log.js";
 import { inTransaction, isPassing, type Queryable } from "../store/database.js";
-import { findByDedupeKeys, findMessageIds, insertMessages } from "../store/messages.js";
-import { countReadPositions, moveReadPositions, moveRoomsForward } from "../store/rooms.js";
+import { findMessageIds, insertMessages } from "../store/messages.js";
+import { moveReadPositions, moveRoomsForward } from "../store/rooms.js";
 import {
   beginStream,
   lockPosition,
-  moveBroadcast,
   moveStored,
   type Stream,
   type StreamPosition,
 } from "../store/streamPositions.js";
-import { type BroadcastDeps, broadcastErrors, broadcastMessages } from "./broadcastMessages.js";
 import { publishDeadLetters } from "./deadLetters.js";
-import { type Decision, decideMessages, type Refused } from "./decideMessages.js";
-
-export interface StoreDeps extends BroadcastDeps {
-  readonly bus: EventBus;
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-  /** For how many milliseconds a passing failure is retried here before it is thrown to the host's own retries. */
-  readonly retryBudgetMs: number;
-}
-
-/** What one try needs: it ends by the deadline of all tries. */
-interface TryDeps extends StoreDeps {
-  readonly deadline: number;
-}
+import { type Decision, decideMessages } from "./decideMessages.js";
+import { readAgain, type Stored, type StoredBefore, show } from "./showMessages.js";
+import { requireTime, type StoreDeps, type TryDeps } from "./storeDeps.js";
 
 const RETRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
-const RECOVERED_AT_ONCE = 500;
 
 /**
  * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored before, or
@@ -66,16 +50,7 @@ const placeOf = ({ hub, partitionId, events }: EventBatch): object => ({
 });
 
 /** What one transaction did. `behind`: the batch begins later than the position, so nothing was done. */
-type Outcome =
-  | {
-      readonly kind: "stored";
-      readonly position: StreamPosition;
-      readonly last: number;
-      readonly shown: readonly ShownMessage[];
-      readonly refused: readonly Refused[];
-    }
-  | { readonly kind: "storedBefore"; readonly position: StreamPosition }
-  | { readonly kind: "behind"; readonly position: StreamPosition };
+type Outcome = Stored | StoredBefore | { readonly kind: "behind"; readonly position: StreamPosition };
 
 async function storeThenShow(batch: EventBatch, deps: TryDeps): Promise<void> {
   const stream = await streamOf(batch, deps);
@@ -90,11 +65,6 @@ async function storeThenShow(batch: EventBatch, deps: TryDeps): Promise<void> {
 
 async function streamOf({ hub, partitionId }: EventBatch, { bus }: StoreDeps): Promise<Stream> {
   return { hub, partitionId, hubCreatedOn: await bus.createdOn(hub) };
-}
-
-/** Large holes are filled piece by piece, each of which stays: the next try goes on from there. */
-function requireTime({ deadline, now }: TryDeps): void {
-  if (now() > deadline) throw new ChatError("UNAVAILABLE", "Filling a hole takes longer than one call may.");
 }
 
 /**
@@ -145,10 +115,7 @@ async function storeSingly(
   return outcome!;
 }
 
-const joined = (
-  first: Extract<Outcome, { kind: "stored" }>,
-  second: Extract<Outcome, { kind: "stored" }>,
-): Outcome => ({
+const joined = (first: Stored, second: Stored): Stored => ({
   ...second,
   position: first.position,
   shown: [...first.shown, ...second.shown],
@@ -243,103 +210,4 @@ async function fillHole(stream: Stream, from: number, to: number, deps: TryDeps)
   if (events.length === 0) return;
   const outcome = await store(stream, events, deps);
   if (outcome.kind === "stored") await show(stream, outcome, deps);
-}
-
-/**
- * The next events of a range, and the number of the first one that the hub still has, or of the one behind the range. Only retention's own mark
- * proves that events are gone; where they just can't be seen, it throws `UNAVAILABLE`.
- */
-async function readAgain(
-  { hub, partitionId }: Stream,
-  from: number,
-  to: number,
-  { bus }: StoreDeps,
-): Promise<{ events: readonly ReceivedEvent[]; first: number }> {
-  const events = await bus.readRange(hub, partitionId, from, to, RECOVERED_AT_ONCE);
-  if (events[0]?.sequenceNumber === from) return { events, first: from };
-  const kept = await bus.firstSequenceNumber(hub, partitionId);
-  if (kept <= from) throw new ChatError("UNAVAILABLE", `The hub does not show event ${from} right now.`);
-  return { events, first: events[0]?.sequenceNumber ?? Math.min(kept, to + 1) };
-}
-
-/** Broadcasts what was just stored, and before it whatever an earlier failure left stored but not broadcast. */
-async function show(
-  stream: Stream,
-  outcome: Exclude<Outcome, { kind: "behind" }>,
-  deps: TryDeps,
-): Promise<void> {
-  const { position } = outcome;
-  if (position.broadcast < position.stored)
-    await showAgain(stream, position.broadcast + 1, position.stored, deps);
-  if (outcome.kind !== "stored") return;
-  await broadcastMessages(outcome.shown, deps);
-  await broadcastErrors(
-    outcome.refused.flatMap((refused) => toldTo(stream, refused)),
-    deps,
-  );
-  await moveBroadcast(deps.database, stream, outcome.last);
-}
-
-function toldTo(
-  stream: Stream,
-  { message, error, event }: Refused,
-): { userId: number; messageId: string; body: string }[] {
-  if (!message) return [];
-  const messageId = `${stream.hub}-${stream.partitionId}-${event.sequenceNumber}`;
-  return [{ userId: message.senderId, messageId, body: errorBody(error) }];
-}
-
-/** Broadcasts events that were stored earlier, from the database. Clients drop by `seq` what they have seen. */
-async function showAgain(stream: Stream, from: number, to: number, deps: TryDeps): Promise<void> {
-  log.warn("stored events are broadcast again", { ...stream, from, to });
-  for (let next = from; next <= to; ) {
-    requireTime(deps);
-    const { events, first } = await readAgain(stream, next, to, deps);
-    const { shown, refused } = await decidedBefore(events, deps);
-    await broadcastMessages(shown, deps);
-    await broadcastErrors(
-      refused.flatMap((one) => toldTo(stream, one)),
-      deps,
-    );
-    next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
-    await moveBroadcast(deps.database, stream, next - 1);
-  }
-}
-
-/** What became of events that were stored earlier: the messages they are now, in order, and those that were refused. */
-async function decidedBefore(
-  events: readonly ReceivedEvent[],
-  { database }: StoreDeps,
-): Promise<{ shown: readonly ShownMessage[]; refused: readonly Refused[] }> {
-  const readable = events.flatMap(readAsMessage);
-  const keys = new Map<number, Buffer[]>();
-  for (const { message, key } of readable)
-    keys.set(message.roomId, [...(keys.get(message.roomId) ?? []), key]);
-  const stored = await findByDedupeKeys(database, keys);
-  const counters = new Map<number, (seq: number) => number>();
-  for (const roomId of keys.keys())
-    counters.set(roomId, unreadCounter(await countReadPositions(database, roomId)));
-  const shown: ShownMessage[] = [];
-  const refused: Refused[] = [];
-  for (const { event, message, key } of readable) {
-    const found = stored.get(`${message.roomId}:${key.toString("hex")}`);
-    const { roomId, clientMessageId } = message;
-    const error = new ChatError("NOT_A_MEMBER", "The message was refused.", { roomId, clientMessageId });
-    if (!found) refused.push({ event, message, error });
-    // Another time means that this event was a repeat, and its message is an older one's.
-    else if (found.sentAt.toISOString() === message.sentAt)
-      shown.push({ message: found, unreadCount: counters.get(roomId)!(found.seq) });
-  }
-  return { shown: shown.sort((a, b) => a.message.seq - b.message.seq), refused };
-}
-
-/** Unreadable events were dead-lettered when they were stored: there is nothing to show or to tell. */
-function readAsMessage(event: ReceivedEvent): { event: ReceivedEvent; message: MessageSent; key: Buffer }[] {
-  try {
-    const message = parseMessageSent(event.body);
-    return [{ event, message, key: dedupeKey(message) }];
-  } catch (error) {
-    if (error instanceof ChatError) return [];
-    throw error;
-  }
 }

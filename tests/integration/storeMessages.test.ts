@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
-import { type StoreDeps, storeMessages } from "../../shared/consumers/storeMessages.js";
+import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
+import { storeMessages } from "../../shared/consumers/storeMessages.js";
 import { ChatError } from "../../shared/errors.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import { listMessages } from "../../shared/rooms/listMessages.js";
