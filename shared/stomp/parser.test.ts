@@ -3,7 +3,8 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Frame, StompError, type StompVersion } from "./frame.js";
-import { DEFAULT_LIMITS, parseFrames } from "./parser.js";
+import { parseFrames } from "./parser.js";
+import { DEFAULT_LIMITS } from "./reader.js";
 import { serializeFrame } from "./serializer.js";
 
 type Plain = [command: string, headers: Record<string, string>, body: string];

@@ -6,25 +6,10 @@
  * Searches are bounded by the limits, however long the message is.
  */
 import { isUtf8 } from "node:buffer";
+import { readBody } from "./body.js";
 import { unescapeHeader } from "./escaping.js";
 import { type Frame, type Headers, headerList, quote, StompError, type StompVersion } from "./frame.js";
-
-export interface Limits {
-  /** Of one frame's body, in bytes of UTF-8. */
-  readonly bodyBytes: number;
-  /** Header lines of one frame, repeats included. */
-  readonly headers: number;
-  /** Of all header lines of one frame with their EOLs, in bytes of UTF-8 as sent (still escaped). */
-  readonly headerBytes: number;
-  readonly framesPerMessage: number;
-}
-
-export const DEFAULT_LIMITS: Limits = {
-  bodyBytes: 65_536,
-  headers: 32,
-  headerBytes: 4096,
-  framesPerMessage: 100,
-};
+import { BYTES_PER_UNIT, cutShort, DEFAULT_LIMITS, type Limits, malformed, type Reader } from "./reader.js";
 
 const COMMAND = /^[A-Z]{1,32}$/;
 const COMMAND_LENGTH = 32;
@@ -33,19 +18,6 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const LF = 10;
 const CR = 13;
 const SPACE = 32;
-const DIGIT_0 = 48;
-/** A UTF-16 code unit is at most three bytes of UTF-8: a text this much shorter than a limit needs no counting. */
-const BYTES_PER_UNIT = 3;
-
-/** Where we are in the message. */
-interface Reader {
-  readonly text: string;
-  readonly version: StompVersion;
-  readonly limits: Limits;
-  position: number;
-  /** Of the frame being read, once known. */
-  headers: Headers | undefined;
-}
 
 /**
  * All frames of one WebSocket message, in order. EOLs between frames are heart-beats and are ignored, so a
@@ -91,10 +63,6 @@ function readAll(text: string, version: StompVersion, limits: Limits): Frame[] {
     throw new StompError(error.code, error.message, frames, reader.headers?.wire("receipt"));
   }
   return frames;
-}
-
-function malformed(message: string): StompError {
-  return new StompError("MALFORMED_FRAME", message);
 }
 
 /** The frames before the one with the bad bytes are all in the part that is UTF-8 and ends with a NUL. */
@@ -172,12 +140,6 @@ function readCommand(reader: Reader, head: string): string {
   if (crlf && version !== "1.2" && !isConnect(command)) throw crlfRefused(1, version);
   reader.position = lf + 1;
   return command;
-}
-
-function cutShort(): StompError {
-  return malformed(
-    "The frame is split over two WebSocket messages, or its blank line or final NUL is missing.",
-  );
 }
 
 function crlfRefused(line: number, version: StompVersion): StompError {
@@ -269,64 +231,4 @@ function withoutOuterSpaces(text: string): string {
   while (start < end && text.charCodeAt(start) === SPACE) start += 1;
   while (end > start && text.charCodeAt(end - 1) === SPACE) end -= 1;
   return text.slice(start, end);
-}
-
-function readBody(reader: Reader, contentLength: string | undefined): string {
-  const { text, limits, position: start } = reader;
-  const size = contentLength === undefined ? undefined : sizeOf(contentLength, limits);
-  const scanEnd = start + limits.bodyBytes + 1;
-  const scanned = scanEnd < text.length ? text.slice(0, scanEnd) : text;
-  const nul = scanned.indexOf("\0", start);
-  if (size !== undefined) return readSizedBody(reader, nul, size);
-  if (nul < 0)
-    throw Buffer.byteLength(scanned.slice(start)) > limits.bodyBytes ? bodyTooLarge(limits) : cutShort();
-  const body = text.slice(start, nul);
-  if (body.length * BYTES_PER_UNIT > limits.bodyBytes && Buffer.byteLength(body) > limits.bodyBytes) {
-    throw bodyTooLarge(limits);
-  }
-  reader.position = nul + 1;
-  return body;
-}
-
-/** Done by hand: a regular expression and `Number` together take longer than finding all the headers. */
-function sizeOf(contentLength: string, limits: Limits): number {
-  let size = contentLength === "" ? Number.NaN : 0;
-  for (let i = 0; i < contentLength.length; i += 1) {
-    const digit = contentLength.charCodeAt(i) - DIGIT_0;
-    size = digit >= 0 && digit <= 9 ? size * 10 + digit : Number.NaN;
-  }
-  if (Number.isNaN(size)) throw malformed(`content-length is no number of bytes: ${quote(contentLength)}.`);
-  if (size > limits.bodyBytes) throw bodyTooLarge(limits);
-  return size;
-}
-
-function bodyTooLarge(limits: Limits): StompError {
-  return new StompError("MESSAGE_TOO_LARGE", `The body is larger than ${limits.bodyBytes} bytes.`);
-}
-
-/** A body of `size` bytes, which may have NULs inside. `nul` is the first NUL after the blank line, or -1. */
-function readSizedBody(reader: Reader, nul: number, size: number): string {
-  const { text, position: start } = reader;
-  if (nul >= 0) {
-    const body = text.slice(start, nul);
-    if (Buffer.byteLength(body) === size) {
-      reader.position = nul + 1;
-      return body;
-    }
-  }
-  // `size` bytes never take more than `size` UTF-16 units.
-  const bytes = Buffer.from(text.slice(start, start + size), "utf8");
-  if (bytes.length < size) {
-    throw malformed(
-      `content-length says ${size} bytes, but only ${bytes.length} follow: the frame was cut or the number is wrong.`,
-    );
-  }
-  const body = text.slice(start, start + bytes.toString("utf8", 0, size).length);
-  const after = start + body.length;
-  if (after >= text.length) throw cutShort();
-  if (Buffer.byteLength(body) !== size || text.charCodeAt(after) !== 0) {
-    throw malformed(`The body does not end with a NUL after the ${size} bytes that content-length says.`);
-  }
-  reader.position = after + 1;
-  return body;
 }
