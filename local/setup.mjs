@@ -4,7 +4,7 @@
  *   node local/setup.mjs start|test|token|bench|run|build [-- ARGUMENT...]
  *
  * start   the whole system on this machine      test   all tests
- * token   prints an access token                bench  NAME ARGUMENT..., a measurement of the folder bench
+ * token   prints an access token                bench  [NAME], a measurement of the folder bench, or all
  * run     SCRIPT ARGUMENT..., any script        build  nothing more
  *
  * Plain JavaScript without packages: it runs before there are any. What it says goes to stderr.
@@ -27,7 +27,7 @@ const COMMANDS = {
   start: { services: true, script: "dist/local/stackMain.js", run: runStack },
   test: { services: true, script: "node_modules/vitest/vitest.mjs", first: ["run"], run: runScript },
   token: { services: false, script: "dist/local/token.js", run: runScript },
-  bench: { services: true, named: (name) => `dist/bench/${name}.js`, run: runScript },
+  bench: { services: true, named: (name) => `dist/bench/${name || "all"}.js`, run: runScript },
   run: { services: false, named: (path) => path, run: runScript },
   build: { services: false, run: () => 0 },
 };
