@@ -1,10 +1,11 @@
 import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
-import { getApp } from "../shared/app.js";
+import { type App, getApp } from "../shared/app.js";
 import { ChatError, toChatError, toProblem } from "../shared/errors.js";
 
 /** A verified caller's request. */
 export interface Call {
   readonly request: HttpRequest;
+  readonly caller: Awaited<ReturnType<App["authenticate"]>>;
   readonly callerId: number;
 }
 
@@ -15,7 +16,7 @@ export function authenticated(handle: (call: Call) => Promise<HttpResponseInit>)
   return async (request, context) => {
     try {
       const caller = await getApp().authenticate(request.headers.get("authorization"));
-      return await handle({ request, callerId: caller.userId });
+      return await handle({ request, caller, callerId: caller.userId });
     } catch (thrown) {
       return problem(thrown, context);
     }
@@ -23,7 +24,7 @@ export function authenticated(handle: (call: Call) => Promise<HttpResponseInit>)
 }
 
 /** The answer for whatever was thrown; a failure of ours is logged with its cause, which the caller doesn't see. */
-export function problem(thrown: unknown, context: InvocationContext): HttpResponseInit {
+function problem(thrown: unknown, context: InvocationContext): HttpResponseInit {
   const error = toChatError(thrown);
   // The stack alone: a database error's other fields hold the statement with what users wrote.
   if (error.code === "UNAVAILABLE")

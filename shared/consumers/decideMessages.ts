@@ -1,9 +1,10 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../errors.js";
-import { dedupeKey, type MessageSent, parseMessageSent } from "../events/messages.js";
+import type { MessageSent } from "../events/messages.js";
 import type { Queryable } from "../store/database.js";
 import { findByDedupeKeys, type NewMessage } from "../store/messages.js";
 import { findMemberPairs, lockRooms, type Room } from "../store/rooms.js";
+import { byRoom, placeOf, readEvents } from "./readableEvents.js";
 
 /** An event that no retry can help, and why. */
 export interface Refused {
@@ -13,19 +14,12 @@ export interface Refused {
   readonly message?: MessageSent;
 }
 
-/** The outcome of every event of a batch: it is stored, it was stored before (counted), or it is refused. */
+/** The outcome of every event of a batch: it is stored, it was stored before and is left out, or it is refused. */
 export interface Decision {
   readonly messages: readonly NewMessage[];
-  readonly repeats: number;
   readonly refused: readonly Refused[];
   /** The locked rooms as they were before. */
   readonly rooms: ReadonlyMap<number, Room>;
-}
-
-interface Readable {
-  readonly event: ReceivedEvent;
-  readonly message: MessageSent;
-  readonly key: Buffer;
 }
 
 /**
@@ -33,36 +27,26 @@ interface Readable {
  * locks the room first, so nobody joins or leaves in between, and `seq` has no gaps.
  */
 export async function decideMessages(tx: Queryable, events: readonly ReceivedEvent[]): Promise<Decision> {
-  const refused: Refused[] = [];
-  const readable = events.flatMap((event) => readEvent(event, refused));
+  const { readable, unreadable } = readEvents(events);
+  const refused: Refused[] = [...unreadable];
   const rooms = await lockRooms(tx, distinct(readable.map(({ message }) => message.roomId)));
   const inRooms = readable.filter(({ message }) => rooms.has(message.roomId));
-  const members = await findMemberPairs(
-    tx,
-    groupBy(
-      inRooms,
-      ({ message }) => message.senderId,
-      (ids) => new Set(ids),
-    ),
-  );
+  const senders = byRoom(inRooms, ({ message }) => message.senderId);
+  const members = await findMemberPairs(tx, new Map([...senders].map(([room, ids]) => [room, new Set(ids)])));
   const stored = await findByDedupeKeys(
     tx,
-    groupBy(
-      inRooms,
-      ({ key }) => key,
-      (keys) => keys,
-    ),
+    byRoom(inRooms, ({ key }) => key),
   );
 
   const seen = new Set(stored.keys());
   const lastSeq = new Map([...rooms].map(([roomId, room]) => [roomId, room.lastSeq]));
   const messages: NewMessage[] = [];
-  let repeats = 0;
-  for (const { event, message, key } of readable) {
-    const place = `${message.roomId}:${key.toString("hex")}`;
+  for (const one of readable) {
+    const { event, message, key } = one;
+    const place = placeOf(one);
+    if (seen.has(place)) continue;
     const error = refusal(message, rooms, members);
-    if (seen.has(place)) repeats += 1;
-    else if (error) refused.push({ event, message, error });
+    if (error) refused.push({ event, message, error });
     else {
       seen.add(place);
       const seq = lastSeq.get(message.roomId)! + 1;
@@ -70,18 +54,7 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
       messages.push({ seq, dedupeKey: key, event: message });
     }
   }
-  return { messages, repeats, refused, rooms };
-}
-
-function readEvent(event: ReceivedEvent, refused: Refused[]): Readable[] {
-  try {
-    const message = parseMessageSent(event.body);
-    return [{ event, message, key: dedupeKey(message) }];
-  } catch (error) {
-    if (!(error instanceof ChatError)) throw error;
-    refused.push({ event, error });
-    return [];
-  }
+  return { messages, refused, rooms };
 }
 
 function refusal(
@@ -100,18 +73,3 @@ function refusal(
 }
 
 const distinct = (ids: readonly number[]): number[] => [...new Set(ids)];
-
-/** What is picked from the events of each room. */
-function groupBy<T, G>(
-  events: readonly Readable[],
-  pick: (one: Readable) => T,
-  finish: (picked: T[]) => G,
-): Map<number, G> {
-  const groups = new Map<number, T[]>();
-  for (const one of events) {
-    const known = groups.get(one.message.roomId);
-    if (known) known.push(pick(one));
-    else groups.set(one.message.roomId, [pick(one)]);
-  }
-  return new Map([...groups].map(([roomId, picked]) => [roomId, finish(picked)]));
-}

@@ -1,13 +1,13 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError, errorBody } from "../errors.js";
 import { type ShownMessage, unreadCounter } from "../events/messageShown.js";
-import { dedupeKey, type MessageSent, parseMessageSent } from "../events/messages.js";
 import { log } from "../log.js";
 import { findByDedupeKeys } from "../store/messages.js";
 import { countReadPositions } from "../store/rooms.js";
 import { moveBroadcast, type Stream, type StreamPosition } from "../store/streamPositions.js";
 import { broadcastErrors, broadcastMessages } from "./broadcastMessages.js";
 import type { Refused } from "./decideMessages.js";
+import { byRoom, placeOf, readEvents } from "./readableEvents.js";
 import { requireTime, type StoreDeps, type TryDeps } from "./storeDeps.js";
 
 const RECOVERED_AT_ONCE = 500;
@@ -89,18 +89,18 @@ async function decidedBefore(
   events: readonly ReceivedEvent[],
   { database }: StoreDeps,
 ): Promise<{ shown: readonly ShownMessage[]; refused: readonly Refused[] }> {
-  const readable = events.flatMap(readAsMessage);
-  const keys = new Map<number, Buffer[]>();
-  for (const { message, key } of readable)
-    keys.set(message.roomId, [...(keys.get(message.roomId) ?? []), key]);
+  // The others were dead-lettered when they were stored: there is nothing to show or to tell.
+  const { readable } = readEvents(events);
+  const keys = byRoom(readable, ({ key }) => key);
   const stored = await findByDedupeKeys(database, keys);
   const counters = new Map<number, (seq: number) => number>();
   for (const roomId of keys.keys())
     counters.set(roomId, unreadCounter(await countReadPositions(database, roomId)));
   const shown: ShownMessage[] = [];
   const refused: Refused[] = [];
-  for (const { event, message, key } of readable) {
-    const found = stored.get(`${message.roomId}:${key.toString("hex")}`);
+  for (const one of readable) {
+    const { event, message } = one;
+    const found = stored.get(placeOf(one));
     const { roomId, clientMessageId } = message;
     const error = new ChatError("NOT_A_MEMBER", "The message was refused.", { roomId, clientMessageId });
     if (!found) refused.push({ event, message, error });
@@ -109,15 +109,4 @@ async function decidedBefore(
       shown.push({ message: found, unreadCount: counters.get(roomId)!(found.seq) });
   }
   return { shown: shown.sort((a, b) => a.message.seq - b.message.seq), refused };
-}
-
-/** Unreadable events were dead-lettered when they were stored: there is nothing to show or to tell. */
-function readAsMessage(event: ReceivedEvent): { event: ReceivedEvent; message: MessageSent; key: Buffer }[] {
-  try {
-    const message = parseMessageSent(event.body);
-    return [{ event, message, key: dedupeKey(message) }];
-  } catch (error) {
-    if (error instanceof ChatError) return [];
-    throw error;
-  }
 }

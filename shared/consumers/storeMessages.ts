@@ -100,7 +100,7 @@ async function storeSingly(
     const refused = { event: only, error: new ChatError("INVALID_MESSAGE", `It can't be stored: ${text}`) };
     const decide = async (): Promise<Decision> => ({
       messages: [],
-      repeats: 0,
+
       refused: [refused],
       rooms: new Map(),
     });

@@ -127,10 +127,8 @@ function throughMiddleware(
         // 204 says that there is nothing to send; an empty 200 could be taken for an empty frame.
         const status =
           empty && response.statusCode === 200 && request.method === "POST" ? 204 : response.statusCode;
-        const answer = { status, headers, ...(empty ? {} : { body: data }) };
-        // The middleware ends non-blocking events before it reads them: wait for the handler it starts afterwards.
-        if (work) work.then(() => resolve(answer), reject);
-        else finished = answer;
+        // Not the end yet: the middleware ends non-blocking events before it reads them, and starts their handler afterwards.
+        finished = { status, headers, ...(empty ? {} : { body: data }) };
       },
     };
     let finished: UpstreamAnswer | undefined;

@@ -1,5 +1,5 @@
 import { createServer as createHttpServer } from "node:http";
-import { type AddressInfo, createServer } from "node:net";
+import type { AddressInfo } from "node:net";
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
 import WebSocket from "ws";
 import settings from "../../local.settings.example.json" with { type: "json" };
@@ -9,6 +9,7 @@ import { readConfig } from "../../shared/config.js";
 import { groupName } from "../../shared/routing.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { newUsers, tokenFor, until } from "../support/client.js";
+import { unusedPort } from "../support/unusedPort.js";
 
 /** A client as the service sees it. */
 interface Receiver {
@@ -219,10 +220,7 @@ test.each<[string, () => Promise<Broadcaster>]>([
   [
     "because nobody listens",
     async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      const { port } = server.address() as AddressInfo;
-      await new Promise((resolve) => server.close(resolve));
+      const port = await unusedPort();
       return webPubSubAt(`Endpoint=http://127.0.0.1:${port};AccessKey=${"k".repeat(44)};Version=1.0;`);
     },
   ],

@@ -1,8 +1,8 @@
-import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
+import { unusedPort } from "../support/unusedPort.js";
 
 /** A hub that nobody else uses meanwhile, with two partitions and the consumer group for recovering. */
 const HUB = "chat-read-events";
@@ -148,10 +148,7 @@ describe("an event bus that is away", () => {
     [
       "because nobody listens",
       async () => {
-        const server = createServer();
-        await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-        const { port } = server.address() as AddressInfo;
-        await new Promise((resolve) => server.close(resolve));
+        const port = await unusedPort();
         return connectEventHubs(
           `Endpoint=sb://127.0.0.1:${port};SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true;`,
         );

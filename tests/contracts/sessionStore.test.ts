@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, t
 import { connectRedis } from "../../shared/sessions/redis.js";
 import type { SessionStore } from "../../shared/sessions/sessionStore.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
+import { unusedPort } from "../support/unusedPort.js";
 
 let lastRoom = 1_000_000 + Math.floor(Math.random() * 1_000_000_000);
 
@@ -155,10 +156,7 @@ describe("a store that is away", () => {
   });
 
   const nobodyListens = async (): Promise<SessionStore> => {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const { port } = server.address() as AddressInfo;
-    await new Promise((resolve) => server.close(resolve));
+    const port = await unusedPort();
     return connectRedis(`redis://127.0.0.1:${port}`);
   };
 
