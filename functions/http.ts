@@ -7,6 +7,8 @@ export interface Call {
   readonly request: HttpRequest;
   readonly caller: Awaited<ReturnType<App["authenticate"]>>;
   readonly callerId: number;
+  /** W3C Trace Context of the call. */
+  readonly traceparent: string | undefined;
 }
 
 const BODY_BYTES = 64 * 1024;
@@ -16,7 +18,8 @@ export function authenticated(handle: (call: Call) => Promise<HttpResponseInit>)
   return async (request, context) => {
     try {
       const caller = await getApp().authenticate(request.headers.get("authorization"));
-      return await handle({ request, caller, callerId: caller.userId });
+      const traceparent = context.traceContext?.traceParent;
+      return await handle({ request, caller, callerId: caller.userId, traceparent });
     } catch (thrown) {
       return problem(thrown, context);
     }

@@ -4,16 +4,6 @@ import { authenticated, jsonBody, queryOf } from "./http.js";
 
 const chat = getApp();
 
-app.http("createGroupRoom", {
-  route: "group-rooms",
-  methods: ["POST"],
-  authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
-    status: 201,
-    jsonBody: await chat.createGroupRoom(await jsonBody(request), callerId),
-  })),
-});
-
 app.http("openDirectRoom", {
   route: "rooms",
   methods: ["POST"],
@@ -33,11 +23,39 @@ app.http("listRooms", {
   })),
 });
 
+app.http("leaveRoom", {
+  route: "rooms/{roomId}",
+  methods: ["DELETE"],
+  authLevel: "anonymous",
+  handler: authenticated(async ({ request, callerId }) => ({
+    jsonBody: await chat.leaveRoom(request.params, callerId),
+  })),
+});
+
 app.http("listMessages", {
   route: "rooms/{roomId}/messages",
   methods: ["GET"],
   authLevel: "anonymous",
   handler: authenticated(async ({ request, callerId }) => ({
-    jsonBody: await chat.listMessages({ ...queryOf(request), roomId: request.params["roomId"] }, callerId),
+    jsonBody: await chat.listMessages(request.params, queryOf(request), callerId),
+  })),
+});
+
+app.http("deleteMessage", {
+  route: "rooms/{roomId}/messages/{messageId}",
+  methods: ["DELETE"],
+  authLevel: "anonymous",
+  handler: authenticated(async ({ request, callerId }) => ({
+    jsonBody: await chat.deleteMessage(request.params, callerId),
+  })),
+});
+
+app.http("readRoom", {
+  route: "rooms/{roomId}/read",
+  methods: ["PATCH"],
+  authLevel: "anonymous",
+  handler: authenticated(async ({ request, callerId, traceparent }) => ({
+    status: 202,
+    jsonBody: await chat.readRoom(request.params, queryOf(request), callerId, traceparent),
   })),
 });

@@ -9,11 +9,21 @@ import { handleMessage } from "./commands/dispatch.js";
 import { acceptHandshake, greet } from "./commands/handshake.js";
 import { forgetConnection } from "./commands/unsubscribe.js";
 import { type Config, readConfig } from "./config.js";
+import { createReadMerger } from "./consumers/mergedReads.js";
 import { storeMessages } from "./consumers/storeMessages.js";
+import { storeReads } from "./consumers/storeReads.js";
+import { sweepReads } from "./consumers/sweepReads.js";
 import { log } from "./log.js";
+import { sweepChanges } from "./rooms/announceChanges.js";
+import { inviteMembers, leaveRoom, removeMember } from "./rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "./rooms/createRooms.js";
+import { deleteMessage } from "./rooms/deleteMessage.js";
+import { listMembers } from "./rooms/listMembers.js";
 import { listMessages } from "./rooms/listMessages.js";
 import { listRooms } from "./rooms/listRooms.js";
+import { openApiDocument } from "./rooms/openApi.js";
+import { readRoom } from "./rooms/readRoom.js";
+import { renameRoom } from "./rooms/renameRoom.js";
 import { connectRedis } from "./sessions/redis.js";
 import type { SessionStore } from "./sessions/sessionStore.js";
 import { type Database, openDatabase } from "./store/database.js";
@@ -51,30 +61,51 @@ export function connectAdapters(config: Config): Adapters {
 }
 
 /**
- * The system: a client's frame comes in by `upstream` and goes out on the bus; an event comes back by `storeMessages`,
- * is stored, then shown. The rest are the HTTP calls, each of a verified caller.
+ * The system: a client's frame comes in by `upstream` and goes out on the bus; an event comes back by `storeMessages` or `storeReads`,
+ * is stored, then shown; `sweep` does what was left half done. The rest are the HTTP calls, each of a verified caller.
  */
 export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
-  const { database, bus, broadcaster, sessions, verifyToken, now } = adapters;
+  const { database, bus, broadcaster, sessions, verifyToken } = adapters;
   const handlers = upstreamHandlers(adapters);
   const onError = (error: unknown): void => log.error("an upstream event failed", { error });
+  const readMerger = createReadMerger(adapters);
+  const consuming = { ...adapters, readMerger, retryBudgetMs: RETRY_BUDGET_MS };
+  type Path = Readonly<Record<string, string>>;
+  type Query = Readonly<Record<string, string>>;
   return {
     upstream: createUpstream(HUB, accessKeys, handlers, onError),
-    storeMessages: (batch: EventBatch) =>
-      storeMessages(batch, { database, bus, broadcaster, now, retryBudgetMs: RETRY_BUDGET_MS }),
+    storeMessages: (batch: EventBatch) => storeMessages(batch, consuming),
+    storeReads: (batch: EventBatch) => storeReads(batch, consuming),
+    /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
+    async sweep(): Promise<void> {
+      await sweepChanges(adapters);
+      await sweepReads(consuming);
+    },
 
     /** Who calls: from the header's JWT. Throws `UNAUTHORIZED`. */
     authenticate: (authorization: string | null): Promise<Identity> =>
       verifyToken(bearerToken(authorization)),
     negotiate: (caller: Identity, authorization: string | null) =>
       negotiate(caller, bearerToken(authorization)!, adapters),
-    createGroupRoom: (body: unknown, callerId: number) => createGroupRoom(body, callerId, { database, now }),
-    openDirectRoom: (body: unknown, callerId: number) => openDirectRoom(body, callerId, { database, now }),
-    listRooms: (query: unknown, callerId: number) => listRooms(query, callerId, { database, now }),
-    listMessages: (query: unknown, callerId: number) => listMessages(query, callerId, { database, now }),
+    createGroupRoom: (body: unknown, callerId: number) => createGroupRoom(body, callerId, adapters),
+    openDirectRoom: (body: unknown, callerId: number) => openDirectRoom(body, callerId, adapters),
+    listRooms: (query: Query, callerId: number) => listRooms(query, callerId, adapters),
+    leaveRoom: (path: Path, callerId: number) => leaveRoom(path, callerId, adapters),
+    renameRoom: (path: Path, body: unknown, callerId: number) => renameRoom(path, body, callerId, adapters),
+    listMembers: (path: Path, callerId: number) => listMembers(path, callerId, adapters),
+    inviteMembers: (path: Path, body: unknown, callerId: number) =>
+      inviteMembers(path, body, callerId, adapters),
+    removeMember: (path: Path, callerId: number) => removeMember(path, callerId, adapters),
+    listMessages: (path: Path, query: Query, callerId: number) =>
+      listMessages(path, query, callerId, adapters),
+    deleteMessage: (path: Path, callerId: number) => deleteMessage(path, callerId, adapters),
+    readRoom: (path: Path, query: Query, callerId: number, traceparent?: string) =>
+      readRoom(path, query, callerId, adapters, traceparent),
     health: () => health({ database, bus, broadcaster, sessions }),
+    openApi: openApiDocument,
 
     async close(): Promise<void> {
+      await readMerger.close();
       await Promise.all([bus.close(), sessions.close(), database.end()]);
     },
   };

@@ -17,7 +17,10 @@ export type ErrorCode =
   | "NOT_SUPPORTED"
   | "UNAVAILABLE"
   | "INVALID_REQUEST"
-  | "ROOM_NOT_FOUND";
+  | "FORBIDDEN"
+  | "ROOM_NOT_FOUND"
+  | "MEMBER_NOT_FOUND"
+  | "MESSAGE_NOT_FOUND";
 
 export interface ErrorDetails {
   /** What caused it; never shown to clients. */
@@ -84,7 +87,10 @@ const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
   NOT_SUPPORTED: 501,
   UNAVAILABLE: 503,
   INVALID_REQUEST: 400,
+  FORBIDDEN: 403,
   ROOM_NOT_FOUND: 404,
+  MEMBER_NOT_FOUND: 404,
+  MESSAGE_NOT_FOUND: 404,
 };
 
 export interface Problem {

@@ -14,6 +14,7 @@ const ROOM = /^\/sub\/chat\/room\/([1-9]\d{0,15})(\/read)?$/;
 
 /** Where a client may SEND to. */
 export const SEND_MESSAGE = "/pub/chat/message";
+export const SEND_READ = "/pub/chat/read";
 export const SEND_TOKEN = "/pub/session/token";
 
 /** The destination of a SUBSCRIBE, or nothing if there is none of that name. */

@@ -32,6 +32,8 @@ export function connectWebPubSub({ endpoint, accessKeys }: Config["webPubSub"], 
       guarded(() => service.group(group).addConnection(connectionId, options())),
     leaveGroup: (connectionId, group) =>
       unlessGone(() => service.group(group).removeConnection(connectionId, options())),
+    removeUserFromGroup: (userId, group) =>
+      unlessGone(() => service.group(group).removeUser(String(userId), options())),
     groupExists: (group) => guarded(() => service.groupExists(group, options())),
     async clientUrl(userId, minutes) {
       const token = await guarded(() =>

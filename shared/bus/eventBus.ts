@@ -6,6 +6,8 @@ export interface EventBus {
    * `traceparent` (W3C Trace Context) goes along as an application property.
    */
   publish(hub: string, key: string, event: object, traceparent?: string): Promise<void>;
+  /** Publishes events of one key together, in order: all of them or, where it throws, perhaps none. Together at most 1 MB. */
+  publishAll(hub: string, key: string, events: readonly object[]): Promise<void>;
   /** When the hub was made. The answer may be up to 30 s old unless a fresh one is asked for. */
   createdOn(hub: string, freshness?: "fresh"): Promise<Date>;
   /** The sequence number of the partition's first event that is still kept, or of the next one where it is empty. */

@@ -1,6 +1,11 @@
 import { subscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import { EventHubConsumerClient, EventHubProducerClient, type ReceivedEventData } from "@azure/event-hubs";
+import {
+  type EventData,
+  EventHubConsumerClient,
+  EventHubProducerClient,
+  type ReceivedEventData,
+} from "@azure/event-hubs";
 import { ChatError } from "../errors.js";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
@@ -37,11 +42,14 @@ export function connectEventHubs(connectionString: string, now: () => number = D
 
   return {
     async publish(hub, key, event, traceparent) {
-      // A Buffer goes as it is; a string would be encoded as JSON once more.
-      const body = Buffer.from(JSON.stringify(event));
       const properties = traceparent === undefined ? {} : { properties: { traceparent } };
-      const message = { body, contentType: "application/json", ...properties };
-      await guarded(() => producer(hub).sendBatch([message], { partitionKey: key }));
+      await guarded(() =>
+        producer(hub).sendBatch([{ ...messageOf(event), ...properties }], { partitionKey: key }),
+      );
+    },
+    async publishAll(hub, key, events) {
+      if (events.length === 0) return;
+      await guarded(() => producer(hub).sendBatch(events.map(messageOf), { partitionKey: key }));
     },
     async createdOn(hub, freshness) {
       const known = created.get(hub);
@@ -65,6 +73,12 @@ export function connectEventHubs(connectionString: string, now: () => number = D
     },
   };
 }
+
+/** A Buffer goes as it is; a string would be encoded as JSON once more. */
+const messageOf = (event: object): EventData => ({
+  body: Buffer.from(JSON.stringify(event)),
+  contentType: "application/json",
+});
 
 /** The SDK's failure as `UNAVAILABLE`; after its retries it throws an `AggregateError` without a message, which stays as the cause. */
 async function guarded<T>(call: () => Promise<T>): Promise<T> {

@@ -1,15 +1,17 @@
 import { createHash } from "node:crypto";
 import { ChatError, type ErrorCode, errorBody, toChatError } from "../errors.js";
 import { log } from "../log.js";
-import { destinationKey, SEND_MESSAGE, SEND_TOKEN } from "../routing.js";
+import { destinationKey, SEND_MESSAGE, SEND_READ, SEND_TOKEN } from "../routing.js";
 import { type Frame, StompError, type StompVersion } from "../stomp/frame.js";
 import { parseFrames } from "../stomp/parser.js";
 import { prepareMessage, serializeFrame } from "../stomp/serializer.js";
 import { connect, negotiateVersion, SUPPORTED_VERSIONS } from "./connect.js";
 import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
+import { recognizable } from "./payload.js";
+import { read } from "./read.js";
 import { renewToken } from "./renewToken.js";
-import { recognizable, send } from "./send.js";
+import { send } from "./send.js";
 import { subscribe } from "./subscribe.js";
 import { forgetConnection, unsubscribe } from "./unsubscribe.js";
 
@@ -141,7 +143,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   DISCONNECT: async (_received, { state }) => ({ frames: [], state, close: true }),
 };
 
-const SENDS: Readonly<Record<string, Command>> = { [SEND_MESSAGE]: send, [SEND_TOKEN]: renewToken };
+const SENDS: Readonly<Record<string, Command>> = {
+  [SEND_MESSAGE]: send,
+  [SEND_READ]: read,
+  [SEND_TOKEN]: renewToken,
+};
 
 const UNSUPPORTED = new Set(["ACK", "NACK", "BEGIN", "COMMIT", "ABORT"]);
 

@@ -1,15 +1,26 @@
 import { ChatError } from "../errors.js";
-import { findMember, listMemberIds } from "../store/rooms.js";
+import { findMember, listMemberIds } from "../store/members.js";
 import type { CommandDeps } from "./connection.js";
 
 /**
  * Throws `NOT_A_MEMBER` unless the user is a member of the room; a room that is not there has no members, so that strangers can't
- * tell which rooms exist. Asks the session store, and MySQL where that doesn't know.
+ * tell which rooms exist. Asks the session store, and MySQL where that doesn't know or says no: only a yes may be a little old.
  */
 export async function requireMember(roomId: number, userId: number, deps: CommandDeps): Promise<void> {
-  if (!(await isMember(roomId, userId, deps)))
-    throw new ChatError("NOT_A_MEMBER", "You are not a member of this room.", { roomId });
+  if (!(await isMember(roomId, userId, deps))) throw notAMember(roomId);
 }
+
+/** The same by MySQL alone: what has been committed before counts. */
+export async function requireMemberNow(
+  roomId: number,
+  userId: number,
+  { database }: CommandDeps,
+): Promise<void> {
+  if (!(await findMember(database, roomId, userId))) throw notAMember(roomId);
+}
+
+const notAMember = (roomId: number): ChatError =>
+  new ChatError("NOT_A_MEMBER", "You are not a member of this room.", { roomId });
 
 async function isMember(
   roomId: number,
@@ -17,7 +28,13 @@ async function isMember(
   { sessions, database }: CommandDeps,
 ): Promise<boolean> {
   const known = await sessions.isMember(roomId, userId);
-  if (known !== undefined) return known;
+  if (known === true) return true;
+  if (known === false) {
+    // A process that died between its commit and dropping the cache must not keep new members out.
+    const member = (await findMember(database, roomId, userId)) !== undefined;
+    if (member) await sessions.dropMembers(roomId);
+    return member;
+  }
   // The version is taken before reading: members changed in between are not put back by this fill.
   const version = await sessions.membersVersion(roomId);
   if (version === undefined) return (await findMember(database, roomId, userId)) !== undefined;

@@ -7,8 +7,9 @@ import {
 import { packFrames } from "../stomp/packing.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import { inTransaction, type Queryable } from "../store/database.js";
+import { countReadPositions, findMember } from "../store/members.js";
 import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
-import { countReadPositions, findMember, findRoom, holdRoom } from "../store/rooms.js";
+import { findRoom, holdRoom } from "../store/rooms.js";
 import type { CommandDeps, Connection } from "./connection.js";
 
 const REPLAYED = 200;
@@ -59,7 +60,7 @@ async function sendAfter(
   db: Queryable,
   { broadcaster }: CommandDeps,
 ): Promise<number> {
-  const { messages, gap } = await newest(wanted.roomId, after, db);
+  const { messages, gap } = await newest(wanted, after, db);
   if (messages.length === 0) return 0;
   const unread = unreadCounter(await countReadPositions(db, wanted.roomId));
   const frames = messages.map((message, index) =>
@@ -76,12 +77,12 @@ function frameOf(shown: ShownMessage, gap: boolean): (wire: string) => string {
 }
 
 async function newest(
-  roomId: number,
+  { roomId, connection: { userId } }: Replay,
   after: number,
   db: Queryable,
 ): Promise<{ messages: readonly StoredMessage[]; gap: boolean }> {
-  const messages = await listMessagesAfter(db, roomId, after, REPLAYED + 1);
+  const messages = await listMessagesAfter(db, roomId, userId, after, REPLAYED + 1);
   if (messages.length <= REPLAYED) return { messages, gap: false };
-  const latest = await listMessagesBefore(db, roomId, Number.MAX_SAFE_INTEGER, after, REPLAYED);
+  const latest = await listMessagesBefore(db, roomId, userId, Number.MAX_SAFE_INTEGER, after, REPLAYED);
   return { messages: latest.toReversed(), gap: true };
 }

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { about, ChatError, type ErrorDetails } from "../errors.js";
+import { about, ChatError } from "../errors.js";
 import { ClientMessageId, Content, Id, MESSAGES_HUB, MessageSent } from "../events/messages.js";
 import type { Command } from "./connection.js";
 import { requireMember } from "./membership.js";
+import { parsePayload } from "./payload.js";
 
 const Payload = z
   .object({
@@ -27,7 +28,7 @@ function isHttpsUrl(text: string): boolean {
  * time: then the client sends it again, with the same `clientMessageId`.
  */
 export const send: Command = async ({ frame, eventId, traceparent }, connection, deps) => {
-  const { payload, details } = parse(frame.body);
+  const { payload, details } = parsePayload(Payload, frame.body);
   try {
     await requireMember(payload.roomId, connection.userId, deps);
     const event: MessageSent = {
@@ -47,44 +48,3 @@ export const send: Command = async ({ frame, eventId, traceparent }, connection,
   }
   return { frames: [], state: connection.state };
 };
-
-/** The payload, and what of it lets the client know its message again in an error. */
-function parse(body: string): { payload: z.infer<typeof Payload>; details: ErrorDetails } {
-  const result = Payload.safeParse(parseJson(body));
-  if (result.success) {
-    const { roomId, clientMessageId = null } = result.data;
-    return { payload: result.data, details: { roomId, clientMessageId } };
-  }
-  const details = recognizable(body);
-  const issue = result.error.issues[0];
-  const field = issue?.path.join(".") || "body";
-  throw new ChatError("INVALID_MESSAGE", `${field}: ${issue?.message}`, { ...details, field });
-}
-
-function parseJson(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch (cause) {
-    throw new ChatError("INVALID_MESSAGE", "The body is not JSON.", { cause });
-  }
-}
-
-const Recognizable = z.object({
-  roomId: Id.optional().catch(undefined),
-  clientMessageId: ClientMessageId.optional().catch(undefined),
-});
-
-/** The room and the client's own id of a payload, as far as they can be read: what an error about it says. Never throws. */
-export function recognizable(body: string): ErrorDetails {
-  let json: unknown;
-  try {
-    json = JSON.parse(body);
-  } catch {
-    return {};
-  }
-  const { roomId, clientMessageId } = Recognizable.safeParse(json).data ?? {};
-  return {
-    ...(roomId === undefined ? {} : { roomId }),
-    ...(clientMessageId === undefined ? {} : { clientMessageId }),
-  };
-}

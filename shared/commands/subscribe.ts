@@ -6,7 +6,7 @@ import type { Queryable } from "../store/database.js";
 import { addSubscriptionId } from "../store/subscriptionIds.js";
 import type { Command, CommandDeps, Connection, Received } from "./connection.js";
 import { fits } from "./connectionState.js";
-import { requireMember } from "./membership.js";
+import { requireMember, requireMemberNow } from "./membership.js";
 import { replay } from "./replay.js";
 import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
@@ -47,8 +47,11 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
     if (destination.kind === "room" && lastSeq !== undefined && inUse === undefined)
       await replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps);
     else await join(deps.database);
+    // Whoever removes a member commits first and then looks for groups: it has seen this one, or is seen here.
+    if ("roomId" in destination) await requireMemberNow(destination.roomId, connection.userId, deps);
   } catch (error) {
-    if (inUse === undefined) await leave(connection, key, wire, deps);
+    const removed = error instanceof ChatError && error.code === "NOT_A_MEMBER";
+    if (inUse === undefined || removed) await leave(connection, key, wire, deps);
     throw error;
   }
   return { frames: [], state };

@@ -1,8 +1,18 @@
 import { isUtf8 } from "node:buffer";
-import type { EventBus } from "../bus/eventBus.js";
-import { type DeadLetter, MESSAGES_DEAD_LETTER_HUB } from "../events/messages.js";
+import type { EventBus, ReceivedEvent } from "../bus/eventBus.js";
+import type { ChatError } from "../errors.js";
+import type { DeadLetter } from "../events/messages.js";
 import type { Stream } from "../store/streamPositions.js";
-import type { Refused } from "./decideMessages.js";
+
+/** An event that no retry can help, and why. */
+export interface Refused {
+  readonly event: ReceivedEvent;
+  readonly error: ChatError;
+  /** The key it should have, where it could be read. */
+  readonly key?: string;
+  /** Set when whoever caused it is to be told. */
+  readonly tellUserId?: number;
+}
 
 /** What a body may take in the letter's JSON, so that the letter still fits in an event of 1 MB. */
 const BODY_BYTES = 768 * 1024;
@@ -16,18 +26,19 @@ const BASE64_BYTES = (BODY_BYTES / 4) * 3;
 export async function publishDeadLetters(
   stream: Stream,
   refused: readonly Refused[],
+  deadLetterHub: string,
   bus: Pick<EventBus, "publish">,
 ): Promise<void> {
   for (const one of refused) {
     const letter = deadLetter(stream, one);
-    await bus.publish(MESSAGES_DEAD_LETTER_HUB, letter.key, letter);
+    await bus.publish(deadLetterHub, letter.key, letter);
   }
 }
 
-function deadLetter(stream: Stream, { event, error, message }: Refused): DeadLetter {
+function deadLetter(stream: Stream, { event, error, key }: Refused): DeadLetter {
   return {
     v: 1,
-    key: event.key ?? (message ? String(message.roomId) : ""),
+    key: event.key ?? key ?? "",
     hub: stream.hub,
     partitionId: stream.partitionId,
     sequenceNumber: event.sequenceNumber,

@@ -1,18 +1,12 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../errors.js";
-import type { MessageSent } from "../events/messages.js";
+import { isSystem, type MessageSent } from "../events/messages.js";
 import type { Queryable } from "../store/database.js";
+import { lockMembers, type Member, memberKey } from "../store/members.js";
 import { findByDedupeKeys, type NewMessage } from "../store/messages.js";
-import { findMemberPairs, lockRooms, type Room } from "../store/rooms.js";
+import { lockRooms, type Room, usersOfPair } from "../store/rooms.js";
+import type { Refused } from "./deadLetters.js";
 import { byRoom, placeOf, readEvents } from "./readableEvents.js";
-
-/** An event that no retry can help, and why. */
-export interface Refused {
-  readonly event: ReceivedEvent;
-  readonly error: ChatError;
-  /** Set when it could be read, so that its sender can be told. */
-  readonly message?: MessageSent;
-}
 
 /** The outcome of every event of a batch: it is stored, it was stored before and is left out, or it is refused. */
 export interface Decision {
@@ -20,6 +14,12 @@ export interface Decision {
   readonly refused: readonly Refused[];
   /** The locked rooms as they were before. */
   readonly rooms: ReadonlyMap<number, Room>;
+  /** The locked memberships of the senders, by `memberKey`. */
+  readonly members: ReadonlyMap<string, Member>;
+  /** One-to-one rooms with new messages that the other one had left: room to that user. */
+  readonly reopened: ReadonlyMap<number, number>;
+  /** When the latest of the new messages was sent. */
+  readonly at: Date;
 }
 
 /**
@@ -32,7 +32,7 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
   const rooms = await lockRooms(tx, distinct(readable.map(({ message }) => message.roomId)));
   const inRooms = readable.filter(({ message }) => rooms.has(message.roomId));
   const senders = byRoom(inRooms, ({ message }) => message.senderId);
-  const members = await findMemberPairs(tx, new Map([...senders].map(([room, ids]) => [room, new Set(ids)])));
+  const members = await lockMembers(tx, new Map([...senders].map(([room, ids]) => [room, new Set(ids)])));
   const stored = await findByDedupeKeys(
     tx,
     byRoom(inRooms, ({ key }) => key),
@@ -46,7 +46,8 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
     const place = placeOf(one);
     if (seen.has(place)) continue;
     const error = refusal(message, rooms, members);
-    if (error) refused.push({ event, message, error });
+    const { roomId, senderId } = message;
+    if (error) refused.push({ event, error, key: String(roomId), tellUserId: senderId });
     else {
       seen.add(place);
       const seq = lastSeq.get(message.roomId)! + 1;
@@ -54,17 +55,34 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
       messages.push({ seq, dedupeKey: key, event: message });
     }
   }
-  return { messages, refused, rooms };
+  const at = new Date(messages.at(-1)?.event.sentAt ?? 0);
+  return { messages, refused, rooms, members, reopened: reopenedBy(messages, rooms), at };
 }
 
-function refusal(
-  { roomId, senderId, clientMessageId }: MessageSent,
+function reopenedBy(
+  messages: readonly NewMessage[],
   rooms: ReadonlyMap<number, Room>,
-  members: ReadonlySet<string>,
+): ReadonlyMap<number, number> {
+  const reopened = new Map<number, number>();
+  for (const { event } of messages) {
+    const { pairKey, memberCount } = rooms.get(event.roomId)!;
+    if (pairKey === null || memberCount === 2) continue;
+    const other = usersOfPair(pairKey).find((userId) => userId !== event.senderId);
+    if (other !== undefined) reopened.set(event.roomId, other);
+  }
+  return reopened;
+}
+
+/** A change of members is announced also when whoever caused it has left by it. */
+function refusal(
+  message: MessageSent,
+  rooms: ReadonlyMap<number, Room>,
+  members: ReadonlyMap<string, Member>,
 ): ChatError | undefined {
+  const { roomId, senderId, clientMessageId } = message;
   if (!rooms.has(roomId))
     return new ChatError("ROOM_NOT_FOUND", "The room of this message is gone.", { roomId, clientMessageId });
-  if (!members.has(`${roomId}:${senderId}`))
+  if (!isSystem(message) && !members.has(memberKey(roomId, senderId)))
     return new ChatError("NOT_A_MEMBER", "You are not a member of this room any more.", {
       roomId,
       clientMessageId,

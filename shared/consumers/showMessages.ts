@@ -1,88 +1,50 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError, errorBody } from "../errors.js";
 import { type ShownMessage, unreadCounter } from "../events/messageShown.js";
-import { log } from "../log.js";
+import { countReadPositions } from "../store/members.js";
 import { findByDedupeKeys } from "../store/messages.js";
-import { countReadPositions } from "../store/rooms.js";
-import { moveBroadcast, type Stream, type StreamPosition } from "../store/streamPositions.js";
+import type { Stream } from "../store/streamPositions.js";
 import { broadcastErrors, broadcastMessages } from "./broadcastMessages.js";
-import type { Refused } from "./decideMessages.js";
+import type { Refused } from "./deadLetters.js";
 import { byRoom, placeOf, readEvents } from "./readableEvents.js";
-import { requireTime, type StoreDeps, type TryDeps } from "./storeDeps.js";
+import { showReads } from "./showReads.js";
+import type { StoreDeps } from "./storeDeps.js";
+import type { StoredMessages } from "./storeMessages.js";
 
-const RECOVERED_AT_ONCE = 500;
-
-/** Events up to `last` have just been stored; `position` is where the stream stood before. */
-export interface Stored {
-  readonly kind: "stored";
-  readonly position: StreamPosition;
-  readonly last: number;
-  readonly shown: readonly ShownMessage[];
-  readonly refused: readonly Refused[];
+/** After the commit: shows what was stored, tells senders what was refused. */
+export async function showMessages(
+  stream: Stream,
+  { shown, reopened, reads }: StoredMessages,
+  refused: readonly Refused[],
+  deps: StoreDeps,
+): Promise<void> {
+  for (const roomId of reopened) await deps.sessions.dropMembers(roomId);
+  await broadcastMessages(shown, deps);
+  await showReads(reads, deps);
+  await tell(stream, refused, deps);
 }
 
-/** All of a batch had been stored earlier. */
-export interface StoredBefore {
-  readonly kind: "storedBefore";
-  readonly position: StreamPosition;
+/** Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. */
+export async function showMessagesAgain(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  deps: StoreDeps,
+): Promise<void> {
+  const { shown, refused } = await decidedBefore(events, deps);
+  await broadcastMessages(shown, deps);
+  await tell(stream, refused, deps);
 }
 
-/**
- * The next events of a range, and the number of the first one that the hub still has, or of the one behind the range. Only retention's own mark
- * proves that events are gone; where they just can't be seen, it throws `UNAVAILABLE`.
- */
-export async function readAgain(
-  { hub, partitionId }: Stream,
-  from: number,
-  to: number,
-  { bus }: StoreDeps,
-): Promise<{ events: readonly ReceivedEvent[]; first: number }> {
-  const events = await bus.readRange(hub, partitionId, from, to, RECOVERED_AT_ONCE);
-  if (events[0]?.sequenceNumber === from) return { events, first: from };
-  const kept = await bus.firstSequenceNumber(hub, partitionId);
-  if (kept <= from) throw new ChatError("UNAVAILABLE", `The hub does not show event ${from} right now.`);
-  return { events, first: events[0]?.sequenceNumber ?? Math.min(kept, to + 1) };
-}
-
-/** Broadcasts what was just stored, and before it whatever an earlier failure left stored but not broadcast. */
-export async function show(stream: Stream, outcome: Stored | StoredBefore, deps: TryDeps): Promise<void> {
-  const { position } = outcome;
-  if (position.broadcast < position.stored)
-    await showAgain(stream, position.broadcast + 1, position.stored, deps);
-  if (outcome.kind !== "stored") return;
-  await broadcastMessages(outcome.shown, deps);
-  await broadcastErrors(
-    outcome.refused.flatMap((refused) => toldTo(stream, refused)),
+/** Tells users on their `/user/queue/errors` what was refused after it had been accepted. */
+const tell = (stream: Stream, refused: readonly Refused[], deps: StoreDeps): Promise<void> =>
+  broadcastErrors(
+    refused.flatMap(({ tellUserId: userId, error, event }) => {
+      if (userId === undefined) return [];
+      const messageId = `${stream.hub}-${stream.partitionId}-${event.sequenceNumber}`;
+      return { userId, messageId, body: errorBody(error) };
+    }),
     deps,
   );
-  await moveBroadcast(deps.database, stream, outcome.last);
-}
-
-function toldTo(
-  stream: Stream,
-  { message, error, event }: Refused,
-): { userId: number; messageId: string; body: string }[] {
-  if (!message) return [];
-  const messageId = `${stream.hub}-${stream.partitionId}-${event.sequenceNumber}`;
-  return [{ userId: message.senderId, messageId, body: errorBody(error) }];
-}
-
-/** Broadcasts events that were stored earlier, from the database. Clients drop by `seq` what they have seen. */
-async function showAgain(stream: Stream, from: number, to: number, deps: TryDeps): Promise<void> {
-  log.warn("stored events are broadcast again", { ...stream, from, to });
-  for (let next = from; next <= to; ) {
-    requireTime(deps);
-    const { events, first } = await readAgain(stream, next, to, deps);
-    const { shown, refused } = await decidedBefore(events, deps);
-    await broadcastMessages(shown, deps);
-    await broadcastErrors(
-      refused.flatMap((one) => toldTo(stream, one)),
-      deps,
-    );
-    next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
-    await moveBroadcast(deps.database, stream, next - 1);
-  }
-}
 
 /** What became of events that were stored earlier: the messages they are now, in order, and those that were refused. */
 async function decidedBefore(
@@ -103,7 +65,7 @@ async function decidedBefore(
     const found = stored.get(placeOf(one));
     const { roomId, clientMessageId } = message;
     const error = new ChatError("NOT_A_MEMBER", "The message was refused.", { roomId, clientMessageId });
-    if (!found) refused.push({ event, message, error });
+    if (!found) refused.push({ event, error, tellUserId: message.senderId });
     // Another time means that this event was a repeat, and its message is an older one's.
     else if (found.sentAt.toISOString() === message.sentAt)
       shown.push({ message: found, unreadCount: counters.get(roomId)!(found.seq) });

@@ -1,9 +1,13 @@
 import type { EventBus } from "../bus/eventBus.js";
 import { ChatError } from "../errors.js";
-import type { BroadcastDeps } from "./broadcastMessages.js";
+import type { SessionStore } from "../sessions/sessionStore.js";
+import type { BroadcastDeps } from "./broadcastFrames.js";
+import type { ReadMerger } from "./mergedReads.js";
 
 export interface StoreDeps extends BroadcastDeps {
   readonly bus: EventBus;
+  readonly sessions: SessionStore;
+  readonly readMerger: ReadMerger;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** For how many milliseconds a passing failure is retried here before it is thrown to the host's own retries. */

@@ -12,6 +12,8 @@ export interface StoredMessage {
   readonly type: MessageSent["type"];
   readonly content: string;
   readonly sentAt: Date;
+  /** System messages only: whom it is about. */
+  readonly target?: { readonly userId: number; readonly nickname: string } | undefined;
 }
 
 /** A stored message with how many members have not read it yet: what clients see, in frames and in histories. */
@@ -33,6 +35,7 @@ export function messageShown({ message, unreadCount }: ShownMessage): object {
     content: message.content,
     sentAt: message.sentAt.toISOString(),
     unreadCount,
+    ...(message.target === undefined ? {} : { target: message.target }),
   };
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { ChatError } from "../errors.js";
+import { parseEvent } from "./parseEvent.js";
 
 /** The hubs, and who reads them. */
 export const MESSAGES_HUB = "chat-messages";
@@ -31,6 +31,15 @@ export const Content = z
 
 export const MessageType = z.enum(["TEXT", "IMAGE", "SYSTEM_INVITE", "SYSTEM_LEAVE", "SYSTEM_KICK"]);
 
+/** At most 100 characters (code points), as in a token's identity and in the store's column. */
+const Nickname = z
+  .string()
+  .min(1)
+  .refine((text) => atMost(text, NICKNAME_CHARACTERS), `must have at most ${NICKNAME_CHARACTERS} characters`);
+
+/** Whether a message announces a change of members: only we publish such, and whoever caused it may be a member no more. */
+export const isSystem = ({ type }: Pick<MessageSent, "type">): boolean => type.startsWith("SYSTEM_");
+
 /** Somebody sent a message: what stands in `chat-messages`, keyed by `roomId`. */
 export const MessageSent = z.object({
   v: z.literal(1),
@@ -38,19 +47,14 @@ export const MessageSent = z.object({
   eventId: z.string().min(1).max(64),
   roomId: Id,
   senderId: Id,
-  /** At most 100 characters (code points), as in a token's identity and in the store's column. */
-  senderNickname: z
-    .string()
-    .min(1)
-    .refine(
-      (text) => atMost(text, NICKNAME_CHARACTERS),
-      `must have at most ${NICKNAME_CHARACTERS} characters`,
-    ),
+  senderNickname: Nickname,
   clientMessageId: ClientMessageId.nullable(),
   type: MessageType,
   content: Content,
   /** ISO 8601, UTC, milliseconds. */
   sentAt: z.iso.datetime({ precision: 3 }),
+  /** System messages only: the member that was invited, removed or has left. */
+  target: z.object({ userId: Id, nickname: Nickname }).optional(),
 });
 export type MessageSent = z.infer<typeof MessageSent>;
 
@@ -70,21 +74,7 @@ export interface DeadLetter {
 }
 
 /** Reads an event's bytes; throws `INVALID_MESSAGE` that says what is wrong. */
-export function parseMessageSent(body: Uint8Array): MessageSent {
-  let json: unknown;
-  try {
-    json = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-  } catch (cause) {
-    throw new ChatError("INVALID_MESSAGE", "The event is not JSON in UTF-8.", { cause });
-  }
-  const result = MessageSent.safeParse(json);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  throw new ChatError(
-    "INVALID_MESSAGE",
-    `The event's ${issue?.path.join(".") || "shape"} is wrong: ${issue?.message}`,
-  );
-}
+export const parseMessageSent = (body: Uint8Array): MessageSent => parseEvent(MessageSent, body);
 
 /**
  * 16 bytes that are equal for repeats of one message in a room and for nothing else: from the sender and their

@@ -1,39 +1,60 @@
 import { z } from "zod";
 import { ChatError } from "../errors.js";
-import { listRoomsOf, type RoomSummary } from "../store/rooms.js";
+import { type ListedRoom, type ListPlace, listRoomsOf } from "../store/roomLists.js";
+import { usersOfPair } from "../store/rooms.js";
+import { findUsers, namelessUser, type User } from "../store/users.js";
+import { type RoomSummary, RoomsQuery } from "./api.js";
 import type { RoomDeps } from "./roomDeps.js";
 import { validated } from "./validate.js";
-
-const Query = z.object({
-  limit: z.coerce.number().int().min(1).max(100).default(50),
-  cursor: z.string().max(200).optional(),
-});
 
 /** Milliseconds since 1970 that a DATETIME can hold, and a room id. */
 const Cursor = z.tuple([z.int().min(0).max(253_402_300_799_999), z.int().positive()]);
 
 /** The caller's rooms, latest activity first, at most 100 a page; `cursor` of a page asks for the next one and is null on the last. */
-export async function listRooms(query: unknown, callerId: number, { database }: RoomDeps): Promise<object> {
-  const { limit, cursor } = validated(Query, query);
-  const rooms = await listRoomsOf(
-    database,
-    callerId,
-    limit + 1,
-    cursor === undefined ? undefined : decodeCursor(cursor),
-  );
+export async function listRooms(
+  query: unknown,
+  callerId: number,
+  { database }: Pick<RoomDeps, "database">,
+): Promise<{ rooms: readonly z.infer<typeof RoomSummary>[]; cursor: string | null }> {
+  const { limit, cursor } = validated(RoomsQuery, query);
+  const before = cursor === undefined ? undefined : decodeCursor(cursor);
+  const rooms = await listRoomsOf(database, callerId, limit + 1, before);
   const page = rooms.slice(0, limit);
+  const others = page.flatMap((room) => otherOf(room, callerId) ?? []);
+  const users = await findUsers(database, others);
   const last = page.at(-1);
   return {
-    rooms: page.map(({ lastActivityAt: _, ...room }) => room),
+    rooms: page.map((room) => summaryOf(room, callerId, users)),
     cursor: rooms.length > limit && last ? encodeCursor(last) : null,
   };
 }
 
+/** The other one of a one-to-one room, a member or not. */
+const otherOf = ({ pairKey }: ListedRoom, callerId: number): number | undefined =>
+  pairKey === null ? undefined : usersOfPair(pairKey).find((userId) => userId !== callerId);
+
+/** A one-to-one room bears the other one's name and picture. */
+function summaryOf(
+  room: ListedRoom,
+  callerId: number,
+  users: ReadonlyMap<number, User>,
+): z.infer<typeof RoomSummary> {
+  const { lastActivityAt: _, pairKey: __, lastMessage, ...rest } = room;
+  const other = otherOf(room, callerId);
+  const user = other === undefined ? undefined : users.get(other);
+  return {
+    ...rest,
+    name: other === undefined ? (room.name ?? "") : (user?.nickname ?? namelessUser(other)),
+    imageUrl: other === undefined ? room.imageUrl : (user?.profileImageUrl ?? null),
+    lastMessage: lastMessage && { ...lastMessage, sentAt: lastMessage.sentAt.toISOString() },
+  };
+}
+
 /** A cursor is the place of the page's last room; clients hand it back as it is. */
-const encodeCursor = (room: RoomSummary): string =>
+const encodeCursor = (room: ListedRoom): string =>
   Buffer.from(JSON.stringify([room.lastActivityAt.getTime(), room.roomId])).toString("base64url");
 
-function decodeCursor(cursor: string): { at: Date; roomId: number } {
+function decodeCursor(cursor: string): ListPlace {
   try {
     const [at, roomId] = Cursor.parse(JSON.parse(Buffer.from(cursor, "base64url").toString()));
     return { at: new Date(at), roomId };

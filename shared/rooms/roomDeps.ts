@@ -1,8 +1,14 @@
+import type { Broadcaster } from "../broadcast/broadcaster.js";
+import type { EventBus } from "../bus/eventBus.js";
+import type { SessionStore } from "../sessions/sessionStore.js";
 import type { Database } from "../store/database.js";
 
 /** What the HTTP calls on rooms need. */
 export interface RoomDeps {
   readonly database: Database;
+  readonly bus: EventBus;
+  readonly sessions: SessionStore;
+  readonly broadcaster: Broadcaster;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }

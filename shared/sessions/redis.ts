@@ -16,6 +16,7 @@ interface Scripts {
 }
 
 const membersKey = (roomId: number): string => `{room:${roomId}}:members`;
+const readTurnKey = (roomId: number): string => `{room:${roomId}}:reads`;
 const versionKey = (roomId: number): string => `{room:${roomId}}:version`;
 
 /** Redis behind the port. Commands fail at once while it is away, and after 150 ms when it is slow; failures are logged once a minute with their count. */
@@ -64,6 +65,8 @@ export function connectRedis(url: string): SessionStore {
     async dropMembers(roomId) {
       await attempt(() => scripts.chatDropMembers(membersKey(roomId), versionKey(roomId), VERSION_SECONDS));
     },
+    takeReadTurn: (roomId, withinMs) =>
+      attempt(async () => (await redis.set(readTurnKey(roomId), "1", "PX", withinMs, "NX")) === "OK"),
     async ping() {
       if (redis.status === "connecting") await opened;
       await redis.ping();

@@ -8,6 +8,8 @@ export interface SessionStore {
   putMembers(roomId: number, userIds: readonly number[], version: string | undefined): Promise<void>;
   /** Forgets a room's members; called after every commit that changed them. */
   dropMembers(roomId: number): Promise<void>;
+  /** Whether this is the first call for the room's read broadcasts within so many milliseconds, over all processes; `undefined` when the store can't be reached. */
+  takeReadTurn(roomId: number, withinMs: number): Promise<boolean | undefined>;
   /** Throws when the store can't be reached. */
   ping(): Promise<void>;
   close(): Promise<void>;

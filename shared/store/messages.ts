@@ -19,10 +19,12 @@ interface MessageRow extends RowDataPacket {
   type: MessageSent["type"];
   content: string;
   sent_at: Date;
+  target_user_id: number | null;
+  target_nickname: string | null;
 }
 
 const COLUMNS =
-  "message_id, seq, room_id, sender_id, sender_nickname, client_message_id, type, content, sent_at";
+  "message_id, seq, room_id, sender_id, sender_nickname, client_message_id, type, content, sent_at, target_user_id, target_nickname";
 
 const messageOf = (row: MessageRow): StoredMessage => ({
   messageId: row.message_id,
@@ -35,13 +37,17 @@ const messageOf = (row: MessageRow): StoredMessage => ({
   type: row.type,
   content: row.content,
   sentAt: row.sent_at,
+  ...(row.target_user_id === null
+    ? {}
+    : { target: { userId: row.target_user_id, nickname: row.target_nickname ?? "" } }),
 });
 
 /** Inserts messages, all in one statement; the caller holds their rooms' locks and has numbered them. */
 export async function insertMessages(tx: Queryable, messages: readonly NewMessage[]): Promise<void> {
   if (messages.length === 0) return;
   await tx.query(
-    `INSERT INTO messages (room_id, seq, sender_id, sender_nickname, client_message_id, dedupe_key, type, content, sent_at)
+    `INSERT INTO messages (room_id, seq, sender_id, sender_nickname, client_message_id, dedupe_key, type, content, sent_at,
+                           target_user_id, target_nickname)
      VALUES ?`,
     [
       messages.map(({ event, seq, dedupeKey }) => [
@@ -54,6 +60,8 @@ export async function insertMessages(tx: Queryable, messages: readonly NewMessag
         event.type,
         event.content,
         new Date(event.sentAt),
+        event.target?.userId ?? null,
+        event.target?.nickname ?? null,
       ]),
     ],
   );
@@ -87,31 +95,59 @@ export async function findMessageIds(
   return new Map(rows.map((row) => [`${row.room_id}:${row.seq}`, row.message_id]));
 }
 
-/** At most `limit` messages of a room with `after < seq`, oldest first. */
+/** Leaves out what a user deleted for themselves. */
+const NOT_HIDDEN =
+  "NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.room_id = messages.room_id AND h.user_id = ? AND h.seq = messages.seq)";
+
+/** At most `limit` messages of a room with `after < seq` that the user has not deleted, oldest first. */
 export async function listMessagesAfter(
   db: Queryable,
   roomId: number,
+  userId: number,
   after: number,
   limit: number,
 ): Promise<readonly StoredMessage[]> {
   const [rows] = await db.query<MessageRow[]>(
-    `SELECT ${COLUMNS} FROM messages WHERE room_id = ? AND seq > ? ORDER BY seq LIMIT ?`,
-    [roomId, after, limit],
+    `SELECT ${COLUMNS} FROM messages WHERE room_id = ? AND seq > ? AND ${NOT_HIDDEN} ORDER BY seq LIMIT ?`,
+    [roomId, after, userId, limit],
   );
   return rows.map(messageOf);
 }
 
-/** At most `limit` messages of a room with `after < seq < before`, newest first. */
+/** At most `limit` messages of a room with `after < seq < before` that the user has not deleted, newest first. */
 export async function listMessagesBefore(
   db: Queryable,
   roomId: number,
+  userId: number,
   before: number,
   after: number,
   limit: number,
 ): Promise<readonly StoredMessage[]> {
   const [rows] = await db.query<MessageRow[]>(
-    `SELECT ${COLUMNS} FROM messages WHERE room_id = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?`,
-    [roomId, after, before, limit],
+    `SELECT ${COLUMNS} FROM messages WHERE room_id = ? AND seq > ? AND seq < ? AND ${NOT_HIDDEN} ORDER BY seq DESC LIMIT ?`,
+    [roomId, after, before, userId, limit],
   );
   return rows.map(messageOf);
+}
+
+/** Where messages of these ids stand, by their ids. */
+export async function findPlaces(
+  db: Queryable,
+  messageIds: readonly number[],
+): Promise<ReadonlyMap<number, { readonly roomId: number; readonly seq: number }>> {
+  if (messageIds.length === 0) return new Map();
+  const [rows] = await db.query<MessageRow[]>(
+    "SELECT message_id, room_id, seq FROM messages WHERE message_id IN (?)",
+    [messageIds],
+  );
+  return new Map(rows.map((row) => [row.message_id, { roomId: row.room_id, seq: row.seq }]));
+}
+
+/** Leaves a message out of one user's history from now on; once more changes nothing. */
+export async function hideMessage(db: Queryable, roomId: number, userId: number, seq: number): Promise<void> {
+  await db.query(
+    `INSERT INTO hidden_messages (room_id, user_id, seq) VALUES (?, ?, ?)
+     ON DUPLICATE KEY UPDATE seq = VALUES(seq)`,
+    [roomId, userId, seq],
+  );
 }

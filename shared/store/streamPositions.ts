@@ -42,6 +42,15 @@ export async function beginStream(db: Queryable, stream: Stream, beforeFirst: nu
   ]);
 }
 
+/** Moves both positions, for a stream of which nothing is broadcast in its order; the caller holds its lock. */
+export async function movePosition(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
+  await tx.query(
+    `UPDATE stream_positions SET stored_sequence_number = ?, broadcast_sequence_number = ?
+      WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`,
+    [sequenceNumber, sequenceNumber, ...whole(stream)],
+  );
+}
+
 /** Moves the stored position; the caller holds its lock. */
 export async function moveStored(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
   await tx.query(

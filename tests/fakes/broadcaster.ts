@@ -41,6 +41,13 @@ export class FakeBroadcaster implements Broadcaster {
     this.groups.get(group)?.delete(connectionId);
   }
 
+  /** Connections here are named `USER` or `USER-anything`. */
+  async removeUserFromGroup(userId: number, group: string): Promise<void> {
+    this.#reach();
+    for (const connectionId of this.groups.get(group) ?? [])
+      if (connectionId.split("-")[0] === String(userId)) this.groups.get(group)?.delete(connectionId);
+  }
+
   async groupExists(group: string): Promise<boolean> {
     this.#reach();
     await this.beforeGroupExists(group);

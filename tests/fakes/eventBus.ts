@@ -49,6 +49,10 @@ export class FakeEventBus implements EventBus {
     this.append(hub, String(hash % count), JSON.stringify(event), key);
   }
 
+  async publishAll(hub: string, key: string, events: readonly object[]): Promise<void> {
+    for (const event of events) await this.publish(hub, key, event);
+  }
+
   async createdOn(hub: string): Promise<Date> {
     return this.#hub(hub).createdOn;
   }

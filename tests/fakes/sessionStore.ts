@@ -4,6 +4,7 @@ import type { SessionStore } from "../../shared/sessions/sessionStore.js";
 export class FakeSessionStore implements SessionStore {
   readonly #members = new Map<number, Set<number>>();
   readonly #versions = new Map<number, number>();
+  readonly #turns = new Map<number, number>();
   /** While set, it answers as a store that can't be reached. */
   away = false;
 
@@ -26,6 +27,13 @@ export class FakeSessionStore implements SessionStore {
     if (this.away) return;
     this.#members.delete(roomId);
     this.#versions.set(roomId, (this.#versions.get(roomId) ?? 0) + 1);
+  }
+
+  async takeReadTurn(roomId: number, withinMs: number): Promise<boolean | undefined> {
+    if (this.away) return undefined;
+    if ((this.#turns.get(roomId) ?? 0) > Date.now()) return false;
+    this.#turns.set(roomId, Date.now() + withinMs);
+    return true;
   }
 
   async ping(): Promise<void> {

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
+import { createReadMerger } from "../../shared/consumers/mergedReads.js";
 import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
 import { storeMessages } from "../../shared/consumers/storeMessages.js";
 import { ChatError } from "../../shared/errors.js";
@@ -9,6 +10,7 @@ import type { Database } from "../../shared/store/database.js";
 import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
+import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
 
 const HUB = "chat-messages";
@@ -33,7 +35,9 @@ beforeEach(async () => {
   hubAge += 2;
   for (let times = 0; times < hubAge; times += 1) bus.makeHub(HUB, 1);
   broadcaster = new FakeBroadcaster();
-  deps = { database, bus, broadcaster, now: Date.now, retryBudgetMs: 500 };
+  const sessions = new FakeSessionStore();
+  const readMerger = createReadMerger({ database, broadcaster, sessions });
+  deps = { database, bus, broadcaster, sessions, readMerger, now: Date.now, retryBudgetMs: 500 };
   ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3] }, 1, { database, now: Date.now }));
   await addSubscriptionId(database, `r${roomId}`, "sub-0");
 });
@@ -68,10 +72,7 @@ const deliver = (batch: readonly ReceivedEvent[], with_: Partial<StoreDeps> = {}
   storeMessages({ hub: HUB, partitionId: "0", events: batch }, { ...deps, ...with_ });
 
 const stored = async (): Promise<[seq: number, content: string][]> => {
-  const { messages } = (await listMessages({ roomId, after: 0, limit: 100 }, 1, {
-    database,
-    now: Date.now,
-  })) as {
+  const { messages } = (await listMessages({ roomId }, { after: 0, limit: 100 }, 1, { database })) as {
     messages: { seq: number; content: string }[];
   };
   return messages.map(({ seq, content }) => [seq, content]);
@@ -249,7 +250,7 @@ describe("a host that runs ahead of what is stored", () => {
   test("leaves a hole longer than what is read at once", async () => {
     const all = Array.from({ length: 1_203 }, () => put(sent()));
     await deliver(all.slice(1_202));
-    const { messages } = (await listMessages({ roomId, limit: 1 }, 1, { database, now: Date.now })) as {
+    const { messages } = (await listMessages({ roomId }, { limit: 1 }, 1, { database })) as {
       messages: { seq: number }[];
     };
     expect(messages[0]?.seq).toBe(1_203);
@@ -401,7 +402,7 @@ test("a database connection lost in the middle is tried again within the budget"
 
 test("sending reads the room up to the message, and never back", async () => {
   await deliver([put(sent()), put(sent({ senderId: 2 })), put(sent({ senderId: 3 }))]);
-  const { messages } = (await listMessages({ roomId, after: 0 }, 1, { database, now: Date.now })) as {
+  const { messages } = (await listMessages({ roomId }, { after: 0 }, 1, { database })) as {
     messages: { seq: number; unreadCount: number }[];
   };
   expect(messages.map(({ unreadCount }) => unreadCount)).toEqual([0, 1, 2]);

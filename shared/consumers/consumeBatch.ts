@@ -1,0 +1,261 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
+import { ChatError } from "../errors.js";
+import { log } from "../log.js";
+import { inTransaction, isPassing, type Queryable } from "../store/database.js";
+import {
+  beginStream,
+  lockPosition,
+  moveBroadcast,
+  movePosition,
+  moveStored,
+  type Stream,
+  type StreamPosition,
+} from "../store/streamPositions.js";
+import { publishDeadLetters, type Refused } from "./deadLetters.js";
+import { requireTime, type StoreDeps, type TryDeps } from "./storeDeps.js";
+
+/** What is done with the events of one hub. `Result` is what the transaction leaves for showing. */
+export interface Reaction<Result> {
+  readonly deadLetterHub: string;
+  /** In the batch's transaction: stores consecutive events but those that can never be stored, which it returns with the reason. */
+  store(
+    tx: Queryable,
+    events: readonly ReceivedEvent[],
+  ): Promise<{ readonly result: Result; readonly refused: readonly Refused[] }>;
+  /** The result of storing nothing. */
+  readonly nothing: Result;
+  /** The results of two transactions as one. */
+  join(first: Result, second: Result): Result;
+  /** After the commit. */
+  show(stream: Stream, result: Result, refused: readonly Refused[]): Promise<void>;
+  /**
+   * Shows events that were stored earlier but whose showing was interrupted. Without it `show` must take care of that itself,
+   * and a throw of it changes nothing.
+   */
+  readonly showAgain?: (stream: Stream, events: readonly ReceivedEvent[]) => Promise<void>;
+}
+
+const RECOVERED_AT_ONCE = 500;
+const RETRY_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+
+/**
+ * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored before, or
+ * dead-lettered; what is stored is decided by the position in MySQL, not by the host's checkpoint, which can run ahead
+ * (it moves when the function throws, too) and behind. Passing failures are retried with growing pauses, then thrown.
+ */
+export async function consumeBatch<Result>(
+  batch: EventBatch,
+  reaction: Reaction<Result>,
+  deps: StoreDeps,
+): Promise<void> {
+  if (batch.events.length === 0) return;
+  const deadline = deps.now() + deps.retryBudgetMs;
+  for (let attempt = 0; ; attempt += 1) {
+    try {
+      await storeThenShow(batch, { ...deps, deadline, reaction });
+      return;
+    } catch (error) {
+      const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
+      if (!isPassing(error) || deps.now() + wait > deadline) throw error;
+      log.warn("a batch is tried again", { ...placeOf(batch), attempt, wait, error });
+      await pause(wait);
+    }
+  }
+}
+
+const placeOf = ({ hub, partitionId, events }: EventBatch): object => ({
+  hub,
+  partitionId,
+  first: events[0]?.sequenceNumber,
+  last: events.at(-1)?.sequenceNumber,
+});
+
+/** What a try works with. */
+interface Try<Result> extends TryDeps {
+  readonly reaction: Reaction<Result>;
+}
+
+/** Events up to `last` have just been stored; `position` is where the stream stood before. */
+interface Stored<Result> {
+  readonly kind: "stored";
+  readonly position: StreamPosition;
+  readonly last: number;
+  readonly result: Result;
+  readonly refused: readonly Refused[];
+}
+
+/** What one transaction did. `behind`: the batch begins later than the position, so nothing was done. */
+type Outcome<Result> =
+  | Stored<Result>
+  | { readonly kind: "storedBefore" | "behind"; readonly position: StreamPosition };
+
+async function storeThenShow<Result>(batch: EventBatch, deps: Try<Result>): Promise<void> {
+  const stream = await streamOf(batch, deps);
+  let outcome = await store(stream, batch.events, deps);
+  while (outcome.kind === "behind") {
+    requireTime(deps);
+    await fillHole(stream, outcome.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
+    outcome = await store(stream, batch.events, deps);
+  }
+  await show(stream, outcome, deps);
+}
+
+async function streamOf({ hub, partitionId }: EventBatch, { bus }: StoreDeps): Promise<Stream> {
+  return { hub, partitionId, hubCreatedOn: await bus.createdOn(hub) };
+}
+
+/**
+ * A hub that was deleted and made again counts from 0: what looks stored before, or behind, may be neither. Throws `UNAVAILABLE`
+ * in that case; the next try knows the new hub.
+ */
+async function requireSameHub(stream: Stream, { bus }: StoreDeps): Promise<void> {
+  const on = await bus.createdOn(stream.hub, "fresh");
+  if (on.getTime() !== stream.hubCreatedOn.getTime())
+    throw new ChatError("UNAVAILABLE", "The hub was made anew; its events are stored from the beginning.");
+}
+
+/** Stores what of these consecutive events is not stored yet. One that fails by itself for good is found by storing them singly, and dead-lettered. */
+async function store<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  deps: Try<Result>,
+): Promise<Outcome<Result>> {
+  try {
+    return await inTransaction(deps.database, (tx) =>
+      storeIn(tx, stream, events, deps, deps.reaction.store.bind(deps.reaction)),
+    );
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    log.error("a batch can't be stored as it is", { ...stream, error });
+    return storeSingly(stream, events, error, deps);
+  }
+}
+
+async function storeSingly<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  error: unknown,
+  deps: Try<Result>,
+): Promise<Outcome<Result>> {
+  const { reaction } = deps;
+  const [only] = events;
+  if (events.length === 1 && only) {
+    const text = error instanceof Error ? error.message : String(error);
+    const refused = { event: only, error: new ChatError("INVALID_MESSAGE", `It can't be stored: ${text}`) };
+    const refuse = async () => ({ result: reaction.nothing, refused: [refused] });
+    return inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, refuse));
+  }
+  let outcome: Outcome<Result> | undefined;
+  for (const event of events) {
+    const one: Outcome<Result> = await store(stream, [event], deps);
+    if (one.kind === "behind") return one;
+    outcome = outcome?.kind === "stored" && one.kind === "stored" ? joined(outcome, one, reaction) : one;
+  }
+  return outcome!;
+}
+
+const joined = <Result>(
+  first: Stored<Result>,
+  second: Stored<Result>,
+  reaction: Reaction<Result>,
+): Stored<Result> => ({
+  ...second,
+  position: first.position,
+  result: reaction.join(first.result, second.result),
+  refused: [...first.refused, ...second.refused],
+});
+
+/** One transaction: the position and what the events lead to, all or nothing. */
+async function storeIn<Result>(
+  tx: Queryable,
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  deps: Try<Result>,
+  storeEvents: Reaction<Result>["store"],
+): Promise<Outcome<Result>> {
+  const position = (await lockPosition(tx, stream)) ?? (await begin(tx, stream, deps));
+  const following = events.filter((event) => event.sequenceNumber > position.stored);
+  const [first] = following;
+  if (following.length < events.length || first?.sequenceNumber !== position.stored + 1)
+    await requireSameHub(stream, deps);
+  if (!first) return { kind: "storedBefore", position };
+  if (first.sequenceNumber !== position.stored + 1) return { kind: "behind", position };
+  const { result, refused } = await storeEvents(tx, following);
+  await publishDeadLetters(stream, refused, deps.reaction.deadLetterHub, deps.bus);
+  const last = following.at(-1)!.sequenceNumber;
+  if (deps.reaction.showAgain) await moveStored(tx, stream, last);
+  else await movePosition(tx, stream, last);
+  return { kind: "stored", position, last, result, refused };
+}
+
+/** The position of a stream that nothing is stored of yet: just before what its hub still has. */
+async function begin(tx: Queryable, stream: Stream, { bus }: StoreDeps): Promise<StreamPosition> {
+  await beginStream(tx, stream, (await bus.firstSequenceNumber(stream.hub, stream.partitionId)) - 1);
+  return (await lockPosition(tx, stream))!;
+}
+
+/** Shows what was just stored, and before it whatever an earlier failure left stored but not shown. */
+async function show<Result>(
+  stream: Stream,
+  outcome: Exclude<Outcome<Result>, { readonly kind: "behind" }>,
+  deps: Try<Result>,
+): Promise<void> {
+  const { position } = outcome;
+  const { reaction } = deps;
+  if (position.broadcast < position.stored)
+    await showAgain(stream, position.broadcast + 1, position.stored, deps);
+  if (outcome.kind !== "stored") return;
+  await reaction.show(stream, outcome.result, outcome.refused);
+  if (reaction.showAgain) await moveBroadcast(deps.database, stream, outcome.last);
+}
+
+async function showAgain<Result>(stream: Stream, from: number, to: number, deps: Try<Result>): Promise<void> {
+  log.warn("stored events are broadcast again", { ...stream, from, to });
+  for (let next = from; next <= to; ) {
+    requireTime(deps);
+    const { events, first } = await readAgain(stream, next, to, deps);
+    await deps.reaction.showAgain?.(stream, events);
+    next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
+    await moveBroadcast(deps.database, stream, next - 1);
+  }
+}
+
+/** Stores what the host left out before this batch, read from the hub itself, which keeps it for days; what it no longer has is lost, and said so. */
+async function fillHole<Result>(stream: Stream, from: number, to: number, deps: Try<Result>): Promise<void> {
+  log.warn("events are missing before this batch and are read again", { ...stream, from, to });
+  const { events, first } = await readAgain(stream, from, to, deps);
+  if (first > from) {
+    log.error("events are lost: the hub does not have them any more", {
+      ...stream,
+      from,
+      to: first - 1,
+      lost: first - from,
+    });
+    await inTransaction(deps.database, async (tx) => {
+      const position = await lockPosition(tx, stream);
+      if (position?.stored === from - 1) await moveStored(tx, stream, first - 1);
+    });
+  }
+  if (events.length === 0) return;
+  const outcome = await store(stream, events, deps);
+  if (outcome.kind === "stored") await show(stream, outcome, deps);
+}
+
+/**
+ * The next events of a range, and the number of the first one that the hub still has, or of the one behind the range. Only retention's own mark
+ * proves that events are gone; where they just can't be seen, it throws `UNAVAILABLE`.
+ */
+async function readAgain(
+  { hub, partitionId }: Stream,
+  from: number,
+  to: number,
+  { bus }: StoreDeps,
+): Promise<{ events: readonly ReceivedEvent[]; first: number }> {
+  const events = await bus.readRange(hub, partitionId, from, to, RECOVERED_AT_ONCE);
+  if (events[0]?.sequenceNumber === from) return { events, first: from };
+  const kept = await bus.firstSequenceNumber(hub, partitionId);
+  if (kept <= from) throw new ChatError("UNAVAILABLE", `The hub does not show event ${from} right now.`);
+  return { events, first: events[0]?.sequenceNumber ?? Math.min(kept, to + 1) };
+}

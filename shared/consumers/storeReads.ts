@@ -1,0 +1,134 @@
+import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
+import { ChatError } from "../errors.js";
+import type { ReadMoved } from "../events/readShown.js";
+import { parseRoomRead, READS_DEAD_LETTER_HUB, type RoomRead } from "../events/reads.js";
+import type { Queryable } from "../store/database.js";
+import { lockMembers, type Member, memberKey, setReadPositions } from "../store/members.js";
+import { findPlaces } from "../store/messages.js";
+import { findRooms, type Room } from "../store/rooms.js";
+import { consumeBatch, type Reaction } from "./consumeBatch.js";
+import type { Refused } from "./deadLetters.js";
+import { type NotedReads, noReads, noteReads, showReads, togetherNoted } from "./showReads.js";
+import type { StoreDeps } from "./storeDeps.js";
+
+/**
+ * Stores a batch of read events: of each member of a room only the furthest position counts, and only if it lies ahead. Takes no lock on
+ * rooms, so storing messages never waits for it. See `consumeBatch` for what becomes of each event, and what it throws.
+ */
+export const storeReads = (batch: EventBatch, deps: StoreDeps): Promise<void> =>
+  consumeBatch(batch, readsReaction(deps), deps);
+
+function readsReaction(deps: StoreDeps): Reaction<NotedReads> {
+  return {
+    deadLetterHub: READS_DEAD_LETTER_HUB,
+    nothing: noReads,
+    join: togetherNoted,
+    store,
+    // What it can't show now stays noted.
+    show: (_stream, reads) => showReads(reads, deps),
+  };
+}
+
+interface ReadEvent {
+  readonly event: ReceivedEvent;
+  readonly read: RoomRead;
+}
+
+async function store(
+  tx: Queryable,
+  events: readonly ReceivedEvent[],
+): Promise<{ result: NotedReads; refused: readonly Refused[] }> {
+  const { readable, refused: unreadable } = readEvents(events);
+  const reads = readable.map(({ read }) => read);
+  const rooms = await findRooms(tx, [...new Set(reads.map(({ roomId }) => roomId))]);
+  const places = await findPlaces(tx, [...new Set(reads.map(({ messageId }) => messageId))]);
+  const members = await lockMembers(tx, usersByRoom(reads));
+  const refused = [...unreadable, ...readable.flatMap((one) => refusal(one, rooms, members))];
+  const moves = furthest(reads, rooms, places, members);
+  await setReadPositions(
+    tx,
+    moves.map(({ roomId, userId, lastReadSeq, lastReadMessageId }) => ({
+      roomId,
+      userId,
+      seq: lastReadSeq,
+      messageId: lastReadMessageId,
+    })),
+  );
+  return { result: await noteReads(tx, moves, rooms), refused };
+}
+
+function readEvents(events: readonly ReceivedEvent[]): {
+  readable: readonly ReadEvent[];
+  refused: readonly Refused[];
+} {
+  const readable: ReadEvent[] = [];
+  const refused: Refused[] = [];
+  for (const event of events) {
+    try {
+      readable.push({ event, read: parseRoomRead(event.body) });
+    } catch (error) {
+      if (!(error instanceof ChatError)) throw error;
+      refused.push({ event, error });
+    }
+  }
+  return { readable, refused };
+}
+
+function usersByRoom(reads: readonly RoomRead[]): ReadonlyMap<number, ReadonlySet<number>> {
+  const users = new Map<number, Set<number>>();
+  for (const { roomId, userId } of reads) users.set(roomId, (users.get(roomId) ?? new Set()).add(userId));
+  return users;
+}
+
+function refusal(
+  { event, read: { roomId, userId } }: ReadEvent,
+  rooms: ReadonlyMap<number, Room>,
+  members: ReadonlyMap<string, Member>,
+): readonly Refused[] {
+  if (members.has(memberKey(roomId, userId))) return [];
+  const error = rooms.has(roomId)
+    ? new ChatError("NOT_A_MEMBER", "Whoever read the room is not a member of it any more.", { roomId })
+    : new ChatError("ROOM_NOT_FOUND", "The room of this read is gone.", { roomId });
+  return [{ event, error, key: String(userId) }];
+}
+
+/** Of each member of a room the move to the furthest position, if that lies ahead of where the member is. */
+function furthest(
+  reads: readonly RoomRead[],
+  rooms: ReadonlyMap<number, Room>,
+  places: ReadonlyMap<number, { readonly roomId: number; readonly seq: number }>,
+  members: ReadonlyMap<string, Member>,
+): readonly ReadMoved[] {
+  const moves = new Map<string, ReadMoved>();
+  for (const read of reads) {
+    const { roomId, userId } = read;
+    const key = memberKey(roomId, userId);
+    const member = members.get(key);
+    const place = placeOf(read, rooms, places);
+    const reached = moves.get(key)?.lastReadSeq ?? member?.lastReadSeq ?? 0;
+    if (!member || !place || place.seq <= reached) continue;
+    moves.set(key, {
+      roomId,
+      userId,
+      lastReadSeq: place.seq,
+      lastReadMessageId: place.messageId,
+      previousLastReadSeq: member.lastReadSeq,
+      previousLastReadMessageId: member.lastReadMessageId,
+      readAt: new Date(read.readAt),
+    });
+  }
+  return [...moves.values()];
+}
+
+/** Where a read leads: to its message, or to the room's last one when it names an id beyond that; nowhere with an id of another room or of nothing. */
+function placeOf(
+  { roomId, messageId }: RoomRead,
+  rooms: ReadonlyMap<number, Room>,
+  places: ReadonlyMap<number, { readonly roomId: number; readonly seq: number }>,
+): { readonly seq: number; readonly messageId: number } | undefined {
+  const room = rooms.get(roomId);
+  const place = places.get(messageId);
+  if (!room || room.lastMessageId === null) return undefined;
+  if (place) return place.roomId === roomId ? { seq: place.seq, messageId } : undefined;
+  return messageId > room.lastMessageId ? { seq: room.lastSeq, messageId: room.lastMessageId } : undefined;
+}

@@ -1,0 +1,13 @@
+import { listRoomsWithReads } from "../store/readOutbox.js";
+import type { BroadcastDeps } from "./broadcastFrames.js";
+import type { ReadMerger } from "./mergedReads.js";
+
+const ROOMS_PER_SWEEP = 200;
+
+/** Has reads broadcast that a process left behind when it died, or could not broadcast; returns when that is done or given up for now. */
+export async function sweepReads({
+  database,
+  readMerger,
+}: BroadcastDeps & { readonly readMerger: ReadMerger }): Promise<void> {
+  for (const roomId of await listRoomsWithReads(database, ROOMS_PER_SWEEP)) readMerger.schedule(roomId);
+}

@@ -1,0 +1,161 @@
+import { z } from "zod";
+import { Id, MessageType } from "../events/messages.js";
+
+/** The shapes of the HTTP calls: requests are checked by them, and the OpenAPI document is made of them. */
+
+const USERS_PER_CALL = 500;
+const NAME_CHARACTERS = 100;
+
+const RoomName = z
+  .string()
+  .trim()
+  .min(1)
+  .refine((name) => [...name].length <= NAME_CHARACTERS, `must have at most ${NAME_CHARACTERS} characters`)
+  .refine((name) => name.isWellFormed(), "must be well-formed Unicode")
+  .meta({
+    description: "1 to 100 characters, without the white space around them",
+    maxLength: NAME_CHARACTERS,
+  });
+
+const UserIds = z.array(Id).max(USERS_PER_CALL);
+
+/** An id out of a path or query, where everything is text. */
+const IdText = z.coerce.number<string>().pipe(Id);
+const Limit = z.coerce.number<string>().int().min(1).max(100).default(50);
+
+export const RoomPath = z.object({ roomId: IdText });
+export const MemberPath = z.object({ roomId: IdText, userId: IdText });
+export const MessagePath = z.object({ roomId: IdText, messageId: IdText });
+
+export const NewGroup = z.object({ roomName: RoomName, userIds: UserIds });
+export const NewDirect = z.object({ targetUserId: Id });
+export const NewName = z.object({ name: RoomName });
+export const Invitation = z.object({ userIds: UserIds.min(1) });
+
+export const RoomsQuery = z.object({
+  limit: Limit,
+  cursor: z.string().max(200).optional().meta({ description: "`cursor` of the page before" }),
+});
+
+export const MessagesQuery = z
+  .object({
+    before: z.coerce.number<string>().int().min(1).optional().meta({
+      description: "newest first, below this `seq`",
+    }),
+    after: z.coerce.number<string>().int().min(0).optional().meta({
+      description: "oldest first, above this `seq`; goes without `before`",
+    }),
+    limit: Limit,
+  })
+  .refine((query) => query.before === undefined || query.after === undefined, {
+    path: ["after"],
+    error: "goes without before: one of the two",
+  });
+
+export const ReadQuery = z.object({ messageId: IdText });
+
+// Answers
+
+const Time = z.iso.datetime({ precision: 3 }).meta({ description: "ISO 8601, UTC, milliseconds" });
+const Seq = z.int().positive().meta({ description: "1, 2, 3, … in each room" });
+const MessageTypeName = MessageType.meta({ id: "MessageType" });
+
+export const Negotiated = z.object({
+  url: z.string().meta({ description: "connect to this with the subprotocol `protocol`" }),
+  protocol: z.literal("v12.stomp"),
+  expiresAt: Time,
+});
+
+export const RoomRef = z.object({ roomId: Id });
+
+export const RoomSummary = z
+  .object({
+    roomId: Id,
+    type: z.enum(["ONE_TO_ONE", "GROUP"]),
+    name: z.string().meta({ description: "of a group, or of the other one" }),
+    imageUrl: z.string().nullable(),
+    memberCount: z.int().min(0),
+    unreadCount: z.int().min(0),
+    lastMessage: z
+      .object({
+        messageId: Id,
+        seq: Seq,
+        content: z.string(),
+        type: MessageTypeName,
+        sentAt: Time,
+        senderId: Id,
+      })
+      .nullable()
+      .meta({ description: "the latest that the caller may see and has not deleted" }),
+  })
+  .meta({ id: "RoomSummary" });
+
+export const RoomsPage = z.object({
+  rooms: z.array(RoomSummary),
+  cursor: z.string().nullable().meta({ description: "asks for the next page; `null` on the last" }),
+});
+
+export const NamedRoom = z.object({ roomId: Id, name: z.string() });
+
+export const MemberList = z.object({
+  members: z.array(
+    z.object({
+      userId: Id,
+      nickname: z.string(),
+      profileImageUrl: z.string().nullable(),
+      joinedAt: Time,
+      isCreator: z.boolean(),
+      lastReadMessageId: Id.nullable(),
+    }),
+  ),
+});
+
+export const Invited = z.object({
+  roomId: Id,
+  invited: z.array(Id).meta({ description: "those who were no members before" }),
+});
+
+export const Removed = z.object({ roomId: Id, userId: Id });
+
+const Message = z
+  .object({
+    messageId: Id,
+    seq: Seq,
+    roomId: Id,
+    senderId: Id,
+    senderNickname: z.string(),
+    clientMessageId: z.union([z.string(), z.int()]).nullable(),
+    type: MessageTypeName,
+    content: z.string(),
+    sentAt: Time,
+    unreadCount: z.int().min(0).meta({ description: "members who have not read it yet" }),
+    target: z
+      .object({ userId: Id, nickname: z.string() })
+      .optional()
+      .meta({ description: "system messages only: whom it is about" }),
+  })
+  .meta({ id: "Message" });
+
+export const MessagesPage = z.object({ messages: z.array(Message) });
+
+export const ReadAccepted = z.object({ roomId: Id, messageId: Id });
+
+export const MessageRef = z.object({ roomId: Id, messageId: Id });
+
+const State = z.enum(["up", "down"]);
+
+export const Health = z.object({
+  status: z.enum(["up", "degraded", "down"]),
+  dependencies: z.object({ mysql: State, redis: State, eventHubs: State, webPubSub: State }),
+});
+
+export const Problem = z
+  .object({
+    type: z.literal("about:blank"),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    field: z.string().optional().meta({ description: "the wrong field of the request" }),
+  })
+  .meta({ id: "Problem" });

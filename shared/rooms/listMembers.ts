@@ -1,0 +1,28 @@
+import type { z } from "zod";
+import { listMemberProfiles } from "../store/members.js";
+import { namelessUser } from "../store/users.js";
+import { requireGroup } from "./access.js";
+import { type MemberList, RoomPath } from "./api.js";
+import type { RoomDeps } from "./roomDeps.js";
+import { validated } from "./validate.js";
+
+/** A group's members, the longest-standing first. Throws `INVALID_REQUEST`, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`. */
+export async function listMembers(
+  path: unknown,
+  callerId: number,
+  { database }: Pick<RoomDeps, "database">,
+): Promise<z.infer<typeof MemberList>> {
+  const { roomId } = validated(RoomPath, path);
+  const { room } = await requireGroup(database, roomId, callerId);
+  const members = await listMemberProfiles(database, roomId);
+  return {
+    members: members.map((member) => ({
+      userId: member.userId,
+      nickname: member.nickname ?? namelessUser(member.userId),
+      profileImageUrl: member.profileImageUrl,
+      joinedAt: member.joinedAt.toISOString(),
+      isCreator: member.userId === room.creatorId,
+      lastReadMessageId: member.lastReadMessageId,
+    })),
+  };
+}

@@ -1,0 +1,83 @@
+import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
+import type { ReadMoved } from "../events/readShown.js";
+import type { Queryable } from "./database.js";
+
+/** Taken rows that are older than this belong to a process that died; broadcasting takes far less. */
+const ABANDONED_SECONDS = 15;
+
+/**
+ * Notes moves of read positions that are about to be broadcast, in the transaction that stores them. With `takenBy` (16 bytes) the caller is
+ * going to broadcast them itself; without, they wait for whoever broadcasts their room next.
+ */
+export async function insertReads(
+  tx: Queryable,
+  reads: readonly ReadMoved[],
+  takenBy: Buffer | null,
+): Promise<void> {
+  if (reads.length === 0) return;
+  await tx.query(
+    `INSERT INTO read_outbox (room_id, user_id, previous_seq, previous_message_id, last_seq, last_message_id, read_at, taken_by, taken_at)
+     VALUES ${reads.map(() => "(?, UTC_TIMESTAMP(3))").join(", ")}`,
+    reads.map((read) => [
+      read.roomId,
+      read.userId,
+      read.previousLastReadSeq,
+      read.previousLastReadMessageId,
+      read.lastReadSeq,
+      read.lastReadMessageId,
+      read.readAt,
+      takenBy,
+    ]),
+  );
+}
+
+/** Takes up to `limit` waiting moves of a room, so that nobody else broadcasts them; in the order in which they were noted. */
+export async function takeReads(
+  db: Queryable,
+  roomId: number,
+  takenBy: Buffer,
+  limit: number,
+): Promise<readonly ReadMoved[]> {
+  const [{ affectedRows }] = await db.query<ResultSetHeader>(
+    `UPDATE read_outbox SET taken_by = ?, taken_at = UTC_TIMESTAMP(3)
+      WHERE room_id = ? AND taken_by IS NULL LIMIT ?`,
+    [takenBy, roomId, limit],
+  );
+  if (affectedRows === 0) return [];
+  const [rows] = await db.query<RowDataPacket[]>(
+    "SELECT * FROM read_outbox WHERE taken_by = ? ORDER BY read_id",
+    [takenBy],
+  );
+  return rows.map((row) => ({
+    roomId: row["room_id"],
+    userId: row["user_id"],
+    previousLastReadSeq: row["previous_seq"],
+    previousLastReadMessageId: row["previous_message_id"],
+    lastReadSeq: row["last_seq"],
+    lastReadMessageId: row["last_message_id"],
+    readAt: row["read_at"],
+  }));
+}
+
+/** Forgets moves that have been broadcast. */
+export async function deleteReads(db: Queryable, takenBy: Buffer): Promise<void> {
+  await db.query("DELETE FROM read_outbox WHERE taken_by = ?", [takenBy]);
+}
+
+/** Gives back what could not be broadcast, for whoever broadcasts the room next. */
+export async function giveBackReads(db: Queryable, takenBy: Buffer): Promise<void> {
+  await db.query("UPDATE read_outbox SET taken_by = NULL WHERE taken_by = ?", [takenBy]);
+}
+
+/** Gives back what processes that died had taken, and returns up to `limit` rooms in which moves wait. */
+export async function listRoomsWithReads(db: Queryable, limit: number): Promise<readonly number[]> {
+  await db.query(
+    `UPDATE read_outbox SET taken_by = NULL
+      WHERE taken_by IS NOT NULL AND taken_at < UTC_TIMESTAMP(3) - INTERVAL ${ABANDONED_SECONDS} SECOND`,
+  );
+  const [rows] = await db.query<(RowDataPacket & { room_id: number })[]>(
+    "SELECT DISTINCT room_id FROM read_outbox WHERE taken_by IS NULL LIMIT ?",
+    [limit],
+  );
+  return rows.map((row) => row.room_id);
+}

@@ -1,0 +1,88 @@
+import type { RowDataPacket } from "mysql2/promise";
+import type { MessageSent } from "../events/messages.js";
+import type { Queryable } from "./database.js";
+import type { RoomType } from "./rooms.js";
+
+/** A user's view of a room, as it stands in a list. */
+export interface ListedRoom {
+  readonly roomId: number;
+  readonly type: RoomType;
+  readonly name: string | null;
+  readonly imageUrl: string | null;
+  readonly pairKey: string | null;
+  readonly memberCount: number;
+  /** Messages behind the user's read position: a subtraction, never a count. */
+  readonly unreadCount: number;
+  readonly lastActivityAt: Date;
+  readonly lastMessage: LastMessage | null;
+}
+
+export interface LastMessage {
+  readonly messageId: number;
+  readonly seq: number;
+  readonly content: string;
+  readonly type: MessageSent["type"];
+  readonly sentAt: Date;
+  readonly senderId: number;
+}
+
+/** The place of a room in a user's list. */
+export interface ListPlace {
+  readonly at: Date;
+  readonly roomId: number;
+}
+
+/**
+ * A user's rooms, the one with the latest activity first, at most `limit`, after `before` where it is given. Messages are looked up only for
+ * the rooms of the page. The last message is the latest that the user may see: in a group not older than the membership, and not one they deleted.
+ */
+export async function listRoomsOf(
+  db: Queryable,
+  userId: number,
+  limit: number,
+  before?: ListPlace,
+): Promise<readonly ListedRoom[]> {
+  const [rows] = await db.query<RowDataPacket[]>(
+    `SELECT p.*, l.message_id, l.seq, l.content, l.type AS message_type, l.sent_at, l.sender_id
+       FROM (
+         SELECT r.room_id, r.type, r.name, r.image_url, r.pair_key, r.member_count, r.last_activity_at, r.last_seq,
+                r.last_seq - m.last_read_seq AS unread, IF(r.type = 'GROUP', m.joined_seq, 0) AS from_seq
+           FROM room_members m JOIN rooms r ON r.room_id = m.room_id
+          WHERE m.user_id = ?
+            ${before ? "AND (r.last_activity_at < ? OR (r.last_activity_at = ? AND r.room_id < ?))" : ""}
+          ORDER BY r.last_activity_at DESC, r.room_id DESC LIMIT ?
+       ) p
+       LEFT JOIN messages l ON l.room_id = p.room_id AND l.seq = (
+         SELECT v.seq FROM messages v
+          WHERE v.room_id = p.room_id AND v.seq > p.from_seq
+            AND NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.room_id = v.room_id AND h.user_id = ? AND h.seq = v.seq)
+          ORDER BY v.seq DESC LIMIT 1)
+      ORDER BY p.last_activity_at DESC, p.room_id DESC`,
+    [userId, ...(before ? [before.at, before.at, before.roomId] : []), limit, userId],
+  );
+  return rows.map(listedRoomOf);
+}
+
+function listedRoomOf(row: RowDataPacket): ListedRoom {
+  return {
+    roomId: row["room_id"],
+    type: row["type"],
+    name: row["name"],
+    imageUrl: row["image_url"],
+    pairKey: row["pair_key"],
+    memberCount: row["member_count"],
+    unreadCount: row["unread"],
+    lastActivityAt: row["last_activity_at"],
+    lastMessage:
+      row["message_id"] === null
+        ? null
+        : {
+            messageId: row["message_id"],
+            seq: row["seq"],
+            content: row["content"],
+            type: row["message_type"],
+            sentAt: row["sent_at"],
+            senderId: row["sender_id"],
+          },
+  };
+}
