@@ -1,13 +1,8 @@
-import {
-  messageShownFrame,
-  type ShownMessage,
-  type StoredMessage,
-  unreadCounter,
-} from "../events/messageShown.js";
+import { messageShownFrame, type ShownMessage, type StoredMessage } from "../events/messageShown.js";
 import { packFrames } from "../stomp/packing.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import { inTransaction, type Queryable } from "../store/database.js";
-import { countReadPositions, findMember } from "../store/members.js";
+import { countUnread, findMember } from "../store/members.js";
 import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
 import { findRoom, holdRoom } from "../store/rooms.js";
 import type { CommandDeps, Connection } from "./connection.js";
@@ -62,7 +57,7 @@ async function sendAfter(
 ): Promise<number> {
   const { messages, gap } = await newest(wanted, after, db);
   if (messages.length === 0) return 0;
-  const unread = unreadCounter(await countReadPositions(db, wanted.roomId));
+  const unread = await countUnread(db, wanted.roomId, messages);
   const frames = messages.map((message, index) =>
     frameOf({ message, unreadCount: unread(message.seq) }, gap && index === 0)(wanted.wire),
   );

@@ -19,16 +19,16 @@ import { requireTime, type StoreDeps, type TryDeps } from "./storeDeps.js";
 export interface Reaction<Result> {
   readonly deadLetterHub: string;
   /** In the batch's transaction: stores consecutive events but those that can never be stored, which it returns with the reason. */
-  store(
+  readonly store: (
     tx: Queryable,
     events: readonly ReceivedEvent[],
-  ): Promise<{ readonly result: Result; readonly refused: readonly Refused[] }>;
+  ) => Promise<{ readonly result: Result; readonly refused: readonly Refused[] }>;
   /** The result of storing nothing. */
   readonly nothing: Result;
   /** The results of two transactions as one. */
-  join(first: Result, second: Result): Result;
+  readonly join: (first: Result, second: Result) => Result;
   /** After the commit. */
-  show(stream: Stream, result: Result, refused: readonly Refused[]): Promise<void>;
+  readonly show: (stream: Stream, result: Result, refused: readonly Refused[]) => Promise<void>;
   /**
    * Shows events that were stored earlier but whose showing was interrupted. Without it `show` must take care of that itself,
    * and a throw of it changes nothing.
@@ -123,9 +123,7 @@ async function store<Result>(
   deps: Try<Result>,
 ): Promise<Outcome<Result>> {
   try {
-    return await inTransaction(deps.database, (tx) =>
-      storeIn(tx, stream, events, deps, deps.reaction.store.bind(deps.reaction)),
-    );
+    return await inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, deps.reaction.store));
   } catch (error) {
     if (isPassing(error)) throw error;
     log.error("a batch can't be stored as it is", { ...stream, error });

@@ -1,7 +1,7 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError, errorBody } from "../errors.js";
-import { type ShownMessage, unreadCounter } from "../events/messageShown.js";
-import { countReadPositions } from "../store/members.js";
+import type { ShownMessage } from "../events/messageShown.js";
+import { countUnread } from "../store/members.js";
 import { findByDedupeKeys } from "../store/messages.js";
 import type { Stream } from "../store/streamPositions.js";
 import { broadcastErrors, broadcastMessages } from "./broadcastMessages.js";
@@ -55,9 +55,10 @@ async function decidedBefore(
   const { readable } = readEvents(events);
   const keys = byRoom(readable, ({ key }) => key);
   const stored = await findByDedupeKeys(database, keys);
+  const messagesOf = (roomId: number) => [...stored.values()].filter((message) => message.roomId === roomId);
   const counters = new Map<number, (seq: number) => number>();
   for (const roomId of keys.keys())
-    counters.set(roomId, unreadCounter(await countReadPositions(database, roomId)));
+    counters.set(roomId, await countUnread(database, roomId, messagesOf(roomId)));
   const shown: ShownMessage[] = [];
   const refused: Refused[] = [];
   for (const one of readable) {

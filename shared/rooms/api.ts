@@ -20,7 +20,7 @@ const RoomName = z
 const UserIds = z.array(Id).max(USERS_PER_CALL);
 
 /** An id out of a path or query, where everything is text. */
-const IdText = z.coerce.number<string>().pipe(Id);
+const IdText = z.coerce.number<string>().int().positive();
 const Limit = z.coerce.number<string>().int().min(1).max(100).default(50);
 
 export const RoomPath = z.object({ roomId: IdText });

@@ -1,5 +1,5 @@
-import { messageShown, unreadCounter } from "../events/messageShown.js";
-import { countReadPositions } from "../store/members.js";
+import { messageShown } from "../events/messageShown.js";
+import { countUnread } from "../store/members.js";
 import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
 import { hiddenBelow, requireAccess } from "./access.js";
 import { MessagesQuery, RoomPath } from "./api.js";
@@ -24,6 +24,6 @@ export async function listMessages(
     after === undefined
       ? await listMessagesBefore(database, roomId, callerId, before ?? Number.MAX_SAFE_INTEGER, from, limit)
       : await listMessagesAfter(database, roomId, callerId, Math.max(after, from), limit);
-  const unread = unreadCounter(messages.length === 0 ? [] : await countReadPositions(database, roomId));
+  const unread = await countUnread(database, roomId, messages);
   return { messages: messages.map((message) => messageShown({ message, unreadCount: unread(message.seq) })) };
 }

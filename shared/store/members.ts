@@ -1,4 +1,5 @@
 import type { RowDataPacket } from "mysql2/promise";
+import { unreadCounter } from "../events/messageShown.js";
 import type { Queryable } from "./database.js";
 
 export interface Member {
@@ -172,14 +173,30 @@ export async function setReadPositions(tx: Queryable, positions: readonly ReadPo
   );
 }
 
-/** How many members of a room stand at each read position: `[lastReadSeq, members]`, ascending. One pass over the members. */
-export async function countReadPositions(
+/**
+ * How many members of a room stand at each read position below a `seq`: `[lastReadSeq, members]`, ascending. One pass over the index entries
+ * of those members; who has read all of it costs nothing.
+ */
+async function countReadPositions(
   db: Queryable,
   roomId: number,
+  below: number,
 ): Promise<readonly (readonly [lastReadSeq: number, members: number])[]> {
   const [rows] = await db.query<(RowDataPacket & { last_read_seq: number; members: number })[]>(
-    "SELECT last_read_seq, COUNT(*) AS members FROM room_members WHERE room_id = ? GROUP BY last_read_seq ORDER BY last_read_seq",
-    [roomId],
+    `SELECT last_read_seq, COUNT(*) AS members FROM room_members FORCE INDEX (positions_in_a_room)
+      WHERE room_id = ? AND last_read_seq < ? GROUP BY last_read_seq ORDER BY last_read_seq`,
+    [roomId, below],
   );
   return rows.map((row) => [row.last_read_seq, row.members]);
+}
+
+/** How many members have not read each of these messages of one room, which are in any order: by `seq`. */
+export async function countUnread(
+  db: Queryable,
+  roomId: number,
+  messages: readonly { readonly seq: number }[],
+): Promise<(seq: number) => number> {
+  if (messages.length === 0) return () => 0;
+  const newest = messages.reduce((most, { seq }) => Math.max(most, seq), 0);
+  return unreadCounter(await countReadPositions(db, roomId, newest));
 }

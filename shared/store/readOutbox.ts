@@ -2,8 +2,8 @@ import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import type { ReadMoved } from "../events/readShown.js";
 import type { Queryable } from "./database.js";
 
-/** Taken rows that are older than this belong to a process that died; broadcasting takes far less. */
-const ABANDONED_SECONDS = 15;
+/** Taken rows that are older than this belong to a process that died: broadcasting is given up sooner. */
+const ABANDONED_SECONDS = 30;
 
 /**
  * Notes moves of read positions that are about to be broadcast, in the transaction that stores them. With `takenBy` (16 bytes) the caller is

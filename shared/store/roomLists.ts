@@ -33,8 +33,9 @@ export interface ListPlace {
 }
 
 /**
- * A user's rooms, the one with the latest activity first, at most `limit`, after `before` where it is given. Messages are looked up only for
- * the rooms of the page. The last message is the latest that the user may see: in a group not older than the membership, and not one they deleted.
+ * A user's rooms, the one with the latest activity first, at most `limit`, after `before` where it is given. What is read of all the user's rooms is one
+ * index entry of the membership and the room's row; everything else is looked up for those of the page alone. The last message is the
+ * latest that the user may see: in a group not older than the membership, and not one they deleted.
  */
 export async function listRoomsOf(
   db: Queryable,
@@ -43,19 +44,22 @@ export async function listRoomsOf(
   before?: ListPlace,
 ): Promise<readonly ListedRoom[]> {
   const [rows] = await db.query<RowDataPacket[]>(
-    `SELECT p.*, l.message_id, l.seq, l.content, l.type AS message_type, l.sent_at, l.sender_id
+    `SELECT r.room_id, r.type, r.name, r.image_url, r.pair_key, r.member_count, p.last_activity_at,
+            r.last_seq - m.last_read_seq AS unread,
+            l.message_id, l.seq, l.content, l.type AS message_type, l.sent_at, l.sender_id
        FROM (
-         SELECT r.room_id, r.type, r.name, r.image_url, r.pair_key, r.member_count, r.last_activity_at, r.last_seq,
-                r.last_seq - m.last_read_seq AS unread, IF(r.type = 'GROUP', m.joined_seq, 0) AS from_seq
-           FROM room_members m JOIN rooms r ON r.room_id = m.room_id
-          WHERE m.user_id = ?
+         SELECT own.room_id, r.last_activity_at
+           FROM room_members own FORCE INDEX (rooms_of_a_user) STRAIGHT_JOIN rooms r ON r.room_id = own.room_id
+          WHERE own.user_id = ?
             ${before ? "AND (r.last_activity_at < ? OR (r.last_activity_at = ? AND r.room_id < ?))" : ""}
           ORDER BY r.last_activity_at DESC, r.room_id DESC LIMIT ?
        ) p
+       JOIN rooms r ON r.room_id = p.room_id
+       JOIN room_members m ON m.room_id = p.room_id AND m.user_id = ?
        LEFT JOIN messages l ON l.room_id = p.room_id AND l.seq = (
          SELECT v.seq FROM messages v
-          WHERE v.room_id = p.room_id AND v.seq > p.from_seq
-            AND NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.room_id = v.room_id AND h.user_id = ? AND h.seq = v.seq)
+          WHERE v.room_id = p.room_id AND v.seq > IF(r.type = 'GROUP', m.joined_seq, 0)
+            AND NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.room_id = v.room_id AND h.user_id = m.user_id AND h.seq = v.seq)
           ORDER BY v.seq DESC LIMIT 1)
       ORDER BY p.last_activity_at DESC, p.room_id DESC`,
     [userId, ...(before ? [before.at, before.at, before.roomId] : []), limit, userId],

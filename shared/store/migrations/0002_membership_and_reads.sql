@@ -6,6 +6,9 @@ ALTER TABLE messages
   ADD target_user_id BIGINT UNSIGNED NULL,
   ADD target_nickname VARCHAR(100) NULL;
 
+-- Counts of who has not read a message run over the members below its seq only, without touching their rows.
+ALTER TABLE room_members ADD KEY positions_in_a_room (room_id, last_read_seq);
+
 CREATE TABLE hidden_messages (
   room_id BIGINT UNSIGNED NOT NULL,
   user_id BIGINT UNSIGNED NOT NULL,
