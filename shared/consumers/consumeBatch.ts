@@ -183,10 +183,16 @@ async function storeIn<Result>(
   const { result, refused } = await storeEvents(tx, following);
   await publishDeadLetters(stream, refused, deps.reaction.deadLetterHub, deps.bus);
   const last = following.at(-1)!.sequenceNumber;
-  if (deps.reaction.showAgain) await moveStored(tx, stream, last);
-  else await movePosition(tx, stream, last);
+  await move(tx, stream, last, deps.reaction);
   return { kind: "stored", position, last, result, refused };
 }
+
+const move = (
+  tx: Queryable,
+  stream: Stream,
+  to: number,
+  { showAgain }: Pick<Reaction<unknown>, "showAgain">,
+): Promise<void> => (showAgain ? moveStored(tx, stream, to) : movePosition(tx, stream, to));
 
 /** The position of a stream that nothing is stored of yet: just before what its hub still has. */
 async function begin(tx: Queryable, stream: Stream, { bus }: StoreDeps): Promise<StreamPosition> {
@@ -233,7 +239,7 @@ async function fillHole<Result>(stream: Stream, from: number, to: number, deps: 
     });
     await inTransaction(deps.database, async (tx) => {
       const position = await lockPosition(tx, stream);
-      if (position?.stored === from - 1) await moveStored(tx, stream, first - 1);
+      if (position?.stored === from - 1) await move(tx, stream, first - 1, deps.reaction);
     });
   }
   if (events.length === 0) return;

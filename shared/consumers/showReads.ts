@@ -17,16 +17,16 @@ export interface NotedReads {
   /** What to broadcast at once, noted under `takenBy`, one value for each transaction. */
   readonly moves: readonly ReadMoved[];
   readonly takenBy: readonly Buffer[];
-  /** Big rooms, in which moves wait to be merged. */
-  readonly bigRooms: readonly number[];
+  /** Rooms in which moves wait to be broadcast together: the big ones. */
+  readonly waiting: readonly number[];
 }
 
-export const noReads: NotedReads = { moves: [], takenBy: [], bigRooms: [] };
+export const noReads: NotedReads = { moves: [], takenBy: [], waiting: [] };
 
 export const togetherNoted = (first: NotedReads, second: NotedReads): NotedReads => ({
   moves: [...first.moves, ...second.moves],
   takenBy: [...first.takenBy, ...second.takenBy],
-  bigRooms: [...first.bigRooms, ...second.bigRooms],
+  waiting: [...first.waiting, ...second.waiting],
 });
 
 /** Notes moves in the transaction that stores them. */
@@ -44,19 +44,19 @@ export async function noteReads(
   return {
     moves: single,
     takenBy: single.length === 0 ? [] : [takenBy],
-    bigRooms: [...new Set(merged.map(({ roomId }) => roomId))],
+    waiting: [...new Set(merged.map(({ roomId }) => roomId))],
   };
 }
 
 /**
- * After the commit: broadcasts small rooms' moves, one send a room and subscription id, and has big rooms' merged. Never throws:
+ * After the commit: broadcasts small rooms' moves, one send a room and subscription id, and has what waits in others broadcast. Never throws:
  * what can't be broadcast now is given back, and the sweep does it.
  */
 export async function showReads(
-  { moves, takenBy, bigRooms }: NotedReads,
+  { moves, takenBy, waiting }: NotedReads,
   deps: BroadcastDeps & { readonly readMerger: ReadMerger },
 ): Promise<void> {
-  for (const roomId of bigRooms) deps.readMerger.schedule(roomId);
+  for (const roomId of new Set(waiting)) deps.readMerger.schedule(roomId);
   if (moves.length === 0) return;
   try {
     await broadcastReads(moves, () => false, deps);

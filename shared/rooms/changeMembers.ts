@@ -3,11 +3,13 @@ import { inTransaction, type Queryable } from "../store/database.js";
 import {
   deleteMember,
   findLongestStanding,
-  findMember,
   findMembersAmong,
   insertMembers,
+  lockMembers,
+  memberKey,
 } from "../store/members.js";
 import { insertChanges } from "../store/membershipOutbox.js";
+import { insertReads } from "../store/readOutbox.js";
 import { type Room, setCreator, setMemberCount } from "../store/rooms.js";
 import { lockAccess, lockGroup } from "./access.js";
 import { announceOrLeave } from "./announceChanges.js";
@@ -83,10 +85,9 @@ export async function removeMember(
       throw new ChatError("INVALID_REQUEST", "userId: is yourself; leave the room instead", {
         field: "userId",
       });
-    if (!(await findMember(tx, roomId, userId)))
-      throw new ChatError("MEMBER_NOT_FOUND", "This user is not a member of the room.");
     const change = { type: "SYSTEM_KICK", roomId, causerId: callerId, targetIds: [userId], at } as const;
-    await takeMemberOut(tx, room, userId, await systemMessages(tx, change));
+    if (!(await takeMemberOut(tx, room, userId, await systemMessages(tx, change), at)))
+      throw new ChatError("MEMBER_NOT_FOUND", "This user is not a member of the room.");
   });
   await announceOrLeave(roomId, deps);
   return { roomId, userId };
@@ -106,7 +107,8 @@ export async function leaveRoom(
   await inTransaction(deps.database, async (tx) => {
     const { room } = await lockAccess(tx, roomId, callerId);
     const change = { type: "SYSTEM_LEAVE", roomId, causerId: callerId, targetIds: [callerId], at } as const;
-    await takeMemberOut(tx, room, callerId, room.type === "GROUP" ? await systemMessages(tx, change) : []);
+    const events = room.type === "GROUP" ? await systemMessages(tx, change) : [];
+    await takeMemberOut(tx, room, callerId, events, at);
     if (room.type !== "GROUP" || room.creatorId !== callerId) return;
     const heir = await findLongestStanding(tx, roomId);
     if (heir !== undefined) await setCreator(tx, roomId, heir);
@@ -115,14 +117,36 @@ export async function leaveRoom(
   return { roomId, userId: callerId };
 }
 
-/** The membership ends, and what that has to lead to is noted: the removal from the groups first, then its announcement. */
+/**
+ * The membership ends, and what that has to lead to is noted: the removal from the groups first, then its announcement; false where there was
+ * none. What the member had not read is not unread to them any more, so their position goes to the room's end once more,
+ * for those who count.
+ */
 async function takeMemberOut(
   tx: Queryable,
   room: Room,
   userId: number,
   events: Awaited<ReturnType<typeof systemMessages>>,
-): Promise<void> {
-  await deleteMember(tx, room.roomId, userId);
-  await setMemberCount(tx, room.roomId, room.memberCount - 1);
-  await insertChanges(tx, room.roomId, [{ removedUserId: userId }, ...events.map((event) => ({ event }))]);
+  at: Date,
+): Promise<boolean> {
+  const { roomId, lastSeq, lastMessageId } = room;
+  const locked = await lockMembers(tx, new Map([[roomId, new Set([userId])]]));
+  const member = locked.get(memberKey(roomId, userId));
+  if (!member) return false;
+  await deleteMember(tx, roomId, userId);
+  await setMemberCount(tx, roomId, room.memberCount - 1);
+  if (lastMessageId !== null && member.lastReadSeq < lastSeq) {
+    const move = {
+      roomId,
+      userId,
+      lastReadSeq: lastSeq,
+      lastReadMessageId: lastMessageId,
+      previousLastReadSeq: member.lastReadSeq,
+      previousLastReadMessageId: member.lastReadMessageId,
+      readAt: at,
+    };
+    await insertReads(tx, [move], null);
+  }
+  await insertChanges(tx, roomId, [{ removedUserId: userId }, ...events.map((event) => ({ event }))]);
+  return true;
 }
