@@ -15,8 +15,22 @@ interface Target {
   readonly bindingName: string;
 }
 
-/** An HTTP server, not yet listening, that calls the HTTP-triggered functions of `worker`; throws on a bad route. */
-export function createHttpServer(worker: Worker, routePrefix: string, log: Log): http.Server {
+/** A function that `POST /admin/functions/{name}` calls. */
+interface CalledByHand {
+  readonly name: string;
+  callByHand(): void;
+}
+
+/**
+ * An HTTP server, not yet listening, that calls the HTTP-triggered functions of `worker`, and those of `byHand` when told to;
+ * throws on a bad route.
+ */
+export function createHttpServer(
+  worker: Worker,
+  routePrefix: string,
+  log: Log,
+  byHand: readonly CalledByHand[],
+): http.Server {
   const routes = new RouteTable<Target>();
   for (const fn of worker.functions.values()) {
     const found = Object.entries(fn.metadata.bindings).find(([, { type }]) => type === "httpTrigger");
@@ -26,7 +40,7 @@ export function createHttpServer(worker: Worker, routePrefix: string, log: Log):
     routes.add(template, binding.methods ?? ["GET", "POST"], { fn, bindingName });
   }
   const server = http.createServer((request, response) => {
-    handle(worker, routes, request, response).catch((error) => {
+    handle(worker, routes, byHand, request, response).catch((error) => {
       log.write("error", `${request.method} ${request.url}: ${describe(error, true)}`);
       refuse(response, 500);
     });
@@ -41,6 +55,7 @@ export function createHttpServer(worker: Worker, routePrefix: string, log: Log):
 async function handle(
   worker: Worker,
   routes: RouteTable<Target>,
+  byHand: readonly CalledByHand[],
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -48,6 +63,8 @@ async function handle(
   const question = url.indexOf("?");
   const path = question < 0 ? url : url.slice(0, question);
   if (path === "/admin/host/status") return status(response);
+  const named = request.method === "POST" && /^\/admin\/functions\/([^/]+)$/.exec(path);
+  if (named) return callByHand(named[1]!, byHand, request, response);
   const found = routes.find(request.method ?? "GET", path);
   // A path whose route exists for other methods only is 404 too: the real host never answers 405.
   if (!found) return refuse(response, 404);
@@ -58,6 +75,25 @@ async function handle(
   if (body === "aborted") return;
   if (body === "too large") return refuse(response, 413, true);
   await invoke(worker, found, request, response, body);
+}
+
+// The answer says that the call has begun, not how it ends. What the body's "input" holds means nothing to a timer, but an
+// object of JSON must be there; and only with this content type, which no form of a foreign web page can send.
+async function callByHand(
+  name: string,
+  byHand: readonly CalledByHand[],
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? ""))
+    return refuse(response, 415, true);
+  const body = await readBody(request);
+  if (body === "aborted") return;
+  if (body === "too large") return refuse(response, 413, true);
+  if (!isJsonObject(body?.toString() ?? "")) return refuse(response, 400);
+  const called = byHand.find((one) => one.name.toLowerCase() === name.toLowerCase());
+  called?.callByHand();
+  refuse(response, called ? 202 : 404);
 }
 
 async function invoke(
@@ -123,6 +159,15 @@ function invocationRequest(
     },
     ...rest,
   };
+}
+
+function isJsonObject(text: string): boolean {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value);
+  } catch {
+    return false;
+  }
 }
 
 async function readBody(request: IncomingMessage): Promise<Buffer | undefined | "too large" | "aborted"> {

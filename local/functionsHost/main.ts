@@ -1,17 +1,17 @@
 import { Console } from "node:console";
 import { parseArgs } from "node:util";
-import { type EventHubsProcess, startEventHubsProcess } from "./eventHubsProcess.js";
+import { type EventsProcess, startEventsProcess } from "./eventsProcess.js";
 import { createLog, describe } from "./log.js";
 import { start, type TriggerKind } from "./server.js";
 
-const usage = `Runs an Azure Functions app (Node, programming model v4): its HTTP and Event Hub triggers.
+const usage = `Runs an Azure Functions app (Node, programming model v4): its HTTP, Event Hub and timer triggers.
 
   --port N             HTTP port, 0 for any free one (default 7071)
   --host ADDRESS       address to listen on (default 127.0.0.1)
   --app DIR            folder with package.json and host.json (default: the current one)
   --settings FILE      app settings (default: local.settings.json, or local.settings.example.json)
-  --triggers KIND      only http, or only eventHubs (default: both)
-  --split              both, the Event Hub triggers in a process of their own
+  --triggers KIND      only http, or only events: Event Hubs and timers (default: both)
+  --split              both, those of events in a process of their own
   --exit-with-stdin    end when stdin ends
   --help               this text
 `;
@@ -34,17 +34,17 @@ function readArguments() {
   const port = Number(values.port);
   if (!/^\d+$/.test(values.port) || port > 65_535)
     throw new Error(`--port ${values.port}: not a port number`);
-  if (values.triggers !== undefined && values.triggers !== "http" && values.triggers !== "eventHubs")
-    throw new Error(`--triggers ${values.triggers}: must be http or eventHubs`);
+  if (values.triggers !== undefined && values.triggers !== "http" && values.triggers !== "events")
+    throw new Error(`--triggers ${values.triggers}: must be http or events`);
   if (values.triggers !== undefined && values.split) throw new Error("--split goes without --triggers");
   return { ...values, port, triggers: values.triggers as TriggerKind | undefined };
 }
 
 /** The other process of `--split`; this one ends with it, so that whoever started us starts both again. */
-async function startOther({ app, settings }: ReturnType<typeof readArguments>): Promise<EventHubsProcess> {
+async function startOther({ app, settings }: ReturnType<typeof readArguments>): Promise<EventsProcess> {
   const args = ["--app", app, ...(settings === undefined ? [] : ["--settings", settings])];
-  return startEventHubsProcess(process.argv[1] as string, args, (code) =>
-    fail(new Error(`the process of the Event Hub triggers has ended with ${code}`)),
+  return startEventsProcess(process.argv[1] as string, args, (code) =>
+    fail(new Error(`the process of the Event Hub and timer triggers has ended with ${code}`)),
   );
 }
 

@@ -57,7 +57,8 @@ function describeException(error: unknown): { message: string; source: string; s
   return { message, source: "", stackTrace: stack ?? "" };
 }
 
-function pause(time: number, signal: AbortSignal): Promise<void> {
+/** Waits for `time` milliseconds (at most 24.8 days, as timers do), or until `signal`, not aborted yet, aborts. */
+export function pause(time: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const finish = () => {
       clearTimeout(timer);

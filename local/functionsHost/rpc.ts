@@ -1,6 +1,6 @@
 /**
  * The part of the Functions host's message protocol (FunctionRpc.proto) that crosses between this host and the
- * library `@azure/functions`: HTTP and Event Hub triggers, the hooks and the log.
+ * library `@azure/functions`: HTTP, Event Hub and timer triggers, the hooks and the log.
  */
 
 export interface TypedData {
@@ -73,6 +73,10 @@ export interface Binding {
   eventHubName?: string;
   consumerGroup?: string;
   cardinality?: string;
+  // timerTrigger; from a handler in plain JavaScript they can be anything
+  schedule?: unknown;
+  runOnStartup?: unknown;
+  useMonitor?: unknown;
 }
 
 export interface FunctionMetadata {

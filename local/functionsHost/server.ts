@@ -7,9 +7,11 @@ import { startEventHubTriggers } from "./eventHubTriggers.js";
 import { createHttpServer } from "./httpTriggers.js";
 import { createLog, type Log } from "./log.js";
 import { applyAppSettings, readHostSettings } from "./settings.js";
+import { createTimerTriggers } from "./timerTriggers.js";
 import { Worker } from "./worker.js";
 
-export type TriggerKind = "http" | "eventHubs";
+/** `events`: Event Hub and timer triggers. */
+export type TriggerKind = "http" | "events";
 
 export interface Options {
   /** 0: any free port. */
@@ -38,7 +40,7 @@ export interface Server {
 }
 
 /**
- * Loads a Functions app and serves its HTTP and Event Hub triggers. Resolves once HTTP is listening and all triggers
+ * Loads a Functions app and serves its HTTP, Event Hub and timer triggers. Resolves once HTTP is listening and all triggers
  * are started; Event Hubs and storage may still be away. Rejects, telling what to do, when the app cannot be loaded,
  * a setting is wrong or the port is taken. One app runs in a process at a time, and its settings go into `process.env`.
  */
@@ -54,16 +56,19 @@ export async function start(options: Options = {}): Promise<Server> {
     functionTimeout: settings.functionTimeout,
     onTimeout: options.onTimeout ?? (() => {}),
   });
-  const { triggers: kinds = ["http", "eventHubs"] } = options;
+  const { triggers: kinds = ["http", "events"] } = options;
   let server: http.Server | undefined;
   try {
+    const events = kinds.includes("events");
+    const timers = events ? createTimerTriggers(worker, process.env, log) : [];
     if (kinds.includes("http")) {
-      server = createHttpServer(worker, settings.routePrefix, log);
+      server = createHttpServer(worker, settings.routePrefix, log, timers);
       await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
     }
     warnOfOtherTriggers(worker, log);
-    const eventHubs = kinds.includes("eventHubs");
-    const triggers = eventHubs ? startEventHubTriggers(worker, settings.eventHubs, process.env, log) : [];
+    const eventHubs = events ? startEventHubTriggers(worker, settings.eventHubs, process.env, log) : [];
+    for (const timer of timers) timer.start();
+    const triggers = [...eventHubs, ...timers];
     const functions = [...worker.functions.values()].map(({ metadata }) => metadata.name).sort();
     const port = server ? (server.address() as AddressInfo).port : 0;
     let closed: Promise<void> | undefined;
@@ -94,10 +99,12 @@ async function listen(server: http.Server, port: number, host: string): Promise<
   }
 }
 
+const knownTriggers = ["httpTrigger", "eventHubTrigger", "timerTrigger"];
+
 function warnOfOtherTriggers(worker: Worker, log: Log): void {
   for (const { metadata } of worker.functions.values())
     for (const { type } of Object.values(metadata.bindings))
-      if (/trigger$/i.test(type) && type !== "httpTrigger" && type !== "eventHubTrigger")
+      if (/trigger$/i.test(type) && !knownTriggers.includes(type))
         log.write("warning", `function "${metadata.name}" is never called: this host runs no ${type}`);
 }
 

@@ -55,7 +55,7 @@ export class Worker {
       const model = programmingModel();
       if (worker.functions.size === 0 || model === undefined)
         throw new Error(
-          `no function was registered by ${options.files.join(", ")}: call app.http or app.eventHub there`,
+          `no function was registered by ${options.files.join(", ")}: call app.http, app.eventHub or app.timer there`,
         );
       const { HttpUri } = await model.getCapabilities({ ...workerCapabilities });
       worker.httpUri = HttpUri;

@@ -113,14 +113,18 @@ export function startCases(): void {
   });
 
   describe("the command line", () => {
-    it.each([[["--colour"]], [["--port", "http"]], [["--port", "65536"]], [["stray"]]])(
-      "%j is refused",
-      async (args) => {
-        const { code, stdout, stderr } = await run(...args);
-        expect([code, stdout]).toEqual([2, ""]);
-        expect(stderr).toContain("--exit-with-stdin");
-      },
-    );
+    it.each([
+      [["--colour"]],
+      [["--port", "http"]],
+      [["--port", "65536"]],
+      [["stray"]],
+      [["--triggers", "eventHubs"]],
+      [["--split", "--triggers", "http"]],
+    ])("%j is refused", async (args) => {
+      const { code, stdout, stderr } = await run(...args);
+      expect([code, stdout]).toEqual([2, ""]);
+      expect(stderr).toContain("--exit-with-stdin");
+    });
 
     it("explains itself", async () => {
       const { code, stdout } = await run("--help");
@@ -185,14 +189,14 @@ export function startCases(): void {
     });
 
     it("hears of a trigger that this host does not run", async () => {
-      const timer = 'app.timer("tick", { schedule: "* * * * * *", handler() {} });';
+      const queue = 'app.storageQueue("jobs", { queueName: "jobs", connection: "NONE", handler() {} });';
       const host = await runHost(
         main,
         {},
         "--app",
-        appOf({ "package.json": manifest, "app.js": `${hello}${timer}` }),
+        appOf({ "package.json": manifest, "app.js": `${hello}${queue}` }),
       );
-      expect(host.log()).toContain('function "tick" is never called: this host runs no timerTrigger');
+      expect(host.log()).toContain('function "jobs" is never called: this host runs no queueTrigger');
       expect(await host.end()).toBe(0);
     });
   });

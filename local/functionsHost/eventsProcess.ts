@@ -2,24 +2,24 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 
-/** A host of its own for the Event Hub triggers. */
-export interface EventHubsProcess {
+/** A host of its own for the triggers that are not HTTP. */
+export interface EventsProcess {
   /** Ends it and waits until it has gone; bounded by its own stop. */
   close(): Promise<void>;
 }
 
 /**
- * Starts this program once more for the Event Hub triggers alone, so that storing and answering share no event loop, as they share no
- * instance where Azure scales functions apart. Resolves when it is ready; `onEnd` hears when it ends by itself. It never outlives this process.
+ * Starts this program once more for the Event Hub and timer triggers alone, so that storing and answering share no event loop, as they
+ * share no instance where Azure scales functions apart. Resolves when it is ready; `onEnd` hears when it ends by itself. It never outlives this process.
  */
-export async function startEventHubsProcess(
+export async function startEventsProcess(
   program: string,
   args: readonly string[],
   onEnd: (code: number | string | null) => void,
-): Promise<EventHubsProcess> {
+): Promise<EventsProcess> {
   const child = spawn(
     process.execPath,
-    [...process.execArgv, program, ...args, "--triggers", "eventHubs", "--exit-with-stdin"],
+    [...process.execArgv, program, ...args, "--triggers", "events", "--exit-with-stdin"],
     { stdio: ["pipe", "pipe", "inherit"] },
   );
   let closing = false;

@@ -1,0 +1,185 @@
+import { randomUUID } from "node:crypto";
+import type { Log } from "./log.js";
+import { pause, withRetries } from "./retry.js";
+import type { InvocationRequest, RegisteredFunction } from "./rpc.js";
+import { never, parseSchedule, type Schedule } from "./schedules.js";
+import { resolveNames } from "./settings.js";
+import type { Worker } from "./worker.js";
+
+/** The longest wait, in milliseconds, of one timer of Node (24.8 days), rounded down. */
+const maxPause = 24 * 86_400_000;
+
+/**
+ * The timer triggers among the worker's functions, not started yet. Throws an error that names the function when a schedule
+ * cannot be read.
+ */
+export function createTimerTriggers(worker: Worker, env: NodeJS.ProcessEnv, log: Log): TimerTrigger[] {
+  const triggers = [...worker.functions.values()].flatMap((fn) =>
+    Object.entries(fn.metadata.bindings)
+      .filter(([, { type }]) => type === "timerTrigger")
+      .map(([bindingName]) => new TimerTrigger(worker, prepare(fn, bindingName, env), log)),
+  );
+  if (triggers.length > 0 && env["WEBSITE_TIME_ZONE"])
+    log.write(
+      "warning",
+      `WEBSITE_TIME_ZONE is ${env["WEBSITE_TIME_ZONE"]}, but this host runs all timers in UTC`,
+    );
+  return triggers;
+}
+
+interface Prepared {
+  readonly fn: RegisteredFunction;
+  readonly bindingName: string;
+  readonly schedule: Schedule;
+  readonly runOnStartup: boolean;
+  /** Whether the real host would keep the schedule's status, and so tell it to the handler. */
+  readonly monitored: boolean;
+}
+
+function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.ProcessEnv): Prepared {
+  const where = `function "${fn.metadata.name}"`;
+  const { schedule: given, runOnStartup, useMonitor } = fn.metadata.bindings[bindingName]!;
+  if (typeof given !== "string" || given.trim() === "")
+    throw new Error(`${where} needs a schedule, like "0 */5 * * * *"`);
+  const text = resolveNames(given, env, where);
+  let schedule: Schedule;
+  try {
+    schedule = parseSchedule(text);
+  } catch (cause) {
+    throw new Error(`${where}: the schedule "${text}" ${(cause as Error).message}`, { cause });
+  }
+  const monitored = schedule.monitored && useMonitor !== false;
+  return { fn, bindingName, schedule, runOnStartup: runOnStartup === true, monitored };
+}
+
+/** What the real host keeps of a timer between two calls. */
+interface Status {
+  readonly last: Date;
+  readonly next: Date;
+  readonly lastUpdated: Date;
+}
+
+/**
+ * Calls one function by its schedule until stopped. In Azure a lease on a blob lets one instance of the app do that; here
+ * each host does, so two hosts of one app both call. Neither is the status written down: no occurrence that passed while the
+ * host was away is made up for, and `isPastDue` is always false.
+ */
+export class TimerTrigger {
+  readonly #worker: Worker;
+  readonly #prepared: Prepared;
+  readonly #log: Log;
+  readonly #stop = new AbortController();
+  #status: Status | undefined;
+
+  constructor(worker: Worker, prepared: Prepared, log: Log) {
+    this.#worker = worker;
+    this.#prepared = prepared;
+    this.#log = log;
+  }
+
+  get name(): string {
+    return this.#prepared.fn.metadata.name;
+  }
+
+  /** Once. */
+  start(): void {
+    const start = new Date("0001-01-01T00:00:00Z");
+    const next = this.#prepared.schedule.next(new Date());
+    this.#status = { last: start, next, lastUpdated: start };
+    if (next === never) this.#log.write("warning", `${this.name} has a schedule without any occurrence`);
+    else this.#log.write("debug", `${this.name} is due at ${next.toISOString()}`);
+    void this.#run(this.#status);
+  }
+
+  /** Ends the schedule and the retries; a call that is running goes on. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+  }
+
+  /**
+   * Calls the function now, whatever its schedule, which goes on as if nothing were. As in the real host this has the same
+   * retries, and does not wait for a call by the schedule: the two may overlap.
+   */
+  callByHand(): void {
+    void this.#call();
+  }
+
+  async #run(status: Status): Promise<void> {
+    const { signal } = this.#stop;
+    let { next } = status;
+    if (this.#prepared.runOnStartup) next = new Date();
+    for (;;) {
+      await this.#until(next);
+      if (signal.aborted) return;
+      next = await this.#callBySchedule();
+    }
+  }
+
+  // Always lets other work go first, also when the occurrence has passed: calls that take longer than the schedule's
+  // interval follow each other closely.
+  async #until(time: Date): Promise<void> {
+    const { signal } = this.#stop;
+    for (;;) {
+      if (signal.aborted) return;
+      const left = time.getTime() - Date.now();
+      await pause(Math.min(Math.max(left, 1), maxPause), signal);
+      if (Date.now() >= time.getTime()) return;
+    }
+  }
+
+  /**
+   * Resolves to the next occurrence after this call began: those that passed before it ended count as one, which is due at
+   * once.
+   */
+  async #callBySchedule(): Promise<Date> {
+    const began = new Date();
+    await this.#call();
+    const next = this.#prepared.schedule.next(began);
+    this.#status = { last: began, next, lastUpdated: began };
+    return next;
+  }
+
+  // Never rejects; the worker has logged a failure.
+  async #call(): Promise<void> {
+    const { fn } = this.#prepared;
+    const outcome = await withRetries(
+      fn.metadata.retryOptions,
+      (retryContext) => {
+        const request = this.#request();
+        return this.#worker.invoke(fn, retryContext ? { ...request, retryContext } : request);
+      },
+      this.#stop.signal,
+    );
+    if (outcome === "failed" && fn.metadata.retryOptions)
+      this.#log.write("error", `${this.name} gave up after its retries, until it is due again`);
+  }
+
+  // What .NET makes of its TimerInfo; the library turns the names into camel case.
+  #request(): InvocationRequest {
+    const { fn, bindingName, schedule, monitored } = this.#prepared;
+    const status = monitored ? this.#status : undefined;
+    const info = {
+      Schedule: { AdjustForDST: schedule.adjustForDst },
+      ScheduleStatus: status
+        ? {
+            Last: dotNetTime(status.last),
+            Next: dotNetTime(status.next),
+            LastUpdated: dotNetTime(status.lastUpdated),
+          }
+        : null,
+      IsPastDue: false,
+    };
+    return {
+      invocationId: randomUUID(),
+      functionId: fn.id,
+      inputData: [{ name: bindingName, data: { json: JSON.stringify(info) } }],
+      triggerMetadata: {},
+      traceContext: {},
+    };
+  }
+}
+
+/** As Json.NET writes a local time where the zone is UTC: with an offset, and without zeros at a fraction's end. */
+function dotNetTime(time: Date): string {
+  return time.toISOString().replace(/\.?0*Z$/, "+00:00");
+}

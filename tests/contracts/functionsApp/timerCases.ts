@@ -1,0 +1,274 @@
+import { execFile } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { appFolder, buildHost, eventually, type Running, runHost, scratchFolder } from "./processes.js";
+
+/** Timer triggers, by the real clock. */
+export function timerCases(): void {
+  interface Line {
+    readonly pid: number;
+    /** What the handler got, when a call began. */
+    readonly begin?: {
+      isPastDue: boolean;
+      schedule: unknown;
+      scheduleStatus: { last: string; next: string; lastUpdated: string } | null;
+    };
+    readonly end?: true;
+    readonly retry?: { retryCount: number; maxRetryCount: number; exception?: { message: string } };
+    readonly metadata?: unknown;
+  }
+
+  const everySecond = "* * * * * *";
+  // Once a year, so that nothing but the test calls.
+  const newYear = "0 0 0 1 1 *";
+  const never = "0001-01-01T00:00:00+00:00";
+  let scratch: ReturnType<typeof scratchFolder>;
+  let main: string;
+  let callLog: string;
+  let healed: string;
+  let next = 1;
+  const hosts: Running[] = [];
+
+  beforeAll(async () => {
+    scratch = scratchFolder();
+    main = await buildHost(scratch.path);
+  });
+  afterAll(() => scratch.remove());
+  beforeEach(() => {
+    callLog = join(scratch.path, `calls-${next}.log`);
+    healed = join(scratch.path, `healed-${next++}`);
+    writeFileSync(callLog, "");
+  });
+  afterEach(async () => {
+    await Promise.all(hosts.splice(0).map((host) => host.end("SIGKILL")));
+  });
+
+  async function host(env: Record<string, string>, ...args: string[]): Promise<Running> {
+    const running = await runHost(main, { CALL_LOG: callLog, ...env }, "--app", appFolder, ...args);
+    hosts.push(running);
+    return running;
+  }
+
+  function lines(): Line[] {
+    const whole = readFileSync(callLog, "utf8").split("\n").slice(0, -1);
+    return whole.map((line) => JSON.parse(line));
+  }
+
+  function begun(): Line[] {
+    return lines().filter((line) => line.begin);
+  }
+
+  function callByHand(running: Running, name = "tick", init: RequestInit = {}): Promise<Response> {
+    return fetch(`http://127.0.0.1:${running.ready.port}/admin/functions/${name}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: '{"input":""}',
+      ...init,
+    });
+  }
+
+  describe("a schedule", () => {
+    it("of seconds calls again and again, and tells no status", async () => {
+      await host({ TICK: everySecond });
+      await eventually(() => begun().length >= 3);
+      for (const { begin, metadata, retry } of begun()) {
+        expect(begin).toEqual({ isPastDue: false, schedule: { adjustForDST: true }, scheduleStatus: null });
+        expect([metadata, retry]).toEqual(["none", undefined]);
+      }
+    });
+
+    it("can be a time, and in a setting", async () => {
+      await host({ TICK: "%EVERY%", EVERY: "00:00:01" });
+      await eventually(() => begun().length >= 2);
+      expect(begun()[0]!.begin).toEqual({
+        isPastDue: false,
+        schedule: { adjustForDST: false },
+        scheduleStatus: null,
+      });
+    });
+
+    it("is in UTC, and a time zone is said not to count", async () => {
+      const zone = { WEBSITE_TIME_ZONE: "Asia/Seoul", TZ: "Asia/Seoul" };
+      const running = await host({ TICK: newYear, TICK_ON_STARTUP: "true", ...zone });
+      const warning = "WEBSITE_TIME_ZONE is Asia/Seoul, but this host runs all timers in UTC";
+      await eventually(() => running.log().includes(warning));
+      await eventually(() => begun().length === 1);
+      expect(begun()[0]!.begin!.scheduleStatus!.next).toMatch(/^\d{4}-01-01T00:00:00\+00:00$/);
+    });
+
+    it("without any occurrence is warned of", async () => {
+      const running = await host({ TICK: "0 0 0 31 2 *" });
+      await eventually(() => running.log().includes("tick has a schedule without any occurrence"));
+      expect(await running.end()).toBe(0);
+    });
+
+    it.each([
+      ["", /function "tick" needs a schedule/],
+      ["%NO_SUCH%", /function "tick": "%NO_SUCH%" needs the setting NO_SUCH/],
+      ["* * * *", /function "tick": the schedule "\* \* \* \*" has 4 fields: it must be \{second\}/],
+      ["0 0 25 * * *", /the schedule "0 0 25 \* \* \*" has the hour 25, which is not between 0 and 23/],
+      ["0 0 0 L * *", /the schedule "0 0 0 L \* \*" has the day "L", which is not understood/],
+      ["00:00:00", /the schedule "00:00:00" must be a time of at least a millisecond/],
+      ["00:75:00", /the schedule "00:75:00" has more than 23 hours, 59 minutes or 59 seconds/],
+      ["every minute", /the schedule "every minute" has 2 fields/],
+    ])("%j ends the start", async (schedule, message) => {
+      await expect(host({ TICK: schedule })).rejects.toThrow(message);
+    });
+  });
+
+  describe("a timer", () => {
+    it("can run at the start, and then tells the status of the call before", async () => {
+      const running = await host({ TICK: newYear, TICK_ON_STARTUP: "true" });
+      await eventually(() => lines().some((line) => line.end));
+      const first = begun()[0]!.begin!;
+      expect(first).toEqual({
+        isPastDue: false,
+        schedule: { adjustForDST: true },
+        scheduleStatus: { last: never, next: expect.stringMatching(/^\d{4}-01-01T/), lastUpdated: never },
+      });
+      // The status is there a moment after the call's end.
+      await eventually(async () => {
+        expect((await callByHand(running)).status).toBe(202);
+        return begun().at(-1)!.begin!.scheduleStatus!.last !== never;
+      });
+      const { last, next, lastUpdated } = begun().at(-1)!.begin!.scheduleStatus!;
+      expect(last).toMatch(/^2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d*[1-9])?\+00:00$/);
+      expect([next, lastUpdated]).toEqual([first.scheduleStatus!.next, last]);
+    });
+
+    it("tells no status when it is not monitored", async () => {
+      await host({ TICK: newYear, TICK_ON_STARTUP: "true", TICK_MONITOR: "false" });
+      await eventually(() => begun().length === 1);
+      expect(begun()[0]!.begin!.scheduleStatus).toBeNull();
+    });
+
+    it("is never called twice at once, and a slow one is due again at once", async () => {
+      await host({ TICK: everySecond, TICK_MS: "1500" });
+      await eventually(() => begun().length >= 4);
+      expect(lines().map((line) => (line.begin ? "begin" : "end"))).toEqual(
+        lines().map((_, index) => (index % 2 === 0 ? "begin" : "end")),
+      );
+    });
+
+    it("that fails is called again when it is due", async () => {
+      const running = await host({ TICK: everySecond, HEALED: healed });
+      await eventually(() => begun().length >= 2);
+      await eventually(() => /tick \w+ failed after .*poisoned/.test(running.log()));
+      expect(lines().some((line) => line.end)).toBe(false);
+      writeFileSync(healed, "");
+      await eventually(() => lines().some((line) => line.end));
+    });
+
+    it("is retried as its policy says, and then goes on", async () => {
+      const running = await host({ TICK: everySecond, HEALED: healed, RETRIES: "1" });
+      await eventually(() => begun().length >= 4);
+      const exception = expect.objectContaining({ message: "poisoned" });
+      const attempts = [
+        { retryCount: 0, maxRetryCount: 1 },
+        { retryCount: 1, maxRetryCount: 1, exception },
+      ];
+      expect(
+        begun()
+          .slice(0, 4)
+          .map(({ retry }) => retry),
+      ).toMatchObject([...attempts, ...attempts]);
+      expect(begun()[2]!.retry!.exception).toBeUndefined();
+      await eventually(() => running.log().includes("tick gave up after its retries"));
+    });
+  });
+
+  describe("a call by hand", () => {
+    it("finds the function in any case", async () => {
+      const running = await host({ TICK: newYear });
+      expect((await callByHand(running, "TICK")).status).toBe(202);
+      await eventually(() => lines().some((line) => line.end));
+      expect(begun()).toHaveLength(1);
+    });
+
+    it("is retried, too", async () => {
+      const running = await host({ TICK: newYear, HEALED: healed, RETRIES: "1" });
+      await callByHand(running);
+      await eventually(() => running.log().includes("tick gave up after its retries"));
+      expect(begun().map(({ retry }) => retry!.retryCount)).toEqual([0, 1]);
+    });
+
+    it("is refused unless it is a POST of a JSON object for a timer", async () => {
+      const running = await host({ TICK: newYear });
+      const answers = [
+        await callByHand(running, "nobody"),
+        await callByHand(running, "echo"),
+        await callByHand(running, "tick", { method: "GET", body: null }),
+        await callByHand(running, "tick", { headers: { "content-type": "text/plain" } }),
+        await callByHand(running, "tick", { body: "" }),
+        await callByHand(running, "tick", { body: "{" }),
+        await callByHand(running, "tick", { body: "null" }),
+        await callByHand(running, "tick", { body: "[]" }),
+      ];
+      expect(answers.map(({ status }) => status)).toEqual([404, 404, 404, 415, 400, 400, 400, 400]);
+      expect(await running.end()).toBe(0);
+      expect(lines()).toEqual([]);
+    });
+  });
+
+  describe("closing", () => {
+    it("waits for the call that is running and begins no other one", async () => {
+      const running = await host({ TICK: everySecond, TICK_MS: "1500" });
+      await eventually(() => begun().length === 1);
+      expect(await running.end()).toBe(0);
+      expect(lines().filter((line) => line.end)).toHaveLength(begun().length);
+    });
+
+    it("ends the retries", async () => {
+      const running = await host({ TICK: everySecond, HEALED: healed, RETRIES: "-1" });
+      await eventually(() => begun().length >= 2);
+      expect(await running.end()).toBe(0);
+      expect(running.log()).not.toContain("gave up");
+    });
+
+    // The host's own program exits in any case; without it, what is left open would keep the process alive.
+    it("leaves no timer behind", async () => {
+      const server = pathToFileURL(join(dirname(main), "server.js")).href;
+      const script = `import { start } from ${JSON.stringify(server)};
+        const host = await start({ app: ${JSON.stringify(appFolder)} });
+        await host.close();
+        console.log("closed");`;
+      for (const env of [{ TICK: newYear }, { TICK: everySecond, TICK_ON_STARTUP: "true" }]) {
+        const { stdout } = await promisify(execFile)(
+          process.execPath,
+          ["--input-type=module", "--eval", script],
+          {
+            env: { PATH: process.env["PATH"], CALL_LOG: callLog, ...env },
+            timeout: 30_000,
+            killSignal: "SIGKILL",
+          },
+        );
+        expect(stdout).toContain("closed");
+      }
+    });
+  });
+
+  describe("timers and HTTP in two processes", () => {
+    it("are what --split makes, and both end together", async () => {
+      const running = await host({ TICK: everySecond }, "--split");
+      await eventually(() => begun().length >= 2);
+      const [pid, ...others] = new Set(lines().map((line) => line.pid));
+      expect([pid === running.child.pid, others]).toEqual([false, []]);
+      const { port } = running.ready;
+      expect((await fetch(`http://127.0.0.1:${port}/api/nothing`)).status).toBe(204);
+      expect((await callByHand(running)).status).toBe(404);
+      expect(await running.end()).toBe(0);
+      expect(() => process.kill(pid!, 0)).toThrow("ESRCH");
+    });
+
+    it("are what --triggers chooses", async () => {
+      const web = await host({ TICK: everySecond }, "--triggers", "http");
+      const events = await host({ TICK: everySecond }, "--triggers", "events");
+      await eventually(() => begun().length >= 3);
+      expect(new Set(lines().map((line) => line.pid))).toEqual(new Set([events.child.pid]));
+      expect([web.ready.port > 0, events.ready.port]).toEqual([true, 0]);
+    });
+  });
+}
