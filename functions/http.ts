@@ -43,11 +43,11 @@ export async function jsonBody(request: HttpRequest): Promise<unknown> {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
-    throw new ChatError("INVALID_REQUEST", "The body is not JSON in UTF-8.", { cause });
+    throw new ChatError("INVALID_REQUEST", "body: is not JSON in UTF-8", { field: "body", cause });
   }
 }
 
-/** The query's first value of each name. */
+/** The query by its names; what a repeated name stands for is the host's affair, and no number. */
 export function queryOf(request: HttpRequest): Record<string, string> {
-  return Object.fromEntries([...request.query.entries()].reverse());
+  return Object.fromEntries(request.query.entries());
 }

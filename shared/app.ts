@@ -69,6 +69,7 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
   const handlers = upstreamHandlers(adapters);
   const onError = (error: unknown): void => log.error("an upstream event failed", { error });
   const readMerger = createReadMerger(adapters);
+  const calls = { ...adapters, scheduleReads: readMerger.schedule };
   const consuming = { ...adapters, readMerger, retryBudgetMs: RETRY_BUDGET_MS };
   type Path = Readonly<Record<string, string>>;
   type Query = Readonly<Record<string, string>>;
@@ -78,7 +79,7 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
     storeReads: (batch: EventBatch) => storeReads(batch, consuming),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
     async sweep(): Promise<void> {
-      await sweepChanges(adapters);
+      await sweepChanges(calls);
       await sweepReads(consuming);
     },
 
@@ -90,12 +91,12 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
     createGroupRoom: (body: unknown, callerId: number) => createGroupRoom(body, callerId, adapters),
     openDirectRoom: (body: unknown, callerId: number) => openDirectRoom(body, callerId, adapters),
     listRooms: (query: Query, callerId: number) => listRooms(query, callerId, adapters),
-    leaveRoom: (path: Path, callerId: number) => leaveRoom(path, callerId, adapters),
+    leaveRoom: (path: Path, callerId: number) => leaveRoom(path, callerId, calls),
     renameRoom: (path: Path, body: unknown, callerId: number) => renameRoom(path, body, callerId, adapters),
     listMembers: (path: Path, callerId: number) => listMembers(path, callerId, adapters),
     inviteMembers: (path: Path, body: unknown, callerId: number) =>
-      inviteMembers(path, body, callerId, adapters),
-    removeMember: (path: Path, callerId: number) => removeMember(path, callerId, adapters),
+      inviteMembers(path, body, callerId, calls),
+    removeMember: (path: Path, callerId: number) => removeMember(path, callerId, calls),
     listMessages: (path: Path, query: Query, callerId: number) =>
       listMessages(path, query, callerId, adapters),
     deleteMessage: (path: Path, callerId: number) => deleteMessage(path, callerId, adapters),

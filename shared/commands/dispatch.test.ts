@@ -9,14 +9,17 @@ import type { ConnectionState } from "./connectionState.js";
 import { handleMessage } from "./dispatch.js";
 
 const HUB = "chat-messages";
+const READS = "chat-read-events";
 const NOW = Date.parse("2026-01-02T03:04:05.678Z");
 
-/** None of these cases touches the database; one that did would fail. */
-const noDatabase = new Proxy({} as Database, {
-  get(_target, name) {
-    throw new Error(`the database was asked to ${String(name)}`);
+/** These cases ask the database only whether someone is a member after all whom the session store says is none, and it says no; whatever else they asked would fail. */
+const noMembers = {
+  query: async (sql: string) => {
+    if (!/ FROM room_members WHERE room_id = \? AND user_id = \?$/.test(sql))
+      throw new Error(`the database was asked: ${sql}`);
+    return [[], []];
   },
-});
+} as unknown as Database;
 
 let bus: FakeEventBus;
 let broadcaster: FakeBroadcaster;
@@ -27,7 +30,7 @@ let told: string[];
 
 beforeEach(async () => {
   vi.spyOn(console, "warn").mockImplementation(() => {});
-  bus = new FakeEventBus({ [HUB]: 1 });
+  bus = new FakeEventBus({ [HUB]: 1, [READS]: 1 });
   broadcaster = new FakeBroadcaster();
   sessions = new FakeSessionStore();
   await sessions.putMembers(1, [7, 8], "0");
@@ -45,7 +48,7 @@ beforeEach(async () => {
     await closeConnection.call(broadcaster, id);
   };
   deps = {
-    database: noDatabase,
+    database: noMembers,
     bus,
     sessions,
     broadcaster,
@@ -95,8 +98,8 @@ const sendFrame = (payload: unknown, headers = ""): string => {
   const body = typeof payload === "string" ? payload : JSON.stringify(payload);
   return `SEND\ndestination:/pub/chat/message\n${headers}\n${body}\0`;
 };
-const published = () =>
-  bus.hubs.get(HUB)!.partitions[0]!.map(({ body }) => JSON.parse(Buffer.from(body).toString()));
+const published = (hub = HUB) =>
+  bus.hubs.get(hub)!.partitions[0]!.map(({ body }) => JSON.parse(Buffer.from(body).toString()));
 const framesOf = (text = ""): string[] => text.split("\0").slice(0, -1);
 const bodyOf = (frame = ""): Record<string, unknown> => JSON.parse(frame.slice(frame.indexOf("\n\n") + 2));
 /** The one ERROR frame that was sent before the connection was closed. */
@@ -428,6 +431,7 @@ describe("a message that is sent", () => {
 
   test("that is refused closes the connection of a client that does not listen for errors", async () => {
     await handle(sendFrame({ roomId: 2, content: "a" }, "receipt:1\n"));
+    expect(bodyOf(errorSent())).toMatchObject({ code: "NOT_A_MEMBER" });
     expect(told).toEqual(["send conn-1 ERROR", "sent", "close conn-1"]);
     expect(errorSent()).toContain("\nreceipt-id:1\n");
   });
@@ -438,6 +442,92 @@ describe("a message that is sent", () => {
       connectionIn({ subscriptions: new Map([["1", "e77"]]) }),
     );
     expect(broadcaster.closed).toEqual(["conn-1"]);
+  });
+});
+
+describe("a read that is sent", () => {
+  const readFrame = (payload: unknown, headers = ""): string => {
+    const body = typeof payload === "string" ? payload : JSON.stringify(payload);
+    return `SEND\ndestination:/pub/chat/read\n${headers}\n${body}\0`;
+  };
+
+  test("is published as its connection's user, under that user's key, with its trace, before its RECEIPT", async () => {
+    const payload = { roomId: 1, messageId: 77, userId: 99, readAt: "1999-01-01T00:00:00.000Z", v: 2 };
+    const answer = await handle(readFrame(payload, "receipt:1\n"), connectionIn(), "12", "00-aa-bb-01");
+    expect(answer).toEqual({ text: "RECEIPT\nreceipt-id:1\n\n\0", state: connectedState });
+    expect(published(READS)).toEqual([
+      { v: 1, roomId: 1, userId: 7, messageId: 77, readAt: "2026-01-02T03:04:05.678Z" },
+    ]);
+    expect(bus.hubs.get(READS)!.partitions[0]![0]!.key).toBe("7");
+    expect(bus.traces).toEqual(["00-aa-bb-01"]);
+    expect(published()).toEqual([]);
+  });
+
+  test("without a receipt is answered with nothing", async () => {
+    expect(await handle(readFrame({ roomId: 1, messageId: 1 }))).toEqual({ state: connectedState });
+  });
+
+  test("of a room that the user is not in is refused, and names the room", async () => {
+    const answer = await handle(
+      readFrame({ roomId: 2, messageId: 1 }, "receipt:1\n"),
+      connectionIn({ subscriptions: listening }),
+    );
+    const [frame, ...more] = framesOf(answer.text);
+    expect(more).toEqual([]);
+    expect(bodyOf(frame)).toMatchObject({ type: "ERROR", code: "NOT_A_MEMBER", roomId: 2 });
+    expect(published(READS)).toEqual([]);
+    expect(broadcaster.closed).toEqual([]);
+  });
+
+  test("that is refused closes the connection of a client that does not listen for errors", async () => {
+    await handle(readFrame({ roomId: 2, messageId: 1 }, "receipt:1\n"));
+    expect(bodyOf(errorSent())).toMatchObject({ code: "NOT_A_MEMBER" });
+    expect(errorSent()).toContain("\nreceipt-id:1\n");
+    expect(broadcaster.closed).toEqual(["conn-1"]);
+  });
+
+  test.each<[string, unknown, string]>([
+    ["no JSON", "{", "The body is not JSON."],
+    ["nothing", "", "The body is not JSON."],
+    ["null", "null", "body: "],
+    ["a list", [], "body: "],
+    ["no room", { messageId: 1 }, "roomId: "],
+    ["a room as text", { roomId: "1", messageId: 1 }, "roomId: "],
+    ["room 0", { roomId: 0, messageId: 1 }, "roomId: "],
+    ["no message", { roomId: 1 }, "messageId: "],
+    ["a message as text", { roomId: 1, messageId: "1" }, "messageId: "],
+    ["message 0", { roomId: 1, messageId: 0 }, "messageId: "],
+    ["half a message", { roomId: 1, messageId: 1.5 }, "messageId: "],
+    ["a message past the safe integers", '{"roomId":1,"messageId":9007199254740993}', "messageId: "],
+  ])("is refused as invalid for %s", async (_what, payload, message) => {
+    const answer = await handle(readFrame(payload), connectionIn({ subscriptions: listening }));
+    const body = bodyOf(framesOf(answer.text)[0]);
+    expect(body["code"]).toBe("INVALID_MESSAGE");
+    expect(body["message"]).toMatch(new RegExp(`^${message}`));
+    expect(published(READS)).toEqual([]);
+  });
+
+  test("goes on after one of several was refused, and is not tried behind one that could not be taken", async () => {
+    const good = readFrame({ roomId: 1, messageId: 5 });
+    const connection = connectionIn({ subscriptions: listening });
+    await handle(readFrame({ roomId: 2, messageId: 5 }) + good, connection);
+    expect(published(READS)).toHaveLength(1);
+    bus.hubs.delete(HUB);
+    const { text } = await handle(sendFrame({ roomId: 1, content: "a" }) + good, connection);
+    expect(framesOf(text).map((frame) => bodyOf(frame)["code"])).toEqual(["UNAVAILABLE", "UNAVAILABLE"]);
+    expect(published(READS)).toHaveLength(1);
+  });
+
+  test("gets UNAVAILABLE and no RECEIPT while the bus is away", async () => {
+    bus.away = true;
+    const answer = await handle(
+      readFrame({ roomId: 1, messageId: 5 }, "receipt:1\n"),
+      connectionIn({ subscriptions: listening }),
+    );
+    const [frame, ...more] = framesOf(answer.text);
+    expect(more).toEqual([]);
+    expect(bodyOf(frame)).toMatchObject({ code: "UNAVAILABLE", roomId: 1 });
+    expect(broadcaster.closed).toEqual([]);
   });
 });
 

@@ -84,11 +84,7 @@ async function write(tx: Queryable, decision: Decision): Promise<StoredMessages>
       messageId,
     })),
   );
-  const noted = await noteReads(tx, skipped([...latest.values()], decision), decision.rooms);
-  // Whoever has gone left a move to be broadcast with the announcement.
-  const goneFrom = stored.filter(({ type }) => type === "SYSTEM_LEAVE" || type === "SYSTEM_KICK");
-  const waiting = [...noted.waiting, ...goneFrom.map(({ roomId }) => roomId)];
-  const reads = { ...noted, waiting };
+  const reads = await noteReads(tx, skipped([...latest.values()], decision), decision.rooms);
   return { shown: counted(stored, latest, decision), reopened: [...decision.reopened.keys()], reads };
 }
 

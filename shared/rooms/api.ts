@@ -19,9 +19,26 @@ const RoomName = z
 
 const UserIds = z.array(Id).max(USERS_PER_CALL);
 
-/** An id out of a path or query, where everything is text. */
-const IdText = z.coerce.number<string>().int().positive();
-const Limit = z.coerce.number<string>().int().min(1).max(100).default(50);
+/** A number out of a path or query, where everything is text: digits and nothing else, so that no two texts name one thing. */
+const digits = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^(0|[1-9]\d{0,15})$/, "must be a whole number in digits")
+    .transform(Number)
+    .pipe(z.int().min(least).max(most));
+
+/** The same for the document, which says what the text means. */
+const integer = (least: number, more: { maximum?: number; default?: number } = {}) => ({
+  override: ({ jsonSchema }: { jsonSchema: object }): void => {
+    Object.assign(jsonSchema, { type: "integer", minimum: least, ...more });
+    Reflect.deleteProperty(jsonSchema, "pattern");
+  },
+});
+
+const IdText = digits(1, Number.MAX_SAFE_INTEGER).meta(integer(1));
+const Limit = digits(1, 100)
+  .default(50)
+  .meta(integer(1, { maximum: 100, default: 50 }));
 
 export const RoomPath = z.object({ roomId: IdText });
 export const MemberPath = z.object({ roomId: IdText, userId: IdText });
@@ -39,12 +56,12 @@ export const RoomsQuery = z.object({
 
 export const MessagesQuery = z
   .object({
-    before: z.coerce.number<string>().int().min(1).optional().meta({
-      description: "newest first, below this `seq`",
-    }),
-    after: z.coerce.number<string>().int().min(0).optional().meta({
-      description: "oldest first, above this `seq`; goes without `before`",
-    }),
+    before: digits(1, Number.MAX_SAFE_INTEGER)
+      .optional()
+      .meta({ description: "newest first, below this `seq`", ...integer(1) }),
+    after: digits(0, Number.MAX_SAFE_INTEGER)
+      .optional()
+      .meta({ description: "oldest first, above this `seq`; goes without `before`", ...integer(0) }),
     limit: Limit,
   })
   .refine((query) => query.before === undefined || query.after === undefined, {

@@ -90,6 +90,7 @@ export async function removeMember(
       throw new ChatError("MEMBER_NOT_FOUND", "This user is not a member of the room.");
   });
   await announceOrLeave(roomId, deps);
+  deps.scheduleReads(roomId);
   return { roomId, userId };
 }
 
@@ -114,6 +115,7 @@ export async function leaveRoom(
     if (heir !== undefined) await setCreator(tx, roomId, heir);
   });
   await announceOrLeave(roomId, deps);
+  deps.scheduleReads(roomId);
   return { roomId, userId: callerId };
 }
 

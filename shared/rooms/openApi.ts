@@ -11,7 +11,7 @@ const ERRORS: Readonly<Record<string, string>> = {
   503: "Something the call needs is away; try again",
 };
 
-type Status = 200 | 201 | 202;
+type Status = 200 | 201 | 202 | 503;
 
 /** What an operation is made of. */
 interface Call {
@@ -153,7 +153,10 @@ const paths: ZodOpenApiPathsObject = {
     get: {
       ...operation("health", {
         summary: "Each dependency's state",
-        answers: { 200: ["Messages can be sent and shown", api.Health] },
+        answers: {
+          200: ["Messages can be sent and shown", api.Health],
+          503: ["They can't be", api.Health],
+        },
         errors: [],
         open: true,
       }),

@@ -9,6 +9,8 @@ export interface RoomDeps {
   readonly bus: EventBus;
   readonly sessions: SessionStore;
   readonly broadcaster: Broadcaster;
+  /** Has the moves of read positions that wait in a room broadcast soon. */
+  readonly scheduleReads: (roomId: number) => void;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }

@@ -3,6 +3,7 @@ import { SignJWT } from "jose";
 import { inject } from "vitest";
 import WebSocket from "ws";
 import settings from "../../local.settings.example.json" with { type: "json" };
+import { checkerOfApi } from "./openApi.js";
 import type { Addresses } from "./stack.js";
 
 const { AUTH_JWT_SECRET, AUTH_ISSUER, AUTH_AUDIENCE } = settings.Values;
@@ -39,7 +40,7 @@ export interface HttpAnswer {
   readonly body: Json;
 }
 
-/** An HTTP call of a user, its body and answer as JSON. */
+/** An HTTP call of a user, its body and answer as JSON. Throws when the call or its answer is not as the API's OpenAPI document says. */
 export async function call(
   method: string,
   path: string,
@@ -53,12 +54,23 @@ export async function call(
     headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
     ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
   });
+  const { status, headers } = response;
   const text = await response.text();
-  return {
-    status: response.status,
-    headers: response.headers,
-    body: text === "" ? undefined : JSON.parse(text),
-  };
+  const answer = { status, headers, body: text === "" ? undefined : JSON.parse(text) };
+  const check = await checkerOfApi(`${stack.api}${PREFIX}`);
+  check(
+    { method, path, hasToken: token !== undefined, body: typeof body === "string" ? jsonOf(body) : body },
+    { status, contentType: headers.get("content-type"), body: answer.body },
+  );
+  return answer;
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Makes a group of these users, the first being its creator. */
