@@ -149,6 +149,7 @@ function serverArguments(program: Program, folder: string, port: number): string
     `--datadir=${join(folder, "files")}`,
     `--init-file=${join(folder, "accounts.sql")}`,
     `--socket=${socketPath(folder)}`,
+    `--tmpdir=${temporary(folder)}`,
     `--pid-file=${join(folder, "mysql.pid")}`,
     `--port=${port}`,
     `--bind-address=${LOOPBACK}`,
@@ -164,6 +165,13 @@ function serverArguments(program: Program, folder: string, port: number): string
     "--loose-mysqlx=OFF",
     "--skip-log-bin",
   ];
+}
+
+/** A server that starts deletes the temporary tables it finds: in a folder that several share, those of the others. */
+function temporary(folder: string): string {
+  const own = join(folder, "tmp");
+  mkdirSync(own, { recursive: true });
+  return own;
 }
 
 /** Runs at every start; each statement has its own line, as an init file wants it. */

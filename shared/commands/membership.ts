@@ -1,5 +1,6 @@
 import { ChatError } from "../errors.js";
-import { findMember, listMemberIds } from "../store/members.js";
+import type { Queryable } from "../store/database.js";
+import { findMember, holdMember, listMemberIds } from "../store/members.js";
 import type { CommandDeps } from "./connection.js";
 
 /**
@@ -10,16 +11,15 @@ export async function requireMember(roomId: number, userId: number, deps: Comman
   if (!(await isMember(roomId, userId, deps))) throw notAMember(roomId);
 }
 
-/** The same by MySQL alone: what has been committed before counts. */
-export async function requireMemberNow(
-  roomId: number,
-  userId: number,
-  { database }: CommandDeps,
-): Promise<void> {
-  if (!(await findMember(database, roomId, userId))) throw notAMember(roomId);
+/**
+ * The same by MySQL alone, and until the transaction ends the user can't be removed: whoever does that waits, and then finds the groups
+ * that were joined in it.
+ */
+export async function requireHeldMember(tx: Queryable, roomId: number, userId: number): Promise<void> {
+  if (!(await holdMember(tx, roomId, userId))) throw notAMember(roomId);
 }
 
-const notAMember = (roomId: number): ChatError =>
+export const notAMember = (roomId: number): ChatError =>
   new ChatError("NOT_A_MEMBER", "You are not a member of this room.", { roomId });
 
 async function isMember(

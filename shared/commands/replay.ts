@@ -1,11 +1,12 @@
-import { messageShownFrame, type ShownMessage, type StoredMessage } from "../events/messageShown.js";
+import { messageShownFrame, type ShownMessage, type StoredMessage, spanOf } from "../events/messageShown.js";
 import { packFrames } from "../stomp/packing.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import { inTransaction, type Queryable } from "../store/database.js";
 import { countUnread, findMember } from "../store/members.js";
-import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
+import { listMessagesBefore } from "../store/messages.js";
 import { findRoom, holdRoom } from "../store/rooms.js";
 import type { CommandDeps, Connection } from "./connection.js";
+import { notAMember, requireHeldMember } from "./membership.js";
 
 const REPLAYED = 200;
 
@@ -20,44 +21,42 @@ export interface Replay {
 /**
  * Sends the messages after a seq, then runs `join`; nothing is missed and nothing comes out of its order. The last piece is sent, and the group
  * joined, while the room can take no message: one that comes live afterwards is newer than all that was sent, or a repeat.
- * Were there more than 200, the newest 200 are sent, with `gap:true` on the first.
+ * Were there more than 200, the newest 200 are sent, with `gap:true` on the first. Whoever is removed meanwhile gets nothing that was stored
+ * after that: throws `NOT_A_MEMBER`.
  */
 export async function replay(
   wanted: Replay,
-  join: (db: Queryable) => Promise<void>,
+  join: (tx: Queryable) => Promise<void>,
   deps: CommandDeps,
 ): Promise<void> {
   const { roomId, connection } = wanted;
-  const joinedSeq = await joinedSeqOf(roomId, connection.userId, deps);
-  const from = Math.max(wanted.after, joinedSeq);
+  // The room first: what stood in it then was stored while the user was a member.
+  const room = await findRoom(deps.database, roomId);
+  const member = await findMember(deps.database, roomId, connection.userId);
+  if (!room || !member) throw notAMember(roomId);
+  // In a group nothing older than the membership is shown.
+  const from = Math.max(wanted.after, room.type === "GROUP" ? member.joinedSeq : 0);
   // Most of it without holding up the room.
-  const sent = await sendAfter(wanted, from, deps.database, deps);
+  const sent = await sendBetween(wanted, from, room.lastSeq, deps.database, deps);
   await inTransaction(deps.database, async (tx) => {
     await holdRoom(tx, roomId);
-    await sendAfter(wanted, Math.max(from, sent), tx, deps);
+    await requireHeldMember(tx, roomId, connection.userId);
+    await sendBetween(wanted, Math.max(from, sent), Number.MAX_SAFE_INTEGER - 1, tx, deps);
     await join(tx);
   });
 }
 
-/** In a group nothing older than the membership is shown. */
-async function joinedSeqOf(roomId: number, userId: number, { database }: CommandDeps): Promise<number> {
-  const [room, member] = await Promise.all([
-    findRoom(database, roomId),
-    findMember(database, roomId, userId),
-  ]);
-  return room?.type === "GROUP" ? (member?.joinedSeq ?? 0) : 0;
-}
-
-/** Sends what stands after a seq and returns the last seq sent, or 0. */
-async function sendAfter(
+/** Sends what stands after one seq, up to another, and returns the last seq sent, or 0. */
+async function sendBetween(
   wanted: Replay,
   after: number,
+  last: number,
   db: Queryable,
   { broadcaster }: CommandDeps,
 ): Promise<number> {
-  const { messages, gap } = await newest(wanted, after, db);
+  const { messages, gap } = await newest(wanted, after, last, db);
   if (messages.length === 0) return 0;
-  const unread = await countUnread(db, wanted.roomId, messages);
+  const unread = await countUnread(db, wanted.roomId, ...spanOf(messages));
   const frames = messages.map((message, index) =>
     frameOf({ message, unreadCount: unread(message.seq) }, gap && index === 0)(wanted.wire),
   );
@@ -74,10 +73,10 @@ function frameOf(shown: ShownMessage, gap: boolean): (wire: string) => string {
 async function newest(
   { roomId, connection: { userId } }: Replay,
   after: number,
+  last: number,
   db: Queryable,
 ): Promise<{ messages: readonly StoredMessage[]; gap: boolean }> {
-  const messages = await listMessagesAfter(db, roomId, userId, after, REPLAYED + 1);
-  if (messages.length <= REPLAYED) return { messages, gap: false };
-  const latest = await listMessagesBefore(db, roomId, userId, Number.MAX_SAFE_INTEGER, after, REPLAYED);
-  return { messages: latest.toReversed(), gap: true };
+  const latest = await listMessagesBefore(db, roomId, userId, last + 1, after, REPLAYED + 1);
+  const messages = latest.slice(0, REPLAYED).toReversed();
+  return { messages, gap: latest.length > REPLAYED };
 }

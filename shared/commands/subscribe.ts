@@ -2,11 +2,11 @@ import { ChatError } from "../errors.js";
 import { log } from "../log.js";
 import { type Destination, destinationKey, groupName, parseDestination } from "../routing.js";
 import type { StompVersion } from "../stomp/frame.js";
-import type { Queryable } from "../store/database.js";
+import { inTransaction, type Queryable } from "../store/database.js";
 import { addSubscriptionId } from "../store/subscriptionIds.js";
 import type { Command, CommandDeps, Connection, Received } from "./connection.js";
 import { fits } from "./connectionState.js";
-import { requireMember, requireMemberNow } from "./membership.js";
+import { requireHeldMember, requireMember } from "./membership.js";
 import { replay } from "./replay.js";
 import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
@@ -46,9 +46,8 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
   try {
     if (destination.kind === "room" && lastSeq !== undefined && inUse === undefined)
       await replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps);
+    else if ("roomId" in destination) await joinAsMember(destination.roomId, connection.userId, join, deps);
     else await join(deps.database);
-    // Whoever removes a member commits first and then looks for groups: it has seen this one, or is seen here.
-    if ("roomId" in destination) await requireMemberNow(destination.roomId, connection.userId, deps);
   } catch (error) {
     const removed = error instanceof ChatError && error.code === "NOT_A_MEMBER";
     if (inUse === undefined || removed) await leave(connection, key, wire, deps);
@@ -56,6 +55,19 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
   }
   return { frames: [], state };
 };
+
+/** Joins while the user can't be removed: a removal comes before, and is seen here, or after, and finds the group. */
+async function joinAsMember(
+  roomId: number,
+  userId: number,
+  join: (tx: Queryable) => Promise<void>,
+  { database }: CommandDeps,
+): Promise<void> {
+  await inTransaction(database, async (tx) => {
+    await requireHeldMember(tx, roomId, userId);
+    await join(tx);
+  });
+}
 
 /** A SUBSCRIBE that is refused in the end must not be subscribed. */
 async function leave(connection: Connection, key: string, wire: string, deps: CommandDeps): Promise<void> {

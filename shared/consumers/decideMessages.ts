@@ -2,7 +2,7 @@ import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../errors.js";
 import { isSystem, type MessageSent } from "../events/messages.js";
 import type { Queryable } from "../store/database.js";
-import { lockMembers, type Member, memberKey } from "../store/members.js";
+import { findMemberKeys, memberKey } from "../store/members.js";
 import { findByDedupeKeys, type NewMessage } from "../store/messages.js";
 import { lockRooms, type Room, usersOfPair } from "../store/rooms.js";
 import type { Refused } from "./deadLetters.js";
@@ -14,8 +14,8 @@ export interface Decision {
   readonly refused: readonly Refused[];
   /** The locked rooms as they were before. */
   readonly rooms: ReadonlyMap<number, Room>;
-  /** The locked memberships of the senders, by `memberKey`. */
-  readonly members: ReadonlyMap<string, Member>;
+  /** Which senders are members, by `memberKey`; their rooms' locks keep that so. */
+  readonly members: ReadonlySet<string>;
   /** One-to-one rooms with new messages that the other one had left: room to that user. */
   readonly reopened: ReadonlyMap<number, number>;
   /** When the latest of the new messages was sent. */
@@ -32,7 +32,7 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
   const rooms = await lockRooms(tx, distinct(readable.map(({ message }) => message.roomId)));
   const inRooms = readable.filter(({ message }) => rooms.has(message.roomId));
   const senders = byRoom(inRooms, ({ message }) => message.senderId);
-  const members = await lockMembers(tx, new Map([...senders].map(([room, ids]) => [room, new Set(ids)])));
+  const members = await findMemberKeys(tx, new Map([...senders].map(([room, ids]) => [room, new Set(ids)])));
   const stored = await findByDedupeKeys(
     tx,
     byRoom(inRooms, ({ key }) => key),
@@ -77,7 +77,7 @@ function reopenedBy(
 function refusal(
   message: MessageSent,
   rooms: ReadonlyMap<number, Room>,
-  members: ReadonlyMap<string, Member>,
+  members: ReadonlySet<string>,
 ): ChatError | undefined {
   const { roomId, senderId, clientMessageId } = message;
   if (!rooms.has(roomId))

@@ -4,11 +4,11 @@ import { MERGED_ABOVE_MEMBERS } from "../events/readShown.js";
 import { log } from "../log.js";
 import type { SessionStore } from "../sessions/sessionStore.js";
 import { deleteReads, giveBackReads, takeReads } from "../store/readOutbox.js";
-import { findRoom } from "../store/rooms.js";
+import { findRooms } from "../store/rooms.js";
 import type { BroadcastDeps } from "./broadcastFrames.js";
 import { broadcastReads } from "./showReads.js";
 
-/** A room's merged reads are broadcast at most once in this time. */
+/** A room's waiting reads are broadcast at most once in this time. */
 const INTERVAL_MS = 300;
 const READS_AT_ONCE = 5_000;
 /** Rooms beyond this wait for the sweep, which bounds what one process has on its hands. */
@@ -16,11 +16,11 @@ const ROOMS_AT_ONCE = 1_000;
 /** Half a minute of failures or of other processes' turns; then the sweep takes over. */
 const TRIES = 100;
 
-/** Broadcasts the waiting reads of big rooms, merged. What it has not broadcast when its process dies is found by the sweep. */
+/** Broadcasts the reads that wait in rooms, together. What it has not broadcast when its process dies is found by the sweep. */
 export interface ReadMerger {
   /** Has a room's waiting reads broadcast soon: at once, or when 300 ms have passed since the time before. Never throws. */
   schedule(roomId: number): void;
-  /** Broadcasts what waits in a room that was scheduled, and all that follows, until nothing waits; for tests and for closing. */
+  /** Resolves when nothing waits any more in the rooms that were scheduled, or was given up for now. */
   settled(): Promise<void>;
   /** Stops after the broadcasts that are under way. */
   close(): Promise<void>;
@@ -30,61 +30,119 @@ export interface MergeDeps extends BroadcastDeps {
   readonly sessions: Pick<SessionStore, "takeReadTurn">;
 }
 
-export function createReadMerger(deps: MergeDeps): ReadMerger {
-  /** The rooms being worked on; `again`: something was scheduled since it was last looked for. */
-  const rooms = new Map<number, { again: boolean; done: Promise<void> }>();
-  const closing = new AbortController();
+/** A room on the merger's hands; it stays there until the time in which it may not be broadcast again has passed. */
+interface Scheduled {
+  /** Something may wait. */
+  waits: boolean;
+  /** By the process's clock, in milliseconds. */
+  notBefore: number;
+  failures: number;
+}
 
-  async function work(roomId: number, state: { again: boolean }): Promise<void> {
-    for (let failures = 0; state.again && !closing.signal.aborted && failures < TRIES; ) {
-      state.again = false;
-      try {
-        const outcome = await broadcastOnce(roomId, deps);
-        // In another process's turn: it may have looked before our reads were stored.
-        if (outcome !== "done") state.again = true;
-        failures = outcome === "notOurTurn" ? failures + 1 : 0;
-      } catch (error) {
-        log.warn("a big room's reads could not be broadcast yet", { roomId, error });
-        state.again = true;
-        failures += 1;
-      }
-      // Also after the last one: whoever schedules the room meanwhile waits for its turn.
-      await pause(INTERVAL_MS, undefined, { signal: closing.signal }).catch(() => {});
+export function createReadMerger(deps: MergeDeps): ReadMerger {
+  const rooms = new Map<number, Scheduled>();
+  const closing = new AbortController();
+  let working: Promise<void> | undefined;
+
+  /** One broadcast after the other, each for all rooms that are due. */
+  async function work(): Promise<void> {
+    while (rooms.size > 0 && !closing.signal.aborted) {
+      const due = dueRooms(rooms);
+      if (due.length > 0) await broadcastDue(due, rooms, deps);
+      else if (rooms.size > 0)
+        await pause(untilNext(rooms), undefined, { signal: closing.signal }).catch(() => {});
     }
-    // Together with having seen that nothing was scheduled since.
-    rooms.delete(roomId);
+    // Together with having seen that there is nothing: whoever schedules a room from now on starts it anew.
+    working = undefined;
   }
 
   return {
     schedule(roomId) {
+      if (closing.signal.aborted) return;
       const known = rooms.get(roomId);
-      if (known) known.again = true;
-      else if (!closing.signal.aborted && rooms.size < ROOMS_AT_ONCE) {
-        const state = { again: true, done: Promise.resolve() };
-        rooms.set(roomId, state);
-        state.done = work(roomId, state);
-      }
+      if (known) known.waits = true;
+      else if (rooms.size < ROOMS_AT_ONCE) rooms.set(roomId, { waits: true, notBefore: 0, failures: 0 });
+      working ??= work();
     },
     async settled() {
-      while (rooms.size > 0) await Promise.all([...rooms.values()].map(({ done }) => done));
+      while (working) await working;
     },
     async close() {
       closing.abort();
-      await Promise.all([...rooms.values()].map(({ done }) => done));
+      await working;
     },
   };
 }
 
-/** Broadcasts what waits in a room, unless it is another process's turn. What can't be broadcast is given back. */
-async function broadcastOnce(roomId: number, deps: MergeDeps): Promise<"done" | "more" | "notOurTurn"> {
-  // Without the session store each process keeps the interval by itself.
-  if ((await deps.sessions.takeReadTurn(roomId, INTERVAL_MS)) === false) return "notOurTurn";
+/** The rooms in which something may wait and whose time has come. Forgets those in which nothing did until it came. */
+function dueRooms(rooms: Map<number, Scheduled>): readonly number[] {
+  const now = performance.now();
+  const due: number[] = [];
+  for (const [roomId, { waits, notBefore, failures }] of rooms) {
+    if (notBefore > now) continue;
+    if (waits && failures < TRIES) due.push(roomId);
+    else rooms.delete(roomId);
+  }
+  return due;
+}
+
+const untilNext = (rooms: ReadonlyMap<number, Scheduled>): number => {
+  const next = Math.min(...[...rooms.values()].map(({ notBefore }) => notBefore));
+  return Math.max(1, next - performance.now());
+};
+
+async function broadcastDue(
+  due: readonly number[],
+  rooms: ReadonlyMap<number, Scheduled>,
+  deps: MergeDeps,
+): Promise<void> {
+  const [outcome, ours] = await tryBroadcast(due, rooms, deps);
+  const notBefore = performance.now() + INTERVAL_MS;
+  for (const roomId of due) {
+    const room = rooms.get(roomId)!;
+    room.notBefore = notBefore;
+    // In another process's turn: it may have looked before our reads were stored.
+    const again = outcome !== "done" || !ours.has(roomId);
+    room.waits ||= again;
+    room.failures = outcome !== "failed" && ours.has(roomId) ? 0 : room.failures + 1;
+  }
+}
+
+type Attempt = readonly [outcome: "done" | "more" | "failed", ours: ReadonlySet<number>];
+
+async function tryBroadcast(
+  due: readonly number[],
+  rooms: ReadonlyMap<number, Scheduled>,
+  deps: MergeDeps,
+): Promise<Attempt> {
+  let ours: ReadonlySet<number> = new Set();
+  try {
+    ours = await roomsInTurn(due, deps);
+    // From here on whatever is scheduled may not be among what is taken.
+    for (const roomId of ours) rooms.get(roomId)!.waits = false;
+    return [ours.size === 0 ? "done" : await broadcastWaiting([...ours], deps), ours];
+  } catch (error) {
+    log.warn("reads could not be broadcast yet", { rooms: due.length, error });
+    return ["failed", ours];
+  }
+}
+
+/** Those of the rooms whose turn this process has got. Without the session store each process keeps the interval by itself. */
+async function roomsInTurn(due: readonly number[], { sessions }: MergeDeps): Promise<ReadonlySet<number>> {
+  const turns = await Promise.all(due.map((roomId) => sessions.takeReadTurn(roomId, INTERVAL_MS)));
+  return new Set(due.filter((_, index) => turns[index] !== false));
+}
+
+/** Broadcasts what waits in these rooms; `more` when that was not all. What can't be broadcast is given back. */
+async function broadcastWaiting(roomIds: readonly number[], deps: MergeDeps): Promise<"done" | "more"> {
   const takenBy = randomBytes(16);
   try {
-    const moves = await takeReads(deps.database, roomId, takenBy, READS_AT_ONCE);
+    const moves = await takeReads(deps.database, roomIds, takenBy, READS_AT_ONCE);
     if (moves.length === 0) return "done";
-    const memberCount = (await findRoom(deps.database, roomId))?.memberCount ?? 0;
-    await broadcastReads(moves, () => memberCount > MERGED_ABOVE_MEMBERS, deps);
+    const found = await findRooms(deps.database, [...new Set(moves.map(({ roomId }) => roomId))]);
+    const isMerged = (roomId: number): boolean =>
+      (found.get(roomId)?.memberCount ?? 0) > MERGED_ABOVE_MEMBERS;
+    await broadcastReads(moves, isMerged, deps);
     await deleteReads(deps.database, takenBy);
     return moves.length < READS_AT_ONCE ? "done" : "more";
   } catch (error) {

@@ -1,6 +1,6 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError, errorBody } from "../errors.js";
-import type { ShownMessage } from "../events/messageShown.js";
+import { type ShownMessage, type StoredMessage, spanOf } from "../events/messageShown.js";
 import { countUnread } from "../store/members.js";
 import { findByDedupeKeys } from "../store/messages.js";
 import type { Stream } from "../store/streamPositions.js";
@@ -55,10 +55,12 @@ async function decidedBefore(
   const { readable } = readEvents(events);
   const keys = byRoom(readable, ({ key }) => key);
   const stored = await findByDedupeKeys(database, keys);
-  const messagesOf = (roomId: number) => [...stored.values()].filter((message) => message.roomId === roomId);
+  const storedIn = new Map<number, StoredMessage[]>();
+  for (const message of stored.values())
+    storedIn.set(message.roomId, [...(storedIn.get(message.roomId) ?? []), message]);
   const counters = new Map<number, (seq: number) => number>();
-  for (const roomId of keys.keys())
-    counters.set(roomId, await countUnread(database, roomId, messagesOf(roomId)));
+  for (const [roomId, messages] of storedIn)
+    counters.set(roomId, await countUnread(database, roomId, ...spanOf(messages)));
   const shown: ShownMessage[] = [];
   const refused: Refused[] = [];
   for (const one of readable) {

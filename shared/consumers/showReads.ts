@@ -29,7 +29,13 @@ export const togetherNoted = (first: NotedReads, second: NotedReads): NotedReads
   waiting: [...first.waiting, ...second.waiting],
 });
 
-/** Notes moves in the transaction that stores them. */
+/** Notes moves in the transaction that stores them, to be broadcast by whoever broadcasts their rooms' reads next: nobody waits for that. */
+export async function noteWaiting(tx: Queryable, moves: readonly ReadMoved[]): Promise<NotedReads> {
+  await insertReads(tx, moves, null);
+  return { ...noReads, waiting: [...new Set(moves.map(({ roomId }) => roomId))] };
+}
+
+/** Notes moves in the transaction that stores them, to be broadcast after the commit, but for those of big rooms. */
 export async function noteReads(
   tx: Queryable,
   moves: readonly ReadMoved[],
@@ -40,12 +46,8 @@ export async function noteReads(
   const [merged, single] = [moves.filter(isBig), moves.filter((move) => !isBig(move))];
   const takenBy = randomBytes(16);
   await insertReads(tx, single, takenBy);
-  await insertReads(tx, merged, null);
-  return {
-    moves: single,
-    takenBy: single.length === 0 ? [] : [takenBy],
-    waiting: [...new Set(merged.map(({ roomId }) => roomId))],
-  };
+  const { waiting } = await noteWaiting(tx, merged);
+  return { moves: single, takenBy: single.length === 0 ? [] : [takenBy], waiting };
 }
 
 /**

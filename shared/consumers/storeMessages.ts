@@ -3,13 +3,13 @@ import type { ShownMessage, StoredMessage } from "../events/messageShown.js";
 import { MESSAGES_DEAD_LETTER_HUB } from "../events/messages.js";
 import type { ReadMoved } from "../events/readShown.js";
 import type { Queryable } from "../store/database.js";
-import { insertMembers, memberKey, setReadPositions } from "../store/members.js";
+import { insertMembers, lockMembers, type Member, memberKey, setReadPositions } from "../store/members.js";
 import { findMessageIds, insertMessages } from "../store/messages.js";
-import { moveRoomsForward, setMemberCount } from "../store/rooms.js";
+import { moveRoomsForward, type Room, setMemberCount } from "../store/rooms.js";
 import { consumeBatch, type Reaction } from "./consumeBatch.js";
 import { type Decision, decideMessages } from "./decideMessages.js";
 import { showMessages, showMessagesAgain } from "./showMessages.js";
-import { type NotedReads, noReads, noteReads, togetherNoted } from "./showReads.js";
+import { type NotedReads, noReads, noteWaiting, togetherNoted } from "./showReads.js";
 import type { StoreDeps } from "./storeDeps.js";
 
 /** What one transaction stored. */
@@ -75,6 +75,7 @@ async function write(tx: Queryable, decision: Decision): Promise<StoredMessages>
     })),
   );
   const latest = latestOfMembers(stored, decision);
+  const positions = await lockMembers(tx, usersByRoom(latest));
   await setReadPositions(
     tx,
     [...latest.values()].map(({ roomId, senderId, seq, messageId }) => ({
@@ -84,7 +85,7 @@ async function write(tx: Queryable, decision: Decision): Promise<StoredMessages>
       messageId,
     })),
   );
-  const reads = await noteReads(tx, skipped([...latest.values()], decision), decision.rooms);
+  const reads = await noteWaiting(tx, skipped([...latest.values()], decision.rooms, positions));
   return { shown: counted(stored, latest, decision), reopened: [...decision.reopened.keys()], reads };
 }
 
@@ -111,10 +112,14 @@ function latestOfMembers(
  * What the senders have read by sending: the messages before this batch. Those of the batch itself go out with counts that have
  * the senders' new positions in them.
  */
-function skipped(latest: readonly StoredMessage[], { rooms, members }: Decision): readonly ReadMoved[] {
+function skipped(
+  latest: readonly StoredMessage[],
+  rooms: ReadonlyMap<number, Room>,
+  positions: ReadonlyMap<string, Member>,
+): readonly ReadMoved[] {
   return latest.flatMap(({ roomId, senderId, sentAt }) => {
     const { lastSeq, lastMessageId } = rooms.get(roomId)!;
-    const before = members.get(memberKey(roomId, senderId))!;
+    const before = positions.get(memberKey(roomId, senderId))!;
     if (lastMessageId === null || before.lastReadSeq >= lastSeq) return [];
     return {
       roomId,
@@ -126,6 +131,13 @@ function skipped(latest: readonly StoredMessage[], { rooms, members }: Decision)
       readAt: sentAt,
     };
   });
+}
+
+function usersByRoom(latest: ReadonlyMap<string, StoredMessage>): ReadonlyMap<number, ReadonlySet<number>> {
+  const users = new Map<number, Set<number>>();
+  for (const { roomId, senderId } of latest.values())
+    users.set(roomId, (users.get(roomId) ?? new Set()).add(senderId));
+  return users;
 }
 
 /** The messages with how many members have not read them at the commit: all but the members who sent them or a later one of the batch. */

@@ -75,3 +75,13 @@ export function unreadCounter(
     return below[low - 1] ?? 0;
   };
 }
+
+/** The `seq` of the oldest and of the newest of these messages, which are in any order and at least one. */
+export function spanOf(messages: readonly StoredMessage[]): readonly [oldest: number, newest: number] {
+  let [oldest, newest] = [Number.MAX_SAFE_INTEGER, 0];
+  for (const { seq } of messages) {
+    oldest = Math.min(oldest, seq);
+    newest = Math.max(newest, seq);
+  }
+  return [oldest, newest];
+}

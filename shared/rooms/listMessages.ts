@@ -1,4 +1,5 @@
-import { messageShown } from "../events/messageShown.js";
+import { messageShown, type StoredMessage, spanOf } from "../events/messageShown.js";
+import type { Queryable } from "../store/database.js";
 import { countUnread } from "../store/members.js";
 import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
 import { hiddenBelow, requireAccess } from "./access.js";
@@ -19,11 +20,30 @@ export async function listMessages(
 ): Promise<{ messages: readonly object[] }> {
   const { roomId } = validated(RoomPath, path);
   const { before, after, limit } = validated(MessagesQuery, query);
-  const from = hiddenBelow(await requireAccess(database, roomId, callerId));
-  const messages =
+  const access = await requireAccess(database, roomId, callerId);
+  const from = Math.max(after ?? 0, hiddenBelow(access));
+  const below = before ?? Number.MAX_SAFE_INTEGER;
+  const newest = Math.min(below - 1, access.room.lastSeq);
+  const expected: Span =
+    after === undefined ? [Math.max(from, newest - limit) + 1, newest] : [from + 1, from + limit];
+  // At the same time: where the page will lie is known but for what the caller deleted and what is stored just now.
+  const [messages, unread] = await Promise.all([
     after === undefined
-      ? await listMessagesBefore(database, roomId, callerId, before ?? Number.MAX_SAFE_INTEGER, from, limit)
-      : await listMessagesAfter(database, roomId, callerId, Math.max(after, from), limit);
-  const unread = await countUnread(database, roomId, messages);
-  return { messages: messages.map((message) => messageShown({ message, unreadCount: unread(message.seq) })) };
+      ? listMessagesBefore(database, roomId, callerId, below, from, limit)
+      : listMessagesAfter(database, roomId, callerId, from, limit),
+    countUnread(database, roomId, ...expected),
+  ]);
+  const counts = covers(expected, messages) ? unread : await countAgain(database, roomId, messages);
+  return { messages: messages.map((message) => messageShown({ message, unreadCount: counts(message.seq) })) };
 }
+
+type Span = readonly [oldest: number, newest: number];
+
+function covers([oldest, newest]: Span, messages: readonly StoredMessage[]): boolean {
+  if (messages.length === 0) return true;
+  const [first, last] = spanOf(messages);
+  return first >= oldest && last <= newest;
+}
+
+const countAgain = (db: Queryable, roomId: number, messages: readonly StoredMessage[]) =>
+  countUnread(db, roomId, ...spanOf(messages));

@@ -80,6 +80,15 @@ export async function findMember(db: Queryable, roomId: number, userId: number):
   return rows[0] && memberOf(rows[0]);
 }
 
+/** Whether a user is a member of a room; then the membership can't end, and the read position not move, until the transaction ends. */
+export async function holdMember(tx: Queryable, roomId: number, userId: number): Promise<boolean> {
+  const [rows] = await tx.query<MemberRow[]>(
+    "SELECT user_id FROM room_members WHERE room_id = ? AND user_id = ? LOCK IN SHARE MODE",
+    [roomId, userId],
+  );
+  return rows.length > 0;
+}
+
 /** Which of these users are members of a room. */
 export async function findMembersAmong(
   db: Queryable,
@@ -94,23 +103,45 @@ export async function findMembersAmong(
   return new Set(rows.map((row) => row.user_id));
 }
 
+/** Which of these pairs of room and user are members, by `memberKey`. */
+export async function findMemberKeys(
+  db: Queryable,
+  usersByRoom: ReadonlyMap<number, ReadonlySet<number>>,
+): Promise<ReadonlySet<string>> {
+  const [where, values] = isOneOf(usersByRoom);
+  if (values.length === 0) return new Set();
+  const [rows] = await db.query<MemberRow[]>(
+    `SELECT room_id, user_id FROM room_members WHERE ${where}`,
+    values,
+  );
+  return new Set(rows.map((row) => memberKey(row.room_id, row.user_id)));
+}
+
 /**
  * Those of these pairs of room and user that are members, by `memberKey`, locked until the transaction ends. Every
- * transaction locks them in the order of the primary key, so that none waits for another in a circle.
+ * transaction locks them in the order of the primary key, so that none waits for another in a circle, and late, because a
+ * member's reads and messages wait here for each other.
  */
 export async function lockMembers(
   tx: Queryable,
   usersByRoom: ReadonlyMap<number, ReadonlySet<number>>,
 ): Promise<ReadonlyMap<string, Member>> {
-  const rooms = [...usersByRoom].filter(([, users]) => users.size > 0);
-  if (rooms.length === 0) return new Map();
-  // An OR of ANDs, because MariaDB does not use an index for (a, b) IN ((…), (…)).
+  const [where, values] = isOneOf(usersByRoom);
+  if (values.length === 0) return new Map();
   const [rows] = await tx.query<MemberRow[]>(
-    `SELECT ${COLUMNS} FROM room_members FORCE INDEX (PRIMARY)
-      WHERE ${rooms.map(() => "(room_id = ? AND user_id IN (?))").join(" OR ")} ORDER BY room_id, user_id FOR UPDATE`,
-    rooms.flatMap(([roomId, users]) => [roomId, [...users]]),
+    `SELECT ${COLUMNS} FROM room_members FORCE INDEX (PRIMARY) WHERE ${where} ORDER BY room_id, user_id FOR UPDATE`,
+    values,
   );
   return new Map(rows.map((row) => [memberKey(row.room_id, row.user_id), memberOf(row)]));
+}
+
+/** An OR of ANDs, because MariaDB does not use an index for (a, b) IN ((…), (…)). */
+function isOneOf(usersByRoom: ReadonlyMap<number, ReadonlySet<number>>): [where: string, values: unknown[]] {
+  const rooms = [...usersByRoom].filter(([, users]) => users.size > 0);
+  return [
+    rooms.map(() => "(room_id = ? AND user_id IN (?))").join(" OR "),
+    rooms.flatMap(([roomId, users]) => [roomId, [...users]]),
+  ];
 }
 
 /** The user ids of a room's members. */
@@ -174,29 +205,23 @@ export async function setReadPositions(tx: Queryable, positions: readonly ReadPo
 }
 
 /**
- * How many members of a room stand at each read position below a `seq`: `[lastReadSeq, members]`, ascending. One pass over the index entries
- * of those members; who has read all of it costs nothing.
+ * How many members have not read each message of one room from `oldest` to `newest`, by `seq`. One pass over the index entries of the members
+ * below `newest`; those who have read all of it cost nothing, and those below `oldest` are one row.
  */
-async function countReadPositions(
-  db: Queryable,
-  roomId: number,
-  below: number,
-): Promise<readonly (readonly [lastReadSeq: number, members: number])[]> {
-  const [rows] = await db.query<(RowDataPacket & { last_read_seq: number; members: number })[]>(
-    `SELECT last_read_seq, COUNT(*) AS members FROM room_members FORCE INDEX (positions_in_a_room)
-      WHERE room_id = ? AND last_read_seq < ? GROUP BY last_read_seq ORDER BY last_read_seq`,
-    [roomId, below],
-  );
-  return rows.map((row) => [row.last_read_seq, row.members]);
-}
-
-/** How many members have not read each of these messages of one room, which are in any order: by `seq`. */
 export async function countUnread(
   db: Queryable,
   roomId: number,
-  messages: readonly { readonly seq: number }[],
+  oldest: number,
+  newest: number,
 ): Promise<(seq: number) => number> {
-  if (messages.length === 0) return () => 0;
-  const newest = messages.reduce((most, { seq }) => Math.max(most, seq), 0);
-  return unreadCounter(await countReadPositions(db, roomId, newest));
+  const [rows] = await db.query<(RowDataPacket & { position: number; members: number })[]>(
+    `SELECT 0 AS position, COUNT(*) AS members FROM room_members FORCE INDEX (positions_in_a_room)
+      WHERE room_id = ? AND last_read_seq < ?
+     UNION ALL
+     SELECT last_read_seq, COUNT(*) FROM room_members FORCE INDEX (positions_in_a_room)
+      WHERE room_id = ? AND last_read_seq >= ? AND last_read_seq < ? GROUP BY last_read_seq
+      ORDER BY position`,
+    [roomId, oldest, roomId, oldest, newest],
+  );
+  return unreadCounter(rows.map((row) => [row.position, row.members]));
 }

@@ -31,17 +31,17 @@ export async function insertReads(
   );
 }
 
-/** Takes up to `limit` waiting moves of a room, so that nobody else broadcasts them; in the order in which they were noted. */
+/** Takes up to `limit` waiting moves of these rooms, so that nobody else broadcasts them; in the order in which they were noted. */
 export async function takeReads(
   db: Queryable,
-  roomId: number,
+  roomIds: readonly number[],
   takenBy: Buffer,
   limit: number,
 ): Promise<readonly ReadMoved[]> {
   const [{ affectedRows }] = await db.query<ResultSetHeader>(
     `UPDATE read_outbox SET taken_by = ?, taken_at = UTC_TIMESTAMP(3)
-      WHERE room_id = ? AND taken_by IS NULL LIMIT ?`,
-    [takenBy, roomId, limit],
+      WHERE room_id IN (?) AND taken_by IS NULL LIMIT ?`,
+    [takenBy, roomIds, limit],
   );
   if (affectedRows === 0) return [];
   const [rows] = await db.query<RowDataPacket[]>(

@@ -14,6 +14,7 @@ import { unusedPort } from "../support/unusedPort.js";
 /** A client as the service sees it. */
 interface Receiver {
   readonly connectionId: string;
+  readonly userId: number;
   readonly received: () => readonly string[];
   readonly isClosed: () => boolean;
   leave(): void;
@@ -21,7 +22,8 @@ interface Receiver {
 
 interface Setting {
   readonly broadcaster: Broadcaster;
-  connect(): Promise<Receiver>;
+  /** A client of this user, or of one who has no other. */
+  connect(userId?: number): Promise<Receiver>;
 }
 
 function fakeSetting(): Setting {
@@ -29,10 +31,11 @@ function fakeSetting(): Setting {
   let connections = 0;
   return {
     broadcaster,
-    async connect() {
-      const connectionId = `conn-${++connections}`;
+    async connect(userId = newUsers(1)[0]!) {
+      const connectionId = `${userId}-${++connections}`;
       return {
         connectionId,
+        userId,
         received: () => broadcaster.received.get(connectionId) ?? [],
         isClosed: () => broadcaster.closed.includes(connectionId),
         leave: () => void broadcaster.closeConnection(connectionId),
@@ -48,8 +51,7 @@ function realSetting(): Setting {
   const broadcaster = webPubSubAt(inject("stack").webPubSubConnection);
   return {
     broadcaster,
-    async connect() {
-      const [userId] = newUsers(1) as [number];
+    async connect(userId = newUsers(1)[0]!) {
       const url = new URL(await broadcaster.clientUrl(userId, 5));
       url.searchParams.set("token", await tokenFor(userId));
       const socket = new WebSocket(url, ["v12.stomp"]);
@@ -65,6 +67,7 @@ function realSetting(): Setting {
       if (!connectionId) throw new Error(received[0]);
       return {
         connectionId,
+        userId,
         received: () => received.slice(1),
         isClosed: () => socket.readyState === WebSocket.CLOSED,
         leave: () => socket.close(),
@@ -87,8 +90,8 @@ describe.each<[string, () => Setting]>([
   beforeAll(() => {
     const setting = open();
     broadcaster = setting.broadcaster;
-    connect = async () => {
-      const one = await setting.connect();
+    connect = async (userId) => {
+      const one = await setting.connect(userId);
       opened.push(one);
       return one;
     };
@@ -162,6 +165,58 @@ describe.each<[string, () => Setting]>([
     await broadcaster.leaveGroup(one.connectionId, group);
     await broadcaster.leaveGroup(one.connectionId, group);
     expect(await broadcaster.groupExists(group)).toBe(false);
+  });
+
+  describe("takes a user out of a group", () => {
+    test("with all their connections, and nobody else", async () => {
+      const [ann, ben] = newUsers(2) as [number, number];
+      const anns = [await connect(ann), await connect(ann), await connect(ann)];
+      const bens = [await connect(ben), await connect(ben)];
+      for (const { connectionId } of [...anns, ...bens]) await broadcaster.joinGroup(connectionId, group);
+      await broadcaster.sendToGroup(group, "to both");
+      await broadcaster.removeUserFromGroup(ann, group);
+      await broadcaster.sendToGroup(group, "to Ben");
+      for (const { connectionId } of anns) await broadcaster.sendToConnection(connectionId, "end");
+      for (const one of anns) await receives(one, ["to both", "end"]);
+      for (const one of bens) await receives(one, ["to both", "to Ben"]);
+      expect(await broadcaster.groupExists(group)).toBe(true);
+      await broadcaster.removeUserFromGroup(ben, group);
+      expect(await broadcaster.groupExists(group)).toBe(false);
+    });
+
+    test("and of no other group", async () => {
+      const one = await connect();
+      const other = groupName(group.split(":")[0]!, "own\\cid");
+      for (const name of [group, other]) await broadcaster.joinGroup(one.connectionId, name);
+      await broadcaster.removeUserFromGroup(one.userId, group);
+      await broadcaster.sendToGroup(group, "a");
+      await broadcaster.sendToGroup(other, "b");
+      await receives(one, ["b"]);
+      await broadcaster.removeUserFromGroup(one.userId, other);
+      expect(await broadcaster.groupExists(other)).toBe(false);
+    });
+
+    test("without closing them: who joins again receives again", async () => {
+      const one = await connect();
+      await broadcaster.joinGroup(one.connectionId, group);
+      await broadcaster.removeUserFromGroup(one.userId, group);
+      await broadcaster.sendToGroup(group, "missed");
+      await broadcaster.joinGroup(one.connectionId, group);
+      await broadcaster.sendToGroup(group, "a");
+      await receives(one, ["a"]);
+      expect(one.isClosed()).toBe(false);
+    });
+
+    test("and takes one who is in no group, who has no connection, or whose id only begins alike for a success", async () => {
+      const [one, stranger] = [await connect(), await connect()];
+      await broadcaster.joinGroup(one.connectionId, group);
+      const [nobody] = newUsers(1) as [number];
+      for (const userId of [stranger.userId, nobody, Math.floor(one.userId / 10), one.userId * 10])
+        await broadcaster.removeUserFromGroup(userId, group);
+      await broadcaster.removeUserFromGroup(one.userId, `${group}-that-never-was`);
+      await broadcaster.sendToGroup(group, "a");
+      await receives(one, ["a"]);
+    });
   });
 
   test("knows whether anybody is in a group", async () => {
@@ -244,6 +299,7 @@ test.each<[string, () => Promise<Broadcaster>]>([
     () => broadcaster.closeConnection("c", "why"),
     () => broadcaster.joinGroup("c", "g"),
     () => broadcaster.leaveGroup("c", "g"),
+    () => broadcaster.removeUserFromGroup(1, "g"),
     () => broadcaster.groupExists("g"),
     () => broadcaster.ping(),
   ])

@@ -1,12 +1,17 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { start } from "../../local/eventHubs/server.js";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { unusedPort } from "../support/unusedPort.js";
 
-/** A hub that nobody else uses meanwhile, with two partitions and the consumer group for recovering. */
-const HUB = "chat-read-events";
+/** A hub with two partitions and the consumer group for recovering. Nobody else publishes to it, which is why the server is not the stack's. */
+const HUB = "orders";
 const PARTITIONS = ["0", "1"];
+const HUBS = { [HUB]: PARTITIONS.length, "chat-messages": 1 };
 const MANY = 1_000;
 /** More than any test reads. */
 const END = 1_000_000;
@@ -16,23 +21,57 @@ interface Content {
   readonly index: number;
 }
 
-describe.each<[string, () => EventBus]>([
-  ["the fake", () => new FakeEventBus({ [HUB]: PARTITIONS.length, "chat-messages": 1 })],
-  ["Event Hubs", () => connectEventHubs(inject("stack").eventHubs)],
+interface Setting {
+  readonly bus: EventBus;
+  close(): Promise<void>;
+}
+
+async function fakeSetting(): Promise<Setting> {
+  const bus = new FakeEventBus(HUBS);
+  return { bus, close: () => bus.close() };
+}
+
+async function realSetting(): Promise<Setting> {
+  const data = mkdtempSync(join(tmpdir(), "event-bus-"));
+  const hubs = Object.fromEntries(
+    Object.entries(HUBS).map(([name, partitions]) => [
+      name,
+      { partitions, retentionHours: 1, consumerGroups: ["chat-recover"] },
+    ]),
+  );
+  const server = await start({ port: 0, data, hubs });
+  const bus = connectEventHubs(server.connectionString);
+  return {
+    bus,
+    async close() {
+      await bus.close();
+      await server.close();
+      rmSync(data, { recursive: true, force: true });
+    },
+  };
+}
+
+describe.each<[string, () => Promise<Setting>]>([
+  ["the fake", fakeSetting],
+  ["Event Hubs", realSetting],
 ])("the event bus of %s", (_name, open) => {
   let bus: EventBus;
+  let close: () => Promise<void>;
   /** Where each test's events may begin: the partitions' ends before it. */
   let run = 0;
 
-  beforeAll(() => {
-    bus = open();
+  beforeAll(async () => {
+    ({ bus, close } = await open());
   });
-  afterAll(() => bus.close());
+  afterAll(() => close());
 
   const contentOf = (body: Uint8Array): Content => JSON.parse(Buffer.from(body).toString());
 
   /** Publishes events one after another under one key and returns where they stand. */
-  async function publishAll(key: string, count: number): Promise<{ partitionId: string; numbers: number[] }> {
+  async function publishSingly(
+    key: string,
+    count: number,
+  ): Promise<{ partitionId: string; numbers: number[] }> {
     const name = `${process.pid}-${++run}-${Math.random()}`;
     for (let index = 0; index < count; index += 1) await bus.publish(HUB, key, { test: name, index });
     const found = [];
@@ -58,7 +97,7 @@ describe.each<[string, () => EventBus]>([
   });
 
   test("keeps the events of one key in one partition, in their order, and numbers them without a gap", async () => {
-    const { numbers } = await publishAll("key-1", 30);
+    const { numbers } = await publishSingly("key-1", 30);
     expect(numbers).toEqual(numbers.map((_, index) => numbers[0]! + index));
   });
 
@@ -84,6 +123,74 @@ describe.each<[string, () => EventBus]>([
     expect(all.map(({ body }) => JSON.parse(Buffer.from(body).toString()))).toEqual([event]);
   });
 
+  describe("events of one key that are published together", () => {
+    const under = async (key: string) =>
+      (await Promise.all(PARTITIONS.map(readAll))).filter((events) => events.some((one) => one.key === key));
+    const named = (name: string, count: number): Content[] =>
+      Array.from({ length: count }, (_, index) => ({ test: name, index }));
+
+    test("stand in one partition one behind the other, in their order, each with the key", async () => {
+      await bus.publishAll(HUB, "together", named("together", 200));
+      const [events, ...others] = await under("together");
+      expect(others).toEqual([]);
+      const ours = events!.filter(({ key }) => key === "together");
+      expect(ours.map(({ body }) => contentOf(body))).toEqual(named("together", 200));
+      const first = ours[0]!.sequenceNumber;
+      expect(ours.map(({ sequenceNumber }) => sequenceNumber)).toEqual(ours.map((_, index) => first + index));
+    });
+
+    test("stand where events of that key that are published singly do, in the order of publishing", async () => {
+      await bus.publish(HUB, "mixed", { test: "mixed", index: 0 });
+      await bus.publishAll(HUB, "mixed", named("mixed", 4).slice(1));
+      await bus.publish(HUB, "mixed", { test: "mixed", index: 4 });
+      const [events, ...others] = await under("mixed");
+      expect(others).toEqual([]);
+      const ours = events!.filter(({ key }) => key === "mixed");
+      expect(ours.map(({ body }) => contentOf(body))).toEqual(named("mixed", 5));
+    });
+
+    test("may be none: nothing is published", async () => {
+      const before = await numbersOf("key-none");
+      await bus.publishAll(HUB, "key-none", []);
+      expect(await numbersOf("key-none")).toEqual(before);
+    });
+
+    test("may be one", async () => {
+      await bus.publishAll(HUB, "one", [{ test: "one", index: 0 }]);
+      expect(await numbersOf("one")).toHaveLength(1);
+    });
+
+    test("may have nearly 1 MB, in any characters", async () => {
+      const large = Array.from({ length: 300 }, (_, index) => ({ index, text: '비"\\\u0000😀'.repeat(150) }));
+      expect(JSON.stringify(large).length).toBeLessThan(1024 * 1024);
+      await bus.publishAll(HUB, "large", large);
+      const [events] = await under("large");
+      const ours = events!.filter(({ key }) => key === "large");
+      expect(ours.map(({ body }) => JSON.parse(Buffer.from(body).toString()))).toEqual(large);
+    });
+
+    test("stay together, each key's in their order, also when several are published at once", async () => {
+      const keys = ["p", "q", "r", "s"].map((key) => `${key}-at-once`);
+      await Promise.all(
+        keys.map(async (key) => {
+          for (let index = 0; index < 30; index += 10)
+            await bus.publishAll(HUB, key, named(key, 30).slice(index, index + 10));
+        }),
+      );
+      for (const key of keys) {
+        const [events] = await under(key);
+        const ours = events!.filter((one) => one.key === key);
+        expect(ours.map(({ body }) => contentOf(body))).toEqual(named(key, 30));
+      }
+    });
+
+    const numbersOf = async (key: string): Promise<number[]> =>
+      (await Promise.all(PARTITIONS.map(readAll)))
+        .flat()
+        .filter((one) => one.key === key)
+        .map(({ sequenceNumber }) => sequenceNumber);
+  });
+
   test("takes an event with a trace", async () => {
     await bus.publish(
       HUB,
@@ -94,7 +201,7 @@ describe.each<[string, () => EventBus]>([
   });
 
   test("reads a range with both its ends, and no more than the limit", async () => {
-    const { partitionId, numbers } = await publishAll("key-2", 12);
+    const { partitionId, numbers } = await publishSingly("key-2", 12);
     const [first] = numbers as [number];
     expect(await numbersIn(partitionId, first + 3, first + 5)).toEqual([first + 3, first + 4, first + 5]);
     expect(await numbersIn(partitionId, first + 3, first + 3)).toEqual([first + 3]);
@@ -103,7 +210,7 @@ describe.each<[string, () => EventBus]>([
   });
 
   test("reads what there is of a range that goes past the end, and nothing of one behind it", async () => {
-    const { partitionId, numbers } = await publishAll("key-3", 3);
+    const { partitionId, numbers } = await publishSingly("key-3", 3);
     const last = numbers.at(-1)!;
     expect(await numbersIn(partitionId, last - 1, last + 50)).toEqual([last - 1, last]);
     expect(await numbersIn(partitionId, last + 1, last + 50)).toEqual([]);
@@ -111,7 +218,7 @@ describe.each<[string, () => EventBus]>([
   });
 
   test("knows a partition's first event", async () => {
-    const { partitionId } = await publishAll("key-4", 1);
+    const { partitionId } = await publishSingly("key-4", 1);
     const first = await bus.firstSequenceNumber(HUB, partitionId);
     expect((await readAll(partitionId))[0]?.sequenceNumber).toBe(first);
   });
@@ -125,6 +232,7 @@ describe.each<[string, () => EventBus]>([
 
   test.each<[string, (bus: EventBus) => Promise<unknown>]>([
     ["publish", (one) => one.publish("no-such-hub", "1", {})],
+    ["publishAll", (one) => one.publishAll("no-such-hub", "1", [{}])],
     ["createdOn", (one) => one.createdOn("no-such-hub")],
     ["firstSequenceNumber", (one) => one.firstSequenceNumber("no-such-hub", "0")],
     ["readRange", (one) => one.readRange("no-such-hub", "0", 0, 1, 1)],
@@ -158,6 +266,7 @@ describe("an event bus that is away", () => {
     const bus = await open();
     for (const ask of [
       () => bus.publish(HUB, "1", {}),
+      () => bus.publishAll(HUB, "1", [{}, {}]),
       () => bus.createdOn(HUB),
       () => bus.readRange(HUB, "0", 0, 1, 1),
       () => bus.ping(),

@@ -113,14 +113,71 @@ describe.each<[string, () => SessionStore]>([
   });
 });
 
+describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
+  [
+    "the fake",
+    () => {
+      const store = new FakeSessionStore();
+      return [store, store];
+    },
+  ],
+  ["Redis", () => [connectRedis(inject("stack").redis), connectRedis(inject("stack").redis)]],
+])("a room's turn to have its reads broadcast, in %s", (_name, open) => {
+  /** Longer than any test takes. */
+  const LONG_MS = 120_000;
+  let one: SessionStore;
+  let other: SessionStore;
+  let room: number;
+
+  beforeAll(() => {
+    [one, other] = open();
+  });
+  afterAll(() => Promise.all([one.close(), other.close()]));
+  beforeEach(() => {
+    room = ++lastRoom;
+  });
+
+  test("is had once, by whichever process asks first", async () => {
+    expect(await one.takeReadTurn(room, LONG_MS)).toBe(true);
+    expect(await one.takeReadTurn(room, LONG_MS)).toBe(false);
+    expect(await other.takeReadTurn(room, LONG_MS)).toBe(false);
+  });
+
+  test("is had by one of many who ask at once", async () => {
+    const asked = Array.from({ length: 50 }, (_, index) =>
+      (index % 2 ? one : other).takeReadTurn(room, LONG_MS),
+    );
+    expect((await Promise.all(asked)).filter((answer) => answer === true)).toHaveLength(1);
+  });
+
+  test("is each room's own", async () => {
+    expect(await one.takeReadTurn(room, LONG_MS)).toBe(true);
+    room = ++lastRoom;
+    expect(await one.takeReadTurn(room, LONG_MS)).toBe(true);
+  });
+
+  test("comes again after its time, however often it was asked for meanwhile", async () => {
+    expect(await one.takeReadTurn(room, 100)).toBe(true);
+    await vi.waitUntil(() => other.takeReadTurn(room, 100), { interval: 10, timeout: 20_000 });
+  });
+
+  test("is not in the way of the room's members", async () => {
+    expect(await one.takeReadTurn(room, LONG_MS)).toBe(true);
+    await one.putMembers(room, [1], await one.membersVersion(room));
+    await one.dropMembers(room);
+    expect(await one.takeReadTurn(room, LONG_MS)).toBe(false);
+  });
+});
+
 test("every key in Redis holds its room in braces, and none lives for ever", async () => {
   const redis = new Redis(inject("stack").redis);
   const store = connectRedis(inject("stack").redis);
   const room = ++lastRoom;
   await store.dropMembers(room);
   await store.putMembers(room, [1], await store.membersVersion(room));
+  await store.takeReadTurn(room, 60_000);
   const keys = await redis.keys(`*${room}*`);
-  expect(keys.sort()).toEqual([`{room:${room}}:members`, `{room:${room}}:version`]);
+  expect(keys.sort()).toEqual([`{room:${room}}:members`, `{room:${room}}:reads`, `{room:${room}}:version`]);
   for (const key of keys) expect(await redis.ttl(key)).toBeGreaterThan(0);
   redis.disconnect();
   await store.close();
@@ -183,6 +240,7 @@ describe("a store that is away", () => {
       expect(await soon(store.membersVersion(1))).toBeUndefined();
       expect(await soon(store.putMembers(1, [1], "0"))).toBeUndefined();
       expect(await soon(store.dropMembers(1))).toBeUndefined();
+      expect(await soon(store.takeReadTurn(1, 300))).toBeUndefined();
     });
 
     test("says so when it is asked", async () => {

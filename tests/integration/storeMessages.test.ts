@@ -72,7 +72,9 @@ const deliver = (batch: readonly ReceivedEvent[], with_: Partial<StoreDeps> = {}
   storeMessages({ hub: HUB, partitionId: "0", events: batch }, { ...deps, ...with_ });
 
 const stored = async (): Promise<[seq: number, content: string][]> => {
-  const { messages } = (await listMessages({ roomId }, { after: 0, limit: 100 }, 1, { database })) as {
+  const { messages } = (await listMessages({ roomId: String(roomId) }, { after: "0", limit: "100" }, 1, {
+    database,
+  })) as {
     messages: { seq: number; content: string }[];
   };
   return messages.map(({ seq, content }) => [seq, content]);
@@ -250,7 +252,9 @@ describe("a host that runs ahead of what is stored", () => {
   test("leaves a hole longer than what is read at once", async () => {
     const all = Array.from({ length: 1_203 }, () => put(sent()));
     await deliver(all.slice(1_202));
-    const { messages } = (await listMessages({ roomId }, { limit: 1 }, 1, { database })) as {
+    const { messages } = (await listMessages({ roomId: String(roomId) }, { limit: "1" }, 1, {
+      database,
+    })) as {
       messages: { seq: number }[];
     };
     expect(messages[0]?.seq).toBe(1_203);
@@ -402,7 +406,7 @@ test("a database connection lost in the middle is tried again within the budget"
 
 test("sending reads the room up to the message, and never back", async () => {
   await deliver([put(sent()), put(sent({ senderId: 2 })), put(sent({ senderId: 3 }))]);
-  const { messages } = (await listMessages({ roomId }, { after: 0 }, 1, { database })) as {
+  const { messages } = (await listMessages({ roomId: String(roomId) }, { after: "0" }, 1, { database })) as {
     messages: { seq: number; unreadCount: number }[];
   };
   expect(messages.map(({ unreadCount }) => unreadCount)).toEqual([0, 1, 2]);
