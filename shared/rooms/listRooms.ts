@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { ChatError } from "../errors.js";
-import { type ListedRoom, type ListPlace, listRoomsOf } from "../store/roomLists.js";
+import { type LastMessage, type ListedRoom, type ListPlace, listRoomsOf } from "../store/roomLists.js";
 import { usersOfPair } from "../store/rooms.js";
 import { findUsers, namelessUser, type User } from "../store/users.js";
 import { type RoomSummary, RoomsQuery } from "./api.js";
@@ -46,9 +46,18 @@ function summaryOf(
     ...rest,
     name: other === undefined ? (room.name ?? "") : (user?.nickname ?? namelessUser(other)),
     imageUrl: other === undefined ? room.imageUrl : (user?.profileImageUrl ?? null),
-    lastMessage: lastMessage && { ...lastMessage, sentAt: lastMessage.sentAt.toISOString() },
+    lastMessage: lastMessage && previewOf(lastMessage),
   };
 }
+
+const previewOf = ({ messageId, seq, content, type, sentAt, senderId }: LastMessage) => ({
+  messageId,
+  seq,
+  content,
+  type,
+  sentAt: sentAt.toISOString(),
+  senderId,
+});
 
 /** A cursor is the place of the page's last room; clients hand it back as it is. */
 const encodeCursor = (room: ListedRoom): string =>

@@ -97,7 +97,7 @@ export async function findMembersAmong(
 ): Promise<ReadonlySet<number>> {
   if (userIds.length === 0) return new Set();
   const [rows] = await db.query<MemberRow[]>(
-    "SELECT user_id FROM room_members WHERE room_id = ? AND user_id IN (?)",
+    "SELECT user_id FROM room_members FORCE INDEX (PRIMARY) WHERE room_id = ? AND user_id IN (?)",
     [roomId, userIds],
   );
   return new Set(rows.map((row) => row.user_id));
@@ -111,7 +111,7 @@ export async function findMemberKeys(
   const [where, values] = isOneOf(usersByRoom);
   if (values.length === 0) return new Set();
   const [rows] = await db.query<MemberRow[]>(
-    `SELECT room_id, user_id FROM room_members WHERE ${where}`,
+    `SELECT room_id, user_id FROM room_members FORCE INDEX (PRIMARY) WHERE ${where}`,
     values,
   );
   return new Set(rows.map((row) => memberKey(row.room_id, row.user_id)));

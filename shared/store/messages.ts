@@ -95,9 +95,14 @@ export async function findMessageIds(
   return new Map(rows.map((row) => [`${row.room_id}:${row.seq}`, row.message_id]));
 }
 
-/** Leaves out what a user deleted for themselves. */
-const NOT_HIDDEN =
-  "NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.room_id = messages.room_id AND h.user_id = ? AND h.seq = messages.seq)";
+/**
+ * Messages of a room without those that a user deleted for themselves. A join and not a subquery: with that the optimizer reads the whole room
+ * before it sorts; and by the index of places, whose order is the page's.
+ */
+const VISIBLE = `SELECT ${COLUMNS.replaceAll(/\w+/g, "m.$&")}
+  FROM messages m FORCE INDEX (place_in_room)
+  LEFT JOIN hidden_messages h ON h.room_id = m.room_id AND h.user_id = ? AND h.seq = m.seq
+ WHERE m.room_id = ? AND h.seq IS NULL`;
 
 /** At most `limit` messages of a room with `after < seq` that the user has not deleted, oldest first. */
 export async function listMessagesAfter(
@@ -107,10 +112,12 @@ export async function listMessagesAfter(
   after: number,
   limit: number,
 ): Promise<readonly StoredMessage[]> {
-  const [rows] = await db.query<MessageRow[]>(
-    `SELECT ${COLUMNS} FROM messages WHERE room_id = ? AND seq > ? AND ${NOT_HIDDEN} ORDER BY seq LIMIT ?`,
-    [roomId, after, userId, limit],
-  );
+  const [rows] = await db.query<MessageRow[]>(`${VISIBLE} AND m.seq > ? ORDER BY m.seq LIMIT ?`, [
+    userId,
+    roomId,
+    after,
+    limit,
+  ]);
   return rows.map(messageOf);
 }
 
@@ -124,10 +131,24 @@ export async function listMessagesBefore(
   limit: number,
 ): Promise<readonly StoredMessage[]> {
   const [rows] = await db.query<MessageRow[]>(
-    `SELECT ${COLUMNS} FROM messages WHERE room_id = ? AND seq > ? AND seq < ? AND ${NOT_HIDDEN} ORDER BY seq DESC LIMIT ?`,
-    [roomId, after, before, userId, limit],
+    `${VISIBLE} AND m.seq > ? AND m.seq < ? ORDER BY m.seq DESC LIMIT ?`,
+    [userId, roomId, after, before, limit],
   );
   return rows.map(messageOf);
+}
+
+/** The latest message above a `seq` that the user has not deleted, of each of these rooms, in one statement; by room. */
+export async function findLatest(
+  db: Queryable,
+  userId: number,
+  rooms: readonly { readonly roomId: number; readonly after: number }[],
+): Promise<ReadonlyMap<number, StoredMessage>> {
+  if (rooms.length === 0) return new Map();
+  const [rows] = await db.query<MessageRow[]>(
+    rooms.map(() => `(${VISIBLE} AND m.seq > ? ORDER BY m.seq DESC LIMIT 1)`).join(" UNION ALL "),
+    rooms.flatMap(({ roomId, after }) => [userId, roomId, after]),
+  );
+  return new Map(rows.map((row) => [row.room_id, messageOf(row)]));
 }
 
 /** Where messages of these ids stand, by their ids. */

@@ -1,6 +1,7 @@
 import type { RowDataPacket } from "mysql2/promise";
 import type { MessageSent } from "../events/messages.js";
 import type { Queryable } from "./database.js";
+import { findLatest } from "./messages.js";
 import type { RoomType } from "./rooms.js";
 
 /** A user's view of a room, as it stands in a list. */
@@ -47,7 +48,7 @@ export async function listRoomsOf(
     `SELECT r.room_id, r.type, r.name, r.image_url, r.pair_key, r.member_count, p.last_activity_at,
             r.last_seq - m.last_read_seq AS unread,
             l.message_id, l.seq, l.content, l.type AS message_type, l.sent_at, l.sender_id,
-            l.seq > IF(r.type = 'GROUP', m.joined_seq, 0) AS visible, h.seq IS NOT NULL AS hidden
+            IF(r.type = 'GROUP', m.joined_seq, 0) AS from_seq, h.seq IS NOT NULL AS hidden
        FROM (
          SELECT own.room_id, r.last_activity_at
            FROM room_members own FORCE INDEX (rooms_of_a_user) STRAIGHT_JOIN rooms r ON r.room_id = own.room_id
@@ -62,24 +63,16 @@ export async function listRoomsOf(
       ORDER BY p.last_activity_at DESC, p.room_id DESC`,
     [userId, ...(before ? [before.at, before.at, before.roomId] : []), limit, userId],
   );
-  const hidden = rows.filter((row) => row.visible && row.hidden).map((row) => row.room_id);
-  const earlier = await findPreviews(db, userId, hidden);
-  return rows.map((row) => {
-    const last = row.visible ? row : undefined;
-    return listedRoomOf(row, row.hidden ? earlier.get(row.room_id) : last);
-  });
+  const hidden = rows.filter((row) => row.hidden);
+  const earlier = await findLatest(
+    db,
+    userId,
+    hidden.map((row) => ({ roomId: row.room_id, after: row.from_seq })),
+  );
+  return rows.map((row) => listedRoomOf(row, row.hidden ? earlier.get(row.room_id) : lastOf(row)));
 }
 
-interface MessageColumns {
-  readonly message_id: number;
-  readonly seq: number;
-  readonly content: string;
-  readonly message_type: MessageSent["type"];
-  readonly sent_at: Date;
-  readonly sender_id: number;
-}
-
-interface ListRow extends RowDataPacket, MessageColumns {
+interface ListRow extends RowDataPacket {
   readonly room_id: number;
   readonly type: RoomType;
   readonly name: string | null;
@@ -88,34 +81,33 @@ interface ListRow extends RowDataPacket, MessageColumns {
   readonly member_count: number;
   readonly last_activity_at: Date;
   readonly unread: number;
-  /** 0, 1, or nothing where there is no message. */
-  readonly visible: number | null;
+  /** The user sees messages above this. */
+  readonly from_seq: number;
+  /** Whether the user deleted the last message: 0 or 1. */
   readonly hidden: number;
+  /** Of the last message; `null` where there is none. */
+  readonly message_id: number | null;
+  readonly seq: number;
+  readonly content: string;
+  readonly message_type: MessageSent["type"];
+  readonly sent_at: Date;
+  readonly sender_id: number;
 }
 
-/** The latest messages that a user may see in rooms whose last one they deleted, by room. */
-async function findPreviews(
-  db: Queryable,
-  userId: number,
-  roomIds: readonly number[],
-): Promise<ReadonlyMap<number, MessageColumns>> {
-  if (roomIds.length === 0) return new Map();
-  const [rows] = await db.query<(RowDataPacket & MessageColumns & { room_id: number })[]>(
-    `SELECT l.room_id, l.message_id, l.seq, l.content, l.type AS message_type, l.sent_at, l.sender_id
-       FROM room_members m FORCE INDEX (PRIMARY)
-       STRAIGHT_JOIN rooms r ON r.room_id = m.room_id
-       STRAIGHT_JOIN messages l ON l.room_id = m.room_id AND l.seq = (
-         SELECT v.seq FROM messages v
-          WHERE v.room_id = m.room_id AND v.seq > IF(r.type = 'GROUP', m.joined_seq, 0)
-            AND NOT EXISTS (SELECT 1 FROM hidden_messages h WHERE h.room_id = v.room_id AND h.user_id = m.user_id AND h.seq = v.seq)
-          ORDER BY v.seq DESC LIMIT 1)
-      WHERE m.room_id IN (?) AND m.user_id = ?`,
-    [roomIds, userId],
-  );
-  return new Map(rows.map((row) => [row.room_id, row]));
+/** The room's last message, if the user may see it. */
+function lastOf(row: ListRow): LastMessage | undefined {
+  if (row.message_id === null || row.seq <= row.from_seq) return undefined;
+  return {
+    messageId: row.message_id,
+    seq: row.seq,
+    content: row.content,
+    type: row.message_type,
+    sentAt: row.sent_at,
+    senderId: row.sender_id,
+  };
 }
 
-function listedRoomOf(row: ListRow, last: MessageColumns | undefined): ListedRoom {
+function listedRoomOf(row: ListRow, last: LastMessage | undefined): ListedRoom {
   return {
     roomId: row.room_id,
     type: row.type,
@@ -125,15 +117,6 @@ function listedRoomOf(row: ListRow, last: MessageColumns | undefined): ListedRoo
     memberCount: row.member_count,
     unreadCount: row.unread,
     lastActivityAt: row.last_activity_at,
-    lastMessage: last
-      ? {
-          messageId: last.message_id,
-          seq: last.seq,
-          content: last.content,
-          type: last.message_type,
-          sentAt: last.sent_at,
-          senderId: last.sender_id,
-        }
-      : null,
+    lastMessage: last ?? null,
   };
 }
