@@ -13,7 +13,7 @@ export async function listMembers(
   { database }: Pick<RoomDeps, "database">,
 ): Promise<z.infer<typeof MemberList>> {
   const { roomId } = validated(RoomPath, path);
-  const { room } = await requireGroup(database, roomId, callerId);
+  await requireGroup(database, roomId, callerId);
   const members = await listMemberProfiles(database, roomId);
   return {
     members: members.map((member) => ({
@@ -21,7 +21,7 @@ export async function listMembers(
       nickname: member.nickname ?? namelessUser(member.userId),
       profileImageUrl: member.profileImageUrl,
       joinedAt: member.joinedAt.toISOString(),
-      isCreator: member.userId === room.creatorId,
+      isCreator: member.isCreator,
       lastReadMessageId: member.lastReadMessageId,
     })),
   };

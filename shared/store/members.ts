@@ -164,15 +164,17 @@ export interface MemberProfile {
   readonly nickname: string | null;
   readonly profileImageUrl: string | null;
   readonly joinedAt: Date;
+  readonly isCreator: boolean;
   readonly lastReadMessageId: number | null;
 }
 
-/** A room's members with what is known of them, the longest-standing first. */
+/** A room's members with what is known of them, the longest-standing first. One statement: the creator of the same moment is among them. */
 export async function listMemberProfiles(db: Queryable, roomId: number): Promise<readonly MemberProfile[]> {
   const [rows] = await db.query<RowDataPacket[]>(
-    `SELECT m.user_id, u.nickname, u.profile_image_url, m.joined_at, m.last_read_message_id
-       FROM room_members m LEFT JOIN users u ON u.user_id = m.user_id
-      WHERE m.room_id = ? ORDER BY m.joined_at, m.user_id`,
+    `SELECT m.user_id, u.nickname, u.profile_image_url, m.joined_at, m.last_read_message_id,
+            m.user_id = r.creator_id AS is_creator
+       FROM rooms r JOIN room_members m ON m.room_id = r.room_id LEFT JOIN users u ON u.user_id = m.user_id
+      WHERE r.room_id = ? ORDER BY m.joined_at, m.user_id`,
     [roomId],
   );
   return rows.map((row) => ({
@@ -180,6 +182,7 @@ export async function listMemberProfiles(db: Queryable, roomId: number): Promise
     nickname: row["nickname"],
     profileImageUrl: row["profile_image_url"],
     joinedAt: row["joined_at"],
+    isCreator: row["is_creator"] === 1,
     lastReadMessageId: row["last_read_message_id"],
   }));
 }
