@@ -1,16 +1,33 @@
-import WebSocket from "ws";
+import type WebSocket from "ws";
+import { openSocket } from "./socket.js";
+import { until } from "./target.js";
 
-/** What one member's socket has seen. */
+/** What one member's socket has seen and sent. */
 interface Member {
   readonly socket: WebSocket;
-  readonly roomIndex: number;
   readonly roomId: number;
+  readonly userId: number;
   lastSeq: number;
+  lastMessageId: number;
+  /** The `seq` of its furthest read, and of its own latest message, which reads the room, too. */
+  readSeq: number;
+  ownSeq: number;
+  /** Each user's furthest position by the `/read` frames; one member of a room keeps them. */
+  readonly shown: Map<number, number> | undefined;
 }
 
 export interface Load {
   readonly rooms: readonly { readonly roomId: number; readonly tokens: readonly string[] }[];
   readonly webPubSub: string;
+  /** Members subscribe to their room's `/read` as well, under the next id. */
+  readonly reads?: boolean;
+}
+
+/** How far a member must have read a room by what it has sent. */
+export interface Position {
+  readonly roomId: number;
+  readonly userId: number;
+  readonly seq: number;
 }
 
 /** What an open-loop run at one rate saw. Latencies are from SEND to each delivery, in milliseconds. */
@@ -24,6 +41,7 @@ export interface RunResult {
   readonly repeated: number;
   readonly disordered: number;
   readonly errors: number;
+  readonly reads: ReadCounts;
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
@@ -32,8 +50,24 @@ export interface RunResult {
   readonly deliveredPerSecond: number;
 }
 
+export interface ReadCounts {
+  /** Reads that members sent, each of a message that was new to them. */
+  readonly sent: number;
+  /** What came on `/read`, summed over the members: WebSocket messages, the frames and the moved positions in them, bytes. */
+  readonly arrivals: number;
+  readonly frames: number;
+  readonly moves: number;
+  readonly bytes: number;
+}
+
 const TICK_MS = 5;
+const JOINS_AT_ONCE = 50;
 const DRAIN_MS = 15_000;
+const STORM_MS = 60_000;
+/** A frame's headers end within so many. */
+const HEADER_CHARACTERS = 200;
+const MOVE =
+  /"userId":(\d+),"lastReadMessageId":\d+,"previousLastReadMessageId":(?:\d+|null),"lastReadSeq":(\d+)/g;
 const FILLER = "x".repeat(80);
 
 /** Members of rooms on bare WebSockets, each subscribed to its room under the id that stock clients choose. */
@@ -48,6 +82,10 @@ export class LoadGenerator {
   #disordered = 0;
   #errors = 0;
   #next = 0;
+  #nextReader = 0;
+  #senders: (Member | undefined)[] = [];
+  #readsOnArrival = false;
+  #reads = { sent: 0, arrivals: 0, frames: 0, moves: 0, bytes: 0 };
   /** Ids are new in each run: a repeated one would be taken for a repeat. */
   #firstId = 0;
 
@@ -55,29 +93,30 @@ export class LoadGenerator {
     this.#roomSize = roomSize;
   }
 
-  static async connect({ rooms, webPubSub }: Load): Promise<LoadGenerator> {
+  static async connect({ rooms, webPubSub, reads = false }: Load): Promise<LoadGenerator> {
     const generator = new LoadGenerator(rooms[0]?.tokens.length ?? 0);
-    for (const [roomIndex, { roomId, tokens }] of rooms.entries())
-      await Promise.all(tokens.map((token) => generator.#join(webPubSub, token, roomId, roomIndex)));
+    for (const { roomId, tokens } of rooms)
+      for (let first = 0; first < tokens.length; first += JOINS_AT_ONCE)
+        await Promise.all(
+          tokens
+            .slice(first, first + JOINS_AT_ONCE)
+            .map((token, index) => generator.#join(webPubSub, token, roomId, reads, first + index === 0)),
+        );
     return generator;
   }
 
-  async #join(webPubSub: string, token: string, roomId: number, roomIndex: number): Promise<void> {
-    const socket = new WebSocket(`${webPubSub}?token=${token}`, ["v12.stomp"]);
-    await new Promise<void>((resolve, reject) => {
-      socket.once("error", reject);
-      socket.once("open", () => socket.send("CONNECT\naccept-version:1.2\nhost:chat\n\n\0"));
-      socket.on("message", function ready(data: Buffer) {
-        const text = data.toString();
-        if (text.startsWith("CONNECTED"))
-          socket.send(`SUBSCRIBE\nid:sub-0\ndestination:/sub/chat/room/${roomId}\nreceipt:s\n\n\0`);
-        else if (text.startsWith("RECEIPT")) {
-          socket.off("message", ready);
-          resolve();
-        } else reject(new Error(text));
-      });
-    });
-    const member = { socket, roomIndex, roomId, lastSeq: 0 };
+  async #join(
+    webPubSub: string,
+    token: string,
+    roomId: number,
+    reads: boolean,
+    watches: boolean,
+  ): Promise<void> {
+    const destinations = [`/sub/chat/room/${roomId}`, ...(reads ? [`/sub/chat/room/${roomId}/read`] : [])];
+    const socket = await openSocket(`${webPubSub}?token=${token}`, destinations);
+    const shown = reads && watches ? new Map<number, number>() : undefined;
+    const places = { lastSeq: 0, lastMessageId: 0, readSeq: 0, ownSeq: 0 };
+    const member: Member = { socket, roomId, userId: userOf(token), shown, ...places };
     socket.on("message", (data: Buffer) => this.#take(member, data.toString("latin1")));
     socket.on("error", () => {});
     this.#members.push(member);
@@ -87,44 +126,125 @@ export class LoadGenerator {
   #take(member: Member, text: string): void {
     const now = performance.now();
     if (text.startsWith("ERROR")) this.#errors += 1;
+    if (text.slice(0, HEADER_CHARACTERS).includes("/read\n")) this.#takeReads(member, text);
     for (let at = text.indexOf('"seq":'); at !== -1; at = text.indexOf('"seq":', at + 6)) {
       const seq = Number.parseInt(text.slice(at + 6, at + 20), 10);
       if (member.lastSeq !== 0 && seq <= member.lastSeq) this.#repeated += 1;
       else if (member.lastSeq !== 0 && seq !== member.lastSeq + 1) this.#disordered += 1;
-      member.lastSeq = Math.max(seq, member.lastSeq);
+      if (seq > member.lastSeq) {
+        member.lastSeq = seq;
+        member.lastMessageId = Number.parseInt(text.slice(text.lastIndexOf('"messageId":', at) + 12, at), 10);
+      }
       const id = text.indexOf('"clientMessageId":', at) + 18;
       const index = Number.parseInt(text.slice(id, id + 12), 10) - this.#firstId;
       const sentAt = this.#sentAt[index];
       if (sentAt === undefined || this.#delivered >= this.#latencies.length) continue;
+      if (this.#senders[index] === member) member.ownSeq = seq;
       this.#latencies[this.#delivered] = now - sentAt;
       this.#latencyOf[this.#delivered] = index;
       this.#delivered += 1;
     }
+    if (this.#readsOnArrival && hasNews(member)) this.#read(member);
   }
 
-  /** Sends at a rate (messages a second) that does not wait for anything, then waits until all has arrived or 15 s have passed. */
-  async run(rate: number, seconds: number): Promise<RunResult> {
+  #takeReads(member: Member, text: string): void {
+    this.#reads.arrivals += 1;
+    this.#reads.frames += count(text, "MESSAGE\n");
+    this.#reads.moves += count(text, '"userId":');
+    this.#reads.bytes += text.length;
+    for (const [, user, seq] of member.shown ? text.matchAll(MOVE) : [])
+      member.shown?.set(Number(user), Math.max(Number(seq), member.shown.get(Number(user)) ?? 0));
+  }
+
+  /**
+   * Sends at a rate (messages a second) that does not wait for anything, and reads at another, then waits until all messages have
+   * arrived or 15 s have passed.
+   */
+  async run(rate: number, seconds: number, readRate = 0): Promise<RunResult> {
     const count = Math.round(rate * seconds);
+    this.#begin(count);
+    const start = performance.now();
+    let reads = 0;
+    for (let sent = 0; sent < count; await new Promise((resolve) => setTimeout(resolve, TICK_MS))) {
+      const elapsed = Math.min(seconds, (performance.now() - start) / 1_000);
+      for (; sent < Math.floor(elapsed * rate); sent += 1) this.#send(sent);
+      for (; reads < Math.floor(elapsed * readRate); reads += 1) this.#readNext();
+    }
+    const expected = count * this.#roomSize;
+    await until(() => this.#delivered >= expected, DRAIN_MS);
+    return this.#result(rate, (performance.now() - start) / 1_000, count, expected);
+  }
+
+  /** One message, which every other member reads as soon as it arrives; resolves when the room has seen all of that, or after 60 s. */
+  async storm(): Promise<{
+    readonly reads: ReadCounts;
+    readonly seconds: number;
+    readonly complete: boolean;
+  }> {
+    this.#begin(1);
+    this.#readsOnArrival = true;
+    const start = performance.now();
+    this.#send(0);
+    const complete = await until(() => this.#delivered === this.#roomSize && this.shownAll(), STORM_MS);
+    this.#readsOnArrival = false;
+    const seconds = (performance.now() - start) / 1_000;
+    // The member that keeps the positions may have been the first of the group to hear of the last one.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    return { reads: { ...this.#reads }, seconds, complete };
+  }
+
+  /** Where members must stand by what they sent. */
+  positions(): readonly Position[] {
+    return this.#members.map(({ roomId, userId, readSeq, ownSeq }) => ({
+      roomId,
+      userId,
+      seq: Math.max(readSeq, ownSeq),
+    }));
+  }
+
+  /** Whether the `/read` frames have shown every read that no own message went beyond. */
+  shownAll(): boolean {
+    const shown = new Map(
+      this.#members.flatMap((one) => (one.shown ? [[one.roomId, one.shown] as const] : [])),
+    );
+    return this.#members.every(
+      ({ roomId, userId, readSeq, ownSeq }) =>
+        readSeq <= ownSeq || shown.get(roomId)?.get(userId) === readSeq,
+    );
+  }
+
+  #begin(count: number): void {
     this.#firstId += 1_000_000;
     this.#sentAt = new Float64Array(count);
+    this.#senders = new Array<Member | undefined>(count);
     this.#latencies = new Float64Array(count * this.#roomSize * 2);
     this.#latencyOf = new Int32Array(count * this.#roomSize * 2);
     this.#delivered = this.#repeated = this.#disordered = this.#errors = 0;
-    const start = performance.now();
-    for (let sent = 0; sent < count; await new Promise((resolve) => setTimeout(resolve, TICK_MS))) {
-      const due = Math.min(count, Math.floor(((performance.now() - start) / 1_000) * rate));
-      for (; sent < due; sent += 1) this.#send(sent);
+    this.#reads = { sent: 0, arrivals: 0, frames: 0, moves: 0, bytes: 0 };
+  }
+
+  /** The next member that has seen something new reads it. */
+  #readNext(): void {
+    for (let tries = 0; tries < this.#members.length; tries += 1) {
+      const next = this.#nextReader++ * (this.#roomSize + 1);
+      const member = this.#members[next % this.#members.length] as Member;
+      if (!hasNews(member)) continue;
+      this.#read(member);
+      return;
     }
-    const expected = count * this.#roomSize;
-    const end = performance.now() + DRAIN_MS;
-    while (this.#delivered < expected && performance.now() < end)
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    return this.#result(rate, (performance.now() - start) / 1_000, count, expected);
+  }
+
+  #read(member: Member): void {
+    const body = `{"roomId":${member.roomId},"messageId":${member.lastMessageId}}`;
+    member.socket.send(`SEND\ndestination:/pub/chat/read\ncontent-length:${body.length}\n\n${body}\0`);
+    member.readSeq = member.lastSeq;
+    this.#reads.sent += 1;
   }
 
   #send(index: number): void {
     // Rooms in turn, and in each room its members in turn.
     const member = this.#members[(this.#next++ * (this.#roomSize + 1)) % this.#members.length] as Member;
+    this.#senders[index] = member;
     const body = `{"roomId":${member.roomId},"content":"${FILLER}","clientMessageId":${this.#firstId + index}}`;
     this.#sentAt[index] = performance.now();
     member.socket.send(`SEND\ndestination:/pub/chat/message\ncontent-length:${body.length}\n\n${body}\0`);
@@ -147,6 +267,7 @@ export class LoadGenerator {
       repeated: this.#repeated,
       disordered: this.#disordered,
       errors: this.#errors,
+      reads: { ...this.#reads },
       p50: percentile(latencies, 0.5),
       p99: percentile(latencies, 0.99),
       max: percentile(latencies, 1),
@@ -164,4 +285,20 @@ function percentile(values: Float64Array, part: number): number {
   if (values.length === 0) return Number.NaN;
   const sorted = values.slice().sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] as number;
+}
+
+const hasNews = ({ lastSeq, readSeq, ownSeq }: Member): boolean => lastSeq > Math.max(readSeq, ownSeq);
+
+function count(text: string, part: string): number {
+  let found = 0;
+  for (let at = text.indexOf(part); at !== -1; at = text.indexOf(part, at + part.length)) found += 1;
+  return found;
+}
+
+/** The `sub` of a JWT. */
+function userOf(token: string): number {
+  const claims = JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as {
+    sub: string;
+  };
+  return Number(claims.sub);
 }

@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import { bearerToken, createVerifier, type Identity, type VerifyToken } from "./auth.js";
 import type { Broadcaster } from "./broadcast/broadcaster.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
@@ -12,7 +11,7 @@ import { forgetConnection } from "./commands/unsubscribe.js";
 import { type Config, readConfig } from "./config.js";
 import { createReadMerger } from "./consumers/mergedReads.js";
 import { storeMessages } from "./consumers/storeMessages.js";
-import { storeReads } from "./consumers/storeReads.js";
+import { storeReadsPaced } from "./consumers/storeReads.js";
 import { sweepReads } from "./consumers/sweepReads.js";
 import { log } from "./log.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
@@ -36,9 +35,6 @@ const HUB = "chat";
 
 /** Less than the host's function time-out (`host.json`), so that the host's own retries come after ours. */
 const RETRY_BUDGET_MS = 60_000;
-
-const READ_PACE_MS = 100;
-const READS_IN_A_HURRY = 100;
 
 const CLIENT_URL_MINUTES = 60;
 
@@ -83,8 +79,7 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
     storeReads: (batch: EventBatch) => storeReadsPaced(batch, consuming),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
     async sweep(): Promise<void> {
-      await sweepChanges(calls);
-      await sweepReads(consuming);
+      await Promise.all([sweepChanges(calls), sweepReads(consuming)]);
     },
 
     /** Who calls: from the header's JWT. Throws `UNAUTHORIZED`. */
@@ -114,15 +109,6 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
       await Promise.all([bus.close(), sessions.close(), database.end()]);
     },
   };
-}
-
-/**
- * A read may take a moment: those of a tenth of a second are stored and broadcast together, which takes a fraction of the work. A
- * batch that says that more is waiting is not held up.
- */
-async function storeReadsPaced(batch: EventBatch, deps: Parameters<typeof storeReads>[1]): Promise<void> {
-  const pace = batch.events.length < READS_IN_A_HURRY ? pause(READ_PACE_MS) : undefined;
-  await Promise.all([storeReads(batch, deps), pace]);
 }
 
 export type App = ReturnType<typeof createApp>;

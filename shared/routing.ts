@@ -63,3 +63,6 @@ export function groupName(key: string, subscriptionWire: string): string {
   if (/^[\w.-]+$/.test(subscriptionWire)) return `${key}:${subscriptionWire}`;
   return `${key}:~${Buffer.from(subscriptionWire).toString("base64url")}`;
 }
+
+/** The name of the lock that keeps a user's subscribing to a room and their removal from it apart. */
+export const membershipLock = (roomId: number, userId: number): string => `membership ${roomId} ${userId}`;

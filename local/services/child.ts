@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readSync, statSync, truncateSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -170,8 +179,9 @@ function parseReport(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The last lines that were written after `from`, indented. */
+/** The last lines that were written after `from`, indented; nothing where the log has gone with its folder. */
 function logTail(file: string, from: number): string {
+  if (!existsSync(file)) return "";
   const start = Math.max(from, statSync(file).size - 4096);
   const bytes = Buffer.alloc(Math.max(0, statSync(file).size - start));
   const log = openSync(file, "r");

@@ -8,8 +8,8 @@ export interface Broadcaster {
   closeConnection(connectionId: string, reason: string): Promise<void>;
   joinGroup(connectionId: string, group: string): Promise<void>;
   leaveGroup(connectionId: string, group: string): Promise<void>;
-  /** Takes all connections of a user out of a group; none in it is a success. */
-  removeUserFromGroup(userId: number, group: string): Promise<void>;
+  /** Takes all connections of a user out of groups, any number of them; none in one is a success. */
+  removeUserFromGroups(userId: number, groups: readonly string[]): Promise<void>;
   /** Whether any connection is in the group. */
   groupExists(group: string): Promise<boolean>;
   /** A URL with which a client of this user may connect within so many minutes. */

@@ -5,6 +5,8 @@ import { ChatError } from "../errors.js";
 import type { Broadcaster } from "./broadcaster.js";
 
 const CALL_MS = 5_000;
+/** A body of a few tens of KB at most. */
+const GROUPS_PER_CALL = 100;
 const SDK_RETRIES = { maxRetries: 2, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
 
 /** Statuses that the same call may not meet again: time-out, too many, and the service's own failures. */
@@ -32,8 +34,12 @@ export function connectWebPubSub({ endpoint, accessKeys }: Config["webPubSub"], 
       guarded(() => service.group(group).addConnection(connectionId, options())),
     leaveGroup: (connectionId, group) =>
       unlessGone(() => service.group(group).removeConnection(connectionId, options())),
-    removeUserFromGroup: (userId, group) =>
-      unlessGone(() => service.group(group).removeUser(String(userId), options())),
+    async removeUserFromGroups(userId, groups) {
+      for (let first = 0; first < groups.length; first += GROUPS_PER_CALL) {
+        const some = groups.slice(first, first + GROUPS_PER_CALL);
+        await guarded(() => service.removeConnectionsFromGroups(some, `userId eq '${userId}'`, options()));
+      }
+    },
     groupExists: (group) => guarded(() => service.groupExists(group, options())),
     async clientUrl(userId, minutes) {
       const token = await guarded(() =>

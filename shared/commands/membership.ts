@@ -1,6 +1,6 @@
 import { ChatError } from "../errors.js";
 import type { Queryable } from "../store/database.js";
-import { findMember, holdMember, listMemberIds } from "../store/members.js";
+import { findMember, listMemberIds } from "../store/members.js";
 import type { CommandDeps } from "./connection.js";
 
 /**
@@ -11,12 +11,9 @@ export async function requireMember(roomId: number, userId: number, deps: Comman
   if (!(await isMember(roomId, userId, deps))) throw notAMember(roomId);
 }
 
-/**
- * The same by MySQL alone, and until the transaction ends the user can't be removed: whoever does that waits, and then finds the groups
- * that were joined in it.
- */
-export async function requireHeldMember(tx: Queryable, roomId: number, userId: number): Promise<void> {
-  if (!(await holdMember(tx, roomId, userId))) throw notAMember(roomId);
+/** The same by MySQL alone: what has been committed counts. */
+export async function requireMemberNow(db: Queryable, roomId: number, userId: number): Promise<void> {
+  if (!(await findMember(db, roomId, userId))) throw notAMember(roomId);
 }
 
 export const notAMember = (roomId: number): ChatError =>

@@ -6,7 +6,7 @@ import { countUnread, findMember } from "../store/members.js";
 import { listMessagesBefore } from "../store/messages.js";
 import { findRoom, holdRoom } from "../store/rooms.js";
 import type { CommandDeps, Connection } from "./connection.js";
-import { notAMember, requireHeldMember } from "./membership.js";
+import { notAMember, requireMemberNow } from "./membership.js";
 
 const REPLAYED = 200;
 
@@ -40,7 +40,7 @@ export async function replay(
   const sent = await sendBetween(wanted, from, room.lastSeq, deps.database, deps);
   await inTransaction(deps.database, async (tx) => {
     await holdRoom(tx, roomId);
-    await requireHeldMember(tx, roomId, connection.userId);
+    await requireMemberNow(tx, roomId, connection.userId);
     await sendBetween(wanted, Math.max(from, sent), Number.MAX_SAFE_INTEGER - 1, tx, deps);
     await join(tx);
   });

@@ -1,12 +1,13 @@
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
-import { type Destination, destinationKey, groupName, parseDestination } from "../routing.js";
+import { type Destination, destinationKey, groupName, membershipLock, parseDestination } from "../routing.js";
 import type { StompVersion } from "../stomp/frame.js";
-import { inTransaction, type Queryable } from "../store/database.js";
+import type { Queryable } from "../store/database.js";
+import { withNamedLock } from "../store/namedLock.js";
 import { addSubscriptionId } from "../store/subscriptionIds.js";
 import type { Command, CommandDeps, Connection, Received } from "./connection.js";
 import { fits } from "./connectionState.js";
-import { requireHeldMember, requireMember } from "./membership.js";
+import { requireMember, requireMemberNow } from "./membership.js";
 import { replay } from "./replay.js";
 import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
@@ -44,9 +45,11 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
     await addSubscriptionId(db, key, wire);
   };
   try {
-    if (destination.kind === "room" && lastSeq !== undefined && inUse === undefined)
-      await replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps);
-    else if ("roomId" in destination) await joinAsMember(destination.roomId, connection.userId, join, deps);
+    if (destination.kind === "room" && lastSeq !== undefined)
+      await joinAsMember(destination.roomId, connection.userId, deps, () =>
+        replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps),
+      );
+    else if ("roomId" in destination) await joinAsMember(destination.roomId, connection.userId, deps, join);
     else await join(deps.database);
   } catch (error) {
     const removed = error instanceof ChatError && error.code === "NOT_A_MEMBER";
@@ -56,16 +59,16 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
   return { frames: [], state };
 };
 
-/** Joins while the user can't be removed: a removal comes before, and is seen here, or after, and finds the group. */
+/** Joins while the user's removal waits: it came before, and is seen here, or comes after, and finds the group. */
 async function joinAsMember(
   roomId: number,
   userId: number,
-  join: (tx: Queryable) => Promise<void>,
-  { database }: CommandDeps,
+  deps: CommandDeps,
+  join: (db: Queryable) => Promise<void>,
 ): Promise<void> {
-  await inTransaction(database, async (tx) => {
-    await requireHeldMember(tx, roomId, userId);
-    await join(tx);
+  await withNamedLock(deps.database, membershipLock(roomId, userId), async (db) => {
+    await requireMemberNow(db, roomId, userId);
+    await join(db);
   });
 }
 

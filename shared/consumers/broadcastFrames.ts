@@ -15,33 +15,63 @@ export interface BroadcastDeps {
 export type PreparedFrame = (subscriptionWire: string) => string;
 
 const SENDS_AT_ONCE = 16;
+const FAILURES_IN_A_BROADCAST = 3;
 const SEND_PAUSES_MS = [50, 200, 1_000];
 
-/** Sends each destination's frames to the group of every subscription id in use there: in order within a group, at most 16 groups at once. */
+/**
+ * Sends each destination's frames to the group of every subscription id in use there: in order within a group, at most 16 groups at once. Throws
+ * the first failure, after all that was being sent has ended: nothing is still on its way when the batch is tried again.
+ */
 export async function broadcastFrames(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
-  { database, broadcaster }: BroadcastDeps,
+  deps: BroadcastDeps,
 ): Promise<void> {
+  const failed = await sendAll(framesByKey, deps, (failures) => failures === 0);
+  for (const error of failed.values()) throw error;
+}
+
+/**
+ * The same for destinations that have nothing to do with each other: one that fails does not keep the others from being served. Returns the keys
+ * of those that were not, or not in whole; after three failures, or `deadline` (milliseconds since 1970), no more is begun.
+ */
+export async function broadcastSeparately(
+  framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
+  deadline: number,
+  deps: BroadcastDeps,
+): Promise<ReadonlyMap<string, unknown>> {
+  return sendAll(
+    framesByKey,
+    deps,
+    (failures) => failures < FAILURES_IN_A_BROADCAST && Date.now() < deadline,
+  );
+}
+
+/** Sends while `goOn` says so of the failures until then; returns the keys that were not served, each with the reason. Throws when the ids can't be read. */
+async function sendAll(
+  framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
+  { database, broadcaster }: BroadcastDeps,
+  goOn: (failures: number) => boolean,
+): Promise<ReadonlyMap<string, unknown>> {
   const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
   const sends = [...framesByKey].flatMap(([key, frames]) =>
-    (ids.get(key) ?? []).map((wire) => async () => {
-      for (const text of packFrames(frames.map((frame) => frame(wire))))
-        await sendPatiently(groupName(key, wire), text, broadcaster);
-    }),
+    (ids.get(key) ?? []).map((wire) => ({ key, wire, frames })),
   );
+  const failed = new Map<string, unknown>();
   let next = 0;
   const worker = async (): Promise<void> => {
-    for (let send = sends[next++]; send; send = sends[next++]) await send();
+    for (let send = sends[next++]; send; send = sends[next++]) {
+      const { key, wire, frames } = send;
+      try {
+        if (!goOn(failed.size)) throw new ChatError("UNAVAILABLE", "It was not tried after other failures.");
+        for (const text of packFrames(frames.map((frame) => frame(wire))))
+          await sendPatiently(groupName(key, wire), text, broadcaster);
+      } catch (error) {
+        if (!failed.has(key)) failed.set(key, error);
+      }
+    }
   };
-  const workers = Array.from({ length: Math.min(SENDS_AT_ONCE, sends.length) }, () =>
-    worker().catch((error: unknown) => {
-      next = sends.length;
-      throw error;
-    }),
-  );
-  // All have ended before a failure is passed on: nothing is still being sent when the batch is tried again.
-  const failed = (await Promise.allSettled(workers)).find(({ status }) => status === "rejected");
-  if (failed?.status === "rejected") throw failed.reason;
+  await Promise.all(Array.from({ length: Math.min(SENDS_AT_ONCE, sends.length) }, worker));
+  return failed;
 }
 
 /**

@@ -3,16 +3,17 @@ import { setTimeout as pause } from "node:timers/promises";
 import { MERGED_ABOVE_MEMBERS } from "../events/readShown.js";
 import { log } from "../log.js";
 import type { SessionStore } from "../sessions/sessionStore.js";
-import { deleteReads, giveBackReads, takeReads } from "../store/readOutbox.js";
+import { takeReads } from "../store/readOutbox.js";
 import { findRooms } from "../store/rooms.js";
 import type { BroadcastDeps } from "./broadcastFrames.js";
-import { broadcastReads } from "./showReads.js";
+import { broadcastTaken } from "./showReads.js";
 
 /** A room's waiting reads are broadcast at most once in this time. */
 const INTERVAL_MS = 300;
 const READS_AT_ONCE = 5_000;
 /** Rooms beyond this wait for the sweep, which bounds what one process has on its hands. */
-const ROOMS_AT_ONCE = 1_000;
+const ROOMS_AT_MOST = 10_000;
+const ROOMS_AT_ONCE = 500;
 /** Half a minute of failures or of other processes' turns; then the sweep takes over. */
 const TRIES = 100;
 
@@ -61,7 +62,7 @@ export function createReadMerger(deps: MergeDeps): ReadMerger {
       if (closing.signal.aborted) return;
       const known = rooms.get(roomId);
       if (known) known.waits = true;
-      else if (rooms.size < ROOMS_AT_ONCE) rooms.set(roomId, { waits: true, notBefore: 0, failures: 0 });
+      else if (rooms.size < ROOMS_AT_MOST) rooms.set(roomId, { waits: true, notBefore: 0, failures: 0 });
       working ??= work();
     },
     async settled() {
@@ -80,8 +81,8 @@ function dueRooms(rooms: Map<number, Scheduled>): readonly number[] {
   const due: number[] = [];
   for (const [roomId, { waits, notBefore, failures }] of rooms) {
     if (notBefore > now) continue;
-    if (waits && failures < TRIES) due.push(roomId);
-    else rooms.delete(roomId);
+    if (!waits || failures >= TRIES) rooms.delete(roomId);
+    else if (due.length < ROOMS_AT_ONCE) due.push(roomId);
   }
   return due;
 }
@@ -96,57 +97,49 @@ async function broadcastDue(
   rooms: ReadonlyMap<number, Scheduled>,
   deps: MergeDeps,
 ): Promise<void> {
-  const [outcome, ours] = await tryBroadcast(due, rooms, deps);
+  const served = await broadcastInTurn(due, rooms, deps);
   const notBefore = performance.now() + INTERVAL_MS;
   for (const roomId of due) {
     const room = rooms.get(roomId)!;
     room.notBefore = notBefore;
+    room.failures = served.has(roomId) ? 0 : room.failures + 1;
     // In another process's turn: it may have looked before our reads were stored.
-    const again = outcome !== "done" || !ours.has(roomId);
-    room.waits ||= again;
-    room.failures = outcome !== "failed" && ours.has(roomId) ? 0 : room.failures + 1;
+    room.waits ||= !served.has(roomId);
   }
 }
 
-type Attempt = readonly [outcome: "done" | "more" | "failed", ours: ReadonlySet<number>];
-
-async function tryBroadcast(
+/** Broadcasts what waits in those of the rooms whose turn this process has got; returns the rooms in which nothing is left to do for now. Never throws. */
+async function broadcastInTurn(
   due: readonly number[],
   rooms: ReadonlyMap<number, Scheduled>,
   deps: MergeDeps,
-): Promise<Attempt> {
-  let ours: ReadonlySet<number> = new Set();
+): Promise<ReadonlySet<number>> {
   try {
-    ours = await roomsInTurn(due, deps);
+    const ours = await roomsInTurn(due, deps);
     // From here on whatever is scheduled may not be among what is taken.
     for (const roomId of ours) rooms.get(roomId)!.waits = false;
-    return [ours.size === 0 ? "done" : await broadcastWaiting([...ours], deps), ours];
+    const failed = ours.length === 0 ? [] : await broadcastWaiting(ours, deps);
+    const failures = new Set(failed);
+    return new Set(ours.filter((roomId) => !failures.has(roomId)));
   } catch (error) {
     log.warn("reads could not be broadcast yet", { rooms: due.length, error });
-    return ["failed", ours];
+    return new Set();
   }
 }
 
 /** Those of the rooms whose turn this process has got. Without the session store each process keeps the interval by itself. */
-async function roomsInTurn(due: readonly number[], { sessions }: MergeDeps): Promise<ReadonlySet<number>> {
+async function roomsInTurn(due: readonly number[], { sessions }: MergeDeps): Promise<readonly number[]> {
   const turns = await Promise.all(due.map((roomId) => sessions.takeReadTurn(roomId, INTERVAL_MS)));
-  return new Set(due.filter((_, index) => turns[index] !== false));
+  return due.filter((_, index) => turns[index] !== false);
 }
 
-/** Broadcasts what waits in these rooms; `more` when that was not all. What can't be broadcast is given back. */
-async function broadcastWaiting(roomIds: readonly number[], deps: MergeDeps): Promise<"done" | "more"> {
+/** Broadcasts what waits in these rooms; returns those that failed, or in which more waits. */
+async function broadcastWaiting(roomIds: readonly number[], deps: MergeDeps): Promise<readonly number[]> {
   const takenBy = randomBytes(16);
-  try {
-    const moves = await takeReads(deps.database, roomIds, takenBy, READS_AT_ONCE);
-    if (moves.length === 0) return "done";
-    const found = await findRooms(deps.database, [...new Set(moves.map(({ roomId }) => roomId))]);
-    const isMerged = (roomId: number): boolean =>
-      (found.get(roomId)?.memberCount ?? 0) > MERGED_ABOVE_MEMBERS;
-    await broadcastReads(moves, isMerged, deps);
-    await deleteReads(deps.database, takenBy);
-    return moves.length < READS_AT_ONCE ? "done" : "more";
-  } catch (error) {
-    await giveBackReads(deps.database, takenBy).catch(() => {});
-    throw error;
-  }
+  const moves = await takeReads(deps.database, roomIds, takenBy, READS_AT_ONCE);
+  if (moves.length === 0) return [];
+  const found = await findRooms(deps.database, [...new Set(moves.map(({ roomId }) => roomId))]);
+  const isMerged = (roomId: number): boolean => (found.get(roomId)?.memberCount ?? 0) > MERGED_ABOVE_MEMBERS;
+  const failed = await broadcastTaken(moves, [takenBy], isMerged, deps);
+  return moves.length < READS_AT_ONCE ? [...failed] : roomIds;
 }

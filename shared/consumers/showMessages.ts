@@ -19,8 +19,9 @@ export async function showMessages(
   deps: StoreDeps,
 ): Promise<void> {
   for (const roomId of reopened) await deps.sessions.dropMembers(roomId);
-  await broadcastMessages(shown, deps);
+  // First, because it waits for nothing, and would be forgotten where showing is interrupted.
   await showReads(reads, deps);
+  await broadcastMessages(shown, deps);
   await tell(stream, refused, deps);
 }
 

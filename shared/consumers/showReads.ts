@@ -6,8 +6,11 @@ import { prepareMessage } from "../stomp/serializer.js";
 import type { Queryable } from "../store/database.js";
 import { deleteReads, giveBackReads, insertReads } from "../store/readOutbox.js";
 import type { Room } from "../store/rooms.js";
-import { type BroadcastDeps, broadcastFrames, type PreparedFrame } from "./broadcastFrames.js";
+import { type BroadcastDeps, broadcastSeparately, type PreparedFrame } from "./broadcastFrames.js";
 import type { ReadMerger } from "./mergedReads.js";
+
+/** No send is begun after this; one takes at most 22 s more. Together less than after what time a move counts as abandoned. */
+const BROADCAST_MS = 20_000;
 
 /**
  * Moves of read positions on their way to the `/read` destinations. They are noted in the transaction that makes them and deleted once
@@ -52,7 +55,7 @@ export async function noteReads(
 
 /**
  * After the commit: broadcasts small rooms' moves, one send a room and subscription id, and has what waits in others broadcast. Never throws:
- * what can't be broadcast now is given back, and the sweep does it.
+ * what can't be broadcast now is given back, and broadcast later.
  */
 export async function showReads(
   { moves, takenBy, waiting }: NotedReads,
@@ -60,28 +63,40 @@ export async function showReads(
 ): Promise<void> {
   for (const roomId of new Set(waiting)) deps.readMerger.schedule(roomId);
   if (moves.length === 0) return;
+  const failed = await broadcastTaken(moves, takenBy, () => false, deps);
+  for (const roomId of failed) deps.readMerger.schedule(roomId);
+}
+
+/**
+ * Broadcasts moves that are taken, and forgets those of the rooms in which that succeeded; those of the others are given back, or found by the
+ * sweep. Returns the rooms that failed; never throws.
+ */
+export async function broadcastTaken(
+  moves: readonly ReadMoved[],
+  takenBy: readonly Buffer[],
+  isMerged: (roomId: number) => boolean,
+  deps: BroadcastDeps,
+): Promise<ReadonlySet<number>> {
+  const rooms = new Set(moves.map(({ roomId }) => roomId));
   try {
-    await broadcastReads(moves, () => false, deps);
-    for (const batch of takenBy) await deleteReads(deps.database, batch);
+    const failed = await broadcastReads(moves, isMerged, deps);
+    const served = [...rooms].filter((roomId) => !failed.has(roomId));
+    for (const batch of takenBy) await deleteReads(deps.database, batch, served);
+    if (failed.size > 0) for (const batch of takenBy) await giveBackReads(deps.database, batch);
+    return failed;
   } catch (error) {
     log.warn("reads could not be broadcast yet", { reads: moves.length, error });
-    for (const batch of takenBy) await giveBack(batch, deps);
+    await Promise.allSettled(takenBy.map((batch) => giveBackReads(deps.database, batch)));
+    return rooms;
   }
 }
 
-/** For the sweep to find them sooner; where even this fails it finds them when they have been taken for too long. */
-async function giveBack(takenBy: Buffer, { database }: BroadcastDeps): Promise<void> {
-  await giveBackReads(database, takenBy).catch((error: unknown) =>
-    log.warn("reads could not be given back", { error }),
-  );
-}
-
-/** Broadcasts moves to the subscribers of their rooms' `/read`, in each room merged into few frames or one for each. Throws `UNAVAILABLE`. */
-export async function broadcastReads(
+/** Broadcasts moves to the subscribers of their rooms' `/read`, in each room merged into few frames or one for each; returns the rooms in which that failed. */
+async function broadcastReads(
   moves: readonly ReadMoved[],
   isMerged: (roomId: number) => boolean,
   deps: BroadcastDeps,
-): Promise<void> {
+): Promise<ReadonlySet<number>> {
   const byRoom = new Map<number, ReadMoved[]>();
   for (const move of moves) {
     const known = byRoom.get(move.roomId);
@@ -89,13 +104,17 @@ export async function broadcastReads(
     else byRoom.set(move.roomId, [move]);
   }
   const frames = new Map<string, PreparedFrame[]>();
+  const roomOf = new Map<string, number>();
   for (const [roomId, ofRoom] of byRoom) {
     const key = destinationKey({ kind: "roomRead", roomId }, 0);
     const shown = readShownFrames(roomId, joinMoves(ofRoom), isMerged(roomId));
+    roomOf.set(key, roomId);
     frames.set(
       key,
       shown.map(([headers, body]) => prepareMessage(headers, body)),
     );
   }
-  await broadcastFrames(frames, deps);
+  const failed = await broadcastSeparately(frames, Date.now() + BROADCAST_MS, deps);
+  for (const [key, error] of failed) log.warn("a room's reads could not be broadcast yet", { key, error });
+  return new Set([...failed.keys()].map((key) => roomOf.get(key)!));
 }

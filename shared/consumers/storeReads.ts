@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../errors.js";
 import type { ReadMoved } from "../events/readShown.js";
@@ -17,6 +18,18 @@ import type { StoreDeps } from "./storeDeps.js";
  */
 export const storeReads = (batch: EventBatch, deps: StoreDeps): Promise<void> =>
   consumeBatch(batch, readsReaction(deps), deps);
+
+const PACE_MS = 100;
+const IN_A_HURRY = 100;
+
+/**
+ * The same at a walk: a read may take a moment, and those of a tenth of a second are stored and broadcast together, which takes a fraction
+ * of the work. A batch so large that more must be waiting is not held up.
+ */
+export async function storeReadsPaced(batch: EventBatch, deps: StoreDeps): Promise<void> {
+  const pace = batch.events.length < IN_A_HURRY ? pause(PACE_MS) : undefined;
+  await Promise.all([storeReads(batch, deps), pace]);
+}
 
 function readsReaction(deps: StoreDeps): Reaction<NotedReads> {
   return {

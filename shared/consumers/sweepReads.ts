@@ -2,9 +2,9 @@ import { listRoomsWithReads } from "../store/readOutbox.js";
 import type { BroadcastDeps } from "./broadcastFrames.js";
 import type { ReadMerger } from "./mergedReads.js";
 
-const ROOMS_PER_SWEEP = 200;
+const ROOMS_PER_SWEEP = 2_000;
 
-/** Has reads broadcast that a process left behind when it died, or could not broadcast; returns when that is done or given up for now. */
+/** Has reads broadcast that a process left behind when it died, or could not broadcast: on the side, as other reads. */
 export async function sweepReads({
   database,
   readMerger,

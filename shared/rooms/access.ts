@@ -19,7 +19,7 @@ export async function requireGroup(db: Queryable, roomId: number, callerId: numb
   return accessTo(db, onlyGroup(await findRoom(db, roomId)), callerId);
 }
 
-/** The same with the room locked until the transaction ends, as whoever changes its members must have it. */
+/** The same with the room locked until the transaction ends, as whoever changes its members must have it. Strangers are kept from locking by `requireAccess` before. */
 export async function lockAccess(tx: Queryable, roomId: number, callerId: number): Promise<Access> {
   return accessTo(tx, (await lockRooms(tx, [roomId])).get(roomId), callerId);
 }
@@ -37,8 +37,7 @@ async function accessTo(db: Queryable, room: Room | undefined, callerId: number)
 }
 
 function onlyGroup(room: Room | undefined): Room | undefined {
-  if (room?.type === "ONE_TO_ONE")
-    throw new ChatError("ROOM_NOT_FOUND", "There is no such group: this is a one-to-one room.");
+  if (room?.type === "ONE_TO_ONE") throw new ChatError("ROOM_NOT_FOUND", "There is no such room.");
   return room;
 }
 

@@ -1,86 +1,90 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { MESSAGES_HUB } from "../events/messages.js";
 import { log } from "../log.js";
-import { type Destination, destinationKey, groupName } from "../routing.js";
-import { inTransaction, type Queryable } from "../store/database.js";
-import { findMembersAmong } from "../store/members.js";
+import { type Destination, destinationKey, groupName, membershipLock } from "../routing.js";
+import type { Queryable } from "../store/database.js";
+import { findMember } from "../store/members.js";
 import { deleteChanges, listChanges, listRoomsWithChanges } from "../store/membershipOutbox.js";
-import { holdRoom } from "../store/rooms.js";
+import { holdingNamedLock, withNamedLock } from "../store/namedLock.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import type { RoomDeps } from "./roomDeps.js";
 
 /** What is published together must stay below the bus's 1 MB. */
 const CHANGES_AT_ONCE = 200;
-const REMOVALS_AT_ONCE = 16;
+const TRY_PAUSES_MS = [50, 250, 1_000];
 /** Whoever made a change that is this old has not finished announcing it. */
 const STALE_SECONDS = 5;
 const ROOMS_PER_SWEEP = 200;
+/** A sweep ends before the next but few are due, and long before its function's time-out. */
+const SWEEP_MS = 20_000;
 
 /**
  * Does what a room's committed changes of members have still to do, in their order: forgets the cached members, takes removed
- * users out of the room's groups, publishes the announcements. Two that do it at once publish some of them twice, which storing
- * drops by their event ids. Throws `UNAVAILABLE` when the bus or the socket service is away: then the sweep does the rest.
+ * users out of the room's groups, publishes the announcements. One process at a time does it for a room, with all that is pending; when this
+ * returns, what was committed before it was called is done. Throws `UNAVAILABLE` when the bus or the socket service is away.
  */
 export async function announceChanges(roomId: number, deps: RoomDeps): Promise<void> {
-  for (let more = true; more; ) {
-    const changes = await listChanges(deps.database, roomId, CHANGES_AT_ONCE);
-    await deps.sessions.dropMembers(roomId);
-    const removed = changes.flatMap(({ removedUserId }) => removedUserId ?? []);
-    if (removed.length > 0) await takeOut(roomId, [...new Set(removed)], deps);
-    const events = changes.flatMap(({ event }) => event ?? []);
-    await deps.bus.publishAll(MESSAGES_HUB, String(roomId), events);
-    await deleteChanges(
-      deps.database,
-      changes.map(({ id }) => id),
-    );
-    more = changes.length === CHANGES_AT_ONCE;
-  }
-}
-
-/** The same after a commit: what can't be done now is no failure of the call, because the sweep will do it. */
-export async function announceOrLeave(roomId: number, deps: RoomDeps): Promise<void> {
-  try {
-    await announceChanges(roomId, deps);
-  } catch (error) {
-    log.warn("a change of members waits for the sweep", { roomId, error });
-  }
-}
-
-/** Announces what was committed a while ago by someone who did not finish. Never throws. */
-export async function sweepChanges(deps: RoomDeps): Promise<void> {
-  for (const roomId of await listRoomsWithChanges(deps.database, STALE_SECONDS, ROOMS_PER_SWEEP))
-    await announceOrLeave(roomId, deps);
-}
-
-/**
- * Takes all sessions of users out of the groups of a room's destinations. The room is held meanwhile, so that nobody is
- * invited, and subscribes, just before: who is a member again stays. Subscribers that come at the same time see the removal
- * after they have joined (see `subscribe`).
- */
-async function takeOut(roomId: number, userIds: readonly number[], deps: RoomDeps): Promise<void> {
-  await inTransaction(deps.database, async (tx) => {
-    await holdRoom(tx, roomId);
-    const members = await findMembersAmong(tx, roomId, userIds);
-    const gone = userIds.filter((userId) => !members.has(userId));
-    const groups = gone.length === 0 ? [] : await groupsOf(tx, roomId);
-    const removals = gone.flatMap((userId) => groups.map((group) => ({ userId, group })));
-    for (let first = 0; first < removals.length; first += REMOVALS_AT_ONCE)
-      await Promise.all(
-        removals
-          .slice(first, first + REMOVALS_AT_ONCE)
-          .map(({ userId, group }) => deps.broadcaster.removeUserFromGroup(userId, group)),
+  await deps.sessions.dropMembers(roomId);
+  await withNamedLock(deps.database, `announce ${roomId}`, async (db) => {
+    for (let more = true; more; ) {
+      const changes = await listChanges(db, roomId, CHANGES_AT_ONCE);
+      const removed = new Set(changes.flatMap(({ removedUserId }) => removedUserId ?? []));
+      for (const userId of removed) await takeOut(db, roomId, userId, deps);
+      const events = changes.flatMap(({ event }) => event ?? []);
+      await deps.bus.publishAll(MESSAGES_HUB, String(roomId), events);
+      await deleteChanges(
+        db,
+        changes.map(({ id }) => id),
       );
+      more = changes.length === CHANGES_AT_ONCE;
+    }
   });
 }
 
-/** READ COMMITTED: ids that were added until now are among them. */
-async function groupsOf(tx: Queryable, roomId: number): Promise<readonly string[]> {
-  const destinations: Destination[] = [
-    { kind: "room", roomId },
-    { kind: "roomRead", roomId },
-  ];
-  const ids = await listSubscriptionIds(
-    tx,
-    destinations.map((destination) => destinationKey(destination, 0)),
-  );
-  return [...ids].flatMap(([key, wires]) => wires.map((wire) => groupName(key, wire)));
+/** The same after a commit, a few times: what can't be done even then is no failure of the call, because the sweep will do it. */
+export async function announceOrLeave(roomId: number, deps: RoomDeps): Promise<void> {
+  for (const wait of [...TRY_PAUSES_MS, undefined]) {
+    try {
+      return await announceChanges(roomId, deps);
+    } catch (error) {
+      log.warn("a change of members could not be announced yet", { roomId, error });
+      if (wait !== undefined) await pause(wait);
+    }
+  }
+}
+
+/** Announces what was committed a while ago by someone who did not finish, the oldest first, for at most 20 s. */
+export async function sweepChanges(deps: RoomDeps): Promise<void> {
+  const end = deps.now() + SWEEP_MS;
+  for (const roomId of await listRoomsWithChanges(deps.database, STALE_SECONDS, ROOMS_PER_SWEEP)) {
+    if (deps.now() > end) return;
+    await announceChanges(roomId, deps).catch((error: unknown) =>
+      log.warn("a change of members waits for the next sweep", { roomId, error }),
+    );
+  }
+}
+
+/**
+ * Takes all sessions of a user out of the groups of a room's destinations, unless the user is a member again. Meanwhile none of them can
+ * subscribe there (`subscribe` takes the same lock): one that did before is found, one that comes later is refused, or was invited again and stays.
+ */
+async function takeOut(
+  db: Queryable,
+  roomId: number,
+  userId: number,
+  { broadcaster }: RoomDeps,
+): Promise<void> {
+  await holdingNamedLock(db, membershipLock(roomId, userId), async () => {
+    if (await findMember(db, roomId, userId)) return;
+    const destinations: Destination[] = [
+      { kind: "room", roomId },
+      { kind: "roomRead", roomId },
+    ];
+    const ids = await listSubscriptionIds(
+      db,
+      destinations.map((destination) => destinationKey(destination, 0)),
+    );
+    const groups = [...ids].flatMap(([key, wires]) => wires.map((wire) => groupName(key, wire)));
+    await broadcaster.removeUserFromGroups(userId, groups);
+  });
 }

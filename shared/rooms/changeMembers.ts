@@ -11,7 +11,7 @@ import {
 import { insertChanges } from "../store/membershipOutbox.js";
 import { insertReads } from "../store/readOutbox.js";
 import { type Room, setCreator, setMemberCount } from "../store/rooms.js";
-import { lockAccess, lockGroup } from "./access.js";
+import { lockAccess, lockGroup, requireAccess, requireGroup } from "./access.js";
 import { announceOrLeave } from "./announceChanges.js";
 import { Invitation, MemberPath, RoomPath } from "./api.js";
 import type { RoomDeps } from "./roomDeps.js";
@@ -37,6 +37,7 @@ export async function inviteMembers(
 ): Promise<{ roomId: number; invited: readonly number[] }> {
   const { roomId } = validated(RoomPath, path);
   const { userIds } = validated(Invitation, body);
+  await requireGroup(deps.database, roomId, callerId);
   const at = new Date(deps.now());
   const invited = await inTransaction(deps.database, async (tx) => {
     const { room } = await lockGroup(tx, roomId, callerId);
@@ -76,6 +77,7 @@ export async function removeMember(
   deps: RoomDeps,
 ): Promise<{ roomId: number; userId: number }> {
   const { roomId, userId } = validated(MemberPath, path);
+  await requireGroup(deps.database, roomId, callerId);
   const at = new Date(deps.now());
   await inTransaction(deps.database, async (tx) => {
     const { room } = await lockGroup(tx, roomId, callerId);
@@ -104,6 +106,7 @@ export async function leaveRoom(
   deps: RoomDeps,
 ): Promise<{ roomId: number; userId: number }> {
   const { roomId } = validated(RoomPath, path);
+  await requireAccess(deps.database, roomId, callerId);
   const at = new Date(deps.now());
   await inTransaction(deps.database, async (tx) => {
     const { room } = await lockAccess(tx, roomId, callerId);

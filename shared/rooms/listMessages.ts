@@ -25,13 +25,15 @@ export async function listMessages(
   const below = before ?? Number.MAX_SAFE_INTEGER;
   const newest = Math.min(below - 1, access.room.lastSeq);
   const expected: Span =
-    after === undefined ? [Math.max(from, newest - limit) + 1, newest] : [from + 1, from + limit];
+    after === undefined
+      ? [Math.max(from, newest - limit) + 1, newest]
+      : [from + 1, Math.min(from + limit, access.room.lastSeq)];
   // At the same time: where the page will lie is known but for what the caller deleted and what is stored just now.
   const [messages, unread] = await Promise.all([
     after === undefined
       ? listMessagesBefore(database, roomId, callerId, below, from, limit)
       : listMessagesAfter(database, roomId, callerId, from, limit),
-    countUnread(database, roomId, ...expected),
+    expected[0] > expected[1] ? () => 0 : countUnread(database, roomId, ...expected),
   ]);
   const counts = covers(expected, messages) ? unread : await countAgain(database, roomId, messages);
   return { messages: messages.map((message) => messageShown({ message, unreadCount: counts(message.seq) })) };

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from "node:timers/promises";
 import { Redis } from "ioredis";
 import { atMostEvery, log } from "../log.js";
 import { DROP_MEMBERS, IS_MEMBER, PUT_MEMBERS } from "./membersScripts.js";
@@ -39,10 +40,15 @@ export function connectRedis(url: string): SessionStore {
     limited((left) => log.warn("Redis can't be used; memberships are read from MySQL", { error, left }));
   redis.on("error", report);
   const opened = redis.connect().catch(report);
+  /** The first connection, from whose first moment on it is used; a server that says nothing is waited for no longer than for a command. */
+  const ready = async (): Promise<void> => {
+    if (redis.status === "connecting" || redis.status === "connect")
+      await Promise.race([opened, pause(COMMAND_MS)]);
+  };
 
   const attempt = async <T>(call: () => Promise<T>): Promise<T | undefined> => {
     try {
-      if (redis.status === "connecting") await opened;
+      await ready();
       return await call();
     } catch (error) {
       report(error);
@@ -68,7 +74,7 @@ export function connectRedis(url: string): SessionStore {
     takeReadTurn: (roomId, withinMs) =>
       attempt(async () => (await redis.set(readTurnKey(roomId), "1", "PX", withinMs, "NX")) === "OK"),
     async ping() {
-      if (redis.status === "connecting") await opened;
+      await ready();
       await redis.ping();
     },
     async close() {

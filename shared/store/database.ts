@@ -59,8 +59,7 @@ export function openDatabase(url: string, statementMs = STATEMENT_MS): Database 
   });
   const database: Database = {
     getConnection: () => connectionOf(pool),
-    query: (sql, values) =>
-      using(database, (connection) => statementsOn(connection, statementMs).query(sql, values)),
+    query: (sql, values) => using(database, (connection) => connection.query(sql, values)),
     statementMs,
     end: () => pool.end(),
   };
@@ -82,14 +81,14 @@ async function connectionOf(pool: Pool): Promise<PoolConnection> {
 }
 
 /** Runs `work` on a connection of its own. One on which something failed that is not the statement's fault is not used again. */
-async function using<T>(database: Database, work: (connection: PoolConnection) => Promise<T>): Promise<T> {
+export async function using<T>(database: Database, work: (db: Queryable) => Promise<T>): Promise<T> {
   const connection = await database.getConnection();
   try {
-    const result = await work(connection);
+    const result = await work(statementsOn(connection, database.statementMs));
     connection.release();
     return result;
   } catch (error) {
-    if (isOfServer(error)) connection.release();
+    if (error instanceof ChatError || isOfServer(error)) connection.release();
     else connection.destroy();
     throw error;
   }

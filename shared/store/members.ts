@@ -80,15 +80,6 @@ export async function findMember(db: Queryable, roomId: number, userId: number):
   return rows[0] && memberOf(rows[0]);
 }
 
-/** Whether a user is a member of a room; then the membership can't end, and the read position not move, until the transaction ends. */
-export async function holdMember(tx: Queryable, roomId: number, userId: number): Promise<boolean> {
-  const [rows] = await tx.query<MemberRow[]>(
-    "SELECT user_id FROM room_members WHERE room_id = ? AND user_id = ? LOCK IN SHARE MODE",
-    [roomId, userId],
-  );
-  return rows.length > 0;
-}
-
 /** Which of these users are members of a room. */
 export async function findMembersAmong(
   db: Queryable,
@@ -119,7 +110,7 @@ export async function findMemberKeys(
 
 /**
  * Those of these pairs of room and user that are members, by `memberKey`, locked until the transaction ends. Every
- * transaction locks them in the order of the primary key, so that none waits for another in a circle, and late, because a
+ * transaction locks them in the order of the primary key, so that none waits for another in a circle (but for a reopened one-to-one room, which costs a retry), and late, because a
  * member's reads and messages wait here for each other.
  */
 export async function lockMembers(
@@ -218,7 +209,7 @@ export async function countUnread(
   newest: number,
 ): Promise<(seq: number) => number> {
   const [rows] = await db.query<(RowDataPacket & { position: number; members: number })[]>(
-    `SELECT 0 AS position, COUNT(*) AS members FROM room_members FORCE INDEX (positions_in_a_room)
+    `SELECT CAST(0 AS UNSIGNED) AS position, COUNT(*) AS members FROM room_members FORCE INDEX (positions_in_a_room)
       WHERE room_id = ? AND last_read_seq < ?
      UNION ALL
      SELECT last_read_seq, COUNT(*) FROM room_members FORCE INDEX (positions_in_a_room)

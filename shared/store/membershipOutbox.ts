@@ -58,15 +58,16 @@ export async function deleteChanges(db: Queryable, ids: readonly number[]): Prom
   await db.query("DELETE FROM membership_outbox WHERE outbox_id IN (?)", [ids]);
 }
 
-/** Up to `limit` rooms with changes that have been pending for `seconds` or longer: whoever made them has not finished. */
+/** Up to `limit` rooms with changes that have been pending for `seconds` or longer, the oldest first: whoever made them has not finished. */
 export async function listRoomsWithChanges(
   db: Queryable,
   seconds: number,
   limit: number,
 ): Promise<readonly number[]> {
   const [rows] = await db.query<OutboxRow[]>(
-    `SELECT DISTINCT room_id FROM membership_outbox
-      WHERE created_at <= UTC_TIMESTAMP(3) - INTERVAL ? SECOND LIMIT ?`,
+    `SELECT room_id FROM membership_outbox
+      WHERE created_at <= UTC_TIMESTAMP(3) - INTERVAL ? SECOND
+      GROUP BY room_id ORDER BY MIN(outbox_id) LIMIT ?`,
     [seconds, limit],
   );
   return rows.map((row) => row.room_id);

@@ -1,9 +1,10 @@
-import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
+import type { RowDataPacket } from "mysql2/promise";
 import type { ReadMoved } from "../events/readShown.js";
 import type { Queryable } from "./database.js";
 
-/** Taken rows that are older than this belong to a process that died: broadcasting is given up sooner. */
-const ABANDONED_SECONDS = 30;
+/** Taken rows that are older than this belong to a process that died: broadcasts end sooner. */
+const ABANDONED_SECONDS = 60;
+const GIVEN_BACK_AT_ONCE = 5_000;
 
 /**
  * Notes moves of read positions that are about to be broadcast, in the transaction that stores them. With `takenBy` (16 bytes) the caller is
@@ -31,19 +32,27 @@ export async function insertReads(
   );
 }
 
-/** Takes up to `limit` waiting moves of these rooms, so that nobody else broadcasts them; in the order in which they were noted. */
+/**
+ * Takes up to `limit` waiting moves of these rooms, so that nobody else broadcasts them; in the order in which they were noted. Looks for them
+ * without a lock first, so as not to wait for transactions that are just noting more.
+ */
 export async function takeReads(
   db: Queryable,
   roomIds: readonly number[],
   takenBy: Buffer,
   limit: number,
 ): Promise<readonly ReadMoved[]> {
-  const [{ affectedRows }] = await db.query<ResultSetHeader>(
-    `UPDATE read_outbox SET taken_by = ?, taken_at = UTC_TIMESTAMP(3)
+  const [waiting] = await db.query<(RowDataPacket & { read_id: number })[]>(
+    `SELECT read_id FROM read_outbox FORCE INDEX (reads_of_a_room)
       WHERE room_id IN (?) AND taken_by IS NULL LIMIT ?`,
-    [takenBy, roomIds, limit],
+    [roomIds, limit],
   );
-  if (affectedRows === 0) return [];
+  if (waiting.length === 0) return [];
+  await db.query(
+    `UPDATE read_outbox FORCE INDEX (PRIMARY) SET taken_by = ?, taken_at = UTC_TIMESTAMP(3)
+      WHERE read_id IN (?) AND taken_by IS NULL`,
+    [takenBy, waiting.map((row) => row.read_id)],
+  );
   const [rows] = await db.query<RowDataPacket[]>(
     "SELECT * FROM read_outbox WHERE taken_by = ? ORDER BY read_id",
     [takenBy],
@@ -59,9 +68,10 @@ export async function takeReads(
   }));
 }
 
-/** Forgets moves that have been broadcast. */
-export async function deleteReads(db: Queryable, takenBy: Buffer): Promise<void> {
-  await db.query("DELETE FROM read_outbox WHERE taken_by = ?", [takenBy]);
+/** Forgets moves of these rooms that have been broadcast. */
+export async function deleteReads(db: Queryable, takenBy: Buffer, roomIds: readonly number[]): Promise<void> {
+  if (roomIds.length === 0) return;
+  await db.query("DELETE FROM read_outbox WHERE taken_by = ? AND room_id IN (?)", [takenBy, roomIds]);
 }
 
 /** Gives back what could not be broadcast, for whoever broadcasts the room next. */
@@ -71,10 +81,15 @@ export async function giveBackReads(db: Queryable, takenBy: Buffer): Promise<voi
 
 /** Gives back what processes that died had taken, and returns up to `limit` rooms in which moves wait. */
 export async function listRoomsWithReads(db: Queryable, limit: number): Promise<readonly number[]> {
-  await db.query(
-    `UPDATE read_outbox SET taken_by = NULL
-      WHERE taken_by IS NOT NULL AND taken_at < UTC_TIMESTAMP(3) - INTERVAL ${ABANDONED_SECONDS} SECOND`,
+  const [abandoned] = await db.query<(RowDataPacket & { read_id: number })[]>(
+    `SELECT read_id FROM read_outbox
+      WHERE taken_by IS NOT NULL AND taken_at < UTC_TIMESTAMP(3) - INTERVAL ${ABANDONED_SECONDS} SECOND
+      LIMIT ${GIVEN_BACK_AT_ONCE}`,
   );
+  if (abandoned.length > 0)
+    await db.query("UPDATE read_outbox SET taken_by = NULL WHERE read_id IN (?)", [
+      abandoned.map((row) => row.read_id),
+    ]);
   const [rows] = await db.query<(RowDataPacket & { room_id: number })[]>(
     "SELECT DISTINCT room_id FROM read_outbox WHERE taken_by IS NULL LIMIT ?",
     [limit],

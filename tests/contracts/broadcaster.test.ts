@@ -174,13 +174,13 @@ describe.each<[string, () => Setting]>([
       const bens = [await connect(ben), await connect(ben)];
       for (const { connectionId } of [...anns, ...bens]) await broadcaster.joinGroup(connectionId, group);
       await broadcaster.sendToGroup(group, "to both");
-      await broadcaster.removeUserFromGroup(ann, group);
+      await broadcaster.removeUserFromGroups(ann, [group]);
       await broadcaster.sendToGroup(group, "to Ben");
       for (const { connectionId } of anns) await broadcaster.sendToConnection(connectionId, "end");
       for (const one of anns) await receives(one, ["to both", "end"]);
       for (const one of bens) await receives(one, ["to both", "to Ben"]);
       expect(await broadcaster.groupExists(group)).toBe(true);
-      await broadcaster.removeUserFromGroup(ben, group);
+      await broadcaster.removeUserFromGroups(ben, [group]);
       expect(await broadcaster.groupExists(group)).toBe(false);
     });
 
@@ -188,18 +188,18 @@ describe.each<[string, () => Setting]>([
       const one = await connect();
       const other = groupName(group.split(":")[0]!, "own\\cid");
       for (const name of [group, other]) await broadcaster.joinGroup(one.connectionId, name);
-      await broadcaster.removeUserFromGroup(one.userId, group);
+      await broadcaster.removeUserFromGroups(one.userId, [group]);
       await broadcaster.sendToGroup(group, "a");
       await broadcaster.sendToGroup(other, "b");
       await receives(one, ["b"]);
-      await broadcaster.removeUserFromGroup(one.userId, other);
+      await broadcaster.removeUserFromGroups(one.userId, [other]);
       expect(await broadcaster.groupExists(other)).toBe(false);
     });
 
     test("without closing them: who joins again receives again", async () => {
       const one = await connect();
       await broadcaster.joinGroup(one.connectionId, group);
-      await broadcaster.removeUserFromGroup(one.userId, group);
+      await broadcaster.removeUserFromGroups(one.userId, [group]);
       await broadcaster.sendToGroup(group, "missed");
       await broadcaster.joinGroup(one.connectionId, group);
       await broadcaster.sendToGroup(group, "a");
@@ -212,8 +212,8 @@ describe.each<[string, () => Setting]>([
       await broadcaster.joinGroup(one.connectionId, group);
       const [nobody] = newUsers(1) as [number];
       for (const userId of [stranger.userId, nobody, Math.floor(one.userId / 10), one.userId * 10])
-        await broadcaster.removeUserFromGroup(userId, group);
-      await broadcaster.removeUserFromGroup(one.userId, `${group}-that-never-was`);
+        await broadcaster.removeUserFromGroups(userId, [group]);
+      await broadcaster.removeUserFromGroups(one.userId, [`${group}-that-never-was`]);
       await broadcaster.sendToGroup(group, "a");
       await receives(one, ["a"]);
     });
@@ -299,7 +299,7 @@ test.each<[string, () => Promise<Broadcaster>]>([
     () => broadcaster.closeConnection("c", "why"),
     () => broadcaster.joinGroup("c", "g"),
     () => broadcaster.leaveGroup("c", "g"),
-    () => broadcaster.removeUserFromGroup(1, "g"),
+    () => broadcaster.removeUserFromGroups(1, ["g"]),
     () => broadcaster.groupExists("g"),
     () => broadcaster.ping(),
   ])

@@ -169,6 +169,16 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
   });
 });
 
+test("Redis is used from the first moment on, at whatever point of connecting it is asked", async () => {
+  for (let turns = 0; turns < 40; turns += 1) {
+    const store = connectRedis(inject("stack").redis);
+    for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+    const room = ++lastRoom;
+    expect([turns, await store.takeReadTurn(room, 60_000)]).toEqual([turns, true]);
+    await store.close();
+  }
+});
+
 test("every key in Redis holds its room in braces, and none lives for ever", async () => {
   const redis = new Redis(inject("stack").redis);
   const store = connectRedis(inject("stack").redis);

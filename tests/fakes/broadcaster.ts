@@ -42,10 +42,11 @@ export class FakeBroadcaster implements Broadcaster {
   }
 
   /** Connections here are named `USER` or `USER-anything`. */
-  async removeUserFromGroup(userId: number, group: string): Promise<void> {
+  async removeUserFromGroups(userId: number, groups: readonly string[]): Promise<void> {
     this.#reach();
-    for (const connectionId of this.groups.get(group) ?? [])
-      if (connectionId.split("-")[0] === String(userId)) this.groups.get(group)?.delete(connectionId);
+    for (const group of groups)
+      for (const connectionId of this.groups.get(group) ?? [])
+        if (connectionId.split("-")[0] === String(userId)) this.groups.get(group)?.delete(connectionId);
   }
 
   async groupExists(group: string): Promise<boolean> {

@@ -152,24 +152,28 @@ async function fullScans({ sql, values }: Statement): Promise<string[]> {
   return plan.flatMap(({ table: alias, type }) => {
     // Nothing is read, or what is read is another part of the plan, which has a row of its own.
     if (alias === null || alias.startsWith("<")) return [];
-    const table = tables.get(alias);
-    if (table === undefined) throw new Error(`no table is called ${alias} in: ${sql}`);
-    return LARGE.has(table) && (type === "ALL" || type === "index") ? [`${table}: ${type}`] : [];
+    const named = tables.get(alias);
+    if (!named) throw new Error(`no table is called ${alias} in: ${sql}`);
+    const isLarge = [...named].some((table) => LARGE.has(table));
+    return isLarge && (type === "ALL" || type === "index") ? [`${[...named].join(" or ")}: ${type}`] : [];
   });
 }
 
-/** The tables of a statement, by the names that its plan has for them. */
-function tablesOf(sql: string): ReadonlyMap<string, string> {
+/** The tables of a statement, by the names that its plan has for them; parts of it may use one name for several. */
+function tablesOf(sql: string): ReadonlyMap<string, ReadonlySet<string>> {
   const keyword =
     "(?:WHERE|FORCE|ON|SET|LEFT|INNER|CROSS|JOIN|STRAIGHT_JOIN|ORDER|GROUP|LIMIT|LOCK|FOR|USING)\\b";
   const table = new RegExp(
     `\\b(?:FROM|JOIN|STRAIGHT_JOIN|UPDATE)\\s+(\\w+)(?:\\s+(?!${keyword})(?:AS\\s+)?(\\w+))?`,
     "g",
   );
-  return new Map([...sql.matchAll(table)].map(([, name, alias]) => [alias ?? name!, name!]));
+  const tables = new Map<string, Set<string>>();
+  for (const [, name, alias = name] of sql.matchAll(table))
+    tables.set(alias!, (tables.get(alias!) ?? new Set()).add(name!));
+  return tables;
 }
 
-const isPlanned = ({ sql }: Statement): boolean => /^\s*(SELECT|UPDATE|DELETE)\b/.test(sql);
+const isPlanned = ({ sql }: Statement): boolean => /^[\s(]*(SELECT|UPDATE|DELETE)\b/.test(sql);
 
 /** Every full scan of a large table among statements, with the statement. */
 async function scansOf(statements: readonly Statement[]): Promise<string[]> {
@@ -198,7 +202,7 @@ async function rowsRead({ sql, values }: Statement): Promise<number> {
 /** What is about all members of a room, and reads an entry for each of them. */
 const OF_ALL_MEMBERS = [
   /FORCE INDEX \(positions_in_a_room\)/,
-  /LEFT JOIN users u ON u.user_id = m.user_id\s+WHERE m.room_id = \?/,
+  /LEFT JOIN users u ON u.user_id = m.user_id\s+WHERE r.room_id = \?/,
   /^SELECT user_id FROM room_members WHERE room_id = \?$/,
 ];
 
@@ -207,7 +211,7 @@ async function wastefulOf(statements: readonly Statement[], most: number): Promi
   const found: string[] = [];
   for (const statement of statements) {
     const { sql } = statement;
-    if (!/^\s*SELECT\b/.test(sql) || OF_ALL_MEMBERS.some((one) => one.test(sql))) continue;
+    if (!/^[\s(]*SELECT\b/.test(sql) || OF_ALL_MEMBERS.some((one) => one.test(sql))) continue;
     const read = await rowsRead(statement);
     if (read > most) found.push(`${read} rows in ${sql.slice(0, 300)}`);
   }
@@ -254,6 +258,13 @@ describe("the check", () => {
     expect(await wastefulOf([{ sql, values: [] }], 1_000)).toHaveLength(1);
     const few = `SELECT seq FROM messages WHERE room_id = ${BIG} AND seq > 19900`;
     expect(await wastefulOf([{ sql: few, values: [] }], 1_000)).toEqual([]);
+  });
+
+  test("looks at a union in brackets, too, at each of its parts", async () => {
+    const sql =
+      "(SELECT user_id FROM users m WHERE m.user_id = 1) UNION ALL (SELECT m.room_id FROM rooms m WHERE m.name = 'x')";
+    expect(await scansOf([{ sql, values: [] }])).toEqual([`users or rooms: ALL in ${sql}`]);
+    expect(await wastefulOf([{ sql, values: [] }], 1_000)).toHaveLength(1);
   });
 
   test("finds one among what a transaction does, too", async () => {

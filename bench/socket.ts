@@ -1,0 +1,23 @@
+import WebSocket from "ws";
+
+/** A bare WebSocket that is connected and subscribed to these destinations, under the ids that stock clients choose. Throws what the server says. */
+export async function openSocket(url: string, destinations: readonly string[]): Promise<WebSocket> {
+  const socket = new WebSocket(url, ["v12.stomp"]);
+  await new Promise<void>((resolve, reject) => {
+    let next = 0;
+    socket.once("error", reject);
+    socket.once("open", () => socket.send("CONNECT\naccept-version:1.2\nhost:chat\n\n\0"));
+    socket.on("message", function ready(data: Buffer) {
+      const text = data.toString();
+      if (!/^(CONNECTED|RECEIPT)/.test(text)) reject(new Error(text));
+      else if (next < destinations.length) {
+        socket.send(`SUBSCRIBE\nid:sub-${next}\ndestination:${destinations[next]}\nreceipt:s\n\n\0`);
+        next += 1;
+      } else {
+        socket.off("message", ready);
+        resolve();
+      }
+    });
+  });
+  return socket;
+}

@@ -1,0 +1,114 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join } from "node:path";
+import { SignJWT } from "jose";
+import { startStack } from "../local/stack.js";
+
+/** What `stack.json` says, as far as measurements need it. */
+export interface Target {
+  readonly api: string;
+  readonly webPubSub: string;
+  readonly eventHubs: string;
+  readonly mysql: string;
+  readonly redis: string;
+  readonly pids: Readonly<Record<string, number>>;
+  readonly auth: {
+    readonly AUTH_JWT_SECRET: string;
+    readonly AUTH_ISSUER: string;
+    readonly AUTH_AUDIENCE: string;
+  };
+}
+
+/** Runs `work` on the stack whose `stack.json` STACK names, else on one of its own on free ports, which leaves nothing behind. */
+export async function onTarget<T>(work: (target: Target) => Promise<T>): Promise<T> {
+  const path = process.env["STACK"];
+  if (path) return work(JSON.parse(readFileSync(path, "utf8")) as Target);
+  const data = mkdtempSync(join(tmpdir(), "nonstop-bench-"));
+  try {
+    const stack = await startStack({ data, ports: "auto", quiet: true });
+    try {
+      return await work(stack.addresses as unknown as Target);
+    } finally {
+      await stack.close();
+    }
+  } finally {
+    rmSync(data, { recursive: true, force: true });
+  }
+}
+
+/** An access token of a user, good for two hours. */
+export function tokenFor({ auth }: Target, userId: number): Promise<string> {
+  return new SignJWT({ nickname: `User ${userId}` })
+    .setProtectedHeader({ alg: "HS256" })
+    .setSubject(String(userId))
+    .setIssuer(auth.AUTH_ISSUER)
+    .setAudience(auth.AUTH_AUDIENCE)
+    .setExpirationTime("2h")
+    .sign(new TextEncoder().encode(auth.AUTH_JWT_SECRET));
+}
+
+/** The first of many user ids that no earlier measurement had. */
+export const newUserIds = (): number => 10_000_000 + (Date.now() % 1_000_000_000) * 10_000;
+
+/** A number out of the environment; throws when it is there and none above 0. */
+export function setting(name: string, usual: number): number {
+  const value = Number(process.env[name] ?? usual);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${name} must be a whole number above 0`);
+  return value;
+}
+
+/** Several of them, with commas between. */
+export function settings(name: string, usual: readonly number[]): readonly number[] {
+  const values = process.env[name]?.split(",").map(Number) ?? usual;
+  if (!values.every((value) => Number.isInteger(value) && value > 0))
+    throw new Error(`${name} must be whole numbers above 0 with commas between`);
+  return values;
+}
+
+export function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+/** How long `work` takes, in milliseconds: the median of so many calls one after the other. */
+export async function timed(work: () => Promise<unknown>, calls = 1): Promise<number> {
+  const times: number[] = [];
+  for (let call = 0; call < calls; call += 1) {
+    const start = performance.now();
+    await work();
+    times.push(performance.now() - start);
+  }
+  return median(times);
+}
+
+/**
+ * The medians over `rounds` of what some measurements return. They take turns, forwards and backwards, so that a slow moment of the machine hits all of
+ * them and none always comes after the same one.
+ */
+export async function inTurn<Name extends string>(
+  measurements: Readonly<Record<Name, () => Promise<number>>>,
+  rounds: number,
+): Promise<Readonly<Record<Name, number>>> {
+  const names = Object.keys(measurements) as Name[];
+  const values = new Map<Name, number[]>(names.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round += 1)
+    for (const name of round % 2 === 0 ? names : [...names].reverse())
+      values.get(name)!.push(await measurements[name]());
+  return Object.fromEntries([...values].map(([name, all]) => [name, median(all)])) as Record<Name, number>;
+}
+
+/** Whether something has come true within so many milliseconds. */
+export async function until(holds: () => boolean | Promise<boolean>, ms: number): Promise<boolean> {
+  for (const end = performance.now() + ms; performance.now() < end; ) {
+    if (await holds()) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return false;
+}
+
+/** Writes `bench/results/NAME.json`, with the machine it was measured on. */
+export function writeResult(name: string, result: object): void {
+  const machine = { node: process.version, cpus: cpus().length, cpu: cpus()[0]?.model };
+  mkdirSync("bench/results", { recursive: true });
+  const text = JSON.stringify({ date: new Date().toISOString(), machine, ...result }, null, 2);
+  writeFileSync(`bench/results/${name}.json`, `${text}\n`);
+}

@@ -1,0 +1,58 @@
+import type { RowDataPacket } from "mysql2/promise";
+import { ChatError } from "../errors.js";
+import { type Database, type Queryable, using } from "./database.js";
+
+/** So many of a process's connections at most wait for locks, or hold them while something outside the database is called. */
+const HELD_AT_ONCE = 6;
+const WAIT_SECONDS = 8;
+
+const WAITING_AT_MOST = 500;
+
+let held = 0;
+const waiting: (() => void)[] = [];
+
+/**
+ * Runs `work` on a connection of its own that holds the lock of this name, as one connection of all processes can: for what spans calls
+ * outside the database, for which no row must be locked. Throws `UNAVAILABLE` when the lock does not come free within 8 s.
+ */
+export async function withNamedLock<T>(
+  database: Database,
+  name: string,
+  work: (db: Queryable) => Promise<T>,
+): Promise<T> {
+  await takePlace();
+  try {
+    return await using(database, (db) => holdingNamedLock(db, name, () => work(db)));
+  } finally {
+    leavePlace();
+  }
+}
+
+/** The same on a connection that may hold others already. */
+export async function holdingNamedLock<T>(db: Queryable, name: string, work: () => Promise<T>): Promise<T> {
+  const [[row]] = await db.query<(RowDataPacket & { got: number | null })[]>(
+    // Hashed, because a name has at most 64 characters.
+    "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), ' ', ?)), ?) AS got",
+    [name, WAIT_SECONDS],
+  );
+  if (row?.got !== 1) throw new ChatError("UNAVAILABLE", "Others are busy with the same thing; try again.");
+  try {
+    return await work();
+  } finally {
+    // If the connection is lost the server releases it.
+    await db.query("SELECT RELEASE_LOCK(SHA1(CONCAT(DATABASE(), ' ', ?)))", [name]);
+  }
+}
+
+async function takePlace(): Promise<void> {
+  if (held < HELD_AT_ONCE) held += 1;
+  else if (waiting.length < WAITING_AT_MOST) await new Promise<void>((resolve) => waiting.push(resolve));
+  else throw new ChatError("UNAVAILABLE", "Too many are waiting for the same thing; try again.");
+}
+
+/** Hands the place on to whoever has waited for longest. */
+function leavePlace(): void {
+  const next = waiting.shift();
+  if (next) next();
+  else held -= 1;
+}
