@@ -15,6 +15,8 @@ export interface BroadcastDeps {
 export type PreparedFrame = (subscriptionWire: string) => string;
 
 const SENDS_AT_ONCE = 16;
+/** Fewer where nobody waits, so that messages don't stand behind them. */
+const SENDS_ON_THE_SIDE = 2;
 const FAILURES_IN_A_BROADCAST = 3;
 const SEND_PAUSES_MS = [50, 200, 1_000];
 
@@ -26,12 +28,12 @@ export async function broadcastFrames(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
   deps: BroadcastDeps,
 ): Promise<void> {
-  const failed = await sendAll(framesByKey, deps, (failures) => failures === 0);
+  const failed = await sendAll(framesByKey, SENDS_AT_ONCE, deps, (failures) => failures === 0);
   for (const error of failed.values()) throw error;
 }
 
 /**
- * The same for destinations that have nothing to do with each other: one that fails does not keep the others from being served. Returns the keys
+ * The same for destinations that have nothing to do with each other: one that fails does not keep the others from being served; two groups at once. Returns the keys
  * of those that were not, or not in whole; after three failures, or `deadline` (milliseconds since 1970), no more is begun.
  */
 export async function broadcastSeparately(
@@ -41,6 +43,7 @@ export async function broadcastSeparately(
 ): Promise<ReadonlyMap<string, unknown>> {
   return sendAll(
     framesByKey,
+    SENDS_ON_THE_SIDE,
     deps,
     (failures) => failures < FAILURES_IN_A_BROADCAST && Date.now() < deadline,
   );
@@ -49,6 +52,7 @@ export async function broadcastSeparately(
 /** Sends while `goOn` says so of the failures until then; returns the keys that were not served, each with the reason. Throws when the ids can't be read. */
 async function sendAll(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
+  atOnce: number,
   { database, broadcaster }: BroadcastDeps,
   goOn: (failures: number) => boolean,
 ): Promise<ReadonlyMap<string, unknown>> {
@@ -70,7 +74,7 @@ async function sendAll(
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(SENDS_AT_ONCE, sends.length) }, worker));
+  await Promise.all(Array.from({ length: Math.min(atOnce, sends.length) }, worker));
   return failed;
 }
 

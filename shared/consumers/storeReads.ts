@@ -19,11 +19,11 @@ import type { StoreDeps } from "./storeDeps.js";
 export const storeReads = (batch: EventBatch, deps: StoreDeps): Promise<void> =>
   consumeBatch(batch, readsReaction(deps), deps);
 
-const PACE_MS = 100;
-const IN_A_HURRY = 100;
+const PACE_MS = 250;
+const IN_A_HURRY = 150;
 
 /**
- * The same at a walk: a read may take a moment, and those of a tenth of a second are stored and broadcast together, which takes a fraction
+ * The same at a walk: a read may take a moment, and those of a quarter of a second are stored and broadcast together, which takes a fraction
  * of the work. A batch so large that more must be waiting is not held up.
  */
 export async function storeReadsPaced(batch: EventBatch, deps: StoreDeps): Promise<void> {
