@@ -32,7 +32,7 @@ function frameOf(roomId: number, body: object): Frame {
   const text = JSON.stringify({ roomId, ...body });
   const headers = {
     destination: `/sub/chat/room/${roomId}/read`,
-    // Another id for each frame, and the same for its repeat.
+    // Another id for each content.
     "message-id": `read-${createHash("sha256").update(text).digest("base64url").slice(0, 22)}`,
     "content-type": "application/json",
   };
@@ -54,7 +54,7 @@ export function readShownFrames(
 
 /**
  * The same moves in fewer: where one begins at the place to which the one before it led, the two are one. They stay apart where the
- * member's own messages lie between, which count as read from the beginning. In the order in which each member's first move came.
+ * member's own messages lie between, which count as read from the beginning. In the order of the places where they begin.
  */
 export function joinMoves(moves: readonly ReadMoved[]): readonly ReadMoved[] {
   const joined: ReadMoved[] = [];
