@@ -8,7 +8,7 @@ app.http("createGroupRoom", {
   route: "group-rooms",
   methods: ["POST"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("writes", async ({ request, callerId }) => ({
     status: 201,
     jsonBody: await chat.createGroupRoom(await jsonBody(request), callerId),
   })),
@@ -18,7 +18,7 @@ app.http("renameRoom", {
   route: "group-rooms/{roomId}",
   methods: ["PATCH"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("writes", async ({ request, callerId }) => ({
     jsonBody: await chat.renameRoom(request.params, await jsonBody(request), callerId),
   })),
 });
@@ -27,7 +27,7 @@ app.http("listMembers", {
   route: "group-rooms/{roomId}/members",
   methods: ["GET"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("uncounted", async ({ request, callerId }) => ({
     jsonBody: await chat.listMembers(request.params, callerId),
   })),
 });
@@ -36,7 +36,7 @@ app.http("inviteMembers", {
   route: "group-rooms/{roomId}/invite",
   methods: ["POST"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("writes", async ({ request, callerId }) => ({
     jsonBody: await chat.inviteMembers(request.params, await jsonBody(request), callerId),
   })),
 });
@@ -45,7 +45,7 @@ app.http("removeMember", {
   route: "group-rooms/{roomId}/members/{userId}",
   methods: ["DELETE"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("writes", async ({ request, callerId }) => ({
     jsonBody: await chat.removeMember(request.params, callerId),
   })),
 });

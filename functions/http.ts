@@ -13,11 +13,21 @@ export interface Call {
 
 const BODY_BYTES = 64 * 1024;
 
-/** An HTTP trigger of a verified caller; whatever is thrown becomes a problem+json answer, here and nowhere else. */
-export function authenticated(handle: (call: Call) => Promise<HttpResponseInit>): HttpHandler {
+/** What a call counts as, over all of its caller's devices. */
+type Counted = Parameters<App["requireRate"]>[1];
+
+/**
+ * An HTTP trigger of a verified caller, whose calls are limited if they are `counted`; whatever is thrown becomes a problem+json answer, here and
+ * nowhere else.
+ */
+export function authenticated(
+  counted: Counted | "uncounted",
+  handle: (call: Call) => Promise<HttpResponseInit>,
+): HttpHandler {
   return async (request, context) => {
     try {
       const caller = await getApp().authenticate(request.headers.get("authorization"));
+      if (counted !== "uncounted") await getApp().requireRate(caller.userId, counted);
       const traceparent = context.traceContext?.traceParent;
       return await handle({ request, caller, callerId: caller.userId, traceparent });
     } catch (thrown) {
@@ -50,4 +60,9 @@ export async function jsonBody(request: HttpRequest): Promise<unknown> {
 /** The query by its names; what a repeated name stands for is the host's affair, and no number. */
 export function queryOf(request: HttpRequest): Record<string, string> {
   return Object.fromEntries(request.query.entries());
+}
+
+/** The same for a call that may come without a body. */
+export async function optionalJsonBody(request: HttpRequest): Promise<unknown> {
+  return (await request.clone().arrayBuffer()).byteLength === 0 ? {} : jsonBody(request);
 }

@@ -7,7 +7,7 @@ const chat = getApp();
 app.http("negotiate", {
   methods: ["POST"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, caller }) => ({
+  handler: authenticated("negotiates", async ({ request, caller }) => ({
     jsonBody: await chat.negotiate(caller, request.headers.get("authorization")),
   })),
 });

@@ -8,7 +8,7 @@ app.http("openDirectRoom", {
   route: "rooms",
   methods: ["POST"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => {
+  handler: authenticated("writes", async ({ request, callerId }) => {
     const { roomId, created } = await chat.openDirectRoom(await jsonBody(request), callerId);
     return { status: created ? 201 : 200, jsonBody: { roomId } };
   }),
@@ -18,7 +18,7 @@ app.http("listRooms", {
   route: "rooms",
   methods: ["GET"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("uncounted", async ({ request, callerId }) => ({
     jsonBody: await chat.listRooms(queryOf(request), callerId),
   })),
 });
@@ -27,7 +27,7 @@ app.http("leaveRoom", {
   route: "rooms/{roomId}",
   methods: ["DELETE"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("writes", async ({ request, callerId }) => ({
     jsonBody: await chat.leaveRoom(request.params, callerId),
   })),
 });
@@ -36,7 +36,7 @@ app.http("listMessages", {
   route: "rooms/{roomId}/messages",
   methods: ["GET"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("uncounted", async ({ request, callerId }) => ({
     jsonBody: await chat.listMessages(request.params, queryOf(request), callerId),
   })),
 });
@@ -45,7 +45,7 @@ app.http("deleteMessage", {
   route: "rooms/{roomId}/messages/{messageId}",
   methods: ["DELETE"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId }) => ({
+  handler: authenticated("writes", async ({ request, callerId }) => ({
     jsonBody: await chat.deleteMessage(request.params, callerId),
   })),
 });
@@ -54,7 +54,7 @@ app.http("readRoom", {
   route: "rooms/{roomId}/read",
   methods: ["PATCH"],
   authLevel: "anonymous",
-  handler: authenticated(async ({ request, callerId, traceparent }) => ({
+  handler: authenticated("reads", async ({ request, callerId, traceparent }) => ({
     status: 202,
     jsonBody: await chat.readRoom(request.params, queryOf(request), callerId, traceparent),
   })),

@@ -6,15 +6,18 @@ import { connectEventHubs } from "./bus/eventHubs.js";
 import type { Connection } from "./commands/connection.js";
 import { decodeState, encodeState } from "./commands/connectionState.js";
 import { handleMessage } from "./commands/dispatch.js";
-import { acceptHandshake, greet } from "./commands/handshake.js";
+import { deviceOf, greet, openSession } from "./commands/handshake.js";
+import { logOut } from "./commands/logOut.js";
+import { leaveSession, requireRate } from "./commands/sessions.js";
 import { forgetConnection } from "./commands/unsubscribe.js";
-import { type Config, readConfig } from "./config.js";
+import { type Config, type Limits, readConfig } from "./config.js";
 import { createReadMerger } from "./consumers/mergedReads.js";
 import { storeMessages } from "./consumers/storeMessages.js";
 import { storeReadsPaced } from "./consumers/storeReads.js";
 import { sweepReads } from "./consumers/sweepReads.js";
 import { log } from "./log.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
+import { LogOut } from "./rooms/api.js";
 import { inviteMembers, leaveRoom, removeMember } from "./rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "./rooms/createRooms.js";
 import { deleteMessage } from "./rooms/deleteMessage.js";
@@ -24,8 +27,9 @@ import { listRooms } from "./rooms/listRooms.js";
 import { openApiDocument } from "./rooms/openApi.js";
 import { readRoom } from "./rooms/readRoom.js";
 import { renameRoom } from "./rooms/renameRoom.js";
+import { validated } from "./rooms/validate.js";
 import { connectRedis } from "./sessions/redis.js";
-import type { SessionStore } from "./sessions/sessionStore.js";
+import type { RateKind, SessionStore } from "./sessions/sessionStore.js";
 import { type Database, openDatabase } from "./store/database.js";
 import { rememberUser } from "./store/users.js";
 import { type ConnectionEvent, createUpstream, type UpstreamHandlers } from "./upstream/cloudEvents.js";
@@ -45,6 +49,9 @@ export interface Adapters {
   readonly sessions: SessionStore;
   readonly broadcaster: Broadcaster;
   readonly verifyToken: VerifyToken;
+  readonly limits: Limits;
+  /** Of pages that may connect; all where there are none. */
+  readonly allowedOrigins: readonly string[];
   readonly now: () => number;
 }
 
@@ -53,9 +60,11 @@ export function connectAdapters(config: Config): Adapters {
   return {
     database: openDatabase(config.mysqlUrl),
     bus: connectEventHubs(config.eventHubs.connectionString),
-    sessions: connectRedis(config.redisUrl),
+    sessions: connectRedis(config.redis),
     broadcaster: connectWebPubSub(config.webPubSub, HUB),
     verifyToken: createVerifier(config.auth),
+    limits: config.limits,
+    allowedOrigins: config.allowedOrigins,
     now: Date.now,
   };
 }
@@ -74,7 +83,7 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
   type Path = Readonly<Record<string, string>>;
   type Query = Readonly<Record<string, string>>;
   return {
-    upstream: createUpstream(HUB, accessKeys, handlers, onError),
+    upstream: createUpstream(HUB, { kind: "signature", accessKeys }, handlers, onError),
     storeMessages: (batch: EventBatch) => storeMessages(batch, consuming),
     storeReads: (batch: EventBatch) => storeReadsPaced(batch, consuming),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
@@ -85,8 +94,15 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
     /** Who calls: from the header's JWT. Throws `UNAUTHORIZED`. */
     authenticate: (authorization: string | null): Promise<Identity> =>
       verifyToken(bearerToken(authorization)),
+    /** Counts a call of the caller's; throws `RATE_LIMIT_EXCEEDED`. */
+    requireRate: (callerId: number, kind: RateKind) => requireRate(callerId, kind, adapters),
     negotiate: (caller: Identity, authorization: string | null) =>
       negotiate(caller, bearerToken(authorization)!, adapters),
+    async logOut(body: unknown, callerId: number) {
+      const { deviceId } = validated(LogOut, body);
+      await logOut(callerId, deviceId === undefined ? undefined : deviceOf(deviceId), adapters);
+      return { userId: callerId, deviceId: deviceId ?? null };
+    },
     createGroupRoom: (body: unknown, callerId: number) => createGroupRoom(body, callerId, adapters),
     openDirectRoom: (body: unknown, callerId: number) => openDirectRoom(body, callerId, adapters),
     listRooms: (query: Query, callerId: number) => listRooms(query, callerId, adapters),
@@ -115,16 +131,22 @@ export type App = ReturnType<typeof createApp>;
 
 function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
   return {
-    async connect({ headers, query, subprotocols }) {
+    async connect({ connectionId, headers, query, subprotocols }) {
       const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
       const identity = await adapters.verifyToken(token);
       const implicit = query["connect"]?.[0] === "implicit";
-      const { subprotocol, state } = acceptHandshake({ identity, subprotocols, implicit });
+      const [deviceId, origin] = [query["deviceId"]?.[0], headers["origin"]?.[0]];
+      const request = { identity, subprotocols, implicit, deviceId, origin };
+      const { subprotocol, state } = await openSession(request, connectionId, adapters);
       await remember(identity, adapters.database);
       return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
     },
     connected: (event) => greet(connectionOf(event), adapters),
-    disconnected: (event) => forgetConnection(connectionOf(event), adapters),
+    async disconnected(event) {
+      const connection = connectionOf(event);
+      await leaveSession(connection, adapters);
+      await forgetConnection(connection, adapters);
+    },
     async message(event) {
       const connection = connectionOf(event);
       const answer = await handleMessage(event, connection, adapters);

@@ -1,15 +1,16 @@
-import { createHmac, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { createServer, type Server } from "node:http";
+import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { exportJWK, SignJWT } from "jose";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { bearerToken, createVerifier } from "./auth.js";
+import { CompactEncrypt, exportJWK, type JWK, SignJWT } from "jose";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { bearerToken, CLOCK_TOLERANCE_S, createCallerVerifier, createVerifier } from "./auth.js";
 
 const ISSUER = "https://id.example.com";
 const AUDIENCE = "nonstop-chat";
 const SECRET = "0123456789-0123456789-0123456789";
 const checks = { issuer: ISSUER, audience: AUDIENCE };
-const inAnHour = (): number => Math.floor(Date.now() / 1_000) + 3_600;
+const nowInSeconds = (): number => Math.floor(Date.now() / 1_000);
+const inAnHour = (): number => nowInSeconds() + 3_600;
 
 const claims = (more: object = {}): Record<string, unknown> => ({
   iss: ISSUER,
@@ -22,11 +23,83 @@ const base64url = (value: object | string): string =>
   Buffer.from(typeof value === "string" ? value : JSON.stringify(value)).toString("base64url");
 
 /** A token put together by hand, as a forger does. */
-function forged(header: object, payload: object | string, key: string | Buffer = SECRET): string {
+function forged(header: object | string, payload: object | string, key: string | Buffer = SECRET): string {
   const text = `${base64url(header)}.${base64url(payload)}`;
   return `${text}.${createHmac("sha256", key).update(text).digest("base64url")}`;
 }
 const hs256 = (more: object = {}): string => forged({ alg: "HS256" }, claims(more));
+
+/** Signed as RS256 says, whatever header and payload are. */
+function rs256(key: KeyObject, header: object | string, payload: object | string): string {
+  const text = `${base64url(header)}.${base64url(payload)}`;
+  return `${text}.${sign("sha256", Buffer.from(text), key).toString("base64url")}`;
+}
+
+async function listen(listener: RequestListener): Promise<{ server: Server; url: string }> {
+  const server = createServer(listener);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+async function close(server: Server): Promise<void> {
+  server.closeAllConnections();
+  await new Promise((resolve) => server.close(resolve));
+}
+
+/** The claim that is wrong, or the same claims twice: what makes a rightly signed token worthless whatever it is signed with. */
+const wrongClaims: readonly [string, object | string][] = [
+  ["another issuer", { iss: "https://evil.example.com" }],
+  ["the issuer with a slash behind it", { iss: `${ISSUER}/` }],
+  ["a list of issuers", { iss: [ISSUER] }],
+  ["no issuer", { iss: undefined }],
+  ["another audience", { aud: "other" }],
+  ["other audiences", { aud: ["other", "another"] }],
+  ["no audience", { aud: undefined }],
+  ["an empty list of audiences", { aud: [] }],
+  ["an audience within a list within a list", { aud: [[AUDIENCE]] }],
+  ["an audience that begins alike", { aud: `${AUDIENCE}-2` }],
+  ["no exp", { exp: undefined }],
+  ["an exp of null", { exp: null }],
+  ["a past exp", { exp: 1_000_000_000 }],
+  ["an exp of 0", { exp: 0 }],
+  ["a negative exp", { exp: -1 }],
+  ["an exp that is text", { exp: String(inAnHour()) }],
+  ["an exp in a list", { exp: [inAnHour()] }],
+  ["an exp in milliseconds", { exp: inAnHour() * 1_000 }],
+  ["an exp past all numbers", `{"iss":"${ISSUER}","aud":"${AUDIENCE}","sub":"7","exp":1e999}`],
+  ["an exp of NaN", `{"iss":"${ISSUER}","aud":"${AUDIENCE}","sub":"7","exp":NaN}`],
+  ["an exp of true", { exp: true }],
+  ["an nbf to come", { nbf: inAnHour() }],
+  ["an nbf that is text", { nbf: "0" }],
+  ["an iat that is text", { iat: "now" }],
+  ["no sub", { sub: undefined }],
+  ["an empty sub", { sub: "" }],
+  ["a sub that is a number", { sub: 7 }],
+  ["a sub that is a list", { sub: ["7"] }],
+  ["a sub that is an object", { sub: { toString: "7" } }],
+  ["a sub with letters", { sub: "7a" }],
+  ["a sub of 0", { sub: "0" }],
+  ["a negative sub", { sub: "-1" }],
+  ["a sub with a sign", { sub: "+7" }],
+  ["a sub with an exponent", { sub: "1e3" }],
+  ["a sub in hexadecimal", { sub: "0x7" }],
+  ["a sub with a fraction", { sub: "7.0" }],
+  ["a sub with a leading zero", { sub: "07" }],
+  ["a sub with a space", { sub: " 7" }],
+  ["a sub with a line end", { sub: "7\n" }],
+  ["a sub with a NUL", { sub: "7\0" }],
+  ["a sub in other digits", { sub: "\u0667" }],
+  ["a sub in wide digits", { sub: "\uff17" }],
+  ["a sub past the safe integers", { sub: "9007199254740992" }],
+  ["a sub of a thousand digits", { sub: "7".repeat(1_000) }],
+  ["a payload that is no JSON", "{"],
+  ["a payload that is a list", "[]"],
+  ["a payload that is null", "null"],
+  ["a payload that is text", '"7"'],
+  ["a payload that is another token", hs256()],
+];
+const payloadOf = (wrong: object | string): object | string =>
+  typeof wrong === "string" ? wrong : claims(wrong);
 
 describe("a token signed with the secret", () => {
   const verify = createVerifier({ ...checks, jwtSecret: SECRET });
@@ -45,10 +118,40 @@ describe("a token signed with the secret", () => {
   test.each<[string, object, object]>([
     ["a nickname that is no text", { nickname: 5 }, {}],
     ["a blank nickname", { nickname: " \t" }, {}],
+    ["a nickname of control characters", { nickname: "\0\n\u0085" }, {}],
+    ["a nickname with control characters", { nickname: "A\0n\nn\u007f\u009b" }, { nickname: "Ann" }],
+    ["a nickname in parts", { nickname: "e\u0301 \u1100\u1161" }, { nickname: "\u00e9 \uac00" }],
     ["a lone surrogate", { nickname: "a\ud800" }, { nickname: "a\ufffd" }],
     ["101 characters outside the BMP", { nickname: "🚀".repeat(101) }, { nickname: "🚀".repeat(100) }],
+    [
+      "101 letters that become 100 in NFC",
+      { nickname: `${"a".repeat(99)}e\u0301` },
+      { nickname: `${"a".repeat(99)}\u00e9` },
+    ],
+    ["a picture that is no text", { picture: ["https://example.com/"] }, {}],
+    ["a picture over http", { picture: "http://example.com/a.png" }, {}],
+    ["a picture that is a script", { picture: "javascript:alert(1)" }, {}],
+    ["a picture in itself", { picture: "data:image/png;base64,AA" }, {}],
+    ["a picture that is no URL", { picture: "https://" }, {}],
+    [
+      "a picture of 2,048 characters",
+      { picture: `https://example.com/${"a".repeat(2_028)}` },
+      { picture: `https://example.com/${"a".repeat(2_028)}` },
+    ],
+    ["a picture of 2,049 characters", { picture: `https://example.com/${"a".repeat(2_029)}` }, {}],
+    [
+      "a picture whose URL becomes longer than that",
+      { picture: `https://example.com/${"비".repeat(1_000)}` },
+      {},
+    ],
+    [
+      "a picture with what has to be escaped",
+      { picture: 'https://example.com/"<비>\n' },
+      { picture: "https://example.com/%22%3C%EB%B9%84%3E" },
+    ],
     ["the largest user id", { sub: "9007199254740991" }, { userId: 9007199254740991 }],
     ["several audiences", { aud: ["other", AUDIENCE] }, {}],
+    ["members that we do not know", { admin: true, __proto__: null, constructor: 1 }, {}],
   ])("may have %s", async (_what, more, expected) => {
     const { expiresAt: _, ...identity } = await verify(hs256(more));
     expect(identity).toEqual({ userId: 7, ...expected });
@@ -59,192 +162,592 @@ describe("a token signed with the secret", () => {
     ["an empty one", () => ""],
     ["no JWT at all", () => "token"],
     ["two parts", () => `${base64url({ alg: "HS256" })}.${base64url(claims())}`],
-    ["five parts", () => "a.b.c.d.e"],
+    ["four parts", () => `${hs256()}.AA`],
     ["dots", () => ".."],
-    ["a header that is no JSON", () => `${base64url("{")}.${base64url(claims())}.AA`],
-    ["a header that is null", () => `${base64url("null")}.${base64url(claims())}.AA`],
-    ["alg none", () => `${base64url({ alg: "none" })}.${base64url(claims())}.`],
-    ["alg None", () => `${base64url({ alg: "None" })}.${base64url(claims())}.`],
+    ["a header that is no JSON", () => forged("{", claims())],
+    ["a header that is null", () => forged("null", claims())],
+    ["a header that is a list", () => forged('["HS256"]', claims())],
     ["no alg", () => forged({ typ: "JWT" }, claims())],
     ["alg of another type", () => forged({ alg: ["HS256"] }, claims())],
+    ["alg in small letters", () => forged({ alg: "hs256" }, claims())],
     ["HS512", () => forged({ alg: "HS512" }, claims())],
     ["RS256 with the secret", () => forged({ alg: "RS256" }, claims())],
     ["another secret", () => forged({ alg: "HS256" }, claims(), "another")],
     ["an empty secret", () => forged({ alg: "HS256" }, claims(), "")],
-    ["no signature", () => `${base64url({ alg: "HS256" })}.${base64url(claims())}.`],
+    ["no signature", () => hs256().replace(/[^.]+$/, "")],
+    ["a signature cut short", () => hs256().slice(0, -4)],
+    ["a longer signature", () => `${hs256()}AAAA`],
     ["a changed payload", () => hs256().replace(/\.[^.]+\./, `.${base64url(claims({ sub: "8" }))}.`)],
-    ["a payload that is no JSON", () => forged({ alg: "HS256" }, "{")],
-    ["a payload that is an array", () => forged({ alg: "HS256" }, "[]")],
+    ["a changed header", () => hs256().replace(/^[^.]+/, base64url({ alg: "HS256", kid: "a" }))],
     ["a critical header nobody knows", () => forged({ alg: "HS256", crit: ["x"], x: 1 }, claims())],
     ["an unencoded payload", () => forged({ alg: "HS256", crit: ["b64"], b64: false }, claims())],
-    ["another issuer", () => hs256({ iss: "https://evil.example.com" })],
-    ["no issuer", () => hs256({ iss: undefined })],
-    ["another audience", () => hs256({ aud: "other" })],
-    ["no audience", () => hs256({ aud: undefined })],
-    ["no exp", () => hs256({ exp: undefined })],
-    ["a past exp", () => hs256({ exp: 1_000_000_000 })],
-    ["an exp that is text", () => hs256({ exp: String(inAnHour()) })],
-    ["an nbf to come", () => hs256({ nbf: inAnHour() })],
-    ["no sub", () => hs256({ sub: undefined })],
-    ["a sub that is a number", () => hs256({ sub: 7 })],
-    ["a sub that is a list", () => hs256({ sub: ["7"] })],
-    ["a sub with letters", () => hs256({ sub: "7a" })],
-    ["a sub of 0", () => hs256({ sub: "0" })],
-    ["a negative sub", () => hs256({ sub: "-7" })],
-    ["a sub with a leading zero", () => hs256({ sub: "07" })],
-    ["a sub with a space", () => hs256({ sub: " 7" })],
-    ["a sub with a line end", () => hs256({ sub: "7\n" })],
-    ["a sub in other digits", () => hs256({ sub: "٧" })],
-    ["a sub past the safe integers", () => hs256({ sub: "9007199254740992" })],
+    ["b64 that says the usual", () => forged({ alg: "HS256", crit: ["b64"], b64: true }, claims())],
+    ["b64 that is not critical", () => forged({ alg: "HS256", b64: false }, claims())],
+    ["a space before it", () => ` ${hs256()}`],
+    ["a line end behind it", () => `${hs256()}\n`],
+    ["a line end in it", () => hs256().replace(".", ".\n")],
+    ["padding", () => `${hs256()}=`],
+    [
+      "the other base64 alphabet",
+      () => {
+        let token = hs256();
+        for (let x = 0; !/[-_]/.test(token); x += 1) token = hs256({ x });
+        return token.replaceAll("-", "+").replaceAll("_", "/");
+      },
+    ],
+    ["a letter that looks alike", () => hs256().replace(/^e/, "\u0435")],
+    ["more than 8 KiB", () => hs256({ x: "a".repeat(6_144) })],
+    ["a megabyte of it", () => `${hs256()}${"A".repeat(1_000_000)}`],
   ])("is refused: %s", async (_what, token) => {
     await expect(verify(token())).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+  });
+
+  test.each(wrongClaims)("is refused with %s", async (_what, wrong) => {
+    await expect(verify(forged({ alg: "HS256" }, payloadOf(wrong)))).rejects.toMatchObject({
+      code: "UNAUTHORIZED",
+    });
+  });
+
+  test("may have 8 KiB", async () => {
+    const room = 8_192 - hs256({ x: "" }).length;
+    const token = hs256({ x: "a".repeat(Math.floor((room * 3) / 4) - 3) });
+    expect(token.length).toBeGreaterThan(8_180);
+    expect(await verify(token)).toMatchObject({ userId: 7 });
   });
 
   test.each<[object, string]>([
     [{ exp: 1_000_000_000 }, "The token has expired."],
     [{ aud: "other" }, 'The token\'s claim "aud" is missing or wrong.'],
     [{ sub: "Ann" }, 'The token\'s claim "sub" is not a user id.'],
+    [{ exp: 1e300 }, 'The token\'s claim "exp" is not in seconds since 1970.'],
   ])("says what is wrong: %o", async (more, message) => {
     await expect(verify(hs256(more))).rejects.toMatchObject({ message });
   });
+});
+
+describe("of clocks that differ", () => {
+  const exp = 1_900_000_000;
+  const at = (seconds: number) =>
+    createVerifier({ ...checks, jwtSecret: SECRET }, { now: () => seconds * 1_000 });
+
+  test.each([
+    [exp - 1, exp],
+    [exp, exp + CLOCK_TOLERANCE_S],
+    [exp + CLOCK_TOLERANCE_S - 1, exp + CLOCK_TOLERANCE_S],
+  ])("at %i a token lasts until %i", async (seconds, expiresAt) => {
+    expect(await at(seconds)(hs256({ exp }))).toEqual({ userId: 7, expiresAt });
+  });
+
+  test("a token is refused when its exp is past by the tolerance", async () => {
+    await expect(at(exp + CLOCK_TOLERANCE_S)(hs256({ exp }))).rejects.toMatchObject({
+      message: "The token has expired.",
+    });
+  });
+
+  test("a token may come before its nbf by the tolerance, and not by more", async () => {
+    const token = hs256({ exp: exp + 100, nbf: exp });
+    expect(await at(exp - CLOCK_TOLERANCE_S)(token)).toMatchObject({ userId: 7 });
+    await expect(at(exp - CLOCK_TOLERANCE_S - 1)(token)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+  });
+
+  test("a fraction of exp does not count", async () => {
+    expect(await at(exp - 1)(hs256({ exp: exp + 0.9 }))).toMatchObject({ expiresAt: exp });
+  });
+});
+
+test("a verifier needs a key of some kind", () => {
+  expect(() => createVerifier(checks)).toThrow("Neither the URI of a key set nor a secret");
 });
 
 describe("a token signed with the identity provider's key", () => {
   const rsa = generateKeyPairSync("rsa", { modulusLength: 2_048 });
   const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const ed = generateKeyPairSync("ed25519");
+  const weak = generateKeyPairSync("rsa", { modulusLength: 1_024 });
+  const pss = generateKeyPairSync("rsa", { modulusLength: 2_048 });
   const stranger = generateKeyPairSync("rsa", { modulusLength: 2_048 });
-  let server: Server;
+  let keyServer: Server;
   let jwksUri: string;
   let fetched = 0;
   let answer: { status: number; body: string };
   let rightAnswer: string;
+  /** Where forged tokens say that their keys are. */
+  let lure: Server;
+  let lureUrl: string;
+  let lured = 0;
+  let errors: unknown[] = [];
+  let clock = Date.now();
 
-  const keyOf = async (key: KeyObject, kid: string, alg: string): Promise<object> => ({
+  const keyOf = async (key: KeyObject, kid: string, alg?: string): Promise<JWK> => ({
     ...(await exportJWK(key)),
     kid,
-    alg,
     use: "sig",
+    ...(alg === undefined ? {} : { alg }),
   });
+  const setOf = (...keys: object[]): string => JSON.stringify({ keys });
 
   beforeAll(async () => {
-    rightAnswer = JSON.stringify({
-      keys: [
-        await keyOf(rsa.publicKey, "rsa", "RS256"),
-        await keyOf(ec.publicKey, "ec", "ES256"),
-        await keyOf(ed.publicKey, "ed", "EdDSA"),
-      ],
-    });
-    server = createServer((_request, response) => {
+    rightAnswer = setOf(
+      await keyOf(rsa.publicKey, "rsa", "RS256"),
+      await keyOf(ec.publicKey, "ec", "ES256"),
+      await keyOf(ed.publicKey, "ed", "EdDSA"),
+      await keyOf(weak.publicKey, "weak", "RS256"),
+      await keyOf(pss.publicKey, "pss", "PS256"),
+      { ...(await keyOf(stranger.publicKey, "encryption", "RS256")), use: "enc" },
+    );
+    ({ server: keyServer, url: jwksUri } = await listen((_request, response) => {
       fetched += 1;
       response.writeHead(answer.status, { "content-type": "application/json" }).end(answer.body);
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    jwksUri = `http://127.0.0.1:${(server.address() as AddressInfo).port}/keys`;
+    }));
+    ({ server: lure, url: lureUrl } = await listen((_request, response) => {
+      lured += 1;
+      void keyOf(stranger.publicKey, "rsa", "RS256").then((key) => response.end(setOf(key)));
+    }));
   });
-  afterAll(() => {
-    server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
-  });
+  afterAll(() => Promise.all([close(keyServer), close(lure)]));
   beforeEach(() => {
-    fetched = 0;
+    [fetched, lured, errors, clock] = [0, 0, [], Date.now()];
     answer = { status: 200, body: rightAnswer };
   });
+  afterEach(() => expect(lured).toBe(0));
 
+  const verifier = (more: object = {}) =>
+    createVerifier(
+      { ...checks, jwksUri, ...more },
+      { now: () => clock, onError: (error) => errors.push(error) },
+    );
   const signed = (alg: string, kid: string, key: KeyObject, more: object = {}): Promise<string> =>
     new SignJWT(claims(more)).setProtectedHeader({ alg, kid }).sign(key);
+  const publicKey = (type: "pem" | "der"): string | Buffer =>
+    type === "pem"
+      ? rsa.publicKey.export({ type: "spki", format: "pem" })
+      : rsa.publicKey.export({ type: "spki", format: "der" });
+  /** Signed with a key that isn't the provider's, which the header brings along or says where to find. */
+  const bringing = async (header: object): Promise<string> =>
+    rs256(stranger.privateKey, { alg: "RS256", ...header }, claims());
 
   test.each([
     ["RS256", "rsa", rsa.privateKey],
     ["ES256", "ec", ec.privateKey],
     ["EdDSA", "ed", ed.privateKey],
   ])("is accepted with %s", async (alg, kid, key) => {
-    const verify = createVerifier({ ...checks, jwksUri });
-    expect(await verify(await signed(alg, kid, key))).toMatchObject({ userId: 7 });
+    expect(await verifier()(await signed(alg, kid, key))).toMatchObject({ userId: 7 });
   });
 
-  test("has its keys fetched once for many tokens", async () => {
-    const verify = createVerifier({ ...checks, jwksUri });
-    const tokens = await Promise.all(
-      Array.from({ length: 20 }, () => signed("RS256", "rsa", rsa.privateKey)),
-    );
-    await Promise.all(tokens.map(verify));
-    expect(fetched).toBe(1);
+  test("is accepted whatever hints at keys it has: none of them is looked at", async () => {
+    const jwk = await exportJWK(stranger.publicKey);
+    const header = { alg: "RS256", kid: "rsa", typ: "at+jwt", x5t: "AA", jku: lureUrl, x5u: lureUrl, jwk };
+    expect(await verifier()(rs256(rsa.privateKey, header, claims()))).toMatchObject({ userId: 7 });
   });
 
-  test.each<[string, () => Promise<string> | string]>([
-    [
-      "HS256 keyed with the public key's PEM",
-      () =>
-        forged(
-          { alg: "HS256", kid: "rsa" },
-          claims(),
-          rsa.publicKey.export({ type: "spki", format: "pem" }) as string,
-        ),
-    ],
-    [
-      "HS256 keyed with the public key's DER",
-      () =>
-        forged({ alg: "HS256", kid: "rsa" }, claims(), rsa.publicKey.export({ type: "spki", format: "der" })),
-    ],
-    ["HS256 without a secret configured", () => hs256()],
-    ["alg none", () => `${base64url({ alg: "none", kid: "rsa" })}.${base64url(claims())}.`],
-    ["another RSA key", () => signed("RS256", "rsa", stranger.privateKey)],
-    ["a key id nobody has", () => signed("RS256", "other", rsa.privateKey)],
-    ["RS256 naming the EC key", () => signed("RS256", "ec", rsa.privateKey)],
-    ["RS384, which is not on the list", () => signed("RS384", "rsa", rsa.privateKey)],
-    ["PS256, which is not on the list", () => signed("PS256", "rsa", rsa.privateKey)],
-    [
-      "a key of its own in the header",
-      async () =>
-        new SignJWT(claims())
-          .setProtectedHeader({ alg: "RS256", jwk: await exportJWK(stranger.publicKey) })
-          .sign(stranger.privateKey),
-    ],
-    ["a past exp", () => signed("RS256", "rsa", rsa.privateKey, { exp: 1_000_000_000 })],
-    ["another audience", () => signed("ES256", "ec", ec.privateKey, { aud: "other" })],
-    ["no exp", () => signed("EdDSA", "ed", ed.privateKey, { exp: undefined })],
-  ])("is refused: %s", async (_what, token) => {
-    const verify = createVerifier({ ...checks, jwksUri });
-    await expect(verify(await token())).rejects.toMatchObject({ code: "UNAUTHORIZED" });
-  });
+  describe("is refused when it is forged:", () => {
+    const noneOfLetters = ["none", "None", "NONE", "nOnE", "none ", ""];
+    const kids = [
+      "../../../../dev/null",
+      "rsa'; DROP TABLE users; --",
+      "rsa\0",
+      "RSA",
+      "/etc/passwd",
+      "file:///dev/null",
+    ];
+    test.each<[string, () => Promise<string> | string]>([
+      ...noneOfLetters.flatMap((alg): [string, () => string][] => [
+        [`alg ${JSON.stringify(alg)}`, () => `${base64url({ alg, kid: "rsa" })}.${base64url(claims())}.`],
+        [
+          `alg ${JSON.stringify(alg)} and a signature`,
+          () => `${base64url({ alg, kid: "rsa" })}.${base64url(claims())}.AAAA`,
+        ],
+      ]),
+      ...kids.map((kid): [string, () => Promise<string>] => [
+        `key id ${JSON.stringify(kid)}`,
+        () => signed("RS256", kid, stranger.privateKey),
+      ]),
+      ["a key id of 4,000 characters", () => signed("RS256", "k".repeat(4_000), stranger.privateKey)],
+      ["a key id that is a number", () => bringing({ kid: 5 })],
+      ["a key id that is a list", () => bringing({ kid: ["rsa"] })],
+      ["a key id nobody has", () => signed("RS256", "other", rsa.privateKey)],
+      ["no key id, where it could be any", () => bringing({})],
+      [
+        "HS256 with the public key's PEM",
+        () => forged({ alg: "HS256", kid: "rsa" }, claims(), publicKey("pem")),
+      ],
+      [
+        "HS256 with the public key's PEM without its last line end",
+        () => forged({ alg: "HS256", kid: "rsa" }, claims(), publicKey("pem").toString().trim()),
+      ],
+      [
+        "HS256 with the public key's DER",
+        () => forged({ alg: "HS256", kid: "rsa" }, claims(), publicKey("der")),
+      ],
+      [
+        "HS256 with the public key's JWK",
+        async () =>
+          forged({ alg: "HS256", kid: "rsa" }, claims(), JSON.stringify(await exportJWK(rsa.publicKey))),
+      ],
+      [
+        "HS256 with the public key's modulus",
+        async () =>
+          forged(
+            { alg: "HS256", kid: "rsa" },
+            claims(),
+            Buffer.from((await exportJWK(rsa.publicKey)).n!, "base64url"),
+          ),
+      ],
+      ["HS256 with an empty key", () => forged({ alg: "HS256", kid: "rsa" }, claims(), "")],
+      ["RS256 that is a HMAC", () => forged({ alg: "RS256", kid: "rsa" }, claims(), publicKey("pem"))],
+      ["HS256 without a secret configured", () => hs256()],
+      ["another RSA key", () => signed("RS256", "rsa", stranger.privateKey)],
+      ["RS256 naming the EC key", () => signed("RS256", "ec", rsa.privateKey)],
+      ["RS256 naming the key that is for PS256", () => signed("RS256", "pss", pss.privateKey)],
+      [
+        "RS256 naming the key that is for encryption",
+        () => signed("RS256", "encryption", stranger.privateKey),
+      ],
+      ["ES256 naming the RSA key", () => signed("ES256", "rsa", ec.privateKey)],
+      ["a key of 1,024 bits", () => rs256(weak.privateKey, { alg: "RS256", kid: "weak" }, claims())],
+      ["RS384, which is not on the list", () => signed("RS384", "rsa", rsa.privateKey)],
+      ["PS256, which is not on the list", () => signed("PS256", "pss", pss.privateKey)],
+      [
+        "a stripped signature",
+        async () => (await signed("RS256", "rsa", rsa.privateKey)).replace(/[^.]+$/, ""),
+      ],
+      [
+        "a signature of zeros",
+        () => `${base64url({ alg: "RS256", kid: "rsa" })}.${base64url(claims())}.${"A".repeat(342)}`,
+      ],
+      [
+        "an ES256 signature of r = s = 0",
+        () => `${base64url({ alg: "ES256", kid: "ec" })}.${base64url(claims())}.${"A".repeat(86)}`,
+      ],
+      [
+        "an ES256 signature of r = s = the order",
+        () => {
+          const order = Buffer.from(
+            "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551".repeat(2),
+            "hex",
+          );
+          return `${base64url({ alg: "ES256", kid: "ec" })}.${base64url(claims())}.${order.toString("base64url")}`;
+        },
+      ],
+      [
+        "an ES256 signature in DER",
+        () => {
+          const text = `${base64url({ alg: "ES256", kid: "ec" })}.${base64url(claims())}`;
+          return `${text}.${sign("sha256", Buffer.from(text), ec.privateKey).toString("base64url")}`;
+        },
+      ],
+      [
+        "an EdDSA signature of zeros",
+        () => `${base64url({ alg: "EdDSA", kid: "ed" })}.${base64url(claims())}.${"A".repeat(86)}`,
+      ],
+      [
+        "a swapped payload",
+        async () =>
+          (await signed("RS256", "rsa", rsa.privateKey)).replace(
+            /\.[^.]+\./,
+            `.${base64url(claims({ sub: "8" }))}.`,
+          ),
+      ],
+      ["a key in the header", async () => bringing({ jwk: await exportJWK(stranger.publicKey) })],
+      [
+        "a key in the header beside a right key id",
+        async () => bringing({ kid: "rsa", jwk: await exportJWK(stranger.publicKey) }),
+      ],
+      ["a key at jku", () => bringing({ kid: "rsa", jku: `${lureUrl}/keys` })],
+      ["a key at jku, of an id nobody has", () => bringing({ kid: "other", jku: `${lureUrl}/keys` })],
+      ["a certificate at x5u", () => bringing({ kid: "rsa", x5u: `${lureUrl}/certificate` })],
+      ["a certificate in the header", () => bringing({ kid: "rsa", x5c: ["AAAA"] })],
+      [
+        "an issuer of its own",
+        async () => rs256(stranger.privateKey, { alg: "RS256", kid: "rsa" }, claims({ iss: lureUrl })),
+      ],
+      [
+        "alg twice, none last",
+        () => rs256(stranger.privateKey, '{"alg":"RS256","alg":"none","kid":"rsa"}', claims()),
+      ],
+      [
+        "alg twice, none first",
+        () => rs256(stranger.privateKey, '{"alg":"none","alg":"RS256","kid":"rsa"}', claims()),
+      ],
+      [
+        "alg twice, HS256 last",
+        () => forged('{"alg":"RS256","alg":"HS256","kid":"rsa"}', claims(), publicKey("pem")),
+      ],
+      [
+        "alg behind __proto__",
+        () => `${base64url('{"__proto__":{"alg":"RS256"},"kid":"rsa"}')}.${base64url(claims())}.AAAA`,
+      ],
+      [
+        "a critical header",
+        async () => rs256(rsa.privateKey, { alg: "RS256", kid: "rsa", crit: ["exp"], exp: 1 }, claims()),
+      ],
+      [
+        "b64",
+        async () => rs256(rsa.privateKey, { alg: "RS256", kid: "rsa", b64: true, crit: ["b64"] }, claims()),
+      ],
+      [
+        "an encrypted token",
+        async () =>
+          new CompactEncrypt(Buffer.from(JSON.stringify(claims())))
+            .setProtectedHeader({ alg: "RSA-OAEP-256", enc: "A256GCM", kid: "rsa" })
+            .encrypt(rsa.publicKey),
+      ],
+      [
+        "a token in a token",
+        async () =>
+          rs256(
+            rsa.privateKey,
+            { alg: "RS256", kid: "rsa", cty: "JWT" },
+            await signed("RS256", "rsa", rsa.privateKey),
+          ),
+      ],
+      [
+        "JWS in JSON",
+        async () => {
+          const [header, payload, signature] = (await signed("RS256", "rsa", rsa.privateKey)).split(".");
+          return JSON.stringify({ protected: header, payload, signature });
+        },
+      ],
+      ["white space in it", async () => (await signed("RS256", "rsa", rsa.privateKey)).replace(/\./g, " . ")],
+    ])("%s", async (_what, token) => {
+      const verify = verifier();
+      await expect(verify(await token())).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+      // Also with the keys at hand.
+      await verify(await signed("ES256", "ec", ec.privateKey));
+      await expect(verify(await token())).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+      expect(errors).toEqual([]);
+    });
 
-  test("stands beside the secret; each algorithm has its own kind of key", async () => {
-    const verify = createVerifier({ ...checks, jwksUri, jwtSecret: SECRET });
-    expect(await verify(hs256({ sub: "1" }))).toMatchObject({ userId: 1 });
-    expect(await verify(await signed("RS256", "rsa", rsa.privateKey))).toMatchObject({ userId: 7 });
-    const pem = rsa.publicKey.export({ type: "spki", format: "pem" }) as string;
-    const mixed = forged({ alg: "HS256", kid: "rsa" }, claims(), pem);
-    await expect(verify(mixed)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
-    await expect(verify(forged({ alg: "RS256", kid: "rsa" }, claims()))).rejects.toMatchObject({
-      code: "UNAUTHORIZED",
+    test.each(wrongClaims)("%s", async (_what, wrong) => {
+      const token = rs256(rsa.privateKey, { alg: "RS256", kid: "rsa" }, payloadOf(wrong));
+      await expect(verifier()(token)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
     });
   });
 
-  test.each([
-    ["answers 500", { status: 500, body: "{}" }],
-    ["redirects", { status: 302, body: "" }],
-    ["answers no JSON", { status: 200, body: "<html>" }],
-    ["answers something else", { status: 200, body: '{"keys":"none"}' }],
-  ])("is not judged while the key server %s, and is accepted afterwards", async (_what, wrong) => {
-    const verify = createVerifier({ ...checks, jwksUri });
-    const token = await signed("RS256", "rsa", rsa.privateKey);
-    answer = wrong;
-    await expect(verify(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    answer = { status: 200, body: rightAnswer };
-    expect(await verify(token)).toMatchObject({ userId: 7 });
+  test("a secret does not count beside the key server", async () => {
+    const verify = verifier({ jwtSecret: SECRET });
+    expect(await verify(await signed("RS256", "rsa", rsa.privateKey))).toMatchObject({ userId: 7 });
+    await expect(verify(hs256())).rejects.toMatchObject({
+      code: "UNAUTHORIZED",
+      message: "The token's algorithm is not accepted here.",
+    });
   });
 
-  test("is not judged while the key server is down", async () => {
-    const closed = createServer();
-    await new Promise<void>((resolve) => closed.listen(0, "127.0.0.1", resolve));
-    const { port } = closed.address() as AddressInfo;
-    await new Promise((resolve) => closed.close(resolve));
-    const verify = createVerifier({ ...checks, jwksUri: `http://127.0.0.1:${port}/keys`, jwtSecret: SECRET });
-    const token = await signed("RS256", "rsa", rsa.privateKey);
-    await expect(verify(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
-    await expect(verify("no token")).rejects.toMatchObject({ code: "UNAUTHORIZED" });
-    expect(await verify(hs256())).toMatchObject({ userId: 7 });
+  test("a key set's symmetric and private keys are no keys", async () => {
+    const secret = { kty: "oct", k: base64url(SECRET), kid: "oct", alg: "HS256" };
+    answer.body = setOf(secret, await keyOf(stranger.privateKey, "private", "RS256"));
+    for (const token of [
+      forged({ alg: "HS256", kid: "oct" }, claims()),
+      await signed("RS256", "private", stranger.privateKey),
+    ])
+      await expect(verifier()(token)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+  });
+
+  describe("has its keys fetched", () => {
+    test("once for many tokens", async () => {
+      const verify = verifier();
+      const tokens = await Promise.all(
+        Array.from({ length: 20 }, () => signed("RS256", "rsa", rsa.privateKey)),
+      );
+      await Promise.all(tokens.map(verify));
+      expect(fetched).toBe(1);
+    });
+
+    test("not at all for what can't be a token", async () => {
+      const verify = verifier();
+      for (const token of ["token", hs256(), "A".repeat(9_000), `${base64url({ alg: "none" })}.e30.`])
+        await expect(verify(token)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+      expect(fetched).toBe(0);
+    });
+
+    test("once for many tokens of a new key, right after they were fetched for another reason", async () => {
+      const verify = verifier();
+      await verify(await signed("RS256", "rsa", rsa.privateKey));
+      answer.body = setOf(await keyOf(stranger.publicKey, "new", "RS256"));
+      const fresh = await signed("RS256", "new", stranger.privateKey);
+      await Promise.all(Array.from({ length: 20 }, () => verify(fresh)));
+      expect(fetched).toBe(2);
+      // What the provider has taken back is refused from then on.
+      const old = await signed("RS256", "rsa", rsa.privateKey);
+      await expect(verify(old)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+    });
+
+    test("once in half a minute, however many key ids somebody makes up", async () => {
+      const verify = verifier();
+      await verify(await signed("RS256", "rsa", rsa.privateKey));
+      const madeUp = (kid: number): Promise<unknown> =>
+        signed("RS256", `kid-${kid}`, stranger.privateKey)
+          .then(verify)
+          .catch(({ code }) => code);
+      for (let round = 0; round < 3; round += 1) {
+        const codes = await Promise.all(Array.from({ length: 20 }, (_, index) => madeUp(index)));
+        expect(new Set(codes)).toEqual(new Set(["UNAUTHORIZED"]));
+        for (let kid = 0; kid < 5; kid += 1) expect(await madeUp(kid)).toBe("UNAUTHORIZED");
+        expect(fetched).toBe(2 + round);
+        clock += 30_000;
+      }
+    });
+
+    test("so that a key which comes while somebody makes up ids is found within half a minute", async () => {
+      const verify = verifier();
+      await verify(await signed("RS256", "rsa", rsa.privateKey));
+      await expect(verify(await signed("RS256", "made up", rsa.privateKey))).rejects.toThrow();
+      answer.body = setOf(await keyOf(stranger.publicKey, "new", "RS256"));
+      const token = await signed("RS256", "new", stranger.privateKey);
+      await expect(verify(token)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+      clock += 30_000;
+      expect(await verify(token)).toMatchObject({ userId: 7 });
+    });
+
+    test("anew when they are ten minutes old, while the old ones go on serving", async () => {
+      const verify = verifier();
+      const token = await signed("RS256", "rsa", rsa.privateKey);
+      await verify(token);
+      clock += 10 * 60_000;
+      await verify(token);
+      await expect.poll(() => fetched).toBe(2);
+      clock += 10 * 60_000 - 1;
+      await verify(token);
+      expect(fetched).toBe(2);
+    });
+
+    test("in vain for up to an hour, and no longer", async () => {
+      const verify = verifier();
+      const token = await signed("RS256", "rsa", rsa.privateKey, { exp: inAnHour() * 2 });
+      await verify(token);
+      answer = { status: 500, body: "" };
+      for (let minutes = 10; minutes < 60; minutes += 10) {
+        clock += 10 * 60_000;
+        expect(await verify(token)).toMatchObject({ userId: 7 });
+        await expect.poll(() => errors.length).toBe(minutes / 10);
+      }
+      clock += 10 * 60_000;
+      await expect(verify(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      answer = { status: 200, body: rightAnswer };
+      clock += 2_000;
+      expect(await verify(token)).toMatchObject({ userId: 7 });
+    });
+
+    test("at once after the clock was set back", async () => {
+      const verify = verifier();
+      answer = { status: 500, body: "" };
+      const token = await signed("RS256", "rsa", rsa.privateKey);
+      await expect(verify(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      answer = { status: 200, body: rightAnswer };
+      clock -= 60_000;
+      expect(await verify(token)).toMatchObject({ userId: 7 });
+    });
+  });
+
+  describe("is not judged while the key server", () => {
+    test.each<[string, () => { status: number; body: string }]>([
+      ["answers 500", () => ({ status: 500, body: "{}" })],
+      ["redirects", () => ({ status: 302, body: "" })],
+      ["answers no JSON", () => ({ status: 200, body: "<html>" })],
+      ["answers null", () => ({ status: 200, body: "null" })],
+      ["answers something else", () => ({ status: 200, body: '{"keys":"none"}' })],
+      ["has no keys", () => ({ status: 200, body: '{"keys":[]}' })],
+      ["has keys that are none", () => ({ status: 200, body: '{"keys":[5]}' })],
+      ["does not come to an end", () => ({ status: 200, body: `${rightAnswer}${" ".repeat(300_000)}` })],
+    ])("%s, nor asked for again at once, and is accepted afterwards", async (_what, wrong) => {
+      const verify = verifier();
+      const token = await signed("RS256", "rsa", rsa.privateKey);
+      answer = wrong();
+      const ask = () => expect(verify(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      await Promise.all([ask(), ask(), ask()]);
+      answer = { status: 200, body: rightAnswer };
+      clock += 1_999;
+      await ask();
+      expect([fetched, errors.length]).toEqual([1, 1]);
+      clock += 1;
+      expect(await verify(token)).toMatchObject({ userId: 7 });
+    });
+
+    test("is away, if its key isn't at hand; the others go on serving", async () => {
+      const verify = verifier();
+      const old = await signed("RS256", "rsa", rsa.privateKey);
+      await verify(old);
+      answer = { status: 503, body: "" };
+      const fresh = await signed("RS256", "new", stranger.privateKey);
+      await expect(verify(fresh)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      expect(await verify(old)).toMatchObject({ userId: 7 });
+      answer.body = setOf(await keyOf(stranger.publicKey, "new", "RS256"));
+      answer.status = 200;
+      clock += 2_000;
+      expect(await verify(fresh)).toMatchObject({ userId: 7 });
+    });
+
+    test("is down; what can't be a token is refused all the same", async () => {
+      const { server, url } = await listen(() => {});
+      await close(server);
+      const verify = verifier({ jwksUri: url, jwtSecret: SECRET });
+      const token = await signed("RS256", "rsa", rsa.privateKey);
+      await expect(verify(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      await expect(verify("no token")).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+      await expect(verify(hs256())).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+    });
+
+    test("does not answer, for five seconds", async () => {
+      const { server, url } = await listen((_request, response) => void response.write('{"keys":['));
+      onTestFinished(() => close(server));
+      const verify = verifier({ jwksUri: url });
+      const token = await signed("RS256", "rsa", rsa.privateKey);
+      await expect(verify(token)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    });
+  });
+
+  describe("lets a service in by its managed identity", () => {
+    const objectId = "1b4f5a3e-0000-4000-8000-000000000001";
+    const caller = () =>
+      createCallerVerifier(
+        { ...checks, objectId, jwksUri },
+        { now: () => clock, onError: (error) => errors.push(error) },
+      );
+    const bearer = async (token: string | Promise<string>): Promise<string> => `Bearer ${await token}`;
+
+    test("as it is, and up to half a minute too late", async () => {
+      const verify = caller();
+      const authorization = await bearer(signed("RS256", "rsa", rsa.privateKey, { oid: objectId }));
+      await verify(authorization);
+      clock = (inAnHour() + CLOCK_TOLERANCE_S - 2) * 1_000;
+      await verify(authorization);
+    });
+
+    test.each<[string, () => string | undefined | Promise<string>]>([
+      ["no header", () => undefined],
+      ["an empty header", () => ""],
+      [
+        "another scheme",
+        async () => `Basic ${await signed("RS256", "rsa", rsa.privateKey, { oid: objectId })}`,
+      ],
+      ["no oid", () => bearer(signed("RS256", "rsa", rsa.privateKey))],
+      [
+        "another oid",
+        () => bearer(signed("RS256", "rsa", rsa.privateKey, { oid: objectId.replace("1", "2") })),
+      ],
+      ["a list of oids", () => bearer(signed("RS256", "rsa", rsa.privateKey, { oid: [objectId] }))],
+      ["another issuer", () => bearer(signed("RS256", "rsa", rsa.privateKey, { oid: objectId, iss: "x" }))],
+      ["another audience", () => bearer(signed("RS256", "rsa", rsa.privateKey, { oid: objectId, aud: "x" }))],
+      ["a past exp", () => bearer(signed("RS256", "rsa", rsa.privateKey, { oid: objectId, exp: 1 }))],
+      ["another key", () => bearer(signed("RS256", "rsa", stranger.privateKey, { oid: objectId }))],
+      [
+        "ES256, though the key is the provider's",
+        () => bearer(signed("ES256", "ec", ec.privateKey, { oid: objectId })),
+      ],
+      ["HS256", () => bearer(hs256({ oid: objectId }))],
+      [
+        "HS256 with the public key",
+        () => bearer(forged({ alg: "HS256", kid: "rsa" }, claims({ oid: objectId }), publicKey("pem"))),
+      ],
+    ])("and not with %s", async (_what, authorization) => {
+      await expect(caller()(await authorization())).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+    });
+
+    test("and can't say while the keys can't be fetched", async () => {
+      answer = { status: 500, body: "" };
+      const authorization = await bearer(signed("RS256", "rsa", rsa.privateKey, { oid: objectId }));
+      await expect(caller()(authorization)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    });
   });
 });
 

@@ -30,8 +30,11 @@ test("the example itself is right", () => {
       accessKeys: [/AccessKey=([^;]+)/.exec(example["WEB_PUBSUB_CONNECTION"]!)?.[1]],
     },
     mysqlUrl: "mysql://chat:chat@127.0.0.1:3307/chat",
-    redisUrl: "redis://127.0.0.1:6380",
+    redis: { urls: ["redis://127.0.0.1:6380"], cluster: false },
+    allowedOrigins: [],
+    limits: { sessions: 3, messages: 0, reads: 0, subscribes: 0, negotiates: 0, writes: 0 },
   });
+  expect(config.webPubSub).not.toHaveProperty("entra");
   expect(config.auth).toEqual({
     issuer: "nonstop-chat-local",
     audience: "nonstop-chat",
@@ -68,7 +71,8 @@ describe("what is missing", () => {
 
 test.each([
   ["WEB_PUBSUB_CONNECTION", "https://x.webpubsub.azure.com"],
-  ["WEB_PUBSUB_CONNECTION", "Endpoint=https://x.webpubsub.azure.com;Version=1.0;"],
+  ["WEB_PUBSUB_CONNECTION", "Endpoint=;AccessKey=k;"],
+  ["WEB_PUBSUB_CONNECTION", "AccessKey=k;Endpoint=https://x.webpubsub.azure.com;"],
   ["EVENT_HUBS_CONNECTION", "Endpoint=https://x.servicebus.windows.net;SharedAccessKey=k"],
   ["MYSQL_URL", "postgres://chat:chat@127.0.0.1/chat"],
   ["MYSQL_URL", "not a url"],
@@ -76,11 +80,33 @@ test.each([
   ["AUTH_JWT_SECRET", "thirty-one bytes are one too few"],
   ["AUTH_JWKS_URI", "keys.example.com/jwks"],
   ["AUTH_JWKS_URI", "file:///etc/keys.json"],
+  ["AUTH_JWKS_URI", "http://id.example.com/keys"],
+  ["AUTH_JWKS_URI", "http://127.0.0.1.example.com/keys"],
+  ["AUTH_JWKS_URI", "http://localhost@id.example.com/keys"],
+  ["REDIS_URL", "redis://"],
+  ["REDIS_URL", "redis://127.0.0.1:6380,http://127.0.0.1"],
+  ["REDIS_URL", "redis://127.0.0.1:6380,"],
+  ["REDIS_CLUSTER", "yes"],
+  ["ALLOWED_ORIGINS", "chat.example.com"],
+  ["ALLOWED_ORIGINS", "https://chat.example.com/"],
+  ["ALLOWED_ORIGINS", "https://chat.example.com https://other.example.com/x"],
+  ["ALLOWED_ORIGINS", "*"],
+  ["SESSION_LIMIT", "-1"],
+  ["SESSION_LIMIT", "three"],
+  ["RATE_LIMIT_PER_MINUTE", "1e3"],
+  ["RATE_LIMIT_READS_PER_MINUTE", "0.5"],
+  ["RATE_LIMIT_SUBSCRIBES_PER_MINUTE", " 5"],
+  ["RATE_LIMIT_NEGOTIATES_PER_MINUTE", "1000000"],
+  ["RATE_LIMIT_WRITES_PER_MINUTE", "\u0665"],
 ])("%s is refused as %s", (name, value) => {
   const wrong = name === "AUTH_JWT_SECRET" ? value.slice(0, 31) : value;
-  const [, ...lines] = refusalOf({ ...example, [name]: wrong }).split("\n");
-  expect(lines).toHaveLength(1);
-  expect(lines[0]).toMatch(new RegExp(`^  ${name} must `));
+  // A connection string without a key that can be read asks for the settings of the identity, too.
+  const lines = refusalOf({ ...example, [name]: wrong })
+    .split("\n")
+    .slice(1);
+  const others = lines.filter((line) => !line.startsWith("  WEB_PUBSUB_ENTRA_"));
+  expect(others).toHaveLength(1);
+  expect(others[0]).toMatch(new RegExp(`^  ${name} must `));
 });
 
 test("a secret is measured in bytes", () => {
@@ -111,4 +137,91 @@ test("the key of a token is enough by JWKS alone", () => {
     audience: "nonstop-chat",
     jwksUri: "https://id.example.com/keys",
   });
+});
+
+describe("the settings of the service's identity", () => {
+  const entra = {
+    WEB_PUBSUB_ENTRA_ISSUER: "https://sts.windows.net/tenant/",
+    WEB_PUBSUB_ENTRA_AUDIENCE: "api://chat",
+    WEB_PUBSUB_ENTRA_OBJECT_ID: "1b4f5a3e-0000-4000-8000-000000000001",
+    WEB_PUBSUB_ENTRA_JWKS_URI: "https://login.microsoftonline.com/tenant/discovery/v2.0/keys",
+  };
+  const names = Object.keys(entra);
+  const withoutKey = {
+    ...example,
+    WEB_PUBSUB_CONNECTION: "Endpoint=https://x.webpubsub.azure.com;Version=1.0;",
+  };
+
+  test("are enough without an access key", () => {
+    expect(readConfig({ ...withoutKey, ...entra }).webPubSub).toEqual({
+      endpoint: "https://x.webpubsub.azure.com",
+      accessKeys: [],
+      entra: {
+        issuer: entra.WEB_PUBSUB_ENTRA_ISSUER,
+        audience: entra.WEB_PUBSUB_ENTRA_AUDIENCE,
+        objectId: entra.WEB_PUBSUB_ENTRA_OBJECT_ID,
+        jwksUri: entra.WEB_PUBSUB_ENTRA_JWKS_URI,
+      },
+    });
+  });
+
+  test("may stand beside an access key", () => {
+    const { entra: caller, accessKeys } = readConfig({ ...example, ...entra }).webPubSub;
+    expect(caller).toMatchObject({ objectId: entra.WEB_PUBSUB_ENTRA_OBJECT_ID });
+    expect(accessKeys).toHaveLength(1);
+  });
+
+  test("are needed, all of them, without an access key", () => {
+    expect(refusalOf(withoutKey).split("\n").slice(1)).toEqual(
+      names.map((name) => `  ${name} is missing: set it, or an AccessKey in WEB_PUBSUB_CONNECTION`),
+    );
+  });
+
+  test.each(names)(
+    "go together: without %s the others are refused, whether or not there is a key",
+    (name) => {
+      const others = { ...entra, [name]: "" };
+      expect(
+        refusalOf({ ...example, ...others })
+          .split("\n")
+          .slice(1),
+      ).toEqual([`  ${name} is missing: the WEB_PUBSUB_ENTRA_ settings go together`]);
+      expect(
+        refusalOf({ ...withoutKey, ...others })
+          .split("\n")
+          .slice(1),
+      ).toEqual([`  ${name} is missing: set it, or an AccessKey in WEB_PUBSUB_CONNECTION`]);
+    },
+  );
+
+  test("take keys over https only, but on this machine", () => {
+    const at = (uri: string) => refusalOf({ ...example, ...entra, WEB_PUBSUB_ENTRA_JWKS_URI: uri });
+    expect(at("http://127.0.0.1:8080/keys")).toBe("not refused");
+    expect(at("http://id.example.com/keys")).toContain("  WEB_PUBSUB_ENTRA_JWKS_URI must be https://");
+  });
+});
+
+test("Redis may be a cluster of several nodes", () => {
+  const env = { ...example, REDIS_URL: "rediss://a:1, redis://b:2", REDIS_CLUSTER: "true" };
+  expect(readConfig(env).redis).toEqual({ urls: ["rediss://a:1", "redis://b:2"], cluster: true });
+});
+
+test("origins are separated by commas, with or without spaces", () => {
+  const env = { ...example, ALLOWED_ORIGINS: " https://chat.example.com ,http://localhost:5173,, " };
+  expect(readConfig(env).allowedOrigins).toEqual(["https://chat.example.com", "http://localhost:5173"]);
+});
+
+test("limits that are not set are the usual ones, and 0 is none", () => {
+  const limits = settingNames.filter((name) => name.includes("LIMIT"));
+  const unset = Object.fromEntries(limits.map((name) => [name, ""]));
+  expect(readConfig({ ...example, ...unset }).limits).toEqual({
+    sessions: 3,
+    messages: 60,
+    reads: 600,
+    subscribes: 120,
+    negotiates: 30,
+    writes: 60,
+  });
+  const none = Object.fromEntries(limits.map((name) => [name, "0"]));
+  expect(new Set(Object.values(readConfig({ ...example, ...none }).limits))).toEqual(new Set([0]));
 });

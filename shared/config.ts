@@ -1,14 +1,34 @@
 import { z } from "zod";
 
-const CONNECTION = /^Endpoint=(?<endpoint>[^;]+);(?:.*;)?AccessKey=(?<key>[^;]+)/i;
+const CONNECTION = /^Endpoint=(?<endpoint>https?:[^;]+);(?:(?:.*;)?AccessKey=(?<key>[^;]+))?/i;
 
 /** Whoever can change the keys on their way can be anyone. */
 const isKeyUrl = (url: string): boolean =>
   URL.canParse(url) && /^https:|^http:\/\/(localhost|127\.0\.0\.1)[:/]/i.test(url);
 
+const KeyUrl = z.string().refine(isKeyUrl, "must be https://HOST/PATH (http on this machine only)");
+
+const isRedisUrl = (url: string): boolean => URL.canParse(url) && /^rediss?:\/\/./.test(url);
+
+/** How many in any 60 seconds; 0 is no limit. */
+const limit = (usual: number) =>
+  z
+    .string()
+    .regex(/^\d{1,6}$/, "must be a whole number, 0 for no limit")
+    .default(String(usual))
+    .transform(Number);
+
+/** What proves that an upstream call comes from the service where its access keys are turned off. */
+const ENTRA = [
+  "WEB_PUBSUB_ENTRA_ISSUER",
+  "WEB_PUBSUB_ENTRA_AUDIENCE",
+  "WEB_PUBSUB_ENTRA_OBJECT_ID",
+  "WEB_PUBSUB_ENTRA_JWKS_URI",
+] as const;
+
 const Settings = z
   .object({
-    /** `Endpoint=https://…;AccessKey=…;Version=1.0;` of the Web PubSub resource. */
+    /** `Endpoint=https://…;AccessKey=…;Version=1.0;` of the Web PubSub resource; without a key where the resource takes Entra tokens only. */
     WEB_PUBSUB_CONNECTION: z
       .string()
       .regex(
@@ -17,27 +37,63 @@ const Settings = z
       ),
     /** The resource's other access key, so that keys can be rotated without refusing upstream calls. */
     WEB_PUBSUB_SECONDARY_KEY: z.string().optional(),
+    /** Of the tokens that the service's managed identity puts into upstream calls: all four, or none. With them `ce-signature` does not count. */
+    WEB_PUBSUB_ENTRA_ISSUER: z.string().optional(),
+    WEB_PUBSUB_ENTRA_AUDIENCE: z.string().optional(),
+    /** Claim `oid`: others in the same directory get tokens for this audience, too. */
+    WEB_PUBSUB_ENTRA_OBJECT_ID: z.string().optional(),
+    WEB_PUBSUB_ENTRA_JWKS_URI: KeyUrl.optional(),
     EVENT_HUBS_CONNECTION: z.string().regex(/^Endpoint=sb:\/\//i, "must begin with Endpoint=sb://"),
     MYSQL_URL: z.url({ protocol: /^mysql$/, error: "must be mysql://USER:PASSWORD@HOST:PORT/DATABASE" }),
-    REDIS_URL: z.url({ protocol: /^rediss?$/, error: "must be redis://HOST:PORT or rediss://…" }),
+    /** Of a cluster one or more nodes, separated by commas; the others are found from them. */
+    REDIS_URL: z
+      .string()
+      .transform((urls) => urls.split(",").map((url) => url.trim()))
+      .refine((urls) => urls.every(isRedisUrl), "must be redis://HOST:PORT or rediss://…"),
+    REDIS_CLUSTER: z.enum(["true", "false"], "must be true or false").default("false"),
     AUTH_ISSUER: z.string().min(1),
     AUTH_AUDIENCE: z.string().min(1),
-    /** HS256, for local use only. */
+    /** HS256, for local use only: it does not count where AUTH_JWKS_URI is set. */
     AUTH_JWT_SECRET: z
       .string()
       .refine((secret) => Buffer.byteLength(secret) >= 32, "must have 32 bytes or more")
       .optional(),
     /** RS256, ES256 and EdDSA keys of the identity provider. */
-    AUTH_JWKS_URI: z
+    AUTH_JWKS_URI: KeyUrl.optional(),
+    /** Origins whose pages may connect, separated by commas; all where it is empty. Clients that are no browsers send none. */
+    ALLOWED_ORIGINS: z
       .string()
-      .refine(isKeyUrl, "must be https://HOST/PATH (http on this machine only)")
-      .optional(),
+      .default("")
+      .transform((origins) => origins.split(",").flatMap((origin) => origin.trim() || []))
+      .refine(
+        (origins) => origins.every((origin) => /^https?:\/\/[^/]+$/.test(origin)),
+        "must be origins like https://chat.example.com, separated by commas",
+      ),
+    /** Live connections of a user; 0 is no limit. */
+    SESSION_LIMIT: limit(3),
+    /** Messages of a user, over all sessions. */
+    RATE_LIMIT_PER_MINUTE: limit(60),
+    RATE_LIMIT_READS_PER_MINUTE: limit(600),
+    RATE_LIMIT_SUBSCRIBES_PER_MINUTE: limit(120),
+    /** Negotiations, and tokens renewed. */
+    RATE_LIMIT_NEGOTIATES_PER_MINUTE: limit(30),
+    /** HTTP calls that change something. */
+    RATE_LIMIT_WRITES_PER_MINUTE: limit(60),
   })
   .refine((values) => values.AUTH_JWT_SECRET !== undefined || values.AUTH_JWKS_URI !== undefined, {
     path: ["AUTH_JWKS_URI"],
     error: "is missing: set it, or AUTH_JWT_SECRET for local use",
     // Also when other settings are missing or wrong, so that all are named together.
     when: () => true,
+  })
+  .superRefine((values, context) => {
+    const missing = ENTRA.filter((name) => values[name] === undefined);
+    const hasKey = CONNECTION.exec(values.WEB_PUBSUB_CONNECTION)?.groups?.["key"] !== undefined;
+    if (missing.length === ENTRA.length && hasKey) return;
+    const why = hasKey
+      ? "is missing: the WEB_PUBSUB_ENTRA_ settings go together"
+      : "is missing: set it, or an AccessKey in WEB_PUBSUB_CONNECTION";
+    for (const name of missing) context.addIssue({ code: "custom", path: [name], message: why });
   });
 
 /** Names of every setting the deployed code reads. */
@@ -53,13 +109,39 @@ export interface AuthConfig {
 export interface Config {
   readonly webPubSub: {
     readonly endpoint: string;
-    /** One or two; the first one signs. */
+    /** At most two; the first one signs. Without any the process's own Entra identity is used. */
     readonly accessKeys: readonly string[];
+    /** Who upstream calls must come from; without it `ce-signature` proves it. */
+    readonly entra?: EntraCaller;
   };
   readonly eventHubs: { readonly connectionString: string };
   readonly mysqlUrl: string;
-  readonly redisUrl: string;
+  readonly redis: RedisConfig;
   readonly auth: AuthConfig;
+  readonly allowedOrigins: readonly string[];
+  readonly limits: Limits;
+}
+
+export interface EntraCaller {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly objectId: string;
+  readonly jwksUri: string;
+}
+
+export interface RedisConfig {
+  readonly urls: readonly string[];
+  readonly cluster: boolean;
+}
+
+/** How many live sessions of a user, and how many of each kind in any 60 seconds; 0 is no limit. */
+export interface Limits {
+  readonly sessions: number;
+  readonly messages: number;
+  readonly reads: number;
+  readonly subscribes: number;
+  readonly negotiates: number;
+  readonly writes: number;
 }
 
 /** Reads the settings once; throws one error that names every missing or wrong one. Empty values count as missing. */
@@ -68,20 +150,33 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const result = Settings.safeParse(given);
   if (!result.success) throw new Error(`Settings are missing or wrong:\n${explain(result.error, given)}`);
   const values = result.data;
-  const groups = CONNECTION.exec(values.WEB_PUBSUB_CONNECTION)?.groups as { endpoint: string; key: string };
+  const groups = CONNECTION.exec(values.WEB_PUBSUB_CONNECTION)?.groups as { endpoint: string; key?: string };
+  const [issuer, audience, objectId, jwksUri] = ENTRA.map((name) => values[name]);
   return Object.freeze({
     webPubSub: {
       endpoint: groups.endpoint,
       accessKeys: [groups.key, values.WEB_PUBSUB_SECONDARY_KEY].filter((key) => key !== undefined),
+      ...(issuer && audience && objectId && jwksUri
+        ? { entra: { issuer, audience, objectId, jwksUri } }
+        : {}),
     },
     eventHubs: { connectionString: values.EVENT_HUBS_CONNECTION },
     mysqlUrl: values.MYSQL_URL,
-    redisUrl: values.REDIS_URL,
+    redis: { urls: values.REDIS_URL, cluster: values.REDIS_CLUSTER === "true" },
     auth: {
       issuer: values.AUTH_ISSUER,
       audience: values.AUTH_AUDIENCE,
       ...(values.AUTH_JWT_SECRET === undefined ? {} : { jwtSecret: values.AUTH_JWT_SECRET }),
       ...(values.AUTH_JWKS_URI === undefined ? {} : { jwksUri: values.AUTH_JWKS_URI }),
+    },
+    allowedOrigins: values.ALLOWED_ORIGINS,
+    limits: {
+      sessions: values.SESSION_LIMIT,
+      messages: values.RATE_LIMIT_PER_MINUTE,
+      reads: values.RATE_LIMIT_READS_PER_MINUTE,
+      subscribes: values.RATE_LIMIT_SUBSCRIBES_PER_MINUTE,
+      negotiates: values.RATE_LIMIT_NEGOTIATES_PER_MINUTE,
+      writes: values.RATE_LIMIT_WRITES_PER_MINUTE,
     },
   });
 }

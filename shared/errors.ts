@@ -13,6 +13,7 @@ export type ErrorCode =
   | "TOO_MANY_SUBSCRIPTIONS"
   | "UNAUTHORIZED"
   | "TOKEN_EXPIRED"
+  | "SESSION_CLOSED"
   | "MALFORMED_FRAME"
   | "NOT_SUPPORTED"
   | "UNAVAILABLE"
@@ -83,6 +84,7 @@ const HTTP_STATUS: Readonly<Record<ErrorCode, number>> = {
   TOO_MANY_SUBSCRIPTIONS: 429,
   UNAUTHORIZED: 401,
   TOKEN_EXPIRED: 401,
+  SESSION_CLOSED: 409,
   MALFORMED_FRAME: 400,
   NOT_SUPPORTED: 501,
   UNAVAILABLE: 503,
@@ -118,6 +120,7 @@ export function toProblem(error: ChatError): Problem {
       detail: error.message,
       code: error.code,
       ...(field === undefined ? {} : { field }),
+      ...(retryAfter === undefined ? {} : { retryAfter }),
     }),
   };
 }

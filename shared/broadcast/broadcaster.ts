@@ -6,6 +6,12 @@ export interface Broadcaster {
   sendToConnection(connectionId: string, text: string): Promise<void>;
   /** Closes a connection; one that is gone is a success. */
   closeConnection(connectionId: string, reason: string): Promise<void>;
+  /** Whether the connection is open. */
+  connectionExists(connectionId: string): Promise<boolean>;
+  /** Sends one text to all connections of a user; none is a success. */
+  sendToUser(userId: number, text: string): Promise<void>;
+  /** Closes all connections of a user; none is a success. */
+  closeUserConnections(userId: number, reason: string): Promise<void>;
   joinGroup(connectionId: string, group: string): Promise<void>;
   leaveGroup(connectionId: string, group: string): Promise<void>;
   /** Takes all connections of a user out of groups, any number of them; none in one is a success. */

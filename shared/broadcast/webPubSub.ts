@@ -1,5 +1,11 @@
 import { createSecretKey } from "node:crypto";
-import { type AzureKeyCredential, WebPubSubServiceClient } from "@azure/web-pubsub";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { TokenCredential } from "@azure/identity";
+import {
+  type AzureKeyCredential,
+  WebPubSubServiceClient,
+  type WebPubSubServiceClientOptions,
+} from "@azure/web-pubsub";
 import type { Config } from "../config.js";
 import { ChatError } from "../errors.js";
 import type { Broadcaster } from "./broadcaster.js";
@@ -13,13 +19,9 @@ const SDK_RETRIES = { maxRetries: 2, retryDelayInMs: 100, maxRetryDelayInMs: 1_0
 const isPassing = (status: unknown): boolean =>
   typeof status !== "number" || status === 408 || status === 429 || status >= 500;
 
-/** Web PubSub's REST API behind the port, for one of its hubs. */
+/** Web PubSub's REST API behind the port, for one of its hubs. Without an access key the process's own identity in Entra ID is used. */
 export function connectWebPubSub({ endpoint, accessKeys }: Config["webPubSub"], hub: string): Broadcaster {
-  const service = new WebPubSubServiceClient(endpoint, credential(accessKeys[0] ?? ""), hub, {
-    // The local stand-in speaks plain HTTP; the SDK asks for this before it sends a token over it.
-    allowInsecureConnection: endpoint.startsWith("http:"),
-    retryOptions: SDK_RETRIES,
-  });
+  const service = connectService(endpoint, accessKeys[0], hub);
   const options = () => ({ abortSignal: AbortSignal.timeout(CALL_MS) });
   return {
     sendToGroup: (group, text) =>
@@ -30,6 +32,11 @@ export function connectWebPubSub({ endpoint, accessKeys }: Config["webPubSub"], 
       ),
     closeConnection: (connectionId, reason) =>
       unlessGone(() => service.closeConnection(connectionId, { reason, ...options() })),
+    connectionExists: (connectionId) => guarded(() => service.connectionExists(connectionId, options())),
+    sendToUser: (userId, text) =>
+      unlessGone(() => service.sendToUser(String(userId), text, { contentType: "text/plain", ...options() })),
+    closeUserConnections: (userId, reason) =>
+      unlessGone(() => service.closeUserConnections(String(userId), { reason, ...options() })),
     joinGroup: (connectionId, group) =>
       guarded(() => service.group(group).addConnection(connectionId, options())),
     leaveGroup: (connectionId, group) =>
@@ -45,10 +52,70 @@ export function connectWebPubSub({ endpoint, accessKeys }: Config["webPubSub"], 
       const token = await guarded(() =>
         service.getClientAccessToken({ userId: String(userId), expirationTimeInMinutes: minutes }),
       );
-      return token.url;
+      // With an Entra token the SDK knows TLS only.
+      return endpoint.startsWith("http:") ? token.url.replace(/^wss:/, "ws:") : token.url;
     },
     async ping() {
       await guarded(() => service.groupExists("health", options()));
+    },
+  };
+}
+
+function connectService(
+  endpoint: string,
+  accessKey: string | undefined,
+  hub: string,
+): WebPubSubServiceClient {
+  const isPlain = endpoint.startsWith("http:");
+  const options: WebPubSubServiceClientOptions = {
+    // The local stand-in speaks plain HTTP; the SDK asks for this before it sends a token over it.
+    allowInsecureConnection: isPlain,
+    retryOptions: SDK_RETRIES,
+  };
+  if (accessKey !== undefined)
+    return new WebPubSubServiceClient(endpoint, keyCredential(accessKey), hub, options);
+  if (!isPlain) return new WebPubSubServiceClient(endpoint, entraCredential(), hub, options);
+  if (!LOOPBACK.has(new URL(endpoint).hostname))
+    throw new Error(
+      `${endpoint} needs an access key, or https: Entra tokens go over plain HTTP on this machine only.`,
+    );
+  const secure = endpoint.replace(/^http:/, "https:");
+  const additionalPolicies = [{ policy: plainHttp, position: "perRetry" as const }];
+  return new WebPubSubServiceClient(secure, entraCredential(), hub, { ...options, additionalPolicies });
+}
+
+const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"]);
+
+/** The SDK refuses to send an Entra token over HTTP even where it is allowed to: this turns its HTTPS URL back after the token was put in. */
+const plainHttp: PipelinePolicy = {
+  name: "plainHttp",
+  async sendRequest(request, next) {
+    const { url } = request;
+    request.url = url.replace(/^https:/, "http:");
+    try {
+      return await next(request);
+    } finally {
+      // Another try begins where tokens are put in.
+      request.url = url;
+    }
+  },
+};
+
+type PipelinePolicy = NonNullable<WebPubSubServiceClientOptions["additionalPolicies"]>[number]["policy"];
+
+/** `DefaultAzureCredential`, loaded at its first use: it is much code, which deployments with an access key never need. */
+function entraCredential(): TokenCredential {
+  let credential: Promise<TokenCredential> | undefined;
+  return {
+    async getToken(scopes, options) {
+      credential ??= import("@azure/identity").then(
+        ({ DefaultAzureCredential }) => new DefaultAzureCredential(),
+      );
+      // It asks one source after the other, some of them programs, and has no limit of its own.
+      const late = sleep(CALL_MS, undefined, { ref: false }).then(() => {
+        throw new Error(`There is no Entra token within ${CALL_MS} ms.`);
+      });
+      return Promise.race([credential.then((one) => one.getToken(scopes, options)), late]);
     },
   };
 }
@@ -57,7 +124,7 @@ export function connectWebPubSub({ endpoint, accessKeys }: Config["webPubSub"], 
  * The SDK signs every call with `jsonwebtoken`, which takes a text for a private key first and for a secret only after that
  * has failed with an exception: an eighth of all CPU under load. A secret's `KeyObject` is taken for what it is.
  */
-function credential(accessKey: string): AzureKeyCredential {
+function keyCredential(accessKey: string): AzureKeyCredential {
   return { key: createSecretKey(Buffer.from(accessKey)) } as unknown as AzureKeyCredential;
 }
 

@@ -1,6 +1,6 @@
 import type { Broadcaster } from "../broadcast/broadcaster.js";
 import type { EventBus } from "../bus/eventBus.js";
-import type { SessionStore } from "../sessions/sessionStore.js";
+import type { EndedSession, RateKind, SessionStore } from "../sessions/sessionStore.js";
 import type { Frame } from "../stomp/frame.js";
 import type { Database } from "../store/database.js";
 import type { ConnectionState } from "./connectionState.js";
@@ -27,7 +27,12 @@ export interface Outcome {
   readonly close?: boolean;
   /** The frame was refused because something it needs is away. */
   readonly unavailable?: boolean;
+  /** The session has ended: what stands behind the frame isn't looked at. Once closed, this one has been told. */
+  readonly ended?: EndedSession | "by another";
 }
+
+/** Live sessions of a user, and how many of each kind in any 60 seconds; 0 is no limit. */
+export type SessionLimits = Readonly<Record<RateKind | "sessions", number>>;
 
 /** What commands need. */
 export interface CommandDeps {
@@ -36,6 +41,7 @@ export interface CommandDeps {
   readonly sessions: SessionStore;
   readonly broadcaster: Broadcaster;
   readonly verifyToken: (token: string) => Promise<{ readonly userId: number; readonly expiresAt: number }>;
+  readonly limits: SessionLimits;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }

@@ -10,6 +10,10 @@ export interface ConnectionState {
   readonly nickname?: string;
   /** Seconds since 1970 at which the client's token ends. */
   readonly expiresAt: number;
+  /** What the client calls its device, hashed. */
+  readonly device?: string;
+  /** Its place in the order of the user's sessions, once it was given one. */
+  readonly order?: number;
   /** Subscription id as it stands on the wire, to the destination's key. */
   readonly subscriptions: ReadonlyMap<string, string>;
 }
@@ -21,6 +25,8 @@ const Encoded = z.object({
   v: z.enum(["1.0", "1.1", "1.2"]).optional(),
   n: z.string().optional(),
   x: z.number(),
+  d: z.string().optional(),
+  o: z.number().optional(),
   s: z.array(z.tuple([z.string(), z.string()])).optional(),
 });
 /** The members of the state's JSON; `@azure/web-pubsub-express` puts them into base64 and back. */
@@ -32,6 +38,8 @@ export function encodeState(state: ConnectionState): EncodedState {
     v: state.version,
     n: state.nickname,
     x: state.expiresAt,
+    d: state.device,
+    o: state.order,
     s: state.subscriptions.size === 0 ? undefined : [...state.subscriptions],
   };
 }
@@ -40,11 +48,13 @@ export function encodeState(state: ConnectionState): EncodedState {
 export function decodeState(encoded: unknown): ConnectionState | undefined {
   const result = Encoded.safeParse(encoded);
   if (!result.success) return undefined;
-  const { v, n, x, s } = result.data;
+  const { v, n, x, d, o, s } = result.data;
   return {
     ...(v === undefined ? {} : { version: v }),
     ...(n === undefined ? {} : { nickname: n }),
     expiresAt: x,
+    ...(d === undefined ? {} : { device: d }),
+    ...(o === undefined ? {} : { order: o }),
     subscriptions: new Map(s ?? []),
   };
 }

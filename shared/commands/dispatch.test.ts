@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FakeBroadcaster } from "../../tests/fakes/broadcaster.js";
 import { FakeEventBus } from "../../tests/fakes/eventBus.js";
+import { UNLIMITED } from "../../tests/fakes/limits.js";
 import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
 import { ChatError } from "../errors.js";
 import type { Database } from "../store/database.js";
@@ -53,6 +54,7 @@ beforeEach(async () => {
     sessions,
     broadcaster,
     now: () => NOW,
+    limits: UNLIMITED,
     verifyToken: async (token) => {
       if (token === "away") throw new ChatError("UNAVAILABLE", "no keys");
       if (!/^\d+$/.test(token)) throw new ChatError("UNAUTHORIZED", "The token is not valid.");
@@ -67,6 +69,8 @@ const connectedState: ConnectionState = {
   version: "1.2",
   nickname: "Ann",
   expiresAt: NOW / 1_000 + 60,
+  // Counted before; else its first frame would have it counted.
+  order: 1,
   subscriptions: new Map(),
 };
 const listening = new Map([["errors\\c1", "e7"]]);
@@ -79,7 +83,7 @@ const connectionIn = (state: Partial<ConnectionState> = {}): Connection => ({
 const fresh: Connection = {
   connectionId: "conn-1",
   userId: 7,
-  state: { expiresAt: NOW / 1_000 + 60, subscriptions: new Map() },
+  state: { expiresAt: NOW / 1_000 + 60, order: 1, subscriptions: new Map() },
 };
 
 const handle = (

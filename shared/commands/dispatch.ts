@@ -1,17 +1,21 @@
-import { createHash } from "node:crypto";
-import { ChatError, type ErrorCode, errorBody, toChatError } from "../errors.js";
+import { about, ChatError, toChatError } from "../errors.js";
 import { log } from "../log.js";
-import { destinationKey, SEND_MESSAGE, SEND_READ, SEND_TOKEN } from "../routing.js";
+import { count } from "../metrics.js";
+import { SEND_MESSAGE, SEND_READ, SEND_TOKEN } from "../routing.js";
+import type { RateKind } from "../sessions/sessionStore.js";
 import { type Frame, StompError, type StompVersion } from "../stomp/frame.js";
 import { parseFrames } from "../stomp/parser.js";
-import { prepareMessage, serializeFrame } from "../stomp/serializer.js";
-import { connect, negotiateVersion, SUPPORTED_VERSIONS } from "./connect.js";
+import { serializeFrame } from "../stomp/serializer.js";
+import { connect, negotiateVersion } from "./connect.js";
 import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
+import { settled } from "./endedSessions.js";
 import { recognizable } from "./payload.js";
 import { read } from "./read.js";
+import { errorFrame, refuse } from "./refusals.js";
 import { renewToken } from "./renewToken.js";
 import { send } from "./send.js";
+import { endedOutcome, enter, leaveSession, tooMany } from "./sessions.js";
 import { subscribe } from "./subscribe.js";
 import { forgetConnection, unsubscribe } from "./unsubscribe.js";
 
@@ -34,15 +38,6 @@ export interface Answer {
 /** The socket service waits for an answer, and repeats the event if it waits too long; what has not been begun by then is refused. */
 const MESSAGE_MS = 12_000;
 
-/** Refusals that concern one message or subscription: the connection stays open for a client that listens on `/user/queue/errors`. */
-const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  "RATE_LIMIT_EXCEEDED",
-  "NOT_A_MEMBER",
-  "INVALID_MESSAGE",
-  "TOO_MANY_SUBSCRIPTIONS",
-  "UNAVAILABLE",
-]);
-
 /**
  * Handles the frames of one WebSocket message one after the other and answers them together. Never throws: whatever goes
  * wrong becomes an error for this client. After an ERROR the connection is closed, and what stood behind it is not looked at.
@@ -57,17 +52,27 @@ export async function handleMessage(
   const deadline = deps.now() + MESSAGE_MS;
   let state = connection.state;
   let skip = false;
+  let isEnded = false;
   for (const [index, frame] of frames.entries()) {
     const received = receivedOf(frame, message, index, connection);
     const now = { ...connection, state };
     const outcome: Outcome = skip ? skipped(received, now) : await handleFrame(received, now, deps);
     texts.push(...outcome.frames);
     state = outcome.state;
-    if (outcome.close) return closeAfter(texts, connection, state, deps);
+    if (outcome.ended === "by another") {
+      isEnded = true;
+      break;
+    }
+    if (outcome.close) {
+      const answer = await closeAfter(texts, connection, state, deps);
+      if (outcome.ended) await settled(connection.userId, outcome.ended, deps);
+      return answer;
+    }
     // Behind a message that was not taken none is: the client sends them again, in their order.
     skip ||= outcome.unavailable === true || deps.now() > deadline;
   }
-  if (malformed) {
+  if (malformed && !isEnded) {
+    count.refused(malformed.code, "stomp");
     const failed = errorFrame(malformed, malformed.receipt, state.version ?? "1.2");
     return closeAfter([...texts, failed], connection, state, deps);
   }
@@ -120,19 +125,51 @@ function tryParse(
 }
 
 async function handleFrame(received: Received, connection: Connection, deps: CommandDeps): Promise<Outcome> {
-  const receipt = received.frame.headers.wire("receipt");
+  const { frame } = received;
+  let current = connection;
   try {
-    const outcome = await run(received, connection, deps);
-    if (receipt === undefined) return outcome;
-    const version = outcome.state.version ?? "1.2";
-    const frame = serializeFrame("RECEIPT", {}, "", version, { "receipt-id": receipt });
-    return { ...outcome, frames: [...outcome.frames, frame] };
+    requireToken(connection, deps);
+    const kind = rateKindOf(frame);
+    const entry = await enter(connection, kind, deps);
+    current = { ...connection, state: entry.state };
+    if (entry.kind === "ended") return endedOutcome(entry, deps.now());
+    if (entry.kind === "limited")
+      throw about(tooMany(kind!, entry.retryAfter, deps), recognizable(frame.body));
+    const outcome = await run(received, current, deps);
+    return outcome.ended ? outcome : withReceipt(outcome, frame);
   } catch (thrown) {
     const error = toChatError(thrown);
+    count.refused(error.code, "stomp");
     if (error.code === "UNAVAILABLE")
-      log.warn("a frame could not be handled", { command: received.frame.command, error });
-    return refuse(error, received, connection);
+      log.warn("a frame could not be handled", { command: frame.command, error });
+    return refuse(error, received, current);
   }
+}
+
+function withReceipt(outcome: Outcome, frame: Frame): Outcome {
+  const receipt = frame.headers.wire("receipt");
+  if (receipt === undefined) return outcome;
+  const version = outcome.state.version ?? "1.2";
+  const answer = serializeFrame("RECEIPT", {}, "", version, { "receipt-id": receipt });
+  return { ...outcome, frames: [...outcome.frames, answer] };
+}
+
+function requireToken({ state }: Connection, { now }: CommandDeps): void {
+  if (now() >= state.expiresAt * 1_000)
+    throw new ChatError("TOKEN_EXPIRED", "The token has expired; connect again with a new one.");
+}
+
+const RATE_KINDS: Readonly<Record<string, RateKind>> = {
+  [SEND_MESSAGE]: "messages",
+  [SEND_READ]: "reads",
+  [SEND_TOKEN]: "negotiates",
+};
+
+/** The limit that a frame counts against. */
+function rateKindOf({ command, headers }: Frame): RateKind | undefined {
+  if (command === "SUBSCRIBE") return "subscribes";
+  const destination = headers.get("destination") ?? "";
+  return command === "SEND" && Object.hasOwn(RATE_KINDS, destination) ? RATE_KINDS[destination] : undefined;
 }
 
 const COMMANDS: Readonly<Record<string, Command>> = {
@@ -153,8 +190,6 @@ const UNSUPPORTED = new Set(["ACK", "NACK", "BEGIN", "COMMIT", "ABORT"]);
 
 async function run(received: Received, connection: Connection, deps: CommandDeps): Promise<Outcome> {
   const { frame } = received;
-  if (deps.now() >= connection.state.expiresAt * 1_000)
-    throw new ChatError("TOKEN_EXPIRED", "The token has expired; connect again with a new one.");
   if (connection.state.version === undefined && frame.command !== "CONNECT" && frame.command !== "STOMP")
     throw new ChatError("MALFORMED_FRAME", "The first frame must be CONNECT or STOMP.");
   if (UNSUPPORTED.has(frame.command))
@@ -175,55 +210,24 @@ function sendTo(frame: Frame): Command {
   return command;
 }
 
-/** A refusal as a message on `/user/queue/errors` where the client listens there, else as ERROR and a close (STOMP 1.2, "ERROR"). */
-function refuse(error: ChatError, { frame, eventId }: Received, connection: Connection): Outcome {
-  const { state, userId } = connection;
-  const queue = destinationKey({ kind: "userErrors" }, userId);
-  const listening = [...state.subscriptions].find(([, key]) => key === queue);
-  if (listening && REFUSALS.has(error.code)) {
-    const headers = {
-      destination: "/user/queue/errors",
-      // As an id for MESSAGE must be: another one for each frame, and the same for its repeat.
-      "message-id": `error-${createHash("sha256").update(eventId).digest("base64url")}`,
-      "content-type": "application/json",
-    };
-    const frames = [prepareMessage(headers, errorBody(error))(listening[0])];
-    return error.code === "UNAVAILABLE" ? { frames, state, unavailable: true } : { frames, state };
-  }
-  const receipt = frame.headers.wire("receipt");
-  return { frames: [errorFrame(error, receipt, state.version ?? "1.2")], state, close: true };
-}
-
-/** The ERROR frame; `receipt` is as it stood on the wire. A header can't hold every text in every version, so characters that would need escaping are left out of `message`. */
-function errorFrame(error: ChatError, receipt: string | undefined, version: StompVersion): string {
-  const headers = {
-    message: `${error.code} ${error.message}`.replace(/[\r\n\\:]/g, " "),
-    "content-type": "application/json",
-    // STOMP 1.2, "Protocol Negotiation": the ERROR of a failed negotiation lists the server's versions.
-    ...(error.code === "NOT_SUPPORTED" && error.message.startsWith("No common version")
-      ? { version: SUPPORTED_VERSIONS }
-      : {}),
-  };
-  const wireHeaders = receipt === undefined ? {} : { "receipt-id": receipt };
-  return serializeFrame("ERROR", headers, errorBody(error), version, wireHeaders);
-}
-
 /**
  * Sends the frames, closes, and only then answers: the answer and a close on their way at once could change places. Where the service can't be
  * reached by REST the frames go with the answer, so that the client learns of them all the same.
  */
 async function closeAfter(
   texts: readonly string[],
-  { connectionId, state: before }: Connection,
+  connection: Connection,
   state: ConnectionState,
   deps: CommandDeps,
 ): Promise<Answer> {
+  const { connectionId, state: before } = connection;
   const { broadcaster } = deps;
   let text = texts.join("");
   try {
     if (text !== "") await broadcaster.sendToConnection(connectionId, text);
     text = "";
     await broadcaster.closeConnection(connectionId, "the conversation has ended");
+    await leaveSession(connection, deps);
     return { state };
   } catch (error) {
     log.warn("a connection could not be closed", { connectionId, error });

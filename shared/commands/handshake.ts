@@ -1,10 +1,14 @@
+import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
 import type { StompVersion } from "../stomp/frame.js";
+import { DeviceId } from "../text.js";
 import { connected } from "./connect.js";
-import type { CommandDeps, Connection } from "./connection.js";
+import type { Connection } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
+import { closeEnded } from "./endedSessions.js";
+import { enter, register, type SessionDeps, sessionOf } from "./sessions.js";
 
 /** The subprotocols in the order of preference, and the version each stands for. */
 const SUBPROTOCOLS: readonly (readonly [name: string, version: StompVersion])[] = [
@@ -23,42 +27,70 @@ export interface HandshakeRequest {
   readonly subprotocols: readonly string[];
   /** `connect=implicit`: the handshake counts as the CONNECT frame. */
   readonly implicit: boolean;
+  /** As the client calls its device: a new session of it takes the old one's place. */
+  readonly deviceId?: string | undefined;
+  /** Of the page that connects; browsers always say it. */
+  readonly origin?: string | undefined;
 }
 
-/** Accepts a handshake: chooses the highest STOMP version offered. Throws `NOT_SUPPORTED` where none is offered. */
-export function acceptHandshake({ identity, subprotocols, implicit }: HandshakeRequest): {
-  subprotocol: string;
-  state: ConnectionState;
-} {
-  const chosen = SUBPROTOCOLS.find(([name]) => subprotocols.includes(name));
-  if (!chosen)
-    throw new ChatError(
-      "NOT_SUPPORTED",
-      "Offer one of the WebSocket subprotocols v12.stomp, v11.stomp, v10.stomp.",
-    );
-  const [subprotocol, version] = chosen;
-  return {
-    subprotocol,
-    state: {
-      expiresAt: identity.expiresAt,
-      subscriptions: new Map(),
-      ...(identity.nickname === undefined ? {} : { nickname: identity.nickname }),
-      ...(implicit ? { version } : {}),
-    },
+/**
+ * Accepts a handshake: chooses the highest STOMP version offered and gives the session its place; whoever loses theirs is told and closed before.
+ * Throws `NOT_SUPPORTED` where no version is offered, `FORBIDDEN` for a page of another origin, `INVALID_REQUEST` for a bad device id.
+ */
+export async function openSession(
+  request: HandshakeRequest,
+  connectionId: string,
+  deps: SessionDeps & { readonly allowedOrigins: readonly string[] },
+): Promise<{ subprotocol: string; state: ConnectionState }> {
+  const { identity, origin } = request;
+  const [subprotocol, version] = chosenOf(request.subprotocols);
+  if (origin !== undefined && deps.allowedOrigins.length > 0 && !deps.allowedOrigins.includes(origin))
+    throw new ChatError("FORBIDDEN", "Pages of this origin may not connect.");
+  const device = request.deviceId === undefined ? undefined : deviceOf(request.deviceId);
+  const { userId } = identity;
+  const registered = await register({ userId, connectionId, device }, false, deps);
+  if (registered) await closeEnded(userId, registered.toClose, deps);
+  const state = {
+    expiresAt: identity.expiresAt,
+    subscriptions: new Map<string, string>(),
+    ...(identity.nickname === undefined ? {} : { nickname: identity.nickname }),
+    ...(request.implicit ? { version } : {}),
+    ...(device === undefined ? {} : { device }),
+    ...(registered === undefined ? {} : { order: registered.order }),
   };
+  return { subprotocol, state };
+}
+
+function chosenOf(offered: readonly string[]): readonly [subprotocol: string, version: StompVersion] {
+  const chosen = SUBPROTOCOLS.find(([name]) => offered.includes(name));
+  if (chosen) return chosen;
+  const text = "Offer one of the WebSocket subprotocols v12.stomp, v11.stomp, v10.stomp.";
+  throw new ChatError("NOT_SUPPORTED", text);
+}
+
+/** What stands for a device in the session store and in the connection's state: short, whatever the client calls it. */
+export function deviceOf(deviceId: string): string {
+  const result = DeviceId.safeParse(deviceId);
+  if (!result.success)
+    throw new ChatError("INVALID_REQUEST", `deviceId: ${result.error.issues[0]?.message}`, {
+      field: "deviceId",
+    });
+  return createHash("sha256").update(result.data).digest("base64url").slice(0, 16);
 }
 
 const GREETING_PAUSES_MS = [100, 300, 1_000, 2_000];
 
 /**
- * A connection is open: one whose handshake counted as CONNECT is sent its CONNECTED. Tried a few times, because the service does not repeat
- * this event; a client that can't be greeted is closed, so that it comes again instead of waiting for ever.
+ * A connection is open. One that has lost its place meanwhile is told and closed. One whose handshake counted as CONNECT is sent its CONNECTED: tried a few times,
+ * because the service does not repeat this event; a client that can't be greeted is closed, so that it comes again instead of waiting for ever.
  */
-export async function greet(
-  { connectionId, userId, state }: Connection,
-  { broadcaster }: Pick<CommandDeps, "broadcaster">,
-): Promise<void> {
+export async function greet(connection: Connection, deps: SessionDeps): Promise<void> {
+  const { connectionId, userId, state } = connection;
+  // The state of this event is from the handshake: what the client has subscribed to since is not in it.
+  const entry = await enter(connection, undefined, deps, { ...sessionOf(connection), queue: undefined });
+  if (entry.kind === "ended") return entry.told && closeEnded(userId, [entry.told], deps);
   if (state.version === undefined) return;
+  const { broadcaster } = deps;
   const frame = connected({ connectionId, userId }, state.version);
   for (const wait of GREETING_PAUSES_MS) {
     try {

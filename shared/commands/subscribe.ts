@@ -5,10 +5,11 @@ import type { StompVersion } from "../stomp/frame.js";
 import type { Queryable } from "../store/database.js";
 import { withNamedLock } from "../store/namedLock.js";
 import { addSubscriptionId } from "../store/subscriptionIds.js";
-import type { Command, CommandDeps, Connection, Received } from "./connection.js";
+import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
 import { fits } from "./connectionState.js";
 import { requireMember, requireMemberNow } from "./membership.js";
 import { replay } from "./replay.js";
+import { endedOutcome, enter } from "./sessions.js";
 import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
 const SUBSCRIPTIONS_PER_CONNECTION = 100;
@@ -56,8 +57,16 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
     if (inUse === undefined || removed) await leave(connection, key, wire, deps);
     throw error;
   }
-  return { frames: [], state };
+  return destination.kind === "userSession"
+    ? listening({ ...connection, state }, deps)
+    : { frames: [], state };
 };
+
+/** Whoever ends this session from now on must know that it listens. */
+async function listening(connection: Connection, deps: CommandDeps): Promise<Outcome> {
+  const entry = await enter(connection, undefined, deps);
+  return entry.kind === "ended" ? endedOutcome(entry, deps.now()) : { frames: [], state: entry.state };
+}
 
 /** Joins while the user's removal waits: it came before, and is seen here, or comes after, and finds the group. */
 async function joinAsMember(

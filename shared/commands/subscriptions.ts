@@ -15,6 +15,9 @@ import type { CommandDeps } from "./connection.js";
  * broadcast that starts afterwards reaches it.
  */
 
+type Deps = Pick<CommandDeps, "broadcaster" | "database" | "now">;
+type Asking = Pick<Deps, "broadcaster" | "database">;
+
 /** Each may hold a connection of the database's pool while it asks. */
 const CHECKS_AT_ONCE = 4;
 /** More ids than this on a destination, and each new subscriber looks whether two of them are still in use. */
@@ -24,7 +27,7 @@ const FEW_IDS = 16;
  * Makes sure that a destination can take this id, and on the way removes ids that were left behind; throws `TOO_MANY_SUBSCRIPTIONS`
  * where 256 others are in use. Comes before joining; many new ids at the same moment can pass the limit by their number.
  */
-export async function requireFreeId(key: string, wire: string, deps: CommandDeps): Promise<void> {
+export async function requireFreeId(key: string, wire: string, deps: Deps): Promise<void> {
   const others = (await idsOf(key, deps)).filter((id) => id !== wire);
   if (others.length >= IDS_PER_DESTINATION) {
     await forgetUnused(key, others, deps);
@@ -40,21 +43,21 @@ export async function requireFreeId(key: string, wire: string, deps: CommandDeps
   }
 }
 
-const idsOf = async (key: string, deps: CommandDeps): Promise<readonly string[]> =>
+const idsOf = async (key: string, deps: Asking): Promise<readonly string[]> =>
   (await listSubscriptionIds(deps.database, [key])).get(key) ?? [];
 
 /**
  * Removes those of the ids whose group nobody is in any more. Never throws: an id that stays though nobody uses it costs a
  * send to nobody, which must not fail what its user asked for.
  */
-export async function forgetUnused(key: string, wires: readonly string[], deps: CommandDeps): Promise<void> {
+export async function forgetUnused(key: string, wires: readonly string[], deps: Asking): Promise<void> {
   for (let first = 0; first < wires.length; first += CHECKS_AT_ONCE)
     await Promise.all(
       wires.slice(first, first + CHECKS_AT_ONCE).map((wire) => forgetQuietly(key, wire, deps)),
     );
 }
 
-async function forgetQuietly(key: string, wire: string, deps: CommandDeps): Promise<void> {
+async function forgetQuietly(key: string, wire: string, deps: Asking): Promise<void> {
   try {
     await forgetIfUnused(key, wire, deps);
   } catch (error) {
@@ -67,11 +70,7 @@ async function forgetQuietly(key: string, wire: string, deps: CommandDeps): Prom
  * subscriber that added the id before has joined before, and is seen; one that adds it after waits for the commit and
  * puts it back. Broadcasts see the id until the commit. So no subscriber is ever forgotten.
  */
-async function forgetIfUnused(
-  key: string,
-  wire: string,
-  { broadcaster, database }: CommandDeps,
-): Promise<void> {
+async function forgetIfUnused(key: string, wire: string, { broadcaster, database }: Asking): Promise<void> {
   const group = groupName(key, wire);
   if (await broadcaster.groupExists(group)) return;
   await inTransaction(database, async (tx) => {

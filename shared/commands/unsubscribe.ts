@@ -18,7 +18,7 @@ export const unsubscribe: Command = async ({ frame }, connection, deps) => {
 /** A connection has gone: forgets those of its subscription ids that nobody else uses. Never throws. */
 export async function forgetConnection(
   { state }: Pick<Connection, "state">,
-  deps: CommandDeps,
+  deps: Pick<CommandDeps, "broadcaster" | "database">,
 ): Promise<void> {
   for (const [wire, key] of state.subscriptions) await forgetUnused(key, [wire], deps);
 }

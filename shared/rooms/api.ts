@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { Id, MessageType } from "../events/messages.js";
+import { DeviceId } from "../text.js";
 
 /** The shapes of the HTTP calls: requests are checked by them, and the OpenAPI document is made of them. */
 
@@ -48,6 +49,9 @@ export const NewGroup = z.object({ roomName: RoomName, userIds: UserIds });
 export const NewDirect = z.object({ targetUserId: Id });
 export const NewName = z.object({ name: RoomName });
 export const Invitation = z.object({ userIds: UserIds.min(1) });
+
+/** All sessions where no device is named. */
+export const LogOut = z.object({ deviceId: DeviceId.optional() });
 
 export const RoomsQuery = z.object({
   limit: Limit,
@@ -157,6 +161,8 @@ export const MessagesPage = z.object({ messages: z.array(Message) });
 
 export const ReadAccepted = z.object({ roomId: Id, messageId: Id });
 
+export const LoggedOut = z.object({ userId: Id, deviceId: z.string().nullable() });
+
 export const MessageRef = z.object({ roomId: Id, messageId: Id });
 
 const State = z.enum(["up", "down"]);
@@ -174,5 +180,10 @@ export const Problem = z
     detail: z.string(),
     code: z.string(),
     field: z.string().optional().meta({ description: "the wrong field of the request" }),
+    retryAfter: z
+      .int()
+      .positive()
+      .optional()
+      .meta({ description: "RATE_LIMIT_EXCEEDED: the seconds after which the same call would pass" }),
   })
   .meta({ id: "Problem" });

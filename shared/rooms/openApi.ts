@@ -8,6 +8,7 @@ const ERRORS: Readonly<Record<string, string>> = {
   403: "Not a member of the room, or not allowed",
   404: "No such room, member or message",
   413: "The body has more than 64 KiB",
+  429: "Too many in the last 60 seconds: `retryAfter`, also a header, says after how many seconds to come again",
   503: "Something the call needs is away; try again",
 };
 
@@ -21,6 +22,10 @@ interface Call {
   readonly body?: z.ZodObject;
   readonly answers: Partial<Record<Status, readonly [description: string, schema: z.ZodType]>>;
   readonly errors: readonly (keyof typeof ERRORS)[];
+  /** The body may be left out. */
+  readonly bodyOptional?: true;
+  /** How often is limited. */
+  readonly limited?: true;
   /** No JWT is needed. */
   readonly open?: true;
 }
@@ -34,7 +39,8 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
     status,
     { description, ...json(schema) },
   ]);
-  const errors = call.errors.map((status) => [status, { description: ERRORS[status], ...problem }]);
+  const statuses = call.limited ? [...call.errors, "429"] : call.errors;
+  const errors = statuses.map((status) => [status, { description: ERRORS[status], ...problem }]);
   return {
     operationId,
     summary: call.summary,
@@ -43,7 +49,7 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
       ...(call.path === undefined ? {} : { path: call.path }),
       ...(call.query === undefined ? {} : { query: call.query }),
     },
-    ...(call.body === undefined ? {} : { requestBody: { required: true, ...json(call.body) } }),
+    ...(call.body === undefined ? {} : { requestBody: { required: !call.bodyOptional, ...json(call.body) } }),
     responses: Object.fromEntries([...answers, ...errors]) as ZodOpenApiOperationObject["responses"],
   };
 }
@@ -57,6 +63,17 @@ const paths: ZodOpenApiPathsObject = {
       summary: "An address to connect a WebSocket to",
       answers: { 200: ["The address, and until when it can be used", api.Negotiated] },
       errors: ["401", "503"],
+      limited: true,
+    }),
+  },
+  "/sessions/logout": {
+    post: operation("logOut", {
+      summary: "Close all my sessions, or those of one device",
+      body: api.LogOut,
+      bodyOptional: true,
+      answers: { 200: ["They have been told and closed", api.LoggedOut] },
+      errors: WITH_BODY,
+      limited: true,
     }),
   },
   "/rooms": {
@@ -71,6 +88,7 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewDirect,
       answers: { 200: ["It was there", api.RoomRef], 201: ["It was made", api.RoomRef] },
       errors: WITH_BODY,
+      limited: true,
     }),
   },
   "/rooms/{roomId}": {
@@ -79,6 +97,7 @@ const paths: ZodOpenApiPathsObject = {
       path: api.RoomPath,
       answers: { 200: ["Left: all my sessions have stopped receiving", api.Removed] },
       errors: OF_ROOM,
+      limited: true,
     }),
   },
   "/rooms/{roomId}/messages": {
@@ -96,6 +115,7 @@ const paths: ZodOpenApiPathsObject = {
       path: api.MessagePath,
       answers: { 200: ["Deleted, or was before", api.MessageRef] },
       errors: OF_ROOM,
+      limited: true,
     }),
   },
   "/rooms/{roomId}/read": {
@@ -105,6 +125,7 @@ const paths: ZodOpenApiPathsObject = {
       query: api.ReadQuery,
       answers: { 202: ["Accepted: it can't be lost any more", api.ReadAccepted] },
       errors: OF_ROOM,
+      limited: true,
     }),
   },
   "/group-rooms": {
@@ -113,6 +134,7 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewGroup,
       answers: { 201: ["Made; the caller is its creator", api.RoomRef] },
       errors: WITH_BODY,
+      limited: true,
     }),
   },
   "/group-rooms/{roomId}": {
@@ -122,6 +144,7 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewName,
       answers: { 200: ["Renamed", api.NamedRoom] },
       errors: [...OF_ROOM, "413"],
+      limited: true,
     }),
   },
   "/group-rooms/{roomId}/members": {
@@ -139,6 +162,7 @@ const paths: ZodOpenApiPathsObject = {
       body: api.Invitation,
       answers: { 200: ["Members now; each new one is announced", api.Invited] },
       errors: [...OF_ROOM, "413"],
+      limited: true,
     }),
   },
   "/group-rooms/{roomId}/members/{userId}": {
@@ -147,6 +171,7 @@ const paths: ZodOpenApiPathsObject = {
       path: api.MemberPath,
       answers: { 200: ["Removed: all their sessions have stopped receiving", api.Removed] },
       errors: OF_ROOM,
+      limited: true,
     }),
   },
   "/health": {

@@ -1,84 +1,168 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { Redis } from "ioredis";
+import type { RedisConfig } from "../config.js";
 import { atMostEvery, log } from "../log.js";
 import { DROP_MEMBERS, IS_MEMBER, PUT_MEMBERS } from "./membersScripts.js";
-import type { SessionStore } from "./sessionStore.js";
+import { openRedis } from "./redisConnection.js";
+import { ADMIT, CLOSED, HAND_OVER, LOG_OUT, REGISTER, REMOVE, TAKE_ONE } from "./sessionScripts.js";
+import type { EndedSession, EndReason, RateKind, Session, SessionStore } from "./sessionStore.js";
 
-/** A chat command may wait this long for Redis and then goes on without it. */
-const COMMAND_MS = 150;
 const MEMBERS_SECONDS = 300;
 /** Longer than any fill can take, so that a fill from before a drop never finds its version again. */
 const VERSION_SECONDS = 3_600;
-
-interface Scripts {
-  chatIsMember(members: string, userId: number): Promise<number>;
-  chatPutMembers(members: string, version: string, ...values: (string | number)[]): Promise<number>;
-  chatDropMembers(members: string, version: string, seconds: number): Promise<number>;
-}
+const WINDOW_MS = 60_000;
+/** Rounds of asking who is still there; whoever comes meanwhile would have us ask again. */
+const ASKING_ROUNDS = 3;
 
 const membersKey = (roomId: number): string => `{room:${roomId}}:members`;
 const readTurnKey = (roomId: number): string => `{room:${roomId}}:reads`;
 const versionKey = (roomId: number): string => `{room:${roomId}}:version`;
+const sessionsKey = (userId: number): string => `{user:${userId}}:sessions`;
+const closingKey = (userId: number): string => `{user:${userId}}:closing`;
+const detailsKey = (userId: number): string => `{user:${userId}}:details`;
+const endedKey = (userId: number): string => `{user:${userId}}:ended`;
+const rateKey = (userId: number, kind: RateKind): string => `{user:${userId}}:${kind}`;
 
-/** Redis behind the port. Commands fail at once while it is away, and after 150 ms when it is slow; failures are logged once a minute with their count. */
-export function connectRedis(url: string): SessionStore {
-  const redis = new Redis(url, {
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    commandTimeout: COMMAND_MS,
-    connectTimeout: 2_000,
-    retryStrategy: (attempt) => Math.min(100 * 2 ** attempt, 2_000),
-  });
-  redis.defineCommand("chatIsMember", { numberOfKeys: 1, lua: IS_MEMBER });
-  redis.defineCommand("chatPutMembers", { numberOfKeys: 2, lua: PUT_MEMBERS });
-  redis.defineCommand("chatDropMembers", { numberOfKeys: 2, lua: DROP_MEMBERS });
-  const scripts = redis as unknown as Scripts;
+const SCRIPTS = {
+  isMember: { keys: 1, lua: IS_MEMBER },
+  putMembers: { keys: 2, lua: PUT_MEMBERS },
+  dropMembers: { keys: 2, lua: DROP_MEMBERS },
+  take: { keys: 1, lua: TAKE_ONE },
+  admit: { keys: 5, lua: ADMIT },
+  register: { keys: 4, lua: REGISTER },
+  remove: { keys: 4, lua: REMOVE },
+  closed: { keys: 2, lua: CLOSED },
+  handOver: { keys: 1, lua: HAND_OVER },
+  logOut: { keys: 4, lua: LOG_OUT },
+};
+
+/** Redis behind the port. A call waits for it a moment at most and then goes on without it; failures are logged once a minute with their count. */
+export function connectRedis(config: RedisConfig): SessionStore {
   const limited = atMostEvery(60_000);
-  const report = (error: unknown): void =>
-    limited((left) => log.warn("Redis can't be used; memberships are read from MySQL", { error, left }));
-  redis.on("error", report);
-  const opened = redis.connect().catch(report);
-  /** The first connection, from whose first moment on it is used; a server that says nothing is waited for no longer than for a command. */
-  const ready = async (): Promise<void> => {
-    if (redis.status === "connecting" || redis.status === "connect")
-      await Promise.race([opened, pause(COMMAND_MS)]);
-  };
+  const redis = openRedis(config, SCRIPTS, (error) =>
+    limited((left) =>
+      log.warn("Redis can't be used: limits are open, memberships are read from MySQL", { error, left }),
+    ),
+  );
+  const script = <T>(name: keyof typeof SCRIPTS, keys: string[], args: (string | number)[]) =>
+    redis.run(keys[0]!, async (commands) => (await commands.script(name, keys, args)) as T);
 
-  const attempt = async <T>(call: () => Promise<T>): Promise<T | undefined> => {
-    try {
-      await ready();
-      return await call();
-    } catch (error) {
-      report(error);
-      return undefined;
-    }
-  };
+  const registerOnce = (session: Session, isOpen: boolean, limit: number, asked: Asked) =>
+    script<(string | number)[]>("register", sessionKeys(session.userId), [
+      session.connectionId,
+      session.order ?? 0,
+      session.device ?? "-",
+      session.queue ?? "",
+      isOpen ? 1 : 0,
+      limit,
+      asked.rounds >= ASKING_ROUNDS ? 1 : 0,
+      asked.ids.length,
+      ...asked.ids,
+      ...asked.gone,
+    ]);
 
   return {
     async isMember(roomId, userId) {
-      const answer = await attempt(() => scripts.chatIsMember(membersKey(roomId), userId));
+      const answer = await script("isMember", [membersKey(roomId)], [userId]);
       return answer === 1 ? true : answer === 0 ? false : undefined;
     },
-    membersVersion: (roomId) => attempt(async () => (await redis.get(versionKey(roomId))) ?? "0"),
+    membersVersion: (roomId) =>
+      redis.run(versionKey(roomId), async (commands) => (await commands.get(versionKey(roomId))) ?? "0"),
     async putMembers(roomId, userIds, version) {
       if (version === undefined || userIds.length === 0) return;
-      await attempt(() =>
-        scripts.chatPutMembers(membersKey(roomId), versionKey(roomId), version, MEMBERS_SECONDS, ...userIds),
-      );
+      const keys = [membersKey(roomId), versionKey(roomId)];
+      await script("putMembers", keys, [version, MEMBERS_SECONDS, ...userIds]);
     },
     async dropMembers(roomId) {
-      await attempt(() => scripts.chatDropMembers(membersKey(roomId), versionKey(roomId), VERSION_SECONDS));
+      await script("dropMembers", [membersKey(roomId), versionKey(roomId)], [VERSION_SECONDS]);
     },
     takeReadTurn: (roomId, withinMs) =>
-      attempt(async () => (await redis.set(readTurnKey(roomId), "1", "PX", withinMs, "NX")) === "OK"),
-    async ping() {
-      await ready();
-      await redis.ping();
+      redis.run(
+        readTurnKey(roomId),
+        async (commands) => (await commands.set(readTurnKey(roomId), "1", "PX", withinMs, "NX")) === "OK",
+      ),
+
+    async register(session, { limit, isOpen, whichAreGone }) {
+      let asked: Asked = { rounds: 0, ids: [], gone: [] };
+      for (;;) {
+        const answer = await registerOnce(session, isOpen, limit, asked);
+        if (answer === undefined) return undefined;
+        const [standing, order, gone, ...ended] = answer.map(String);
+        if (standing !== "ask")
+          return {
+            standing: standing === "live" ? "live" : "ended",
+            order: Number(order),
+            gone: Number(gone),
+            toClose: endedSessions(ended),
+          };
+        const ids = answer.slice(1).map(String);
+        const found = await whichAreGone(ids);
+        asked = {
+          rounds: asked.rounds + 1,
+          ids: [...asked.ids, ...ids],
+          gone: [...asked.gone, ...found],
+        };
+      }
     },
-    async close() {
-      redis.disconnect();
+    async admit(session, rate) {
+      const { userId, connectionId, queue } = session;
+      const keys = [...sessionKeys(userId), rateKey(userId, rate?.kind ?? "messages")];
+      const knowsQueue = queue === undefined ? 0 : 1;
+      const args = [connectionId, knowsQueue, queue ?? "", rate?.limit ?? 0, WINDOW_MS];
+      const answer = await script<(string | number)[]>("admit", keys, args);
+      if (answer === undefined) return undefined;
+      const [standing, retryAfter, ...ended] = answer.map(String);
+      return {
+        standing: standing as "live" | "unknown" | "ended",
+        retryAfter: Number(retryAfter),
+        toClose: endedSessions(ended),
+      };
     },
+    take: (userId, { kind, limit }) => script<number>("take", [rateKey(userId, kind)], [limit, WINDOW_MS]),
+    async remove(userId, connectionId) {
+      const had = await script<number>("remove", sessionKeys(userId), [connectionId]);
+      return had === undefined ? undefined : had === 1;
+    },
+    async closed(userId, connectionId) {
+      await script("closed", [closingKey(userId), detailsKey(userId)], [connectionId]);
+    },
+    async leave(userId, connectionId) {
+      await script("handOver", [closingKey(userId)], [connectionId, "leave"]);
+    },
+    async takeOn(userId, connectionId) {
+      return (await script("handOver", [closingKey(userId)], [connectionId, "take"])) === 1;
+    },
+    async logOut(userId, device) {
+      const answer = await script<string[]>("logOut", sessionKeys(userId), [device ?? ""]);
+      return answer === undefined ? undefined : endedSessions(answer.map(String));
+    },
+
+    ping: () => redis.ping(),
+    close: () => redis.close(),
   };
+}
+
+/** Whom the socket service was asked for, and who of them is gone. */
+interface Asked {
+  readonly rounds: number;
+  readonly ids: readonly string[];
+  readonly gone: readonly string[];
+}
+
+const sessionKeys = (userId: number): string[] => [
+  sessionsKey(userId),
+  closingKey(userId),
+  detailsKey(userId),
+  endedKey(userId),
+];
+
+/** The scripts answer flat lists: connection id, reason, opening, queue, and so on. */
+function endedSessions(parts: readonly string[]): EndedSession[] {
+  const sessions: EndedSession[] = [];
+  for (let at = 0; at + 3 < parts.length; at += 4)
+    sessions.push({
+      connectionId: parts[at]!,
+      reason: parts[at + 1] as EndReason,
+      opening: parts[at + 2] === "1",
+      queue: parts[at + 3]!,
+    });
+  return sessions;
 }

@@ -1,4 +1,7 @@
-/** What is known of who is where, kept outside MySQL for speed only: every answer can be had from MySQL, and `undefined` says ask there. */
+/**
+ * What is known of who is where, and how often: kept outside MySQL for speed, and lost without loss of a message. `undefined` says that the store
+ * doesn't know or can't be reached: memberships are then asked of MySQL, and limits are open.
+ */
 export interface SessionStore {
   /** Whether a user is a member of a room; `undefined` when the store doesn't know or can't be reached. */
   isMember(roomId: number, userId: number): Promise<boolean | undefined>;
@@ -10,7 +13,85 @@ export interface SessionStore {
   dropMembers(roomId: number): Promise<void>;
   /** Whether this is the first call for the room's read broadcasts within so many milliseconds, over all processes; `undefined` when the store can't be reached. */
   takeReadTurn(roomId: number, withinMs: number): Promise<boolean | undefined>;
+
+  /**
+   * Gives a connection its place among its user's sessions. A session of the same device loses its own; where there are more than `limit` (0 is none),
+   * those that are gone do, then the oldest. Atomic: never are there more than `limit`, however many register at once. Registering again changes nothing.
+   */
+  register(session: Session, how: Registering): Promise<Registered | undefined>;
+  /** A frame of a connection, counted against its kind's limit unless it has ended or there is none. One round trip. */
+  admit(session: Session, rate?: Rate): Promise<Admission | undefined>;
+  /** Counts one of a kind: 0 where it passes, else the whole seconds after which one would. */
+  take(userId: number, rate: Rate): Promise<number | undefined>;
+  /** Forgets a connection that is gone, and never takes it in again; says whether it had a place. */
+  remove(userId: number, connectionId: string): Promise<boolean | undefined>;
+  /** An ended connection has been told and closed: nobody needs to do that any more. */
+  closed(userId: number, connectionId: string): Promise<void>;
+  /** Leaves an ended connection to the next one who asks, because it can't be closed before it opens. */
+  leave(userId: number, connectionId: string): Promise<void>;
+  /** Takes an ended connection on again; false when somebody else has, or it is done. */
+  takeOn(userId: number, connectionId: string): Promise<boolean>;
+  /** Ends all sessions of a user, or those of one device. */
+  logOut(userId: number, device: string | undefined): Promise<readonly EndedSession[] | undefined>;
+
   /** Throws when the store can't be reached. */
   ping(): Promise<void>;
   close(): Promise<void>;
+}
+
+/** One connection, as far as it knows itself. */
+export interface Session {
+  readonly userId: number;
+  readonly connectionId: string;
+  /** What the client calls its device, hashed. */
+  readonly device?: string | undefined;
+  /** Its place in the order of connecting, as an earlier registering gave it. */
+  readonly order?: number | undefined;
+  /** Its subscription id on `/user/queue/session`, empty if it has none; `undefined` where this is not known. */
+  readonly queue?: string | undefined;
+}
+
+export interface Registering {
+  /** Sessions of a user; 0 is no limit. */
+  readonly limit: number;
+  /** Whether the connection is open, and no handshake any more. */
+  readonly isOpen: boolean;
+  /** Which of these connections are there no more; asked before any of them would keep another one's place. */
+  readonly whichAreGone: (connectionIds: readonly string[]) => Promise<readonly string[]>;
+}
+
+export interface Registered {
+  readonly standing: "live" | "ended";
+  readonly order: number;
+  /** How many places were freed because their connections were gone. */
+  readonly gone: number;
+  readonly toClose: readonly EndedSession[];
+}
+
+export interface Admission {
+  /** `unknown`: it has to register, because the store was away, or has lost its data, since. */
+  readonly standing: "live" | "unknown" | "ended";
+  /** 0, or the whole seconds after which such a frame would pass. */
+  readonly retryAfter: number;
+  readonly toClose: readonly EndedSession[];
+}
+
+export type EndReason = "SESSION_LIMIT" | "DEVICE_RECONNECTED" | "LOGGED_OUT";
+
+/** A connection that has lost its place and must be told and closed, by the one who was handed this; after some seconds another one may be. */
+export interface EndedSession {
+  readonly connectionId: string;
+  readonly reason: EndReason;
+  /** Its handshake may still be going on, so that the service doesn't know it yet. */
+  readonly opening: boolean;
+  /** Its subscription id on `/user/queue/session`, or empty. */
+  readonly queue: string;
+}
+
+export type RateKind = "messages" | "reads" | "subscribes" | "negotiates" | "writes";
+
+/** At most `limit` of a kind in any 60 seconds. */
+export interface Rate {
+  readonly kind: RateKind;
+  readonly limit: number;
 }

@@ -1,6 +1,7 @@
 import { createHmac } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ChatError } from "../errors.js";
+import type { CallerProof } from "./callerProof.js";
 import { createUpstream, type UpstreamAnswer, type UpstreamHandlers } from "./cloudEvents.js";
 
 const KEY = "first-key";
@@ -50,8 +51,14 @@ interface Request {
   headers?: Record<string, string | undefined>;
 }
 
-function ask(request: Request, handlers: Partial<UpstreamHandlers> = {}): Promise<UpstreamAnswer> {
-  const upstream = createUpstream("chat", [KEY, SECOND_KEY], { ...recording, ...handlers }, (error) =>
+const signatures: CallerProof = { kind: "signature", accessKeys: [KEY, SECOND_KEY] };
+
+function ask(
+  request: Request,
+  handlers: Partial<UpstreamHandlers> = {},
+  proof = signatures,
+): Promise<UpstreamAnswer> {
+  const upstream = createUpstream("chat", proof, { ...recording, ...handlers }, (error) =>
     errors.push(error),
   );
   const headers = Object.entries(request.headers ?? {}).filter((entry) => entry[1] !== undefined);
@@ -157,6 +164,9 @@ describe("connect", () => {
 
   test.each<[ChatError, number]>([
     [new ChatError("UNAUTHORIZED", "The token has expired."), 401],
+    [new ChatError("TOKEN_EXPIRED", "The token has expired."), 401],
+    [new ChatError("FORBIDDEN", "Not from this page."), 403],
+    [new ChatError("RATE_LIMIT_EXCEEDED", "Too many.", { retryAfter: 3 }), 429],
     [new ChatError("NOT_SUPPORTED", "Offer a subprotocol."), 400],
   ])("that is refused with %o is answered %i and why", async (error, status) => {
     const answer = await ask(connect(), { connect: () => Promise.reject(error) });
@@ -332,6 +342,70 @@ describe("a signature", () => {
       expect((await ask(event)).status).toBe(401);
     expect(calls).toEqual([]);
   });
+});
+
+describe("the service's own token", () => {
+  const asked: unknown[] = [];
+  const tokens = (verify: () => Promise<void>): CallerProof => ({
+    kind: "token",
+    verify(authorization) {
+      asked.push(authorization);
+      return verify();
+    },
+  });
+  const right = tokens(async () => {});
+  const wrong = tokens(() => Promise.reject(new ChatError("UNAUTHORIZED", "The token has expired.")));
+  beforeEach(() => void asked.splice(0));
+
+  test("lets events in, whatever their signature is", async () => {
+    const headers = { authorization: "Bearer a.b.c", "ce-signature": undefined };
+    for (const event of [
+      userEvent("a", headers),
+      userEvent("a", { ...headers, "ce-signature": sign("other") }),
+    ])
+      expect((await ask(event, {}, right)).status).toBe(204);
+    expect(asked).toEqual(["Bearer a.b.c", "Bearer a.b.c"]);
+    expect(calls).toHaveLength(2);
+  });
+
+  test("that is false keeps every event out with 401, whatever their signature is", async () => {
+    const headers = { authorization: "Bearer a.b.c" };
+    for (const event of [connect({}, headers), systemEvent("connected", headers), userEvent("a", headers)])
+      expect(await ask(event, {}, wrong)).toMatchObject({ status: 401, body: "The token has expired." });
+    expect([calls, errors]).toEqual([[], []]);
+  });
+
+  test("is not the client's, which is in the body", async () => {
+    await ask(connect({ headers: { Authorization: ["Bearer client"] } }), {}, wrong);
+    expect(asked).toEqual([undefined]);
+    await ask(connect({ headers: {} }, { authorization: "Bearer service" }), {}, right);
+    expect(asked).toEqual([undefined, "Bearer service"]);
+    expect(calls[0]?.[1]).toMatchObject({ headers: {} });
+  });
+
+  test.each([new ChatError("UNAVAILABLE", "no keys"), new TypeError("a bug")])(
+    "that can't be judged because of %o is answered 503, says nothing of it, and is reported",
+    async (error) => {
+      const answer = await ask(
+        userEvent("a"),
+        {},
+        tokens(() => Promise.reject(error)),
+      );
+      expect(answer).toMatchObject({ status: 503, body: "the caller can't be verified right now" });
+      expect([calls, errors]).toEqual([[], [error]]);
+    },
+  );
+
+  test("is not needed for OPTIONS", async () => {
+    const headers = { "ce-awpsversion": "1.0", "webhook-request-origin": "chat.webpubsub.azure.com" };
+    expect((await ask({ method: "OPTIONS", headers }, {}, wrong)).status).toBe(200);
+    expect(asked).toEqual([]);
+  });
+});
+
+test("without anything to prove calls by there is no upstream", () => {
+  const none: CallerProof = { kind: "signature", accessKeys: [] };
+  expect(() => createUpstream("chat", none, recording, () => {})).toThrow("set an access key");
 });
 
 describe("what isn't an event of this hub is answered 400", () => {

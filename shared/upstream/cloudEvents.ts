@@ -1,12 +1,12 @@
 import { Readable } from "node:stream";
 import { type UserEventRequest, WebPubSubEventHandler } from "@azure/web-pubsub-express";
-import { toChatError } from "../errors.js";
-import { isSigned } from "./signature.js";
+import { type ErrorCode, toChatError } from "../errors.js";
+import { type CallerProof, createProver } from "./callerProof.js";
 
 /**
- * The service's upstream calls (CloudEvents 1.0 over HTTP, binary mode): checks their signature, has
+ * The service's upstream calls (CloudEvents 1.0 over HTTP, binary mode): checks that they are the service's, has
  * `@azure/web-pubsub-express` decode and answer them, and holds the answer until the handler is done. The middleware
- * alone takes a false signature, answers `connected` and `disconnected` before their handlers run, and lets a rejection go unhandled.
+ * alone takes any caller's, answers `connected` and `disconnected` before their handlers run, and lets a rejection go unhandled.
  */
 
 export interface UpstreamRequest {
@@ -71,21 +71,30 @@ export interface UpstreamHandlers {
 /** The middleware compares paths; the trigger's route has already done so, so both sides get this one. */
 const PATH = "/upstream/";
 
-/** Answers upstream calls; never throws. 401 for a call that the service did not sign, 400 for what isn't an event of this hub, 500 when a handler failed. */
+/**
+ * Answers upstream calls; never throws. 401 for a call that isn't proved to be the service's, 400 for what isn't an event of this hub, 500 when a handler
+ * failed, 503 when the proof can't be judged right now. Throws at once when there is nothing to prove calls by.
+ */
 export function createUpstream(
   hub: string,
-  accessKeys: readonly string[],
+  proof: CallerProof,
   handlers: UpstreamHandlers,
   onError: (error: unknown) => void,
 ): (request: UpstreamRequest) => Promise<UpstreamAnswer> {
+  const prove = createProver(proof);
   return async (request) => {
-    if (
-      request.method === "POST" &&
-      !isSigned(request.headers["ce-connectionid"] ?? "", request.headers["ce-signature"], accessKeys)
-    )
-      return plain(401, "ce-signature is missing or false");
-    // Repeats of an event are known by its id.
-    if (request.method === "POST" && !request.headers["ce-id"]) return plain(400, "ce-id is missing");
+    try {
+      if (request.method === "POST") {
+        await prove(request.headers);
+        // Repeats of an event are known by its id.
+        if (!request.headers["ce-id"]) return plain(400, "ce-id is missing");
+      }
+    } catch (error) {
+      const { code, message } = toChatError(error);
+      if (code === "UNAUTHORIZED") return plain(401, message);
+      onError(error);
+      return plain(503, "the caller can't be verified right now");
+    }
     try {
       return await throughMiddleware(hub, request, handlers);
     } catch (error) {
@@ -157,6 +166,14 @@ function express(request: UpstreamRequest): Readable {
   return Object.assign(stream, { method: request.method, baseUrl: "", path: PATH, headers: request.headers });
 }
 
+/** The statuses of a refused handshake; the service hands them on to the client. */
+const REFUSALS: Readonly<Partial<Record<ErrorCode, number>>> = {
+  UNAUTHORIZED: 401,
+  TOKEN_EXPIRED: 401,
+  FORBIDDEN: 403,
+  RATE_LIMIT_EXCEEDED: 429,
+};
+
 type HandlerOptions = NonNullable<ConstructorParameters<typeof WebPubSubEventHandler>[1]>;
 
 function adapt(
@@ -187,7 +204,8 @@ function adapt(
             (thrown: unknown) => {
               const error = toChatError(thrown);
               if (error.code === "UNAVAILABLE") throw error;
-              response.fail(error.code === "UNAUTHORIZED" ? 401 : 400, `${error.code}: ${error.message}`);
+              // Its types know 400, 401 and 500 only; it answers whatever status it is given.
+              response.fail((REFUSALS[error.code] ?? 400) as never, `${error.code}: ${error.message}`);
             },
           ),
       ),

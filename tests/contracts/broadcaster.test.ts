@@ -33,6 +33,7 @@ function fakeSetting(): Setting {
     broadcaster,
     async connect(userId = newUsers(1)[0]!) {
       const connectionId = `${userId}-${++connections}`;
+      broadcaster.connections.add(connectionId);
       return {
         connectionId,
         userId,
@@ -144,6 +145,9 @@ describe.each<[string, () => Setting]>([
     await broadcaster.sendToConnection("no-such-connection", "a");
     await broadcaster.closeConnection("no-such-connection", "why");
     await broadcaster.leaveGroup("no-such-connection", group);
+    const [nobody] = newUsers(1) as [number];
+    await broadcaster.sendToUser(nobody, "a");
+    await broadcaster.closeUserConnections(nobody, "why");
   });
 
   test("sends nothing any more to one that has left", async () => {
@@ -255,6 +259,42 @@ describe.each<[string, () => Setting]>([
     await until(async () => !(await broadcaster.groupExists(group)), "the group is empty");
   });
 
+  test("knows whether a connection is open", async () => {
+    const [one, two] = [await connect(), await connect()];
+    for (const { connectionId } of [one, two])
+      expect(await broadcaster.connectionExists(connectionId)).toBe(true);
+    expect(await broadcaster.connectionExists("no-such-connection")).toBe(false);
+    expect(await broadcaster.connectionExists("a/b ?#%20 비")).toBe(false);
+    await broadcaster.closeConnection(one.connectionId, "why");
+    await until(async () => !(await broadcaster.connectionExists(one.connectionId)), "it is gone");
+    two.leave();
+    await until(async () => !(await broadcaster.connectionExists(two.connectionId)), "it has left");
+  });
+
+  test("sends to all connections of a user and to nobody else, in order", async () => {
+    const [ann, ben] = newUsers(2) as [number, number];
+    const anns = [await connect(ann), await connect(ann)];
+    const others = [await connect(ben), await connect(ann * 10), await connect()];
+    for (const text of ["a", "비 👩‍🚀\n\0b\0", "c"]) await broadcaster.sendToUser(ann, text);
+    for (const { connectionId } of others) await broadcaster.sendToConnection(connectionId, "end");
+    for (const one of anns) await receives(one, ["a", "비 👩‍🚀\n\0b\0", "c"]);
+    for (const one of others) await receives(one, ["end"]);
+  });
+
+  test("closes all connections of a user and nobody else's, after what was sent before", async () => {
+    const [ann, ben] = newUsers(2) as [number, number];
+    const anns = [await connect(ann), await connect(ann), await connect(ann)];
+    const bens = await connect(ben);
+    for (const { connectionId } of [...anns, bens]) await broadcaster.joinGroup(connectionId, group);
+    await broadcaster.sendToUser(ann, "last words");
+    await broadcaster.closeUserConnections(ann, "why");
+    await until(() => anns.every((one) => one.isClosed()), "all are closed");
+    for (const one of anns) expect(one.received()).toEqual(["last words"]);
+    await broadcaster.sendToGroup(group, "a");
+    await receives(bens, ["a"]);
+    await broadcaster.closeUserConnections(ann, "again");
+  });
+
   test("makes a URL for a user", async () => {
     const url = new URL(await broadcaster.clientUrl(7, 5));
     expect(url.protocol).toMatch(/^wss?:$/);
@@ -297,6 +337,9 @@ test.each<[string, () => Promise<Broadcaster>]>([
     () => broadcaster.sendToGroup("g", "a"),
     () => broadcaster.sendToConnection("c", "a"),
     () => broadcaster.closeConnection("c", "why"),
+    () => broadcaster.connectionExists("c"),
+    () => broadcaster.sendToUser(1, "a"),
+    () => broadcaster.closeUserConnections(1, "why"),
     () => broadcaster.joinGroup("c", "g"),
     () => broadcaster.leaveGroup("c", "g"),
     () => broadcaster.removeUserFromGroups(1, ["g"]),

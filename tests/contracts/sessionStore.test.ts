@@ -16,7 +16,7 @@ afterEach(() => vi.restoreAllMocks());
 
 describe.each<[string, () => SessionStore]>([
   ["the fake", () => new FakeSessionStore()],
-  ["Redis", () => connectRedis(inject("stack").redis)],
+  ["Redis", () => connectRedis({ urls: [inject("stack").redis], cluster: false })],
 ])("the session store of %s", (_name, open) => {
   let store: SessionStore;
   let room: number;
@@ -121,7 +121,13 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
       return [store, store];
     },
   ],
-  ["Redis", () => [connectRedis(inject("stack").redis), connectRedis(inject("stack").redis)]],
+  [
+    "Redis",
+    () => [
+      connectRedis({ urls: [inject("stack").redis], cluster: false }),
+      connectRedis({ urls: [inject("stack").redis], cluster: false }),
+    ],
+  ],
 ])("a room's turn to have its reads broadcast, in %s", (_name, open) => {
   /** Longer than any test takes. */
   const LONG_MS = 120_000;
@@ -171,7 +177,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
 
 test("Redis is used from the first moment on, at whatever point of connecting it is asked", async () => {
   for (let turns = 0; turns < 40; turns += 1) {
-    const store = connectRedis(inject("stack").redis);
+    const store = connectRedis({ urls: [inject("stack").redis], cluster: false });
     for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
     const room = ++lastRoom;
     expect([turns, await store.takeReadTurn(room, 60_000)]).toEqual([turns, true]);
@@ -181,7 +187,7 @@ test("Redis is used from the first moment on, at whatever point of connecting it
 
 test("every key in Redis holds its room in braces, and none lives for ever", async () => {
   const redis = new Redis(inject("stack").redis);
-  const store = connectRedis(inject("stack").redis);
+  const store = connectRedis({ urls: [inject("stack").redis], cluster: false });
   const room = ++lastRoom;
   await store.dropMembers(room);
   await store.putMembers(room, [1], await store.membersVersion(room));
@@ -224,7 +230,7 @@ describe("a store that is away", () => {
 
   const nobodyListens = async (): Promise<SessionStore> => {
     const port = await unusedPort();
-    return connectRedis(`redis://127.0.0.1:${port}`);
+    return connectRedis({ urls: [`redis://127.0.0.1:${port}`], cluster: false });
   };
 
   describe.each<[string, () => SessionStore | Promise<SessionStore>]>([
@@ -237,7 +243,7 @@ describe("a store that is away", () => {
       },
     ],
     ["because nobody listens", nobodyListens],
-    ["because the server never answers", () => connectRedis(silentUrl())],
+    ["because the server never answers", () => connectRedis({ urls: [silentUrl()], cluster: false })],
   ])("%s", (_why, open) => {
     let store: SessionStore;
     beforeAll(async () => {
@@ -270,7 +276,7 @@ describe("a store that is away", () => {
     const clients = async (): Promise<string[]> =>
       [...String(await redis.call("CLIENT", "LIST")).matchAll(/^id=(\d+)/gm)].map(([, id]) => id!);
     const before = await clients();
-    const store = connectRedis(inject("stack").redis);
+    const store = connectRedis({ urls: [inject("stack").redis], cluster: false });
     const room = ++lastRoom;
     await store.putMembers(room, [1], await store.membersVersion(room));
     const since = (await clients()).filter((id) => !before.includes(id));

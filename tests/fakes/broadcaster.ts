@@ -6,6 +6,8 @@ export class FakeBroadcaster implements Broadcaster {
   readonly groups = new Map<string, Set<string>>();
   readonly sent: { readonly to: string; readonly text: string }[] = [];
   readonly closed: string[] = [];
+  /** Those that are open: a test adds them, joining a group does too. They are named `USER` or `USER-anything`. */
+  readonly connections = new Set<string>();
   /** What each connection has received, by itself or through a group it was in. */
   readonly received = new Map<string, string[]>();
   /** While set, every call fails as if the service were away. */
@@ -27,12 +29,28 @@ export class FakeBroadcaster implements Broadcaster {
 
   async closeConnection(connectionId: string): Promise<void> {
     this.#reach();
-    this.closed.push(connectionId);
-    for (const members of this.groups.values()) members.delete(connectionId);
+    this.#close(connectionId);
+  }
+
+  async connectionExists(connectionId: string): Promise<boolean> {
+    this.#reach();
+    return this.connections.has(connectionId);
+  }
+
+  async sendToUser(userId: number, text: string): Promise<void> {
+    this.#reach();
+    this.sent.push({ to: String(userId), text });
+    for (const connectionId of this.#ofUser(userId)) this.#deliver(connectionId, text);
+  }
+
+  async closeUserConnections(userId: number): Promise<void> {
+    this.#reach();
+    for (const connectionId of this.#ofUser(userId)) this.#close(connectionId);
   }
 
   async joinGroup(connectionId: string, group: string): Promise<void> {
     this.#reach();
+    this.connections.add(connectionId);
     this.groups.set(group, (this.groups.get(group) ?? new Set()).add(connectionId));
   }
 
@@ -41,12 +59,10 @@ export class FakeBroadcaster implements Broadcaster {
     this.groups.get(group)?.delete(connectionId);
   }
 
-  /** Connections here are named `USER` or `USER-anything`. */
   async removeUserFromGroups(userId: number, groups: readonly string[]): Promise<void> {
     this.#reach();
     for (const group of groups)
-      for (const connectionId of this.groups.get(group) ?? [])
-        if (connectionId.split("-")[0] === String(userId)) this.groups.get(group)?.delete(connectionId);
+      for (const connectionId of this.#ofUser(userId)) this.groups.get(group)?.delete(connectionId);
   }
 
   async groupExists(group: string): Promise<boolean> {
@@ -66,6 +82,16 @@ export class FakeBroadcaster implements Broadcaster {
 
   #deliver(connectionId: string, text: string): void {
     this.received.set(connectionId, [...(this.received.get(connectionId) ?? []), text]);
+  }
+
+  #close(connectionId: string): void {
+    this.closed.push(connectionId);
+    this.connections.delete(connectionId);
+    for (const members of this.groups.values()) members.delete(connectionId);
+  }
+
+  #ofUser(userId: number): readonly string[] {
+    return [...this.connections].filter((connectionId) => connectionId.split("-")[0] === String(userId));
   }
 
   #reach(): void {

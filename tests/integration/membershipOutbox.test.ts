@@ -16,6 +16,7 @@ import type { Database } from "../../shared/store/database.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { changed } from "../fakes/changed.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
+import { UNLIMITED } from "../fakes/limits.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { until } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
@@ -59,6 +60,7 @@ beforeEach(async () => {
     scheduleReads: readMerger.schedule,
     now: Date.now,
     retryBudgetMs: 500,
+    limits: UNLIMITED,
     verifyToken: () => Promise.reject(new Error("not asked")),
   };
   stored = 0;

@@ -368,7 +368,13 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
       return [store, store];
     },
   ],
-  ["Redis", () => [connectRedis(inject("stack").redis), connectRedis(inject("stack").redis)]],
+  [
+    "Redis",
+    () => [
+      connectRedis({ urls: [inject("stack").redis], cluster: false }),
+      connectRedis({ urls: [inject("stack").redis], cluster: false }),
+    ],
+  ],
 ])("two processes that share %s", (_name, open) => {
   /** When a turn was asked for and when it was had: it began in between. */
   interface Turn {
@@ -469,7 +475,10 @@ describe("while the session store is away", () => {
         return store;
       },
     ],
-    ["because nobody listens", async () => connectRedis(`redis://127.0.0.1:${await unusedPort()}`)],
+    [
+      "because nobody listens",
+      async () => connectRedis({ urls: [`redis://127.0.0.1:${await unusedPort()}`], cluster: false }),
+    ],
   ])("reads go out, and one process keeps the interval by itself, %s", async (_why, open) => {
     const away = await open();
     const sentAt: number[] = [];

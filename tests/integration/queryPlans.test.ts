@@ -30,6 +30,7 @@ import * as users from "../../shared/store/users.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { changed } from "../fakes/changed.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
+import { UNLIMITED } from "../fakes/limits.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
 
@@ -316,6 +317,7 @@ describe("no statement reads all of a large table", () => {
       scheduleReads: readMerger.schedule,
       now: Date.now,
       retryBudgetMs: 500,
+      limits: UNLIMITED,
       verifyToken: () => Promise.reject(new Error("not asked")),
     };
   });

@@ -118,7 +118,7 @@ export function checkerOf(document: OpenApi): (request: Request, answer: Answer)
           `${call}: ${parameter.name}`,
         );
     }
-    if (operation.requestBody)
+    if (operation.requestBody && (operation.requestBody.required || request.body !== undefined))
       validate(
         [...pointer, "requestBody", "content", "application/json", "schema"],
         request.body,

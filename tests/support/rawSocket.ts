@@ -8,6 +8,8 @@ export interface RawSocket {
   send(data: string | Uint8Array): void;
   /** The next WebSocket message as text; rejects when the socket closes first, or after 20 s. */
   next(): Promise<string>;
+  /** Every WebSocket message that nobody has asked for by `next`. */
+  readonly arrived: readonly string[];
   /** Resolves when the server has closed the socket. */
   readonly closed: Promise<void>;
   readonly isOpen: boolean;
@@ -19,8 +21,9 @@ export async function open(
   protocols: string[] = ["v12.stomp"],
   query = "",
   token?: string,
+  address = inject("stack").webPubSub,
 ): Promise<RawSocket> {
-  const url = `${inject("stack").webPubSub}?token=${token ?? (await tokenFor(userId))}${query}`;
+  const url = `${address}?token=${token ?? (await tokenFor(userId))}${query}`;
   const socket = new WebSocket(url, protocols);
   const arrived: string[] = [];
   const waiting: { resolve: (text: string) => void; reject: (error: Error) => void }[] = [];
@@ -38,6 +41,7 @@ export async function open(
     socket.on("error", reject);
   });
   return {
+    arrived,
     get protocol() {
       return socket.protocol;
     },
@@ -71,8 +75,14 @@ export async function open(
 }
 
 /** A raw socket that has been answered CONNECTED. */
-export async function openConnected(userId: number, version = "1.2", token?: string): Promise<RawSocket> {
-  const socket = await open(userId, [`v${version.replace(".", "")}.stomp`], "", token);
+export async function openConnected(
+  userId: number,
+  version = "1.2",
+  token?: string,
+  query = "",
+  address?: string,
+): Promise<RawSocket> {
+  const socket = await open(userId, [`v${version.replace(".", "")}.stomp`], query, token, address);
   socket.send(`CONNECT\naccept-version:${version}\nhost:chat\n\n\0`);
   const answer = await socket.next();
   if (!answer.startsWith("CONNECTED")) throw new Error(answer);

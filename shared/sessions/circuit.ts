@@ -1,0 +1,47 @@
+/** After a failure nobody asks for so long. */
+const OPEN_MS = 500;
+
+/** One call that was let through; says how it went. */
+export interface Attempt {
+  answered(): void;
+  failed(error: unknown): void;
+}
+
+/** Keeps calls away from a server that failed: for half a second all of them, then all but one at a time, until one is answered. */
+export class Circuit {
+  readonly #now: () => number;
+  #openUntil: number | undefined;
+  #isProbing = false;
+  #why: unknown;
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** What the server failed with last. */
+  get why(): unknown {
+    return this.#why;
+  }
+
+  /** Lets a call through, or nothing. Whoever is let through must say how it went. */
+  attempt(): Attempt | undefined {
+    const isProbe = this.#openUntil !== undefined;
+    if (isProbe && (this.#isProbing || this.#now() < this.#openUntil!)) return undefined;
+    this.#isProbing ||= isProbe;
+    return {
+      answered: () => this.#answered(isProbe),
+      failed: (error) => this.#failed(error, isProbe),
+    };
+  }
+
+  #answered(isProbe: boolean): void {
+    if (isProbe) this.#isProbing = false;
+    this.#openUntil = undefined;
+  }
+
+  #failed(error: unknown, isProbe: boolean): void {
+    if (isProbe) this.#isProbing = false;
+    this.#openUntil = this.#now() + OPEN_MS;
+    this.#why = error;
+  }
+}

@@ -1,0 +1,30 @@
+import { ChatError } from "../errors.js";
+import { isSigned } from "./signature.js";
+
+/** What proves that an upstream call comes from the service: `ce-signature` by its access keys, or, where these are turned off, the token of its managed identity. */
+export type CallerProof =
+  | { readonly kind: "signature"; readonly accessKeys: readonly string[] }
+  | {
+      readonly kind: "token";
+      /** Is handed the header `Authorization`; throws a `ChatError`: `UNAUTHORIZED`, or `UNAVAILABLE` when it can't be judged. */
+      readonly verify: (authorization: string | undefined) => Promise<void>;
+    };
+
+type Headers = Readonly<Record<string, string>>;
+
+/**
+ * A check of a call's headers that throws as `CallerProof.verify` does. One proof counts, never the other: who has an access key that was leaked must not get in
+ * where keys are turned off. The client's own `Authorization` is in the body of `connect`. Throws at once when there are no keys.
+ */
+export function createProver(proof: CallerProof): (headers: Headers) => Promise<void> {
+  if (proof.kind === "token") return (headers) => proof.verify(headers["authorization"]);
+  const { accessKeys } = proof;
+  if (accessKeys.length === 0)
+    throw new Error(
+      "Upstream calls can't be verified: set an access key, or the identity that they come from.",
+    );
+  return async (headers) => {
+    if (!isSigned(headers["ce-connectionid"] ?? "", headers["ce-signature"], accessKeys))
+      throw new ChatError("UNAUTHORIZED", "ce-signature is missing or false");
+  };
+}

@@ -1,0 +1,351 @@
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { connectRedis } from "../../shared/sessions/redis.js";
+import type {
+  EndedSession,
+  Registered,
+  Registering,
+  Session,
+  SessionStore,
+} from "../../shared/sessions/sessionStore.js";
+import { FakeSessionStore } from "../fakes/sessionStore.js";
+import { newUsers } from "../support/client.js";
+
+const nobodyIsGone = async (): Promise<string[]> => [];
+
+const idsOf = (ended: readonly EndedSession[]): string[] =>
+  ended.map(({ connectionId }) => connectionId).sort();
+
+describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
+  [
+    "the fake",
+    () => {
+      const store = new FakeSessionStore();
+      return [store, store];
+    },
+  ],
+  [
+    "Redis",
+    () => {
+      const config = { urls: [inject("stack").redis], cluster: false };
+      return [connectRedis(config), connectRedis(config)];
+    },
+  ],
+])("a user's sessions, in %s", (_name, open) => {
+  let store: SessionStore;
+  let other: SessionStore;
+  let userId: number;
+
+  beforeAll(() => {
+    [store, other] = open();
+  });
+  afterAll(() => Promise.all([store.close(), other.close()]));
+  beforeEach(() => {
+    [userId] = newUsers(1) as [number];
+  });
+
+  const session = (connectionId: string, more: Partial<Session> = {}): Session => ({
+    userId,
+    connectionId,
+    queue: "",
+    ...more,
+  });
+
+  /** A handshake whose connection opens at once. */
+  async function connect(
+    connectionId: string,
+    more: Partial<Session> = {},
+    how: Partial<Registering> = {},
+  ): Promise<Registered> {
+    const registered = await store.register(session(connectionId, more), {
+      limit: 3,
+      isOpen: true,
+      whichAreGone: nobodyIsGone,
+      ...how,
+    });
+    if (!registered) throw new Error("the store is away");
+    return registered;
+  }
+
+  const standing = async (connectionId: string): Promise<string | undefined> =>
+    (await other.admit(session(connectionId)))?.standing;
+
+  test("have place up to the limit, and one more ends the oldest", async () => {
+    for (const id of ["a", "b", "c"])
+      expect(await connect(id)).toMatchObject({ standing: "live", gone: 0, toClose: [] });
+    expect((await connect("d")).toClose).toEqual([
+      { connectionId: "a", reason: "SESSION_LIMIT", opening: false, queue: "" },
+    ]);
+    expect(idsOf((await connect("e")).toClose)).toEqual(["b"]);
+    expect(await Promise.all(["a", "b", "c", "d", "e", "f"].map(standing))).toEqual([
+      "ended",
+      "ended",
+      "live",
+      "live",
+      "live",
+      "unknown",
+    ]);
+  });
+
+  test("are as many as they like where there is no limit", async () => {
+    for (let index = 0; index < 20; index += 1)
+      expect((await connect(`c${index}`, {}, { limit: 0 })).toClose).toEqual([]);
+  });
+
+  test("are ended down to a limit that was lowered", async () => {
+    for (let index = 0; index < 6; index += 1) await connect(`c${index}`, {}, { limit: 0 });
+    expect(idsOf((await connect("new", {}, { limit: 2 })).toClose)).toEqual(["c0", "c1", "c2", "c3", "c4"]);
+  });
+
+  test("come in the order of registering", async () => {
+    const orders = [];
+    for (const id of ["a", "b", "c"]) orders.push((await connect(id)).order);
+    expect(orders).toEqual([...orders].sort((a, b) => a - b));
+    expect(new Set(orders).size).toBe(3);
+  });
+
+  test("are not changed by registering again", async () => {
+    const first = await connect("a");
+    await connect("b");
+    await connect("c");
+    expect(await connect("a")).toEqual({ standing: "live", order: first.order, gone: 0, toClose: [] });
+    expect(idsOf((await connect("d")).toClose)).toEqual(["a"]);
+  });
+
+  test("of the same device take each other's place, and nobody else's", async () => {
+    await connect("a", { device: "phone" });
+    await connect("b", { device: "desktop" });
+    await connect("c");
+    expect((await connect("d", { device: "phone" })).toClose).toEqual([
+      { connectionId: "a", reason: "DEVICE_RECONNECTED", opening: false, queue: "" },
+    ]);
+    expect(await Promise.all(["a", "b", "c", "d"].map(standing))).toEqual(["ended", "live", "live", "live"]);
+  });
+
+  test("without a device are not one device", async () => {
+    await connect("a");
+    expect((await connect("b")).toClose).toEqual([]);
+  });
+
+  test("of a device that are counted late leave it to the later one", async () => {
+    const { order } = await connect("late", { device: "phone" });
+    const userBefore = userId;
+    [userId] = newUsers(1) as [number];
+    await connect("new", { device: "phone" }, {});
+    const late = await connect("old", { device: "phone", order: order - 60_000 });
+    expect(late.standing).toBe("ended");
+    expect(late.toClose).toMatchObject([{ connectionId: "old", reason: "DEVICE_RECONNECTED" }]);
+    expect(await standing("new")).toBe("live");
+    userId = userBefore;
+  });
+
+  test("whose connections are gone make place, and nobody is ended", async () => {
+    for (const id of ["a", "b", "c"]) await connect(id);
+    const asked: string[] = [];
+    const registered = await connect(
+      "d",
+      {},
+      {
+        whichAreGone: async (ids) => {
+          asked.push(...ids);
+          return ids.filter((id) => id !== "a");
+        },
+      },
+    );
+    expect(asked.sort()).toEqual(["a", "b", "c"]);
+    expect(registered).toMatchObject({ standing: "live", gone: 2, toClose: [] });
+    expect(await standing("a")).toBe("live");
+  });
+
+  test("that were taken for gone and are not are taken in again, in their old order", async () => {
+    const { order } = await connect("a");
+    for (const id of ["b", "c"]) await connect(id);
+    await connect("d", {}, { whichAreGone: async () => ["a"] });
+    expect(await standing("a")).toBe("unknown");
+    const again = await connect("a", { order });
+    expect(again.standing).toBe("ended");
+    expect(again.toClose).toMatchObject([{ connectionId: "a", reason: "SESSION_LIMIT" }]);
+  });
+
+  test("whose handshake is still going on are not taken for gone", async () => {
+    for (const id of ["a", "b", "c"]) await connect(id, {}, { isOpen: false });
+    const { toClose } = await connect("d", {}, { isOpen: false, whichAreGone: async (ids) => ids });
+    expect(toClose).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", opening: true, queue: "" }]);
+  });
+
+  test("are asked for only when somebody would lose their place", async () => {
+    let asked = 0;
+    const whichAreGone = async (): Promise<string[]> => {
+      asked += 1;
+      return [];
+    };
+    for (const id of ["a", "b", "c"]) await connect(id, { device: id }, { whichAreGone });
+    await connect("d", { device: "a" }, { whichAreGone });
+    expect(asked).toBe(0);
+  });
+
+  test.each([true, false])(
+    "that come a hundred at once, open: %s, leave three, and each other is to be told once",
+    async (isOpen) => {
+      const all = Array.from({ length: 100 }, (_, index) => `c${index}`);
+      const answers = await Promise.all(
+        all.map((id, index) =>
+          (index % 2 ? store : other).register(session(id), { limit: 3, isOpen, whichAreGone: nobodyIsGone }),
+        ),
+      );
+      const told = answers.flatMap((answer) => idsOf(answer!.toClose));
+      expect(new Set(told).size).toBe(97);
+      expect(told).toHaveLength(97);
+      const standings = await Promise.all(all.map(standing));
+      expect(standings.filter((one) => one === "live")).toHaveLength(3);
+      expect(standings.filter((one) => one === "ended")).toHaveLength(97);
+    },
+  );
+
+  test("that have ended don't come back, by a frame or by registering", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id);
+    expect(await standing("a")).toBe("ended");
+    expect((await connect("a")).standing).toBe("ended");
+    expect(await Promise.all(["b", "c", "d"].map(standing))).toEqual(["live", "live", "live"]);
+  });
+
+  test("that are gone make place, and their last frames don't take it again", async () => {
+    for (const id of ["a", "b", "c"]) await connect(id);
+    expect(await store.remove(userId, "b")).toBe(true);
+    expect(await store.remove(userId, "b")).toBe(false);
+    expect((await connect("d")).toClose).toEqual([]);
+    expect(await standing("b")).toBe("ended");
+    expect((await connect("b")).standing).toBe("ended");
+  });
+
+  test("are told on the queue that they listen on", async () => {
+    await connect("a");
+    await store.admit(session("a", { queue: "my queue: 1" }));
+    await store.admit(session("a", { queue: undefined }));
+    await connect("b");
+    await connect("c");
+    expect((await connect("d")).toClose).toMatchObject([{ connectionId: "a", queue: "my queue: 1" }]);
+  });
+
+  test("that are open are no handshake any more", async () => {
+    await connect("a", {}, { isOpen: false });
+    await store.admit(session("a"));
+    await connect("b");
+    await connect("c");
+    expect((await connect("d")).toClose).toMatchObject([{ connectionId: "a", opening: false }]);
+  });
+
+  test("that were not closed are handed to another one after a while, and only to one", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id);
+    expect((await other.admit(session("b")))?.toClose).toEqual([]);
+    let handed: EndedSession[] = [];
+    for (const end = Date.now() + 30_000; handed.length === 0 && Date.now() < end; ) {
+      const answers = await Promise.all(["b", "c", "d"].map((id) => other.admit(session(id))));
+      handed = answers.flatMap((answer) => answer?.toClose ?? []);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(handed).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", opening: false, queue: "" }]);
+  });
+
+  test("that were told and closed are nobody's task any more", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id);
+    await store.closed(userId, "a");
+    await new Promise((resolve) => setTimeout(resolve, 5_100));
+    expect((await other.admit(session("b")))?.toClose).toEqual([]);
+    expect((await other.admit(session("a")))?.toClose).toEqual([]);
+  });
+
+  test("that are left are the next one's, who may also be the same again", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id);
+    expect(await other.takeOn(userId, "a")).toBe(false);
+    await store.leave(userId, "a");
+    expect(await Promise.all([store.takeOn(userId, "a"), other.takeOn(userId, "a")])).toContain(true);
+    expect(await store.takeOn(userId, "a")).toBe(false);
+    await store.leave(userId, "a");
+    expect((await other.admit(session("a")))?.toClose).toMatchObject([{ connectionId: "a" }]);
+    expect((await other.admit(session("a")))?.toClose).toEqual([]);
+    await store.closed(userId, "a");
+    await store.leave(userId, "a");
+    expect(await store.takeOn(userId, "a")).toBe(false);
+  });
+
+  test("all end when their user logs out, or those of one device", async () => {
+    await connect("a", { device: "phone" });
+    await connect("b", { device: "desktop" });
+    await connect("c");
+    expect(await store.logOut(userId, "phone")).toMatchObject([{ connectionId: "a", reason: "LOGGED_OUT" }]);
+    expect(await store.logOut(userId, "phone")).toEqual([]);
+    expect(idsOf((await store.logOut(userId, undefined)) ?? [])).toEqual(["b", "c"]);
+    expect(await Promise.all(["a", "b", "c"].map(standing))).toEqual(["ended", "ended", "ended"]);
+  });
+
+  test("are each user's own", async () => {
+    for (const id of ["a", "b", "c"]) await connect(id);
+    [userId] = newUsers(1) as [number];
+    expect(await standing("a")).toBe("unknown");
+    expect((await connect("a")).toClose).toEqual([]);
+  });
+
+  describe("and how often they may", () => {
+    test("is counted over all of them, for each kind by itself", async () => {
+      const rate = { kind: "messages", limit: 5 } as const;
+      for (const id of ["a", "b"]) await connect(id);
+      for (let index = 0; index < 5; index += 1)
+        expect(await store.admit(session(index % 2 ? "a" : "b"), rate)).toMatchObject({ retryAfter: 0 });
+      const refused = await other.admit(session("a"), rate);
+      expect(refused?.retryAfter).toBeGreaterThan(0);
+      expect(refused?.retryAfter).toBeLessThanOrEqual(61);
+      expect(await store.take(userId, rate)).toBeGreaterThan(0);
+      expect(await store.take(userId, { kind: "reads", limit: 5 })).toBe(0);
+      expect(await store.admit(session("a"))).toMatchObject({ standing: "live", retryAfter: 0 });
+    });
+
+    test("is right when all ask at once", async () => {
+      const answers = await Promise.all(
+        Array.from({ length: 200 }, (_, index) =>
+          (index % 2 ? store : other).take(userId, { kind: "writes", limit: 60 }),
+        ),
+      );
+      expect(answers.filter((answer) => answer === 0)).toHaveLength(60);
+    });
+
+    test("is not touched by those that have ended", async () => {
+      for (const id of ["a", "b", "c", "d"]) await connect(id);
+      const rate = { kind: "messages", limit: 1 } as const;
+      expect(await store.admit(session("a"), rate)).toMatchObject({ standing: "ended", retryAfter: 0 });
+      expect(await store.admit(session("b"), rate)).toMatchObject({ standing: "live", retryAfter: 0 });
+    });
+
+    test("is counted for one that is still to be taken in", async () => {
+      const rate = { kind: "messages", limit: 1 } as const;
+      expect(await store.admit(session("a"), rate)).toMatchObject({ standing: "unknown", retryAfter: 0 });
+      expect((await store.admit(session("a"), rate))?.retryAfter).toBeGreaterThan(0);
+    });
+  });
+});
+
+test("every key of a user in Redis holds the user in braces, and none lives for ever", async () => {
+  const [userId] = newUsers(1) as [number];
+  const redis = new Redis(inject("stack").redis);
+  const store = connectRedis({ urls: [inject("stack").redis], cluster: false });
+  const how = { limit: 1, isOpen: true, whichAreGone: nobodyIsGone };
+  for (const connectionId of ["a", "b"]) await store.register({ userId, connectionId }, how);
+  await store.admit({ userId, connectionId: "b" }, { kind: "messages", limit: 5 });
+  for (const kind of ["reads", "subscribes", "negotiates", "writes"] as const)
+    await store.take(userId, { kind, limit: 1 });
+  const keys = await redis.keys(`*${userId}*`);
+  expect(keys.map((key) => key.replace(`{user:${userId}}:`, "")).sort()).toEqual([
+    "closing",
+    "details",
+    "ended",
+    "messages",
+    "negotiates",
+    "reads",
+    "sessions",
+    "subscribes",
+    "writes",
+  ]);
+  for (const key of keys) expect(await redis.pttl(key)).toBeGreaterThan(0);
+  redis.disconnect();
+  await store.close();
+});

@@ -1,0 +1,108 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startStack } from "../../local/stack.js";
+import { newUsers, until } from "../support/client.js";
+import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
+
+type Stack = Awaited<ReturnType<typeof startStack>>;
+
+let data: string;
+let stack: Stack;
+
+beforeAll(async () => {
+  data = mkdtempSync(join(tmpdir(), "nonstop-sessions-"));
+  stack = await startStack({ data, ports: "auto", quiet: true });
+});
+afterAll(async () => {
+  await stack.close();
+  rmSync(data, { recursive: true, force: true });
+});
+
+const connected = (user: number, query = ""): Promise<RawSocket> =>
+  openConnected(user, "1.2", undefined, query, stack.addresses.webPubSub);
+
+let receipts = 0;
+
+/** Whether a frame of the connection is answered; waits up to 5 s for that. */
+async function isServed(socket: RawSocket): Promise<boolean> {
+  const id = `r${++receipts}`;
+  if (socket.isOpen) socket.send(`UNSUBSCRIBE\nid:none\nreceipt:${id}\n\n\0`);
+  const end = Date.now() + 5_000;
+  while (socket.isOpen && Date.now() < end) {
+    if (socket.arrived.join("").includes(`receipt-id:${id}\n`)) return true;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return false;
+}
+
+/** Whether Redis answers the functions: a user's fourth session ends the first. */
+async function limitsAreBack(): Promise<boolean> {
+  const [user] = newUsers(1) as [number];
+  const sockets: RawSocket[] = [];
+  for (let index = 0; index < 4; index += 1) sockets.push(await connected(user));
+  await until(() => !sockets[0]!.isOpen, "the first is closed", 1_000).catch(() => {});
+  const enforced = !sockets[0]!.isOpen;
+  for (const socket of sockets) await socket.close();
+  return enforced;
+}
+
+test("of a hundred handshakes with Redis killed half way three remain once it is back, and the others are told", async () => {
+  const [user] = newUsers(1) as [number];
+  const handshake = async (): Promise<RawSocket> => {
+    const socket = await open(user, ["v12.stomp"], "", undefined, stack.addresses.webPubSub);
+    socket.send("CONNECT\naccept-version:1.2\nhost:chat\n\n\0");
+    return socket;
+  };
+  const first = Array.from({ length: 50 }, handshake);
+  await Promise.race(first);
+  stack.kill("redis", "SIGKILL");
+  const sockets = await Promise.all([...first, ...Array.from({ length: 50 }, handshake)]);
+  await until(limitsAreBack, "limits are enforced again", 60_000);
+  // They are counted at their next frame.
+  await until(
+    async () => (await Promise.all(sockets.map(isServed))).filter(Boolean).length <= 3,
+    "no more than three are served",
+    60_000,
+  );
+  const live = sockets.filter(({ isOpen }) => isOpen);
+  expect(live).toHaveLength(3);
+  expect(await Promise.all(live.map(isServed))).toEqual([true, true, true]);
+  for (const socket of sockets.filter((one) => !live.includes(one)))
+    expect(socket.arrived.join("")).toContain('"code":"SESSION_CLOSED"');
+  for (const socket of live) await socket.close();
+});
+
+test("sessions whose end nobody saw don't use up places: the one that lives keeps its own", async () => {
+  const [user] = newUsers(1) as [number];
+  const living = await connected(user);
+  const dying = [await connected(user), await connected(user)];
+  stack.kill("functionsHost", "SIGKILL");
+  for (const socket of dying) await socket.close();
+  // What the socket service tells of them is lost with the host.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await until(async () => isServed(living), "the host is back", 60_000);
+  const after = [await connected(user), await connected(user)];
+  expect(await isServed(living)).toBe(true);
+  for (const socket of after) expect(await isServed(socket)).toBe(true);
+  const fourth = await connected(user);
+  await living.closed;
+  for (const socket of [...after, fourth]) await socket.close();
+});
+
+test("with Redis away messages, handshakes and calls go on, and everything is enforced again on its return", async () => {
+  const [user] = newUsers(1) as [number];
+  stack.kill("redis", "SIGSTOP");
+  const sockets: RawSocket[] = [];
+  for (let index = 0; index < 5; index += 1) sockets.push(await connected(user));
+  for (const socket of sockets) expect(await isServed(socket)).toBe(true);
+  stack.kill("redis", "SIGCONT");
+  await until(limitsAreBack, "limits are enforced again", 60_000);
+  await until(
+    async () => (await Promise.all(sockets.map(isServed))).filter(Boolean).length === 3,
+    "three are served",
+    60_000,
+  );
+  for (const socket of sockets) if (socket.isOpen) await socket.close();
+});
