@@ -39,6 +39,7 @@ export function authenticated(
 /** The answer for whatever was thrown; a failure of ours is logged with its cause, which the caller doesn't see. */
 function problem(thrown: unknown, context: InvocationContext): HttpResponseInit {
   const error = toChatError(thrown);
+  getApp().countRefusal(error);
   // The stack alone: a database error's other fields hold the statement with what users wrote.
   if (error.code === "UNAVAILABLE")
     context.error(error.message, error.cause instanceof Error ? error.cause.stack : error.cause);

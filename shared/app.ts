@@ -15,7 +15,9 @@ import { createReadMerger } from "./consumers/mergedReads.js";
 import { storeMessages } from "./consumers/storeMessages.js";
 import { storeReadsPaced } from "./consumers/storeReads.js";
 import { sweepReads } from "./consumers/sweepReads.js";
+import { type ChatError, toChatError } from "./errors.js";
 import { log } from "./log.js";
+import { count, flushCounts } from "./metrics.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
 import { LogOut } from "./rooms/api.js";
 import { inviteMembers, leaveRoom, removeMember } from "./rooms/changeMembers.js";
@@ -32,6 +34,7 @@ import { connectRedis } from "./sessions/redis.js";
 import type { RateKind, SessionStore } from "./sessions/sessionStore.js";
 import { type Database, openDatabase } from "./store/database.js";
 import { rememberUser } from "./store/users.js";
+import { startTelemetry } from "./telemetry.js";
 import { type ConnectionEvent, createUpstream, type UpstreamHandlers } from "./upstream/cloudEvents.js";
 
 /** The hub that clients connect to: `/client/hubs/chat`. */
@@ -94,6 +97,8 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
     /** Who calls: from the header's JWT. Throws `UNAUTHORIZED`. */
     authenticate: (authorization: string | null): Promise<Identity> =>
       verifyToken(bearerToken(authorization)),
+    /** Counts an HTTP call that is answered with an error. */
+    countRefusal: ({ code }: ChatError) => count.refused(code, "http"),
     /** Counts a call of the caller's; throws `RATE_LIMIT_EXCEEDED`. */
     requireRate: (callerId: number, kind: RateKind) => requireRate(callerId, kind, adapters),
     negotiate: (caller: Identity, authorization: string | null) =>
@@ -122,6 +127,7 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
 
     async close(): Promise<void> {
       await readMerger.close();
+      flushCounts();
       await Promise.all([bus.close(), sessions.close(), database.end()]);
     },
   };
@@ -131,7 +137,7 @@ export type App = ReturnType<typeof createApp>;
 
 function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
   return {
-    async connect({ connectionId, headers, query, subprotocols }) {
+    connect: countingRefusals(async ({ connectionId, headers, query, subprotocols }) => {
       const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
       const identity = await adapters.verifyToken(token);
       const implicit = query["connect"]?.[0] === "implicit";
@@ -140,7 +146,7 @@ function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
       const { subprotocol, state } = await openSession(request, connectionId, adapters);
       await remember(identity, adapters.database);
       return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
-    },
+    }),
     connected: (event) => greet(connectionOf(event), adapters),
     async disconnected(event) {
       const connection = connectionOf(event);
@@ -156,6 +162,19 @@ function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
     },
   };
 }
+
+type Connect = UpstreamHandlers["connect"];
+
+const countingRefusals =
+  (connect: Connect): Connect =>
+  async (handshake) => {
+    try {
+      return await connect(handshake);
+    } catch (error) {
+      count.refused(toChatError(error).code, "handshake");
+      throw error;
+    }
+  };
 
 /** Remembers what a token says of its user; that it can't be done right now keeps nobody from connecting. */
 async function remember(identity: Identity, database: Database): Promise<void> {
@@ -231,11 +250,22 @@ async function stateOf(check: Promise<unknown>): Promise<"up" | "down"> {
 }
 
 let app: App | undefined;
+let stopTelemetry: Promise<() => Promise<void>> | undefined;
 
 /** The app of this process, built from its settings on the first call; throws an error that names every missing setting. */
 export function getApp(): App {
   if (app) return app;
   const config = readConfig(process.env);
+  stopTelemetry = startTelemetry(process.env).catch((error: unknown) => {
+    log.warn("metrics can't be exported", { error });
+    return async () => {};
+  });
   app = createApp(connectAdapters(config), config.webPubSub.accessKeys);
   return app;
+}
+
+/** Ends the app of this process when the host does, and exports what was counted last. */
+export async function closeApp(): Promise<void> {
+  await app?.close();
+  await (await stopTelemetry)?.();
 }

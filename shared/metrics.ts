@@ -1,7 +1,97 @@
+import { type MeterProvider, metrics } from "@opentelemetry/api";
 import type { ErrorCode } from "./errors.js";
+import { log } from "./log.js";
+
+/**
+ * What is counted, for OpenTelemetry (nothing happens there unless somebody has registered an SDK) and for one line a minute in the log.
+ * Attributes come from closed sets, so no user can multiply the series.
+ */
+
+const METER = "nonstop-chat";
+const LINE_MS = 60_000;
+
+/** Where a refusal was given. */
+type Via = "stomp" | "http" | "handshake";
+
+/** Why a session is one no longer: it lost its place for a reason that clients are told, disconnected, or was found to be gone. */
+type Ending = "SESSION_LIMIT" | "DEVICE_RECONNECTED" | "LOGGED_OUT" | "disconnected" | "gone";
+
+type Attributes = Readonly<Record<string, string>>;
+
+function createInstruments() {
+  const meter = metrics.getMeter(METER);
+  return {
+    "chat.sessions.opened": meter.createCounter("chat.sessions.opened", {
+      unit: "{session}",
+      description: "Sessions that were given a place",
+    }),
+    "chat.sessions.ended": meter.createCounter("chat.sessions.ended", {
+      unit: "{session}",
+      description: "Sessions that lost their place, by reason",
+    }),
+    // To be summed over instances. It drifts when an instance dies with counts not yet exported; the socket service's own metric says exactly how many connections there are.
+    "chat.sessions.active": meter.createUpDownCounter("chat.sessions.active", {
+      unit: "{session}",
+      description: "Sessions opened less sessions ended",
+    }),
+    "chat.refusals": meter.createCounter("chat.refusals", {
+      unit: "{refusal}",
+      description: "Frames, calls and handshakes that were refused, by code",
+    }),
+    "chat.limits.open": meter.createCounter("chat.limits.open", {
+      unit: "{check}",
+      description: "Checks of limits that were left out because Redis could not be asked",
+    }),
+  };
+}
+
+type Instruments = ReturnType<typeof createInstruments>;
+
+let provider: MeterProvider | undefined;
+let instruments: Instruments;
+const sums = new Map<string, number>();
+let timer: NodeJS.Timeout | undefined;
+
+/** The instruments of the provider that is registered by now: an SDK may come after the first count. */
+function currentInstruments(): Instruments {
+  const current = metrics.getMeterProvider();
+  if (current !== provider) {
+    provider = current;
+    instruments = createInstruments();
+  }
+  return instruments;
+}
+
+function add(name: keyof Instruments, attributes: Attributes = {}, value = 1): void {
+  currentInstruments()[name].add(value, attributes);
+  const key = [name, ...Object.values(attributes)].join(" ");
+  sums.set(key, (sums.get(key) ?? 0) + value);
+  timer ??= setTimeout(flushCounts, LINE_MS).unref();
+}
+
 export const count = {
-  sessionOpened(): void {},
-  sessionEnded(_reason: string): void {},
-  refused(_code: ErrorCode, _by: "stomp" | "http" | "handshake" | "upstream"): void {},
-  limitsOpen(): void {},
+  sessionOpened(): void {
+    add("chat.sessions.opened");
+    add("chat.sessions.active");
+  },
+  sessionEnded(reason: Ending): void {
+    add("chat.sessions.ended", { reason });
+    add("chat.sessions.active", {}, -1);
+  },
+  refused(code: ErrorCode, via: Via): void {
+    add("chat.refusals", { code, via });
+  },
+  /** A check of limits was left out because Redis could not be asked. */
+  limitsOpen(): void {
+    add("chat.limits.open");
+  },
 };
+
+/** Writes what was counted since the last line; nothing where nothing was. Called once a minute, and at the end. */
+export function flushCounts(): void {
+  clearTimeout(timer);
+  timer = undefined;
+  if (sums.size === 0) return;
+  log.info("counts of the last minute", { counts: Object.fromEntries(sums) });
+  sums.clear();
+}

@@ -1,0 +1,69 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { startStack } from "../../local/stack.js";
+import { call, newUsers, until } from "../support/client.js";
+import { type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
+import { open, openConnected } from "../support/rawSocket.js";
+
+let data: string;
+let stack: Awaited<ReturnType<typeof startStack>>;
+let receiver: OtlpReceiver;
+
+beforeAll(async () => {
+  data = mkdtempSync(join(tmpdir(), "nonstop-metrics-"));
+  receiver = await startOtlpReceiver();
+  stack = await startStack({
+    data,
+    ports: "auto",
+    quiet: true,
+    env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_METRIC_EXPORT_INTERVAL: "300" },
+  });
+});
+afterAll(async () => {
+  await stack.close();
+  await receiver.close();
+  rmSync(data, { recursive: true, force: true });
+});
+
+const address = (): string => stack.addresses.webPubSub;
+
+test("refusals, sessions and their ends arrive at an OTLP receiver, and in the log when the host ends", async () => {
+  const [user] = newUsers(1) as [number];
+  const sockets = [];
+  for (let index = 0; index < 4; index += 1)
+    sockets.push(await openConnected(user, "1.2", undefined, "", address()));
+  await sockets[0]!.closed;
+  sockets[1]!.send("SEND\ndestination:/pub/chat/message\n\n{}\0");
+  expect(await sockets[1]!.next()).toContain("INVALID_MESSAGE");
+  await sockets[1]!.closed;
+  await call("GET", "/rooms", undefined, undefined, stack.addresses);
+  await expect(open(user, ["v12.stomp"], "", "no token", address())).rejects.toThrow("401");
+
+  await until(() => receiver.value("chat.sessions.opened") === 4, "four sessions opened");
+  await until(() => receiver.value("chat.sessions.ended", { reason: "SESSION_LIMIT" }) === 1, "one ended");
+  await until(() => receiver.value("chat.sessions.ended", { reason: "disconnected" }) === 1, "one gone");
+  await until(() => receiver.value("chat.sessions.active") === 2, "two left");
+  const refused = (code: string, via: string): number => receiver.value("chat.refusals", { code, via });
+  await until(() => refused("INVALID_MESSAGE", "stomp") === 1, "the refused frame");
+  await until(() => refused("UNAUTHORIZED", "http") === 1, "the refused call");
+  await until(() => refused("UNAUTHORIZED", "handshake") === 1, "the refused handshake");
+  expect([...receiver.services]).toEqual(["nonstop-chat"]);
+  for (const socket of sockets.slice(2)) await socket.close();
+
+  await stack.restart("functionsHost");
+  const log = readFileSync(join(data, "logs/functionsHost.log"), "utf8");
+  expect(log).toContain("counts of the last minute");
+  expect(log).toContain('"chat.sessions.opened":4');
+});
+
+test("with the receiver away everything goes on", async () => {
+  await receiver.close();
+  const [user] = newUsers(1) as [number];
+  const socket = await openConnected(user, "1.2", undefined, "", address());
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  socket.send("UNSUBSCRIBE\nid:none\nreceipt:1\n\n\0");
+  expect(await socket.next()).toContain("receipt-id:1");
+  await socket.close();
+});
