@@ -16,7 +16,7 @@ export default defineConfig({
           ...limits,
           name: "local servers",
           include: [
-            "tests/contracts/{eventHubs,webPubSub,functionsHost}.test.ts",
+            "tests/contracts/{entra,eventHubs,webPubSub,functionsHost}.test.ts",
             "tests/integration/stack.test.ts",
           ],
         },
@@ -27,7 +27,7 @@ export default defineConfig({
           name: "stack",
           include: ["tests/**/*.test.ts"],
           exclude: [
-            "tests/contracts/{eventHubs,webPubSub,functionsHost}.test.ts",
+            "tests/contracts/{entra,eventHubs,webPubSub,functionsHost}.test.ts",
             "tests/integration/stack.test.ts",
           ],
           globalSetup: ["tests/support/stack.ts"],

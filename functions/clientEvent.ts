@@ -1,20 +1,32 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
+import { toChatError, toProblem } from "../shared/errors.js";
+import { bodyOf } from "./http.js";
 
 const chat = getApp();
+
+/** The service takes frames of up to 1 MB from clients. */
+const EVENT_BYTES = 1_024 * 1_024;
 
 // Anonymous to the Functions host: every event proves by ce-signature that it comes from the socket service.
 app.http("clientEvent", {
   route: "upstream/{event}",
   methods: ["POST", "OPTIONS"],
   authLevel: "anonymous",
-  handler: async (request, { traceContext }) =>
-    chat.upstream({
+  handler: async (request, { traceContext }) => {
+    let body: Buffer;
+    try {
+      body = await bodyOf(request, EVENT_BYTES);
+    } catch (error) {
+      return toProblem(toChatError(error));
+    }
+    return chat.upstream({
       method: request.method,
       headers: {
         ...(traceContext?.traceParent ? { traceparent: traceContext.traceParent } : {}),
         ...Object.fromEntries(request.headers.entries()),
       },
-      body: Buffer.from(await request.arrayBuffer()),
-    }),
+      body,
+    });
+  },
 });

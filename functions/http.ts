@@ -48,9 +48,16 @@ function problem(thrown: unknown, context: InvocationContext): HttpResponseInit 
 
 /** The request's JSON body; throws `INVALID_REQUEST` or, past 64 KiB, `MESSAGE_TOO_LARGE` before it is parsed. */
 export async function jsonBody(request: HttpRequest): Promise<unknown> {
-  const bytes = await request.arrayBuffer();
-  if (bytes.byteLength > BODY_BYTES)
-    throw new ChatError("MESSAGE_TOO_LARGE", `The body has more than ${BODY_BYTES} bytes.`);
+  return parsed(await bodyOf(request, BODY_BYTES));
+}
+
+/** The same for a call that may come without a body, which stands for no fields. */
+export async function optionalJsonBody(request: HttpRequest): Promise<unknown> {
+  const bytes = await bodyOf(request, BODY_BYTES);
+  return bytes.length === 0 ? {} : parsed(bytes);
+}
+
+function parsed(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {
@@ -58,12 +65,22 @@ export async function jsonBody(request: HttpRequest): Promise<unknown> {
   }
 }
 
+/** The request's bytes, of which no more than `most` are read; throws `MESSAGE_TOO_LARGE` where there are more. */
+export async function bodyOf(request: HttpRequest, most: number): Promise<Buffer> {
+  const tooLarge = new ChatError("MESSAGE_TOO_LARGE", `The body has more than ${most} bytes.`);
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    // Leaving the loop cancels the stream.
+    if (size > most) throw tooLarge;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
 /** The query by its names; what a repeated name stands for is the host's affair, and no number. */
 export function queryOf(request: HttpRequest): Record<string, string> {
   return Object.fromEntries(request.query.entries());
-}
-
-/** The same for a call that may come without a body. */
-export async function optionalJsonBody(request: HttpRequest): Promise<unknown> {
-  return (await request.clone().arrayBuffer()).byteLength === 0 ? {} : jsonBody(request);
 }

@@ -1,4 +1,10 @@
-import { bearerToken, createVerifier, type Identity, type VerifyToken } from "./auth.js";
+import {
+  bearerToken,
+  createCallerVerifier,
+  createVerifier,
+  type Identity,
+  type VerifyToken,
+} from "./auth.js";
 import type { Broadcaster } from "./broadcast/broadcaster.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
 import type { EventBatch, EventBus } from "./bus/eventBus.js";
@@ -16,7 +22,7 @@ import { storeMessages } from "./consumers/storeMessages.js";
 import { storeReadsPaced } from "./consumers/storeReads.js";
 import { sweepReads } from "./consumers/sweepReads.js";
 import { type ChatError, toChatError } from "./errors.js";
-import { log } from "./log.js";
+import { atMostEvery, log } from "./log.js";
 import { count, flushCounts } from "./metrics.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
 import { LogOut } from "./rooms/api.js";
@@ -35,6 +41,7 @@ import type { RateKind, SessionStore } from "./sessions/sessionStore.js";
 import { type Database, openDatabase } from "./store/database.js";
 import { rememberUser } from "./store/users.js";
 import { startTelemetry } from "./telemetry.js";
+import type { CallerProof } from "./upstream/callerProof.js";
 import { type ConnectionEvent, createUpstream, type UpstreamHandlers } from "./upstream/cloudEvents.js";
 
 /** The hub that clients connect to: `/client/hubs/chat`. */
@@ -65,18 +72,31 @@ export function connectAdapters(config: Config): Adapters {
     bus: connectEventHubs(config.eventHubs.connectionString),
     sessions: connectRedis(config.redis),
     broadcaster: connectWebPubSub(config.webPubSub, HUB),
-    verifyToken: createVerifier(config.auth),
+    verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,
     allowedOrigins: config.allowedOrigins,
     now: Date.now,
   };
 }
 
+/** What an upstream call proves that it comes from the service by. */
+function proofOf({ accessKeys, entra }: Config["webPubSub"]): CallerProof {
+  if (!entra) return { kind: "signature", accessKeys };
+  return { kind: "token", verify: createCallerVerifier(entra, { onError: keysNotFetched() }) };
+}
+
+/** Keys that are known already go on being used; those who need others hear `UNAVAILABLE`. */
+function keysNotFetched(): (error: unknown) => void {
+  const limited = atMostEvery(60_000);
+  return (error) =>
+    limited((left) => log.warn("the keys of an identity provider could not be fetched", { error, left }));
+}
+
 /**
  * The system: a client's frame comes in by `upstream` and goes out on the bus; an event comes back by `storeMessages` or `storeReads`,
  * is stored, then shown; `sweep` does what was left half done. The rest are the HTTP calls, each of a verified caller.
  */
-export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
+export function createApp(adapters: Adapters, proof: CallerProof) {
   const { database, bus, broadcaster, sessions, verifyToken } = adapters;
   const handlers = upstreamHandlers(adapters);
   const onError = (error: unknown): void => log.error("an upstream event failed", { error });
@@ -86,7 +106,7 @@ export function createApp(adapters: Adapters, accessKeys: readonly string[]) {
   type Path = Readonly<Record<string, string>>;
   type Query = Readonly<Record<string, string>>;
   return {
-    upstream: createUpstream(HUB, { kind: "signature", accessKeys }, handlers, onError),
+    upstream: createUpstream(HUB, proof, handlers, onError),
     storeMessages: (batch: EventBatch) => storeMessages(batch, consuming),
     storeReads: (batch: EventBatch) => storeReadsPaced(batch, consuming),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
@@ -260,7 +280,7 @@ export function getApp(): App {
     log.warn("metrics can't be exported", { error });
     return async () => {};
   });
-  app = createApp(connectAdapters(config), config.webPubSub.accessKeys);
+  app = createApp(connectAdapters(config), proofOf(config.webPubSub));
   return app;
 }
 

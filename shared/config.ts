@@ -87,6 +87,7 @@ const Settings = z
     when: () => true,
   })
   .superRefine((values, context) => {
+    if (!CONNECTION.test(values.WEB_PUBSUB_CONNECTION)) return;
     const missing = ENTRA.filter((name) => values[name] === undefined);
     const hasKey = CONNECTION.exec(values.WEB_PUBSUB_CONNECTION)?.groups?.["key"] !== undefined;
     if (missing.length === ENTRA.length && hasKey) return;

@@ -9,7 +9,21 @@ describe("a configuration", () => {
       hubs: {
         chat: { anonymousConnectPolicy: "deny", eventHandlers: [], webSocketKeepAliveIntervalInSeconds: 30 },
       },
+      disableLocalAuth: false,
     });
+  });
+
+  it("needs no keys where they are turned off, but an identity", () => {
+    const managedIdentity = { issuer: "https://issuer/", audience: "api://chat", objectId: "o" };
+    const off = { disableLocalAuth: true, hubs: {} };
+    expect(parseConfig({ ...off, managedIdentity })).toEqual({
+      ...off,
+      accessKeys: [],
+      managedIdentity: { ...managedIdentity, identityHeader: "local-use-only" },
+    });
+    expect(() => parseConfig(off)).toThrow("managedIdentity: is needed when disableLocalAuth is true");
+    expect(() => parseConfig({ hubs: {} })).toThrow("accessKeys: must hold a key");
+    expect(() => parseConfig({ ...off, managedIdentity: {} })).toThrow("managedIdentity.issuer");
   });
 
   it("names every wrong field at once", () => {

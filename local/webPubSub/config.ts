@@ -20,10 +20,38 @@ const hub = z.strictObject({
 
 const hubName = z.string().regex(/^[A-Za-z][A-Za-z0-9_`,.[\]]{0,127}$/, "is not a hub name");
 
-const config = z.strictObject({
-  accessKeys: z.array(z.string().min(1)).min(1).max(2),
-  hubs: z.record(hubName, hub),
+/** The identity that the service has in Entra ID: what it says of itself in upstream calls, by tokens that this server issues. */
+const managedIdentity = z.strictObject({
+  issuer: z.string().min(1),
+  audience: z.string().min(1),
+  objectId: z.string().min(1),
+  /** What an application that asks for tokens must have in `IDENTITY_HEADER`. */
+  identityHeader: z.string().min(1).default("local-use-only"),
 });
+
+/** Also when other fields are wrong, so that all are named together. */
+function isObject({ value }: { value: unknown }): boolean {
+  return typeof value === "object" && value !== null;
+}
+
+const config = z
+  .strictObject({
+    accessKeys: z.array(z.string().min(1)).max(2).default([]),
+    hubs: z.record(hubName, hub),
+    managedIdentity: managedIdentity.optional(),
+    /** Access keys don't count: calls by REST need an Entra token, and upstream calls have no `ce-signature`. */
+    disableLocalAuth: z.boolean().default(false),
+  })
+  .refine(({ accessKeys, disableLocalAuth }) => disableLocalAuth === true || accessKeys?.length !== 0, {
+    path: ["accessKeys"],
+    error: "must hold a key, unless disableLocalAuth is true",
+    when: isObject,
+  })
+  .refine(({ managedIdentity: identity, disableLocalAuth }) => disableLocalAuth !== true || identity, {
+    path: ["managedIdentity"],
+    error: "is needed when disableLocalAuth is true",
+    when: isObject,
+  });
 
 /** What a caller writes; everything but keys and hub names may be left out. */
 export type ConfigInput = z.input<typeof config>;

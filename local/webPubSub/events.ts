@@ -44,17 +44,24 @@ function patternMatches(pattern: string, name: string): boolean {
   return pattern.split(",").some((part) => part.trim() === "*" || part.trim() === name);
 }
 
-/** The `ce-signature` of a connection: one HMAC-SHA256 of its id for each access key, primary first. */
-export function signature(accessKeys: readonly string[], connectionId: string): string {
-  return accessKeys
-    .map((key) => `sha256=${createHmac("sha256", key).update(connectionId).digest("hex")}`)
-    .join(",");
+/** For a connection: the headers that prove to a handler that its events come from the service, asked for each event. */
+export type Proof = (connectionId: string) => () => readonly string[];
+
+/** `ce-signature`: one HMAC-SHA256 of the connection's id for each access key, primary first. */
+export function signatures(accessKeys: readonly string[]): Proof {
+  return (connectionId) => {
+    const each = accessKeys.map(
+      (key) => `sha256=${createHmac("sha256", key).update(connectionId).digest("hex")}`,
+    );
+    const headers = ["ce-signature", each.join(",")];
+    return () => headers;
+  };
 }
 
 export interface EventIdentity {
   readonly hub: string;
   readonly connectionId: string;
-  readonly accessKeys: readonly string[];
+  readonly proofs: readonly Proof[];
 }
 
 /** The events of one connection: their rising ids, the headers they share, and the connection's state. */
@@ -64,17 +71,20 @@ export class ConnectionEvents {
   readonly #routes: EventRoutes;
   readonly #upstream: Upstream;
   readonly #fixed: readonly string[];
+  readonly #prove: () => readonly string[];
   #known: readonly string[] = [];
   #nextId = 0;
 
-  constructor(routes: EventRoutes, upstream: Upstream, { hub, connectionId, accessKeys }: EventIdentity) {
+  constructor(routes: EventRoutes, upstream: Upstream, { hub, connectionId, proofs }: EventIdentity) {
+    const asked = proofs.map((proof) => proof(connectionId));
+    this.#prove = () => asked.flatMap((ask) => ask());
     this.#routes = routes;
     this.#upstream = upstream;
     // CloudEvents HTTP binding §3.1: attributes travel as ce- headers, the data as the body.
     this.#fixed = [
       ...["ce-specversion", "1.0", "ce-awpsversion", "1.0"],
       ...["ce-source", `/hubs/${hub}/client/${connectionId}`, "ce-hub", hub, "ce-connectionId", connectionId],
-      ...["ce-signature", signature(accessKeys, connectionId), "WebHook-Request-Origin", upstream.origin],
+      ...["WebHook-Request-Origin", upstream.origin],
     ];
   }
 
@@ -108,6 +118,7 @@ export class ConnectionEvents {
     const headers = [
       ...this.#fixed,
       ...this.#known,
+      ...this.#prove(),
       ...["ce-type", `azure.webpubsub.${kind}.${name}`, "ce-eventName", name],
       ...["ce-id", String(this.#nextId++), "ce-time", new Date().toISOString(), "Content-Type", contentType],
     ];

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { z } from "zod";
 import { Connection } from "./connection.js";
-import { ConnectionEvents } from "./events.js";
+import { ConnectionEvents, type Proof } from "./events.js";
 import { MAX_MESSAGE_BYTES } from "./frames.js";
 import type { Hub } from "./hub.js";
 import type { Log } from "./log.js";
@@ -13,7 +13,8 @@ import type { Upstream, UpstreamAnswer } from "./upstream.js";
 
 export interface HandshakeParts {
   readonly hubs: ReadonlyMap<string, Hub>;
-  readonly accessKeys: readonly string[];
+  /** What proves to event handlers that an event comes from the service. */
+  readonly proofs: readonly Proof[];
   readonly tokens: Tokens;
   readonly upstream: Upstream;
   readonly log: Log;
@@ -142,12 +143,12 @@ export class Handshakes {
 
   async #connect(request: Request, claims: Claims | undefined, socket: Duplex, head: Buffer): Promise<void> {
     const { hub, message } = request;
-    const { upstream, accessKeys, log } = this.#parts;
+    const { upstream, proofs, log } = this.#parts;
     const id = randomBytes(16).toString("base64url");
     const events = new ConnectionEvents(hub.routes, upstream, {
       hub: hub.name,
       connectionId: id,
-      accessKeys,
+      proofs,
     });
     const subject = typeof claims?.["sub"] === "string" ? claims["sub"] : undefined;
     events.identify(subject, undefined);

@@ -9,6 +9,10 @@ const USAGE = `Usage: node dist/local/webPubSub/main.js --config FILE [options]
                        "eventHandlers": [{"urlTemplate": "http://127.0.0.1:7071/api/{hub}/{event}",
                        "userEventPattern": "*", "systemEvents": ["connect", "connected", "disconnected"]}],
                        "webSocketKeepAliveIntervalInSeconds": 30}}}
+                       With "managedIdentity": {"issuer", "audience", "objectId", "identityHeader"?} upstream calls bring
+                       a token of that identity; its keys are at /identity/keys, and an application gets
+                       tokens for REST calls with IDENTITY_ENDPOINT=http://HOST:PORT/identity/token and
+                       IDENTITY_HEADER. "disableLocalAuth": true turns the access keys off
   --port N             default 8080, 0 takes any free port
   --host ADDRESS       default 127.0.0.1
   --exit-with-stdin    exit when stdin ends

@@ -7,13 +7,14 @@ import {
 } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { type Access, accessBy, authenticate } from "./access.js";
 import { type ConfigInput, parseConfig } from "./config.js";
 import { MAX_MESSAGE_BYTES } from "./frames.js";
 import { Handshakes, hubOfClientPath } from "./handshake.js";
 import { Hub } from "./hub.js";
+import type { Identity } from "./identity.js";
 import { type Log, silent } from "./log.js";
 import { handleRest, type RestAnswer, RestError } from "./rest.js";
-import { audienceMatches, TokenError, Tokens } from "./tokens.js";
 import { Upstream } from "./upstream.js";
 
 export interface Options {
@@ -43,13 +44,14 @@ export async function start(options: Options): Promise<Server> {
   // What is cut off at the end is told once, in sum, and not for each connection.
   const log: Log = (level, text) => ended || (options.log ?? silent)(level, text);
   const { retryPausesMs = [1000, 3000, 5000], tryTimeoutMs = 30_000, host = "127.0.0.1" } = options;
-  const tokens = new Tokens(config.accessKeys);
+  const access = accessBy(config);
   const upstream = new Upstream({ retryPausesMs, tryTimeoutMs, log });
   const hubs = new Map(Object.entries(config.hubs).map(([name, hub]) => [name, new Hub(name, hub)]));
-  const handshakes = new Handshakes({ hubs, accessKeys: config.accessKeys, tokens, upstream, log });
+  const { tokens, proofs } = access;
+  const handshakes = new Handshakes({ hubs, proofs, tokens, upstream, log });
 
   const counts = { restCalls: 0, restSends: 0 };
-  const http = buildHttp({ hubs, tokens, log, upstream, counts }, handshakes);
+  const http = buildHttp({ hubs, access, log, upstream, counts }, handshakes);
   try {
     await listen(http, options.port ?? 0, host);
   } catch (error) {
@@ -90,7 +92,7 @@ interface Plane {
   readonly upstream: Upstream;
   readonly counts: Counts;
   readonly hubs: ReadonlyMap<string, Hub>;
-  readonly tokens: Tokens;
+  readonly access: Access;
   readonly log: Log;
 }
 
@@ -117,14 +119,16 @@ function route(plane: Plane, request: IncomingMessage, body: Buffer): RestAnswer
 }
 
 function dispatch(plane: Plane, request: IncomingMessage, body: Buffer): RestAnswer {
-  const { hubs, tokens } = plane;
+  const { hubs, access } = plane;
   const { method = "GET", url: target = "/", headers } = request;
   const [pathname, search] = splitTarget(target);
   if (pathname === "/stats" && method === "GET") return stats(plane);
   if (pathname === "/api/health" && (method === "HEAD" || method === "GET")) return { status: 200 };
+  if (access.identity && pathname.startsWith("/identity/") && method === "GET")
+    return identityAnswer(access.identity, pathname, search, headers);
   const match = /^\/api\/hubs\/([^/]+)\/(.+)$/.exec(pathname);
   if (!match) throw notFound(pathname);
-  authenticate(tokens, request, pathname, search);
+  authenticate(access, request, pathname, search);
   const [, name = "", path = ""] = match;
   const hub = hubs.get(name);
   if (!hub) throw new RestError(404, "HubNotFound", `There is no hub "${name}".`);
@@ -133,7 +137,7 @@ function dispatch(plane: Plane, request: IncomingMessage, body: Buffer): RestAns
   const contentType = headers["content-type"] ?? "";
   plane.counts.restCalls += 1;
   if (path.endsWith(":send")) plane.counts.restSends += 1;
-  return handleRest({ method, hub, path, query, contentType, body, origin, tokens });
+  return handleRest({ method, hub, path, query, contentType, body, origin, tokens: access.tokens });
 }
 
 /** Counters of this server alone, not of the real service: how many events went out to handlers, and how many calls came in by REST. */
@@ -148,23 +152,19 @@ function notFound(pathname: string): RestError {
   return new RestError(404, "NotFound", `There is nothing at ${pathname}.`);
 }
 
-/** The caller's token must name this very URL; whether with its query is left to the caller. */
-function authenticate(tokens: Tokens, request: IncomingMessage, pathname: string, search: string): void {
-  const token = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? "")?.[1];
-  if (token === undefined) throw new RestError(401, "Unauthorized", "Authorization: Bearer is missing.");
-  try {
-    const claims = tokens.verify(token);
-    const isThis = (aud: URL) => {
-      if (aud.pathname === pathname && (aud.search === "" || aud.search === search)) return true;
-      const here = new URL(pathname + search, aud);
-      return aud.pathname === here.pathname && (aud.search === "" || aud.search === here.search);
-    };
-    if (audienceMatches(claims, request.headers.host, isThis)) return;
-  } catch (error) {
-    if (!(error instanceof TokenError)) throw error;
-    throw new RestError(401, "Unauthorized", error.message);
-  }
-  throw new RestError(401, "Unauthorized", "The token's aud is not the URL of this request.");
+/** What stands in for Entra ID: the public keys, and tokens for the application as App Service gives them out. */
+function identityAnswer(
+  identity: Identity,
+  pathname: string,
+  search: string,
+  headers: IncomingMessage["headers"],
+): RestAnswer {
+  if (pathname === "/identity/keys") return { status: 200, body: identity.keySet() };
+  if (pathname !== "/identity/token") throw notFound(pathname);
+  const token = identity.issue(new URLSearchParams(search), headers["x-identity-header"]);
+  if (token) return { status: 200, body: token };
+  const wanted = "?resource=…&api-version=2019-08-01 and the header X-IDENTITY-HEADER of the configuration";
+  throw new RestError(400, "BadRequest", `A token needs ${wanted}.`);
 }
 
 function splitTarget(target: string): [pathname: string, search: string] {

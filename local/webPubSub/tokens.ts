@@ -24,13 +24,10 @@ export class Tokens {
 
   /** The claims of a token that one of the keys signed and that is valid now; throws TokenError. */
   verify(token: string, nowMs = Date.now()): Claims {
-    const parts = token.split(".");
-    if (parts.length !== 3) throw new TokenError("The token is not a JWT.");
-    const [head, payload, signature] = parts as [string, string, string];
+    const { head, payload, signature: given } = splitToken(token);
     if (head !== HEADER && parseObject(head)["alg"] !== "HS256") {
       throw new TokenError("The token's algorithm must be HS256.");
     }
-    const given = Buffer.from(signature, "base64url");
     const signed = `${head}.${payload}`;
     if (!this.#keys.some((key) => equal(hmac(key, signed), given))) {
       throw new TokenError("The token's signature does not belong to one of this service's access keys.");
@@ -67,7 +64,21 @@ function equal(a: Buffer, b: Buffer): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-function parseObject(part: string): Claims {
+/** The parts of a JWT, the first two still encoded; throws TokenError. */
+export function splitToken(token: string): { head: string; payload: string; signature: Buffer } {
+  const parts = token.split(".");
+  if (parts.length !== 3) throw new TokenError("The token is not a JWT.");
+  const [head, payload, signature] = parts as [string, string, string];
+  return { head, payload, signature: Buffer.from(signature, "base64url") };
+}
+
+/** What a JWT says that it is signed with; throws TokenError. */
+export function algorithmOf(token: string): unknown {
+  return parseObject(splitToken(token).head)["alg"];
+}
+
+/** A decoded part of a JWT; throws TokenError. */
+export function parseObject(part: string): Claims {
   let value: unknown;
   try {
     value = JSON.parse(Buffer.from(part, "base64url").toString());
@@ -78,7 +89,8 @@ function parseObject(part: string): Claims {
   return value as Claims;
 }
 
-function checkTimes(claims: Claims, nowSeconds: number): void {
+/** Throws TokenError unless `exp` is to come and `nbf` isn't. */
+export function checkTimes(claims: Claims, nowSeconds: number): void {
   const { exp, nbf } = claims;
   if (typeof exp !== "number") throw new TokenError("The token has no exp.");
   if (exp <= nowSeconds) throw new TokenError("The token has expired.");

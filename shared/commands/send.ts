@@ -1,7 +1,14 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
 import { about, ChatError } from "../errors.js";
-import { ClientMessageId, Content, Id, MESSAGES_HUB, MessageSent } from "../events/messages.js";
+import {
+  CLIENT_ID_CHARACTERS,
+  CONTENT_CHARACTERS,
+  Id,
+  MESSAGES_HUB,
+  MessageSent,
+} from "../events/messages.js";
+import { lines, opaque } from "../text.js";
 import type { Command } from "./connection.js";
 import { requireMember } from "./membership.js";
 import { parsePayload } from "./payload.js";
@@ -9,9 +16,12 @@ import { parsePayload } from "./payload.js";
 const Payload = z
   .object({
     roomId: Id,
-    content: Content,
+    content: lines(CONTENT_CHARACTERS).refine(
+      (text) => text.trim() !== "",
+      "must not be empty or only white space",
+    ),
     type: z.enum(["TEXT", "IMAGE"]).default("TEXT"),
-    clientMessageId: ClientMessageId.nullish(),
+    clientMessageId: z.union([opaque(CLIENT_ID_CHARACTERS), z.int()]).nullish(),
   })
   .refine((payload) => payload.type !== "IMAGE" || isHttpsUrl(payload.content), {
     path: ["content"],

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
+import { atMost } from "../text.js";
 import { parseEvent } from "./parseEvent.js";
 
 /** The hubs, and who reads them. */
@@ -9,12 +10,17 @@ export const RECOVER_GROUP = "chat-recover";
 
 export const Id = z.int().positive();
 
+export const CLIENT_ID_CHARACTERS = 64;
+
 /** A client's own id for a message: it makes repeats harmless. The string `"5"` and the integer `5` are two ids. */
 export const ClientMessageId = z.union([
   z
     .string()
     .min(1)
-    .refine((text) => atMost(text, 64), "must have at most 64 characters")
+    .refine(
+      (text) => atMost(text, CLIENT_ID_CHARACTERS),
+      `must have at most ${CLIENT_ID_CHARACTERS} characters`,
+    )
     .refine((text) => text.isWellFormed(), "must be well-formed Unicode"),
   z.int(),
 ]);
@@ -22,7 +28,7 @@ export const ClientMessageId = z.union([
 export const CONTENT_CHARACTERS = 5_000;
 const NICKNAME_CHARACTERS = 100;
 
-/** Text of a message: 1 to 5,000 characters (code points), not only white space, without lone surrogates. */
+/** Text of a message as it stands on the bus: 1 to 5,000 characters (code points), not only white space, without lone surrogates. What a client newly sends is held to more. */
 export const Content = z
   .string()
   .refine((text) => text.trim() !== "", "must not be empty or only white space")
@@ -84,10 +90,4 @@ export function dedupeKey(event: MessageSent): Buffer {
   const own =
     event.clientMessageId === null ? `e${event.eventId}` : `c${JSON.stringify(event.clientMessageId)}`;
   return createHash("sha256").update(`${event.senderId} ${own}`).digest().subarray(0, 16);
-}
-
-/** Whether a text has at most so many code points; they are counted only where its UTF-16 length leaves a doubt. */
-function atMost(text: string, characters: number): boolean {
-  if (text.length <= characters) return true;
-  return text.length <= 2 * characters && [...text].length <= characters;
 }

@@ -1,22 +1,16 @@
 import { z } from "zod";
 import { Id, MessageType } from "../events/messages.js";
-import { DeviceId } from "../text.js";
+import { DeviceId, named } from "../text.js";
 
 /** The shapes of the HTTP calls: requests are checked by them, and the OpenAPI document is made of them. */
 
 const USERS_PER_CALL = 500;
 const NAME_CHARACTERS = 100;
 
-const RoomName = z
-  .string()
-  .trim()
-  .min(1)
-  .refine((name) => [...name].length <= NAME_CHARACTERS, `must have at most ${NAME_CHARACTERS} characters`)
-  .refine((name) => name.isWellFormed(), "must be well-formed Unicode")
-  .meta({
-    description: "1 to 100 characters, without the white space around them",
-    maxLength: NAME_CHARACTERS,
-  });
+const RoomName = named(NAME_CHARACTERS).meta({
+  description: "1 to 100 characters, without the white space around them",
+  maxLength: NAME_CHARACTERS,
+});
 
 const UserIds = z.array(Id).max(USERS_PER_CALL);
 

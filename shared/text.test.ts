@@ -1,0 +1,94 @@
+import { describe, expect, test } from "vitest";
+import { DeviceId, lines, named, opaque } from "./text.js";
+
+/** C0, DEL and C1. */
+const CONTROLS = [...Array(32).keys(), ...Array.from({ length: 33 }, (_, index) => 0x7f + index)].map(
+  (code) => String.fromCharCode(code),
+);
+const name = (text: string): string => `U+${text.charCodeAt(0).toString(16).padStart(4, "0")}`;
+
+describe("text of several lines", () => {
+  const schema = lines(10);
+
+  test.each(CONTROLS.filter((one) => one !== "\t" && one !== "\n").map((one) => [name(one), one]))(
+    "has no %s",
+    (_name, control) => {
+      const result = schema.safeParse(`a${control}b`);
+      expect(result.error?.issues[0]?.message).toBe("must have no control characters but tab and newline");
+    },
+  );
+
+  test.each(["\t", "\n", "a\n\tb", "비 🙂", "a\u2028b", "\u00a0", "\u200b"])("may be %j", (text) => {
+    expect(schema.parse(text)).toBe(text.normalize("NFC"));
+  });
+
+  test.each(["\ud800", "a\udc00", "\udc00\ud800"])("is well-formed, which %j is not", (text) => {
+    expect(schema.safeParse(text).error?.issues[0]?.message).toBe(
+      "must be well-formed Unicode, without lone surrogates",
+    );
+  });
+
+  test.each([
+    ["e\u0301", "\u00e9"],
+    ["\u1112\u1161\u11ab", "한"],
+    ["\u212b", "\u00c5"],
+    ["\u0344", "\u0308\u0301"],
+  ])("is normalized: %j becomes %j", (text, normalized) => {
+    expect(schema.parse(text)).toBe(normalized);
+  });
+
+  test("is measured in code points, after it was normalized", () => {
+    expect(schema.safeParse("🙂".repeat(10)).success).toBe(true);
+    expect(schema.safeParse("🙂".repeat(11)).success).toBe(false);
+    // Ten of two characters each become ten of one.
+    expect(schema.safeParse("e\u0301".repeat(10)).success).toBe(true);
+    // One that becomes two.
+    expect(schema.safeParse("\u0344".repeat(6)).success).toBe(false);
+  });
+});
+
+describe("a name", () => {
+  const schema = named(5);
+
+  test("loses the white space around it, and is not empty then", () => {
+    expect(schema.parse("  a\nb  ")).toBe("a\nb");
+    expect(schema.safeParse("   ").success).toBe(false);
+    expect(schema.safeParse("").success).toBe(false);
+  });
+
+  test("is normalized and measured", () => {
+    expect(schema.parse("e\u0301e\u0301e\u0301")).toBe("\u00e9\u00e9\u00e9");
+    expect(schema.safeParse("abcdef").success).toBe(false);
+    expect(schema.safeParse("a\0b").success).toBe(false);
+  });
+});
+
+describe("a client's id", () => {
+  const schema = opaque(3);
+
+  test("stays as it is", () => {
+    expect(schema.parse("e\u0301 ")).toBe("e\u0301 ");
+  });
+
+  test.each(["", "abcd", "a\0", "a\r", "\ud800", "\u0085"])("is not %j", (text) => {
+    expect(schema.safeParse(text).success).toBe(false);
+  });
+});
+
+describe("a device's id", () => {
+  test("has 1 to 64 characters on one line", () => {
+    expect(DeviceId.parse("책상 위")).toBe("책상 위");
+    expect(DeviceId.safeParse("x".repeat(64)).success).toBe(true);
+    expect(DeviceId.safeParse("x".repeat(65)).success).toBe(false);
+    expect(DeviceId.safeParse("").success).toBe(false);
+  });
+
+  test.each([...CONTROLS, "\u2028", "\u2029"].map((one) => [name(one), one]))(
+    "has no %s",
+    (_name, control) => {
+      expect(DeviceId.safeParse(`a${control}b`).error?.issues[0]?.message).toBe(
+        "must be one line without control characters",
+      );
+    },
+  );
+});
