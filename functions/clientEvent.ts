@@ -5,8 +5,8 @@ import { bodyOf } from "./http.js";
 
 const chat = getApp();
 
-/** The service takes frames of up to 1 MB from clients. */
-const EVENT_BYTES = 1_024 * 1_024;
+/** The service takes messages of up to 1 MB from clients; a handshake's headers and query come as a body, too. */
+const EVENT_BYTES = 1_024 * 1_024 + 64 * 1_024;
 
 // Anonymous to the Functions host: every event proves by ce-signature that it comes from the socket service.
 app.http("clientEvent", {

@@ -26,6 +26,8 @@ export function authenticated(
 ): HttpHandler {
   return async (request, context) => {
     try {
+      // Also where no body is looked for.
+      refuseLonger(request, BODY_BYTES);
       const caller = await getApp().authenticate(request.headers.get("authorization"));
       if (counted !== "uncounted") await getApp().requireRate(caller.userId, counted);
       const traceparent = context.traceContext?.traceParent;
@@ -67,18 +69,25 @@ function parsed(bytes: Uint8Array): unknown {
 
 /** The request's bytes, of which no more than `most` are read; throws `MESSAGE_TOO_LARGE` where there are more. */
 export async function bodyOf(request: HttpRequest, most: number): Promise<Buffer> {
-  const tooLarge = new ChatError("MESSAGE_TOO_LARGE", `The body has more than ${most} bytes.`);
-  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge;
+  refuseLonger(request, most);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength;
     // Leaving the loop cancels the stream.
-    if (size > most) throw tooLarge;
+    if (size > most) throw tooLarge(most);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
 }
+
+/** Before a byte of the body is read. */
+function refuseLonger(request: HttpRequest, most: number): void {
+  if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge(most);
+}
+
+const tooLarge = (most: number): ChatError =>
+  new ChatError("MESSAGE_TOO_LARGE", `The body has more than ${most} bytes.`);
 
 /** The query by its names; what a repeated name stands for is the host's affair, and no number. */
 export function queryOf(request: HttpRequest): Record<string, string> {

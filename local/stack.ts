@@ -258,8 +258,9 @@ async function reachable(variable: string, ping: () => Promise<void>): Promise<v
   }
 }
 
-function pingUrl(url: string): Promise<void> {
-  const { hostname, port, protocol } = new URL(url);
+/** Of a cluster the first node is asked. */
+function pingUrl(urls: string): Promise<void> {
+  const { hostname, port, protocol } = new URL(urls.split(",")[0]!);
   // With TLS there is no answer to a plain PING; the functions will tell.
   return protocol === "rediss:" ? Promise.resolve() : pingRedis(hostname, Number(port || 6379));
 }

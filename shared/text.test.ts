@@ -47,31 +47,47 @@ describe("text of several lines", () => {
   });
 });
 
+/** What no text of one line has. */
+const ONE_LINE_WITHOUT = [...CONTROLS, "\u2028", "\u2029"].map((one) => [name(one), one] as const);
+
 describe("a name", () => {
   const schema = named(5);
 
   test("loses the white space around it, and is not empty then", () => {
-    expect(schema.parse("  a\nb  ")).toBe("a\nb");
-    expect(schema.safeParse("   ").success).toBe(false);
+    expect(schema.parse(" \t a  b \n")).toBe("a  b");
+    expect(schema.safeParse(" \n\u3000").success).toBe(false);
     expect(schema.safeParse("").success).toBe(false);
   });
 
-  test("is normalized and measured", () => {
-    expect(schema.parse("e\u0301e\u0301e\u0301")).toBe("\u00e9\u00e9\u00e9");
+  test("is normalized, then measured", () => {
+    expect(schema.parse("e\u0301".repeat(5))).toBe("\u00e9".repeat(5));
     expect(schema.safeParse("abcdef").success).toBe(false);
-    expect(schema.safeParse("a\0b").success).toBe(false);
+  });
+
+  test.each(ONE_LINE_WITHOUT)("has no %s", (_name, control) => {
+    expect(schema.safeParse(`a${control}b`).error?.issues[0]?.message).toBe(
+      "must be one line without control characters",
+    );
+  });
+
+  test("has no lone surrogate", () => {
+    expect(schema.safeParse("\ud800").success).toBe(false);
   });
 });
 
 describe("a client's id", () => {
   const schema = opaque(3);
 
-  test("stays as it is", () => {
-    expect(schema.parse("e\u0301 ")).toBe("e\u0301 ");
+  test.each(["e\u0301 ", " ", "\u212b", "🙂🙂🙂"])("stays as it is: %j", (id) => {
+    expect(schema.parse(id)).toBe(id);
   });
 
-  test.each(["", "abcd", "a\0", "a\r", "\ud800", "\u0085"])("is not %j", (text) => {
+  test.each(["", "abcd", "🙂🙂🙂🙂", "\ud800", "\udc00\ud800"])("is not %j", (text) => {
     expect(schema.safeParse(text).success).toBe(false);
+  });
+
+  test.each(ONE_LINE_WITHOUT)("has no %s", (_name, control) => {
+    expect(schema.safeParse(`a${control}`).success).toBe(false);
   });
 });
 
@@ -83,12 +99,13 @@ describe("a device's id", () => {
     expect(DeviceId.safeParse("").success).toBe(false);
   });
 
-  test.each([...CONTROLS, "\u2028", "\u2029"].map((one) => [name(one), one]))(
-    "has no %s",
-    (_name, control) => {
-      expect(DeviceId.safeParse(`a${control}b`).error?.issues[0]?.message).toBe(
-        "must be one line without control characters",
-      );
-    },
-  );
+  test("is normalized: two spellings are one device", () => {
+    expect(DeviceId.parse("\u1112\u1161\u11ab")).toBe(DeviceId.parse("한"));
+  });
+
+  test.each(ONE_LINE_WITHOUT)("has no %s", (_name, control) => {
+    expect(DeviceId.safeParse(`a${control}b`).error?.issues[0]?.message).toBe(
+      "must be one line without control characters",
+    );
+  });
 });

@@ -29,9 +29,26 @@ test.each(["\0", "\r", "\u001b[31m", "\u007f", "\u0085", "\ud800"])(
       await expect(client.say(roomId, more.content, more)).rejects.toThrow(`"message":"${field}: must`);
       await client.close();
     }
-    const named = await call("PATCH", `/group-rooms/${roomId}`, ann, { name: `a${bad}` });
+    // Not at its end, where a name loses its white space.
+    const named = await call("PATCH", `/group-rooms/${roomId}`, ann, { name: `a${bad}b` });
     expect(named).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST", field: "name" } });
     expect(await history(roomId, ann)).toEqual([]);
+  },
+);
+
+test.each(["\n", "\t", "\u2028"])(
+  "%j has its place in a content, but not in an id or a name",
+  async (line) => {
+    const [ann] = newUsers(1) as [number];
+    const roomId = await makeRoom([ann]);
+    const client = await connect(ann);
+    await client.say(roomId, `a${line}b`);
+    await expect.poll(async () => (await history(roomId, ann))[0]?.content).toBe(`a${line}b`);
+    const refused = client.say(roomId, "a", { clientMessageId: `a${line}b` });
+    await expect(refused).rejects.toThrow("clientMessageId: must be one line");
+    await client.close();
+    const named = await call("PATCH", `/group-rooms/${roomId}`, ann, { name: `a${line}b` });
+    expect(named).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST", field: "name" } });
   },
 );
 
@@ -63,6 +80,19 @@ test("a body past 64 KiB is refused with 413, whether its length is said or not"
     expect(await postInChunks(path, { authorization }, 98_304)).toBe(413);
     expect(await postInChunks(path, { authorization }, 65_536)).toBe(400);
   }
+});
+
+test("a call that takes no body is refused one past 64 KiB, too", async () => {
+  const [ann] = newUsers(1) as [number];
+  const headers = { authorization: `Bearer ${await tokenFor(ann)}` };
+  const negotiate = (bytes: number) =>
+    fetch(`${inject("stack").api}/api/v1/chat/negotiate`, {
+      method: "POST",
+      headers,
+      body: "[".repeat(bytes),
+    });
+  expect((await negotiate(65_537)).status).toBe(413);
+  expect((await negotiate(65_536)).status).toBe(200);
 });
 
 test("an upstream call past what the service would send is refused with 413", async () => {
