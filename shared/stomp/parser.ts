@@ -67,19 +67,29 @@ function readAll(text: string, version: StompVersion, limits: Limits): Frame[] {
 
 /** The frames before the one with the bad bytes are all in the part that is UTF-8 and ends with a NUL. */
 function notUtf8(bytes: Buffer, version: StompVersion, limits: Limits): StompError {
-  let end = 0;
-  for (let nul = bytes.indexOf(0); nul >= 0; nul = bytes.indexOf(0, end)) {
-    if (!isUtf8(bytes.subarray(end, nul + 1))) break;
-    end = nul + 1;
-  }
   let framesBefore: readonly Frame[];
   try {
-    framesBefore = readAll(bytes.toString("utf8", 0, end), version, limits);
+    framesBefore = readAll(bytes.toString("utf8", 0, utf8End(bytes)), version, limits);
   } catch (error) {
     if (!(error instanceof StompError)) throw error;
     framesBefore = error.framesBefore;
   }
   return new StompError("MALFORMED_FRAME", "The frame is not valid UTF-8.", framesBefore);
+}
+
+/** The place behind the last NUL up to which the bytes are UTF-8; halves where it may be, since a message can be NULs and little else. */
+function utf8End(bytes: Buffer): number {
+  let end = 0;
+  let most = bytes.length;
+  while (end < most) {
+    const middle = Math.ceil((end + most) / 2);
+    let nul = bytes.lastIndexOf(0, middle - 1);
+    if (nul < end) nul = bytes.indexOf(0, middle);
+    if (nul < end || nul >= most) break;
+    if (isUtf8(bytes.subarray(end, nul + 1))) end = nul + 1;
+    else most = nul;
+  }
+  return end;
 }
 
 /** Heart-beats and the EOLs that may follow a frame's NUL. */
