@@ -276,16 +276,16 @@ let stopTelemetry: Promise<() => Promise<void>> | undefined;
 export function getApp(): App {
   if (app) return app;
   const config = readConfig(process.env);
-  stopTelemetry = startTelemetry(process.env).catch((error: unknown) => {
-    log.warn("metrics can't be exported", { error });
-    return async () => {};
-  });
+  stopTelemetry = startTelemetry(process.env);
   app = createApp(connectAdapters(config), proofOf(config.webPubSub));
   return app;
 }
 
 /** Ends the app of this process when the host does, and exports what was counted last. */
 export async function closeApp(): Promise<void> {
-  await app?.close();
-  await (await stopTelemetry)?.();
+  try {
+    await app?.close();
+  } finally {
+    await (await stopTelemetry)?.();
+  }
 }

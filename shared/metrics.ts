@@ -1,4 +1,4 @@
-import { type MeterProvider, metrics } from "@opentelemetry/api";
+import { createNoopMeter, type MeterProvider, metrics } from "@opentelemetry/api";
 import type { ErrorCode } from "./errors.js";
 import { log } from "./log.js";
 
@@ -29,7 +29,8 @@ function createInstruments() {
       unit: "{session}",
       description: "Sessions that lost their place, by reason",
     }),
-    // To be summed over instances. It drifts when an instance dies with counts not yet exported; the socket service's own metric says exactly how many connections there are.
+    // To be summed over instances: a session may end in another one than it was opened in, so a single value means nothing and may be negative. The sum drifts when an instance
+    // dies, as its part is gone with it; the socket service's own metric says exactly how many connections there are.
     "chat.sessions.active": meter.createUpDownCounter("chat.sessions.active", {
       unit: "{session}",
       description: "Sessions opened less sessions ended",
@@ -48,23 +49,30 @@ function createInstruments() {
 type Instruments = ReturnType<typeof createInstruments>;
 
 let provider: MeterProvider | undefined;
-let instruments: Instruments;
+let instruments: Instruments | undefined;
 const sums = new Map<string, number>();
+/** What was counted before there was an SDK, for the first that comes; as few as there are series. */
+const waiting = new Map<string, [name: keyof Instruments, attributes: Attributes, value: number]>();
 let timer: NodeJS.Timeout | undefined;
 
-/** The instruments of the provider that is registered by now: an SDK may come after the first count. */
-function currentInstruments(): Instruments {
+/** The instruments of the provider that is registered by now, undefined where none is: an SDK may come after the first count, and is then told what was counted before. */
+function currentInstruments(): Instruments | undefined {
   const current = metrics.getMeterProvider();
-  if (current !== provider) {
-    provider = current;
-    instruments = createInstruments();
+  if (current === provider) return instruments;
+  provider = current;
+  instruments = metrics.getMeter(METER) === createNoopMeter() ? undefined : createInstruments();
+  if (instruments) {
+    for (const [name, attributes, value] of waiting.values()) instruments[name].add(value, attributes);
+    waiting.clear();
   }
   return instruments;
 }
 
 function add(name: keyof Instruments, attributes: Attributes = {}, value = 1): void {
-  currentInstruments()[name].add(value, attributes);
   const key = [name, ...Object.values(attributes)].join(" ");
+  const known = currentInstruments();
+  if (known) known[name].add(value, attributes);
+  else waiting.set(key, [name, attributes, (waiting.get(key)?.[2] ?? 0) + value]);
   sums.set(key, (sums.get(key) ?? 0) + value);
   timer ??= setTimeout(flushCounts, LINE_MS).unref();
 }
@@ -87,10 +95,11 @@ export const count = {
   },
 };
 
-/** Writes what was counted since the last line; nothing where nothing was. Called once a minute, and at the end. */
+/** Writes what was counted since the last line, nothing where nothing was, and hands over what an SDK has not been told. Called once a minute, and at the end. */
 export function flushCounts(): void {
   clearTimeout(timer);
   timer = undefined;
+  currentInstruments();
   if (sums.size === 0) return;
   log.info("counts of the last minute", { counts: Object.fromEntries(sums) });
   sums.clear();

@@ -10,7 +10,7 @@ export type StompVersion = "1.0" | "1.1" | "1.2";
 export interface Headers extends Iterable<readonly [name: string, value: string]> {
   /** The header's value; names are case sensitive. */
   get(name: string): string | undefined;
-  /** The value as it stood on the wire, still escaped: what goes back to the same client exactly as it wrote it. */
+  /** The value as it stood on the wire, still escaped: what goes back to the same client exactly as it wrote it. Of CONNECT, which is never escaped, as it would stand in an escaped frame. */
   wire(name: string): string | undefined;
   /** In the order of the frame, without the repeats that do not count. */
   [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]>;

@@ -199,6 +199,16 @@ describe("malformed frames say what is wrong", () => {
     ]);
   });
 
+  test.each<[StompVersion, string]>([
+    ["1.0", "a:b\\n"],
+    ["1.1", "a\\cb\\\\n"],
+    ["1.2", "a\\cb\\\\n"],
+  ])("a CONNECT's headers, which are not escaped, are given back as %s escapes them", (version, wire) => {
+    const [frame] = parseFrames("CONNECT\nreceipt:a:b\\n\naccept-version:1.2\n\n\0", version);
+    expect(frame?.headers.get("receipt")).toBe("a:b\\n");
+    expect(frame?.headers.wire("receipt")).toBe(wire);
+  });
+
   test("the receipt that was asked for comes with the error once the headers could be read", () => {
     expect(errorOf("SEND\nreceipt:r\\c1\ncontent-length:70000\n\n").receipt).toBe("r\\c1");
     expect(errorOf("SEND\nreceipt:r1\n\n\0SEND\n\n").receipt).toBeUndefined();

@@ -7,7 +7,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { readBody } from "./body.js";
-import { unescapeHeader } from "./escaping.js";
+import { escapeHeader, unescapeHeader } from "./escaping.js";
 import { type Frame, type Headers, headerList, quote, StompError, type StompVersion } from "./frame.js";
 import { BYTES_PER_UNIT, cutShort, DEFAULT_LIMITS, type Limits, malformed, type Reader } from "./reader.js";
 
@@ -215,9 +215,11 @@ function decodeFields(fields: string[], lines: string, command: string, version:
   // STOMP 1.2 "Value Encoding": CONNECT and CONNECTED are never escaped. STOMP is to be taken as CONNECT.
   if (isConnect(command)) {
     // Only clients of 1.0 leave accept-version out.
-    return fields.some((text, i) => i % 2 === 0 && text === "accept-version")
-      ? headerList(fields)
-      : headerList(trimmed(fields));
+    const isOldStyle = !fields.some((text, i) => i % 2 === 0 && text === "accept-version");
+    const values = isOldStyle ? trimmed(fields) : fields;
+    // A receipt goes back in a frame that is escaped.
+    const wire = values.map((text) => escapeHeader(text, version));
+    return headerList(values, wire);
   }
   if (version === "1.0") return headerList(trimmed(fields));
   if (command === "CONNECTED" || !lines.includes("\\")) return headerList(fields);

@@ -1,18 +1,17 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** A sum as it came last: its name, attributes and value. */
-export interface Point {
-  readonly name: string;
-  readonly attributes: Readonly<Record<string, string>>;
-  readonly value: number;
-}
-
 export interface OtlpReceiver {
   readonly url: string;
-  /** The latest value of a series, 0 before it came. Values are cumulative for each process that sends. */
+  /** The latest value of a series, summed over all processes that send; 0 before it came. */
   value(name: string, attributes?: Readonly<Record<string, string>>): number;
   readonly services: ReadonlySet<string>;
+  /** The attributes of each process that has sent something. */
+  readonly resources: readonly Readonly<Record<string, string>>[];
+  /** Every request, also one that was not taken. */
+  readonly requests: number;
+  /** What it does from now on: takes metrics, answers with a status, or never answers. */
+  answer: 200 | 400 | 503 | "nothing";
   close(): Promise<void>;
 }
 
@@ -20,41 +19,65 @@ export interface OtlpReceiver {
 type Json = any;
 
 const attributesOf = (list: Json[] = []): Record<string, string> =>
-  Object.fromEntries(list.map(({ key, value }) => [key, String(value.stringValue ?? value.intValue)]));
+  Object.fromEntries(
+    list
+      .map(({ key, value }) => [key, String(value.stringValue ?? value.intValue)] as const)
+      .sort(([one], [other]) => (one < other ? -1 : 1)),
+  );
 
-/** Takes metrics by OTLP over HTTP in JSON, as a collector does. */
+const seriesOf = (name: string, attributes: Readonly<Record<string, string>>): string =>
+  JSON.stringify([name, Object.entries(attributes).sort()]);
+
+/** Takes metrics by OTLP over HTTP in JSON, as a collector does, and tells series apart as one does: by resource, name and attributes. */
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
-  /** By process, then by series: the sums of several processes add up. */
-  const latest = new Map<string, number>();
-  const services = new Set<string>();
+  const resources = new Map<string, { attributes: Record<string, string>; latest: Map<string, number> }>();
+  let requests = 0;
   const take = (body: Json): void => {
     for (const { resource, scopeMetrics } of body.resourceMetrics ?? []) {
-      services.add(attributesOf(resource.attributes)["service.name"] ?? "");
+      const attributes = attributesOf(resource.attributes);
+      const key = JSON.stringify(attributes);
+      const known = resources.get(key) ?? { attributes, latest: new Map() };
+      resources.set(key, known);
       for (const metric of scopeMetrics.flatMap((scope: Json) => scope.metrics))
-        for (const point of metric.sum?.dataPoints ?? []) {
-          const series = JSON.stringify([metric.name, attributesOf(point.attributes)]);
-          latest.set(`${point.startTimeUnixNano} ${series}`, Number(point.asInt ?? point.asDouble));
-        }
+        for (const point of metric.sum?.dataPoints ?? [])
+          known.latest.set(
+            seriesOf(metric.name, attributesOf(point.attributes)),
+            Number(point.asInt ?? point.asDouble),
+          );
     }
   };
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
-    take(JSON.parse(Buffer.concat(chunks).toString()));
-    response.setHeader("content-type", "application/json").end("{}");
+    requests += 1;
+    const { answer } = receiver;
+    if (answer === "nothing") return;
+    if (request.method !== "POST" || request.url !== "/v1/metrics") return void response.writeHead(404).end();
+    if (answer === 200) take(JSON.parse(Buffer.concat(chunks).toString()));
+    response.writeHead(answer, { "content-type": "application/json" }).end("{}");
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
+  const receiver: OtlpReceiver = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    services,
+    answer: 200,
+    get requests() {
+      return requests;
+    },
+    get resources() {
+      return [...resources.values()].map(({ attributes }) => attributes);
+    },
+    get services() {
+      return new Set([...resources.values()].map(({ attributes }) => attributes["service.name"] ?? ""));
+    },
     value(name, attributes = {}) {
-      const series = JSON.stringify([name, attributes]);
-      const values = [...latest].filter(([key]) => key.slice(key.indexOf(" ") + 1) === series);
-      return values.reduce((sum, [, value]) => sum + value, 0);
+      const series = seriesOf(name, attributes);
+      return [...resources.values()].reduce((sum, { latest }) => sum + (latest.get(series) ?? 0), 0);
     },
     async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await closed;
     },
   };
+  return receiver;
 }
