@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { DeviceId, lines, named, opaque } from "./text.js";
 
 /** C0, DEL and C1. */
@@ -6,17 +6,16 @@ const CONTROLS = [...Array(32).keys(), ...Array.from({ length: 33 }, (_, index) 
   (code) => String.fromCharCode(code),
 );
 const name = (text: string): string => `U+${text.charCodeAt(0).toString(16).padStart(4, "0")}`;
+/** What no text may hold. */
+const FORBIDDEN = CONTROLS.filter((one) => one !== "\t" && one !== "\n").map((one) => [name(one), one]);
 
 describe("text of several lines", () => {
   const schema = lines(10);
 
-  test.each(CONTROLS.filter((one) => one !== "\t" && one !== "\n").map((one) => [name(one), one]))(
-    "has no %s",
-    (_name, control) => {
-      const result = schema.safeParse(`a${control}b`);
-      expect(result.error?.issues[0]?.message).toBe("must have no control characters but tab and newline");
-    },
-  );
+  test.each(FORBIDDEN)("has no %s", (_name, control) => {
+    const result = schema.safeParse(`a${control}b`);
+    expect(result.error?.issues[0]?.message).toBe("must have no control characters but tab and newline");
+  });
 
   test.each(["\t", "\n", "a\n\tb", "비 🙂", "a\u2028b", "\u00a0", "\u200b"])("may be %j", (text) => {
     expect(schema.parse(text)).toBe(text.normalize("NFC"));
@@ -47,6 +46,38 @@ describe("text of several lines", () => {
   });
 });
 
+describe("text that would take long to normalize", () => {
+  test("has at most 100 combining marks in a row", () => {
+    const schema = lines(300);
+    const marks = (count: number): string => `a${"\u0316".repeat(count)}`;
+    expect(schema.parse(`${marks(100)}${marks(100)}`)).toBe(`${marks(100)}${marks(100)}`);
+    for (const many of [marks(101), `${marks(100)}\u0301`, "\u0316".repeat(101)])
+      expect(schema.safeParse(many).error?.issues[0]?.message).toBe(
+        "must have at most 100 combining marks in a row",
+      );
+  });
+
+  test.each<[string, string]>([
+    ["marks", "\u0316\u0301".repeat(16_000)],
+    ["marks behind letters", `a${"\u0316\u0301".repeat(50)}`.repeat(300)],
+    ["jamo", "\u1112\u1161\u11ab".repeat(7_000)],
+    ["controls and marks", `\0${"\u0334\u0345".repeat(16_000)}`],
+  ])("is refused before that: %s", (_what, text) => {
+    const normalize = vi.spyOn(String.prototype, "normalize");
+    expect(lines(5_000).safeParse(text).success).toBe(false);
+    expect(normalize).not.toHaveBeenCalled();
+    normalize.mockRestore();
+  });
+
+  test("is as long as its limit says when it is normalized, however it was written", () => {
+    // Of all letters this one stands for most others.
+    const composed = "\u1f82".repeat(10);
+    expect([...composed.normalize("NFD")]).toHaveLength(40);
+    expect(lines(10).parse(composed.normalize("NFD"))).toBe(composed);
+    expect(lines(9).safeParse(composed.normalize("NFD")).success).toBe(false);
+  });
+});
+
 /** What no text of one line has. */
 const ONE_LINE_WITHOUT = [...CONTROLS, "\u2028", "\u2029"].map((one) => [name(one), one] as const);
 
@@ -64,9 +95,9 @@ describe("a name", () => {
     expect(schema.safeParse("abcdef").success).toBe(false);
   });
 
-  test.each(ONE_LINE_WITHOUT)("has no %s", (_name, control) => {
+  test.each(FORBIDDEN)("has no %s", (_name, control) => {
     expect(schema.safeParse(`a${control}b`).error?.issues[0]?.message).toBe(
-      "must be one line without control characters",
+      "must have no control characters but tab and newline",
     );
   });
 
@@ -86,7 +117,7 @@ describe("a client's id", () => {
     expect(schema.safeParse(text).success).toBe(false);
   });
 
-  test.each(ONE_LINE_WITHOUT)("has no %s", (_name, control) => {
+  test.each(FORBIDDEN)("has no %s", (_name, control) => {
     expect(schema.safeParse(`a${control}`).success).toBe(false);
   });
 });

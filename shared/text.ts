@@ -27,33 +27,41 @@ const without = (forbidden: RegExp) => (text: string) => !forbidden.test(text);
 const fits = (characters: number) =>
   [(text: string) => atMost(text, characters), `must have at most ${characters} characters`] as const;
 
+/** Normalizing sorts marks in a time that grows with the square of their number: no more are handed to it in a row than any script needs by far. */
+const MARKS_IN_A_ROW = 100;
+const MANY_MARKS = new RegExp(`(?<!\\p{M})\\p{M}{${MARKS_IN_A_ROW + 1}}`, "u");
+/** One code point in NFC stands for at most so many. */
+const CODE_POINTS_OF_ONE = 4;
+
+/** In NFC, at most so many code points then. What is refused isn't normalized. */
+function normalized(text: z.ZodString, forbidden: RegExp, message: string, characters: number): z.ZodString {
+  const [, tooLong] = fits(characters);
+  return text
+    .refine(without(forbidden), message)
+    .refine(without(MANY_MARKS), {
+      error: `must have at most ${MARKS_IN_A_ROW} combining marks in a row`,
+      abort: true,
+    })
+    .refine((raw) => atMost(raw, CODE_POINTS_OF_ONE * characters), { error: tooLong, abort: true })
+    .normalize("NFC")
+    .refine(...fits(characters));
+}
+
 /** Text of several lines: NFC, at most so many code points, no control characters but tab and newline. */
-export const lines = (characters: number) =>
-  wellFormed()
-    .refine(without(CONTROL), NO_CONTROL)
-    .normalize("NFC")
-    .refine(...fits(characters));
+export const lines = (characters: number) => normalized(wellFormed(), CONTROL, NO_CONTROL, characters);
 
-/** A name: one line in NFC, 1 to so many code points, without the white space around it. */
+/** A name: the same without the white space around it, and not empty. */
 export const named = (characters: number) =>
-  wellFormed()
-    .trim()
-    .refine(without(CONTROL_OR_LINE), ONE_LINE)
-    .normalize("NFC")
-    .min(1)
-    .refine(...fits(characters));
+  normalized(wellFormed().trim(), CONTROL, NO_CONTROL, characters).min(1);
 
-/** An id that a client chooses and gets back as it was: one line of 1 to so many code points. */
+/** An id that a client chooses and gets back as it was: 1 to so many code points, no control characters but tab and newline. */
 export const opaque = (characters: number) =>
   wellFormed()
     .min(1)
-    .refine(without(CONTROL_OR_LINE), ONE_LINE)
+    .refine(without(CONTROL), NO_CONTROL)
     .refine(...fits(characters));
 
 /** What a client calls its device. */
-export const DeviceId = wellFormed()
-  .refine(without(CONTROL_OR_LINE), ONE_LINE)
-  .normalize("NFC")
+export const DeviceId = normalized(wellFormed(), CONTROL_OR_LINE, ONE_LINE, DEVICE_CHARACTERS)
   .min(1)
-  .refine(...fits(DEVICE_CHARACTERS))
   .meta({ description: "1 to 64 characters on one line", maxLength: DEVICE_CHARACTERS });

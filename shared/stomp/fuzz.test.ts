@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type Frame, StompError, type StompVersion } from "./frame.js";
 import { parseFrames } from "./parser.js";
 import type { Limits } from "./reader.js";
@@ -10,6 +10,7 @@ import { serializeFrame } from "./serializer.js";
 /** The same cases each time; `FUZZ_SEED` and `FUZZ_RUNS` choose others, and more of them. */
 const { FUZZ_SEED, FUZZ_RUNS } = process.env;
 const cases = { seed: Number(FUZZ_SEED ?? 7), numRuns: Number(FUZZ_RUNS ?? 3_000) };
+if (FUZZ_RUNS !== undefined) vi.setConfig({ testTimeout: 3_600_000 });
 
 const versions = fc.constantFrom<StompVersion>("1.0", "1.1", "1.2");
 /** What is written again can be longer than what was read: colons get escaped, and a length is put before a body. */
@@ -145,10 +146,12 @@ const valid = fc
 
 type Damage = (bytes: Buffer, at: number, length: number) => Buffer;
 
-const splice = (bytes: Buffer, at: number, removed: number, put: Uint8Array | string): Buffer =>
+type Put = string | Uint8Array | readonly number[];
+
+const splice = (bytes: Buffer, at: number, removed: number, put: Put): Buffer =>
   Buffer.concat([bytes.subarray(0, at), Buffer.from(put as string), bytes.subarray(at + removed)]);
 const insert =
-  (put: string | Uint8Array): Damage =>
+  (put: Put): Damage =>
   (bytes, at) =>
     splice(bytes, at, 0, put);
 const behindCommand =
@@ -233,7 +236,7 @@ describe("whatever comes is frames or a StompError, and frames can be written an
   test("arbitrary bytes", () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), versions, holds), {
       ...cases,
-      examples: textExamples.map(([text, version]) => [Buffer.from(text), version]),
+      examples: textExamples.map(([text, version]): [Buffer, StompVersion] => [Buffer.from(text), version]),
     });
   });
 
@@ -285,6 +288,18 @@ test("whole frames are read whole, and stand for themselves beside others", () =
       writesAgain(frames, version);
       const both = framesOf(Buffer.concat([first.bytes, second.bytes]), version);
       expect(both.slice(0, frames.length).map(plain)).toEqual(frames.map(plain));
+    }),
+    cases,
+  );
+});
+
+test("the frames before bytes that are not UTF-8 come with the error, and none behind them", () => {
+  const bad = fc.constantFrom([0xff], [0xc3, 0x28], [0xed, 0xa0, 0x80], [0xc0, 0x80], [0xf0, 0x9f, 0x99]);
+  fc.assert(
+    fc.property(valid, bad, valid, fc.nat(20), ({ version, bytes }, not, { bytes: behind }, nuls) => {
+      const frames = parseFrames(bytes, version);
+      const head = Buffer.concat([bytes, Buffer.from("SEND\n\n"), Buffer.from(not), Buffer.alloc(nuls)]);
+      expect(framesOf(Buffer.concat([head, behind]), version).map(plain)).toEqual(frames.map(plain));
     }),
     cases,
   );

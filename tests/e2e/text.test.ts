@@ -1,6 +1,7 @@
 import { request } from "node:http";
 import { expect, inject, test } from "vitest";
 import { call, connect, history, makeRoom, newUsers, tokenFor } from "../support/client.js";
+import { openConnected } from "../support/rawSocket.js";
 
 test("what looks alike is alike: contents and names are stored normalized, a client's own id as it was sent", async () => {
   const [ann] = newUsers(1) as [number];
@@ -51,6 +52,27 @@ test.each(["\n", "\t", "\u2028"])(
     expect(named).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST", field: "name" } });
   },
 );
+
+test("text that would take long to normalize, and JSON as deep as it goes, are judged at once", async () => {
+  const [ann] = newUsers(1) as [number];
+  const roomId = await makeRoom([ann]);
+  const deep = `${"[".repeat(32_000)}${"]".repeat(32_000)}`;
+  const socket = await openConnected(ann);
+  const ask = async (body: string): Promise<string> => {
+    socket.send(`SEND\ndestination:/pub/chat/message\nreceipt:r\n\n${body}\0`);
+    return socket.next();
+  };
+  socket.send("SUBSCRIBE\nid:e\ndestination:/user/queue/errors\nreceipt:s\n\n\0");
+  await socket.next();
+  expect(await ask("[".repeat(65_536))).toContain("The body is not JSON");
+  expect(await ask(deep)).toContain('"code":"INVALID_MESSAGE"');
+  const marks = "\u0316\u0301".repeat(15_000);
+  expect(await ask(JSON.stringify({ roomId, content: marks }))).toContain("combining marks in a row");
+  expect(await ask(`{"roomId":${roomId},"content":"a","more":${deep}}`)).toMatch(/^RECEIPT\n/);
+  await socket.close();
+  const named = await call("PATCH", `/group-rooms/${roomId}`, ann, { name: marks });
+  expect(named).toMatchObject({ status: 400, body: { field: "name" } });
+});
 
 /** A POST in chunks, without a length, of which only so much is sent as is taken. */
 async function postInChunks(path: string, headers: Record<string, string>, bytes: number): Promise<number> {
