@@ -1,4 +1,4 @@
-import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
+import type { HttpHandler, HttpRequest, HttpResponseInit } from "@azure/functions";
 import { type App, getApp } from "../shared/app.js";
 import { ChatError, toChatError, toProblem } from "../shared/errors.js";
 
@@ -33,18 +33,15 @@ export function authenticated(
       const traceparent = context.traceContext?.traceParent;
       return await handle({ request, caller, callerId: caller.userId, traceparent });
     } catch (thrown) {
-      return problem(thrown, context);
+      return problem(thrown);
     }
   };
 }
 
-/** The answer for whatever was thrown; a failure of ours is logged with its cause, which the caller doesn't see. */
-function problem(thrown: unknown, context: InvocationContext): HttpResponseInit {
+/** The answer for whatever was thrown. */
+function problem(thrown: unknown): HttpResponseInit {
   const error = toChatError(thrown);
-  getApp().countRefusal(error);
-  // The stack alone: a database error's other fields hold the statement with what users wrote.
-  if (error.code === "UNAVAILABLE")
-    context.error(error.message, error.cause instanceof Error ? error.cause.stack : error.cause);
+  getApp().reportRefusal(error);
   return toProblem(error);
 }
 

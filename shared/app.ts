@@ -12,7 +12,8 @@ import { connectEventHubs } from "./bus/eventHubs.js";
 import type { Connection } from "./commands/connection.js";
 import { decodeState, encodeState } from "./commands/connectionState.js";
 import { handleMessage } from "./commands/dispatch.js";
-import { deviceOf, greet, openSession } from "./commands/handshake.js";
+import { sweepEnded } from "./commands/endedSessions.js";
+import { acceptHandshake, deviceOf, greet } from "./commands/handshake.js";
 import { logOut } from "./commands/logOut.js";
 import { leaveSession, requireRate } from "./commands/sessions.js";
 import { forgetConnection } from "./commands/unsubscribe.js";
@@ -22,7 +23,7 @@ import { storeMessages } from "./consumers/storeMessages.js";
 import { storeReadsPaced } from "./consumers/storeReads.js";
 import { sweepReads } from "./consumers/sweepReads.js";
 import { type ChatError, toChatError } from "./errors.js";
-import { atMostEvery, log } from "./log.js";
+import { atMostEvery, log, logUnavailable } from "./log.js";
 import { count, flushCounts } from "./metrics.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
 import { LogOut } from "./rooms/api.js";
@@ -111,14 +112,17 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     storeReads: (batch: EventBatch) => storeReadsPaced(batch, consuming),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
     async sweep(): Promise<void> {
-      await Promise.all([sweepChanges(calls), sweepReads(consuming)]);
+      await Promise.all([sweepChanges(calls), sweepReads(consuming), sweepEnded(adapters)]);
     },
 
     /** Who calls: from the header's JWT. Throws `UNAUTHORIZED`. */
     authenticate: (authorization: string | null): Promise<Identity> =>
       verifyToken(bearerToken(authorization)),
-    /** Counts an HTTP call that is answered with an error. */
-    countRefusal: ({ code }: ChatError) => count.refused(code, "http"),
+    /** Counts an HTTP call that is answered with an error, and logs it where it is a failure of ours, with the cause that the caller doesn't see. */
+    reportRefusal(error: ChatError): void {
+      count.refused(error.code, "http");
+      if (error.code === "UNAVAILABLE") logUnavailable("a call", error);
+    },
     /** Counts a call of the caller's; throws `RATE_LIMIT_EXCEEDED`. */
     requireRate: (callerId: number, kind: RateKind) => requireRate(callerId, kind, adapters),
     negotiate: (caller: Identity, authorization: string | null) =>
@@ -157,13 +161,13 @@ export type App = ReturnType<typeof createApp>;
 
 function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
   return {
-    connect: countingRefusals(async ({ connectionId, headers, query, subprotocols }) => {
+    connect: countingRefusals(async ({ headers, query, subprotocols }) => {
       const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
       const identity = await adapters.verifyToken(token);
       const implicit = query["connect"]?.[0] === "implicit";
       const [deviceId, origin] = [query["deviceId"]?.[0], headers["origin"]?.[0]];
       const request = { identity, subprotocols, implicit, deviceId, origin };
-      const { subprotocol, state } = await openSession(request, connectionId, adapters);
+      const { subprotocol, state } = acceptHandshake(request, adapters);
       await remember(identity, adapters.database);
       return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
     }),

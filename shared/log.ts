@@ -60,3 +60,12 @@ export function atMostEvery(
     left = 0;
   };
 }
+
+const unavailable = atMostEvery(1_000);
+
+/** Something of a client's that could not be done, and why: once a second at most, as all of them fail while something is away. */
+export function logUnavailable(what: string, error: Error): void {
+  // The stack alone: a database error's other fields hold the statement with what users wrote.
+  const cause = error.cause instanceof Error ? error.cause.stack : error.cause;
+  unavailable((left) => log.warn("something could not be done", { what, why: error.message, cause, left }));
+}

@@ -115,8 +115,11 @@ async function prepare(program: Program, folder: string, say: (line: string) => 
     ? [program.install!, ["--auth-root-authentication-method=normal", "--skip-test-db"]]
     : [program.server, ["--initialize-insecure"]];
   try {
-    const datadir = join(withoutSpaces(folder), "files.unfinished");
-    await run(command, ["--no-defaults", `--datadir=${datadir}`, ...args, ...asRoot], {
+    const plain = withoutSpaces(folder);
+    const datadir = join(plain, "files.unfinished");
+    // Of its own: servers that share one delete each other's temporary tables.
+    const temporaryFiles = `--tmpdir=${temporary(plain)}`;
+    await run(command, ["--no-defaults", `--datadir=${datadir}`, temporaryFiles, ...args, ...asRoot], {
       timeout: PREPARE_TIMEOUT_MS,
       maxBuffer: 16 * 1024 * 1024,
     });

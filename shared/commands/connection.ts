@@ -1,9 +1,10 @@
 import type { Broadcaster } from "../broadcast/broadcaster.js";
 import type { EventBus } from "../bus/eventBus.js";
-import type { EndedSession, RateKind, SessionStore } from "../sessions/sessionStore.js";
+import type { RateKind, SessionStore } from "../sessions/sessionStore.js";
 import type { Frame } from "../stomp/frame.js";
 import type { Database } from "../store/database.js";
 import type { ConnectionState } from "./connectionState.js";
+import type { Farewell } from "./endedSessions.js";
 
 /** One client's live connection, as one frame meets it. */
 export interface Connection {
@@ -28,7 +29,7 @@ export interface Outcome {
   /** The frame was refused because something it needs is away. */
   readonly unavailable?: boolean;
   /** The session has ended: what stands behind the frame isn't looked at. Once closed, this one has been told. */
-  readonly ended?: EndedSession | "by another";
+  readonly ended?: Farewell | "by another";
 }
 
 /** Live sessions of a user, and how many of each kind in any 60 seconds; 0 is no limit. */

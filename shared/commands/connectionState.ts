@@ -14,6 +14,8 @@ export interface ConnectionState {
   readonly device?: string;
   /** Its place in the order of the user's sessions, once it was given one. */
   readonly order?: number;
+  /** Until then: when it connected, in milliseconds since 1970. */
+  readonly connectedAt?: number;
   /** Subscription id as it stands on the wire, to the destination's key. */
   readonly subscriptions: ReadonlyMap<string, string>;
 }
@@ -27,6 +29,7 @@ const Encoded = z.object({
   x: z.number(),
   d: z.string().optional(),
   o: z.number().optional(),
+  c: z.number().optional(),
   s: z.array(z.tuple([z.string(), z.string()])).optional(),
 });
 /** The members of the state's JSON; `@azure/web-pubsub-express` puts them into base64 and back. */
@@ -40,6 +43,7 @@ export function encodeState(state: ConnectionState): EncodedState {
     x: state.expiresAt,
     d: state.device,
     o: state.order,
+    c: state.connectedAt,
     s: state.subscriptions.size === 0 ? undefined : [...state.subscriptions],
   };
 }
@@ -48,13 +52,14 @@ export function encodeState(state: ConnectionState): EncodedState {
 export function decodeState(encoded: unknown): ConnectionState | undefined {
   const result = Encoded.safeParse(encoded);
   if (!result.success) return undefined;
-  const { v, n, x, d, o, s } = result.data;
+  const { v, n, x, d, o, c, s } = result.data;
   return {
     ...(v === undefined ? {} : { version: v }),
     ...(n === undefined ? {} : { nickname: n }),
     expiresAt: x,
     ...(d === undefined ? {} : { device: d }),
     ...(o === undefined ? {} : { order: o }),
+    ...(c === undefined ? {} : { connectedAt: c }),
     subscriptions: new Map(s ?? []),
   };
 }

@@ -1,5 +1,5 @@
 import { about, ChatError, toChatError } from "../errors.js";
-import { log } from "../log.js";
+import { log, logUnavailable } from "../log.js";
 import { count } from "../metrics.js";
 import { SEND_MESSAGE, SEND_READ, SEND_TOKEN } from "../routing.js";
 import type { RateKind } from "../sessions/sessionStore.js";
@@ -140,8 +140,7 @@ async function handleFrame(received: Received, connection: Connection, deps: Com
   } catch (thrown) {
     const error = toChatError(thrown);
     count.refused(error.code, "stomp");
-    if (error.code === "UNAVAILABLE")
-      log.warn("a frame could not be handled", { command: frame.command, error });
+    if (error.code === "UNAVAILABLE") logUnavailable(frame.command, error);
     return refuse(error, received, current);
   }
 }

@@ -1,78 +1,92 @@
 import { ChatError } from "../errors.js";
-import { log } from "../log.js";
+import { atMostEvery, log } from "../log.js";
 import { count } from "../metrics.js";
 import type { EndedSession, EndReason } from "../sessions/sessionStore.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import type { CommandDeps } from "./connection.js";
 import { errorFrame } from "./refusals.js";
 
-/** Whoever waits for it does so no longer; what is not done by then another frame or handshake of the user's does. */
+/** Whoever waits for it does so no longer; what is not done by then is tried again by a frame of the user's, or by the sweep. */
 const WAIT_MS = 3_000;
 const AT_ONCE = 10;
 
-const TEXTS: Readonly<Record<EndReason, string>> = {
+/** `ENDED` is said where the reason is not known any more. */
+type Reason = EndReason | "ENDED";
+
+const TEXTS: Readonly<Record<Reason, string>> = {
   SESSION_LIMIT: "Another device has connected, and this one was the oldest.",
   DEVICE_RECONNECTED: "This device has connected anew.",
   LOGGED_OUT: "You have logged out.",
+  ENDED: "This session has ended.",
 };
 
-export const LOGGED_OUT = { reason: "LOGGED_OUT", opening: false } as const;
+/** What a connection that has lost its place is to hear. */
+export interface Farewell {
+  readonly connectionId: string;
+  readonly reason: Reason;
+  /** Its subscription id on `/user/queue/session`, or empty. */
+  readonly queue: string;
+}
 
 type Deps = Pick<CommandDeps, "broadcaster" | "sessions" | "now">;
 
+/** A user who fights for a place with many devices must not fill the log. */
+const limited = atMostEvery(1_000);
+
 /**
- * Tells connections that have lost their place, and closes them. Never throws; resolves when that is done, or after three seconds, while it goes on: a connection that can't be
- * closed now stays noted, is not served any more, and is tried again some seconds later.
+ * Tells connections that have lost their place, and closes them; says whether that is done. Never throws, and waits for three seconds at most, while it goes on: a connection that
+ * can't be closed now stays noted, is not served any more, and is tried again some seconds later.
  */
-export async function closeEnded(userId: number, ended: readonly EndedSession[], deps: Deps): Promise<void> {
-  if (ended.length === 0) return;
+export async function closeEnded(
+  userId: number,
+  ended: readonly EndedSession[],
+  deps: Deps,
+): Promise<boolean> {
+  if (ended.length === 0) return true;
   let timer: NodeJS.Timeout | undefined;
-  const enough = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, WAIT_MS);
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), WAIT_MS);
   });
-  await Promise.race([closeAll(userId, ended, deps), enough]);
+  const done = await Promise.race([closeAll(userId, ended, deps), late]);
   clearTimeout(timer);
+  return done;
 }
 
-async function closeAll(userId: number, ended: readonly EndedSession[], deps: Deps): Promise<void> {
-  for (let first = 0; first < ended.length; first += AT_ONCE)
-    await Promise.all(ended.slice(first, first + AT_ONCE).map((one) => closeOne(userId, one, deps)));
+async function closeAll(userId: number, ended: readonly EndedSession[], deps: Deps): Promise<boolean> {
+  let done = true;
+  for (let first = 0; first < ended.length; first += AT_ONCE) {
+    const some = ended.slice(first, first + AT_ONCE);
+    const closed = await Promise.all(some.map((one) => closeOne(userId, one, deps)));
+    done &&= closed.every(Boolean);
+  }
+  return done;
 }
 
-async function closeOne(userId: number, ended: EndedSession, deps: Deps): Promise<void> {
+async function closeOne(userId: number, ended: EndedSession, deps: Deps): Promise<boolean> {
   const { connectionId, reason } = ended;
-  const { broadcaster, sessions } = deps;
   try {
-    let exists = await broadcaster.connectionExists(connectionId);
-    if (!exists && ended.opening) {
-      // Its handshake is still going on: it is told when it opens. Had it opened before it was left, it is seen by the second look.
-      await sessions.leave(userId, connectionId);
-      exists = await broadcaster.connectionExists(connectionId);
-      if (!exists || !(await sessions.takeOn(userId, connectionId))) return;
-    }
-    if (exists) {
-      await broadcaster.sendToConnection(connectionId, farewell(ended, deps.now()).join(""));
-      await broadcaster.closeConnection(connectionId, TEXTS[reason]);
-    }
+    await deps.broadcaster.sendToConnection(connectionId, farewell(ended, deps.now()).join(""));
+    await deps.broadcaster.closeConnection(connectionId, TEXTS[reason]);
     await settled(userId, ended, deps);
+    return true;
   } catch (error) {
-    log.warn("a session that has ended could not be closed yet", { userId, connectionId, reason, error });
+    limited((left) =>
+      log.warn("a session that has ended could not be closed yet", { userId, connectionId, error, left }),
+    );
+    return false;
   }
 }
 
 /** The connection has been told and closed. */
-export async function settled(
-  userId: number,
-  { connectionId, reason }: EndedSession,
-  deps: Deps,
-): Promise<void> {
+export async function settled(userId: number, { connectionId, reason }: Farewell, deps: Deps): Promise<void> {
+  if (reason === "ENDED") return;
   await deps.sessions.closed(userId, connectionId);
   count.sessionEnded(reason);
-  log.info("a session was closed", { userId, connectionId, reason });
+  limited((left) => log.info("a session was closed", { userId, connectionId, reason, left }));
 }
 
 /** What a connection that has lost its place hears: SESSION_CLOSED on `/user/queue/session` if it listens there, then ERROR. */
-export function farewell({ connectionId, reason, queue }: EndedSession, now: number): string[] {
+export function farewell({ connectionId, reason, queue }: Farewell, now: number): string[] {
   const headers = {
     destination: "/user/queue/session",
     "message-id": `session-${connectionId}`,
@@ -81,4 +95,19 @@ export function farewell({ connectionId, reason, queue }: EndedSession, now: num
   const body = JSON.stringify({ type: "SESSION_CLOSED", reason, timestamp: now });
   const error = errorFrame(new ChatError("SESSION_CLOSED", TEXTS[reason]), undefined, "1.2");
   return queue === "" ? [error] : [prepareMessage(headers, body)(queue), error];
+}
+
+const USERS_A_SWEEP = 500;
+
+/** Tells and closes what processes that died have left, of users of whom nobody comes by. Called every few seconds, by one process at a time. */
+export async function sweepEnded(deps: Deps): Promise<void> {
+  const users = await deps.sessions.listLeft(USERS_A_SWEEP);
+  for (let first = 0; first < users.length; first += AT_ONCE)
+    await Promise.all(
+      users.slice(first, first + AT_ONCE).map(async (one) => {
+        const { toClose, left } = await deps.sessions.claimLeft(one.userId);
+        const done = await closeEnded(one.userId, toClose, deps);
+        if (done && left === toClose.length) await deps.sessions.noneLeft(one);
+      }),
+    );
 }

@@ -7,8 +7,8 @@ import { DeviceId } from "../text.js";
 import { connected } from "./connect.js";
 import type { Connection } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
-import { closeEnded } from "./endedSessions.js";
-import { enter, register, type SessionDeps, sessionOf } from "./sessions.js";
+import { type Farewell, farewell, settled } from "./endedSessions.js";
+import { enter, type SessionDeps } from "./sessions.js";
 
 /** The subprotocols in the order of preference, and the version each stands for. */
 const SUBPROTOCOLS: readonly (readonly [name: string, version: StompVersion])[] = [
@@ -34,29 +34,23 @@ export interface HandshakeRequest {
 }
 
 /**
- * Accepts a handshake: chooses the highest STOMP version offered and gives the session its place; whoever loses theirs is told and closed before.
- * Throws `NOT_SUPPORTED` where no version is offered, `FORBIDDEN` for a page of another origin, `INVALID_REQUEST` for a bad device id.
+ * Accepts a handshake: chooses the highest STOMP version offered. The connection has its place among its user's sessions from when it is open. Throws `NOT_SUPPORTED` where no version
+ * is offered, `FORBIDDEN` for a page of another origin, `INVALID_REQUEST` for a bad device id.
  */
-export async function openSession(
-  request: HandshakeRequest,
-  connectionId: string,
-  deps: SessionDeps & { readonly allowedOrigins: readonly string[] },
-): Promise<{ subprotocol: string; state: ConnectionState }> {
-  const { identity, origin } = request;
-  const [subprotocol, version] = chosenOf(request.subprotocols);
-  if (origin !== undefined && deps.allowedOrigins.length > 0 && !deps.allowedOrigins.includes(origin))
+export function acceptHandshake(
+  { identity, subprotocols, implicit, deviceId, origin }: HandshakeRequest,
+  { allowedOrigins, now }: { readonly allowedOrigins: readonly string[]; readonly now: () => number },
+): { subprotocol: string; state: ConnectionState } {
+  const [subprotocol, version] = chosenOf(subprotocols);
+  if (origin !== undefined && allowedOrigins.length > 0 && !allowedOrigins.includes(origin))
     throw new ChatError("FORBIDDEN", "Pages of this origin may not connect.");
-  const device = request.deviceId === undefined ? undefined : deviceOf(request.deviceId);
-  const { userId } = identity;
-  const registered = await register({ userId, connectionId, device }, false, deps);
-  if (registered) await closeEnded(userId, registered.toClose, deps);
   const state = {
     expiresAt: identity.expiresAt,
+    connectedAt: now(),
     subscriptions: new Map<string, string>(),
     ...(identity.nickname === undefined ? {} : { nickname: identity.nickname }),
-    ...(request.implicit ? { version } : {}),
-    ...(device === undefined ? {} : { device }),
-    ...(registered === undefined ? {} : { order: registered.order }),
+    ...(implicit ? { version } : {}),
+    ...(deviceId === undefined ? {} : { device: deviceOf(deviceId) }),
   };
   return { subprotocol, state };
 }
@@ -81,14 +75,13 @@ export function deviceOf(deviceId: string): string {
 const GREETING_PAUSES_MS = [100, 300, 1_000, 2_000];
 
 /**
- * A connection is open. One that has lost its place meanwhile is told and closed. One whose handshake counted as CONNECT is sent its CONNECTED: tried a few times,
+ * A connection is open, and is given its place; its first frame does the same, should this event be lost. One whose handshake counted as CONNECT is sent its CONNECTED: tried a few times,
  * because the service does not repeat this event; a client that can't be greeted is closed, so that it comes again instead of waiting for ever.
  */
 export async function greet(connection: Connection, deps: SessionDeps): Promise<void> {
   const { connectionId, userId, state } = connection;
-  // The state of this event is from the handshake: what the client has subscribed to since is not in it.
-  const entry = await enter(connection, undefined, deps, { ...sessionOf(connection), queue: undefined });
-  if (entry.kind === "ended") return entry.told && closeEnded(userId, [entry.told], deps);
+  const entry = await enter(connection, undefined, deps, { isNew: true });
+  if (entry.kind === "ended") return entry.told && sayFarewell(connection, entry.told, deps);
   if (state.version === undefined) return;
   const { broadcaster } = deps;
   const frame = connected({ connectionId, userId }, state.version);
@@ -101,4 +94,14 @@ export async function greet(connection: Connection, deps: SessionDeps): Promise<
     }
   }
   await broadcaster.closeConnection(connectionId, "CONNECTED could not be sent; connect again");
+}
+
+async function sayFarewell(
+  { connectionId, userId }: Connection,
+  told: Farewell,
+  deps: SessionDeps,
+): Promise<void> {
+  await deps.broadcaster.sendToConnection(connectionId, farewell(told, deps.now()).join(""));
+  await deps.broadcaster.closeConnection(connectionId, "the session has ended");
+  await settled(userId, told, deps);
 }

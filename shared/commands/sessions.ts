@@ -2,10 +2,10 @@ import { ChatError } from "../errors.js";
 import { log } from "../log.js";
 import { count } from "../metrics.js";
 import { destinationKey } from "../routing.js";
-import type { EndedSession, Rate, RateKind, Registered, Session } from "../sessions/sessionStore.js";
+import type { Admission, Rate, RateKind, Session } from "../sessions/sessionStore.js";
 import type { CommandDeps, Connection, Outcome } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
-import { closeEnded, farewell } from "./endedSessions.js";
+import { closeEnded, type Farewell, farewell } from "./endedSessions.js";
 
 export type SessionDeps = Pick<CommandDeps, "broadcaster" | "sessions" | "limits" | "now">;
 
@@ -13,10 +13,14 @@ export type SessionDeps = Pick<CommandDeps, "broadcaster" | "sessions" | "limits
 export type Entry =
   | { readonly kind: "admitted"; readonly state: ConnectionState }
   | { readonly kind: "limited"; readonly state: ConnectionState; readonly retryAfter: number }
-  /** The connection has lost its place. With `told` it is to hear of it and to be closed now; without, somebody else is at that. */
-  | { readonly kind: "ended"; readonly state: ConnectionState; readonly told: EndedSession | undefined };
+  | Ended;
 
-type Ended = Extract<Entry, { kind: "ended" }>;
+/** The connection has lost its place. With `told` it is to hear of it and to be closed now; without, somebody else is at that. */
+interface Ended {
+  readonly kind: "ended";
+  readonly state: ConnectionState;
+  readonly told: Farewell | undefined;
+}
 
 /** What a frame of an ended connection leads to: it is told and closed, unless somebody else is at that. */
 export function endedOutcome({ state, told }: Ended, now: number): Outcome {
@@ -25,74 +29,66 @@ export function endedOutcome({ state, told }: Ended, now: number): Outcome {
 }
 
 /** The connection as the session store knows it. */
-export function sessionOf({ userId, connectionId, state }: Connection): Session {
+function sessionOf({ userId, connectionId, state }: Connection, now: number): Session {
   const key = destinationKey({ kind: "userSession" }, userId);
   const queue = [...state.subscriptions].find(([, one]) => one === key)?.[0] ?? "";
-  return { userId, connectionId, device: state.device, order: state.order, queue };
+  const { device, order, connectedAt } = state;
+  return { userId, connectionId, device, order, age: now - (connectedAt ?? now), queue };
 }
 
 /**
- * A frame comes in: has it counted against its kind's limit, takes the connection in where it isn't counted yet, and closes others of its user that have lost their place.
- * With the session store away every frame is admitted.
+ * A connection does something: it is given its place if it has none yet, and what it does is counted against its kind's limit. Others of its user that have lost their place are told and closed on the
+ * way. `isNew` says that its state may be older than what it did since. With the session store away everything is admitted.
  */
 export async function enter(
   connection: Connection,
   kind: RateKind | undefined,
   deps: SessionDeps,
-  session = sessionOf(connection),
+  { isNew = false } = {},
 ): Promise<Entry> {
-  const { userId, state } = connection;
+  const { userId, connectionId, state } = connection;
+  const known = sessionOf(connection, deps.now());
+  const session = isNew ? { ...known, queue: undefined } : known;
   const admission = await deps.sessions.admit(session, kind && rateOf(kind, deps));
   if (admission === undefined) {
     count.limitsOpen();
     return { kind: "admitted", state };
   }
-  const { standing, order, toClose }: Joined =
-    admission.standing === "unknown" ? await joinAgain(session, admission.toClose, deps) : admission;
-  const own = toClose.find(({ connectionId }) => connectionId === connection.connectionId);
-  await closeEnded(
-    userId,
-    toClose.filter((one) => one !== own),
-    deps,
-  );
-  const now = order === undefined ? state : { ...state, order };
-  if (standing === "ended") return { kind: "ended", state: now, told: own };
+  const { standing, order, toClose } =
+    admission.standing === "unknown" ? await join(session, admission, deps) : admission;
+  const own = toClose.find((one) => one.connectionId === connectionId);
+  const others = toClose.filter((one) => one !== own);
+  await closeEnded(userId, others, deps);
+  const now = order === undefined || order === state.order ? state : withOrder(state, order);
+  if (standing === "closing") return { kind: "ended", state, told: undefined };
+  if (standing === "ended")
+    return { kind: "ended", state, told: own ?? { connectionId, reason: "ENDED", queue: "" } };
   if (admission.retryAfter > 0) return { kind: "limited", state: now, retryAfter: admission.retryAfter };
   return { kind: "admitted", state: now };
 }
 
-interface Joined {
-  readonly standing: "live" | "unknown" | "ended";
-  readonly toClose: readonly EndedSession[];
-  readonly order?: number;
+/** Its order says when it came: the moment itself isn't needed any more. */
+function withOrder({ connectedAt: _, ...state }: ConnectionState, order: number): ConnectionState {
+  return { ...state, order };
 }
 
-/** Takes in a connection that came while the store was away. */
-async function joinAgain(
+/** Gives a connection its place, or leaves it without one where the store has gone away meanwhile. */
+async function join(
   session: Session,
-  before: readonly EndedSession[],
+  before: Admission,
   deps: SessionDeps,
-): Promise<Joined> {
-  const registered = await register(session, true, deps);
-  if (!registered) return { standing: "unknown", toClose: before };
-  return { ...registered, toClose: [...before, ...registered.toClose] };
-}
-
-/** Gives a connection its place; whoever loses theirs is in the answer. `undefined` when the store is away. */
-export async function register(
-  session: Session,
-  isOpen: boolean,
-  deps: SessionDeps,
-): Promise<Registered | undefined> {
+): Promise<Omit<Admission, "retryAfter">> {
   const registered = await deps.sessions.register(session, {
     limit: deps.limits.sessions,
-    isOpen,
     whichAreGone: (ids) => whichAreGone(ids, deps),
   });
-  if (registered === undefined) count.limitsOpen();
-  else if (registered.standing === "live") count.sessionOpened();
-  for (let gone = registered?.gone ?? 0; gone > 0; gone -= 1) count.sessionEnded("gone");
-  return registered;
+  if (registered === undefined) {
+    count.limitsOpen();
+    return before;
+  }
+  if (registered.standing === "live") count.sessionOpened();
+  for (let gone = registered.gone; gone > 0; gone -= 1) count.sessionEnded("gone");
+  return { ...registered, toClose: [...before.toClose, ...registered.toClose] };
 }
 
 /** Those whom the service does not know; who can't be asked for counts as being there. */

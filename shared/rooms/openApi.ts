@@ -39,8 +39,10 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
     status,
     { description, ...json(schema) },
   ]);
-  const statuses = call.limited ? [...call.errors, "429"] : call.errors;
-  const errors = statuses.map((status) => [status, { description: ERRORS[status], ...problem }]);
+  // Whoever calls may send a body, if only to have it refused.
+  const everywhere = call.open ? [] : ["413", ...(call.limited ? ["429"] : [])];
+  const statuses = new Set([...call.errors, ...everywhere]);
+  const errors = [...statuses].map((status) => [status, { description: ERRORS[status], ...problem }]);
   return {
     operationId,
     summary: call.summary,
@@ -55,7 +57,7 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
 }
 
 const OF_ROOM = ["400", "401", "403", "404", "503"] as const;
-const WITH_BODY = ["400", "401", "413", "503"] as const;
+const WITH_BODY = ["400", "401", "503"] as const;
 
 const paths: ZodOpenApiPathsObject = {
   "/negotiate": {
@@ -143,7 +145,7 @@ const paths: ZodOpenApiPathsObject = {
       path: api.RoomPath,
       body: api.NewName,
       answers: { 200: ["Renamed", api.NamedRoom] },
-      errors: [...OF_ROOM, "413"],
+      errors: OF_ROOM,
       limited: true,
     }),
   },
@@ -161,7 +163,7 @@ const paths: ZodOpenApiPathsObject = {
       path: api.RoomPath,
       body: api.Invitation,
       answers: { 200: ["Members now; each new one is announced", api.Invited] },
-      errors: [...OF_ROOM, "413"],
+      errors: OF_ROOM,
       limited: true,
     }),
   },

@@ -3,6 +3,8 @@ const OPEN_MS = 500;
 
 /** One call that was let through; says how it went. */
 export interface Attempt {
+  /** Whether it only tries if the server is back. */
+  readonly isProbe: boolean;
   answered(): void;
   failed(error: unknown): void;
 }
@@ -29,6 +31,7 @@ export class Circuit {
     if (isProbe && (this.#isProbing || this.#now() < this.#openUntil!)) return undefined;
     this.#isProbing ||= isProbe;
     return {
+      isProbe,
       answered: () => this.#answered(isProbe),
       failed: (error) => this.#failed(error, isProbe),
     };

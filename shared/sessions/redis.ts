@@ -2,8 +2,19 @@ import type { RedisConfig } from "../config.js";
 import { atMostEvery, log } from "../log.js";
 import { DROP_MEMBERS, IS_MEMBER, PUT_MEMBERS } from "./membersScripts.js";
 import { openRedis } from "./redisConnection.js";
-import { ADMIT, CLOSED, HAND_OVER, LOG_OUT, REGISTER, REMOVE, TAKE_ONE } from "./sessionScripts.js";
-import type { EndedSession, EndReason, RateKind, Session, SessionStore } from "./sessionStore.js";
+import {
+  ADMIT,
+  CLAIM_LEFT,
+  CLOSED,
+  LOG_OUT,
+  NOTE,
+  NOTED,
+  REGISTER,
+  REMOVE,
+  TAKE_ONE,
+  UNNOTE,
+} from "./sessionScripts.js";
+import type { Admission, EndedSession, EndReason, RateKind, Session, SessionStore } from "./sessionStore.js";
 
 const MEMBERS_SECONDS = 300;
 /** Longer than any fill can take, so that a fill from before a drop never finds its version again. */
@@ -15,10 +26,11 @@ const ASKING_ROUNDS = 3;
 const membersKey = (roomId: number): string => `{room:${roomId}}:members`;
 const readTurnKey = (roomId: number): string => `{room:${roomId}}:reads`;
 const versionKey = (roomId: number): string => `{room:${roomId}}:version`;
-const sessionsKey = (userId: number): string => `{user:${userId}}:sessions`;
-const closingKey = (userId: number): string => `{user:${userId}}:closing`;
-const detailsKey = (userId: number): string => `{user:${userId}}:details`;
-const endedKey = (userId: number): string => `{user:${userId}}:ended`;
+/** The keys of a user's sessions, in the scripts' order. */
+const sessionKeys = (userId: number): string[] =>
+  ["sessions", "closing", "details", "ended", "logouts"].map((name) => `{user:${userId}}:${name}`);
+/** One for all: it can't be in every user's slot. */
+const LEFT_KEY = "{sessions}:left";
 const rateKey = (userId: number, kind: RateKind): string => `{user:${userId}}:${kind}`;
 
 const SCRIPTS = {
@@ -26,12 +38,15 @@ const SCRIPTS = {
   putMembers: { keys: 2, lua: PUT_MEMBERS },
   dropMembers: { keys: 2, lua: DROP_MEMBERS },
   take: { keys: 1, lua: TAKE_ONE },
-  admit: { keys: 5, lua: ADMIT },
-  register: { keys: 4, lua: REGISTER },
-  remove: { keys: 4, lua: REMOVE },
-  closed: { keys: 2, lua: CLOSED },
-  handOver: { keys: 1, lua: HAND_OVER },
-  logOut: { keys: 4, lua: LOG_OUT },
+  admit: { keys: 6, lua: ADMIT },
+  register: { keys: 5, lua: REGISTER },
+  remove: { keys: 5, lua: REMOVE },
+  closed: { keys: 5, lua: CLOSED },
+  logOut: { keys: 5, lua: LOG_OUT },
+  claimLeft: { keys: 5, lua: CLAIM_LEFT },
+  note: { keys: 1, lua: NOTE },
+  noted: { keys: 1, lua: NOTED },
+  unnote: { keys: 1, lua: UNNOTE },
 };
 
 /** Redis behind the port. A call waits for it a moment at most and then goes on without it; failures are logged once a minute with their count. */
@@ -45,13 +60,16 @@ export function connectRedis(config: RedisConfig): SessionStore {
   const script = <T>(name: keyof typeof SCRIPTS, keys: string[], args: (string | number)[]) =>
     redis.run(keys[0]!, async (commands) => (await commands.script(name, keys, args)) as T);
 
-  const registerOnce = (session: Session, isOpen: boolean, limit: number, asked: Asked) =>
+  /** Before anybody loses a place: whoever dies from now on leaves the rest to the sweep. */
+  const note = (userId: number) => script("note", [LEFT_KEY], [userId]);
+
+  const registerOnce = (session: Session, limit: number, asked: Asked) =>
     script<(string | number)[]>("register", sessionKeys(session.userId), [
       session.connectionId,
       session.order ?? 0,
+      Math.max(0, Math.round(session.age ?? 0)),
       session.device ?? "-",
       session.queue ?? "",
-      isOpen ? 1 : 0,
       limit,
       asked.rounds >= ASKING_ROUNDS ? 1 : 0,
       asked.ids.length,
@@ -80,10 +98,10 @@ export function connectRedis(config: RedisConfig): SessionStore {
         async (commands) => (await commands.set(readTurnKey(roomId), "1", "PX", withinMs, "NX")) === "OK",
       ),
 
-    async register(session, { limit, isOpen, whichAreGone }) {
+    async register(session, { limit, whichAreGone }) {
       let asked: Asked = { rounds: 0, ids: [], gone: [] };
       for (;;) {
-        const answer = await registerOnce(session, isOpen, limit, asked);
+        const answer = await registerOnce(session, limit, asked);
         if (answer === undefined) return undefined;
         const [standing, order, gone, ...ended] = answer.map(String);
         if (standing !== "ask")
@@ -94,7 +112,7 @@ export function connectRedis(config: RedisConfig): SessionStore {
             toClose: endedSessions(ended),
           };
         const ids = answer.slice(1).map(String);
-        const found = await whichAreGone(ids);
+        const [found] = await Promise.all([whichAreGone(ids), note(session.userId)]);
         asked = {
           rounds: asked.rounds + 1,
           ids: [...asked.ids, ...ids],
@@ -109,9 +127,10 @@ export function connectRedis(config: RedisConfig): SessionStore {
       const args = [connectionId, knowsQueue, queue ?? "", rate?.limit ?? 0, WINDOW_MS];
       const answer = await script<(string | number)[]>("admit", keys, args);
       if (answer === undefined) return undefined;
-      const [standing, retryAfter, ...ended] = answer.map(String);
+      const [standing, order, retryAfter, ...ended] = answer.map(String);
       return {
-        standing: standing as "live" | "unknown" | "ended",
+        standing: standing as Admission["standing"],
+        ...(standing === "live" ? { order: Number(order) } : {}),
         retryAfter: Number(retryAfter),
         toClose: endedSessions(ended),
       };
@@ -122,17 +141,26 @@ export function connectRedis(config: RedisConfig): SessionStore {
       return had === undefined ? undefined : had === 1;
     },
     async closed(userId, connectionId) {
-      await script("closed", [closingKey(userId), detailsKey(userId)], [connectionId]);
-    },
-    async leave(userId, connectionId) {
-      await script("handOver", [closingKey(userId)], [connectionId, "leave"]);
-    },
-    async takeOn(userId, connectionId) {
-      return (await script("handOver", [closingKey(userId)], [connectionId, "take"])) === 1;
+      await script("closed", sessionKeys(userId), [connectionId]);
     },
     async logOut(userId, device) {
+      await note(userId);
       const answer = await script<string[]>("logOut", sessionKeys(userId), [device ?? ""]);
       return answer === undefined ? undefined : endedSessions(answer.map(String));
+    },
+    async listLeft(most) {
+      const parts = ((await script<string[]>("noted", [LEFT_KEY], [most])) ?? []).map(Number);
+      const users = parts.filter((_, index) => index % 2 === 0);
+      return users.map((userId, index) => ({ userId, noted: parts[2 * index + 1]! }));
+    },
+    async claimLeft(userId) {
+      const answer = await script<(string | number)[]>("claimLeft", sessionKeys(userId), []);
+      // Who can't be asked may have something left.
+      const [left = 1, ...ended] = answer ?? [];
+      return { left: Number(left), toClose: endedSessions(ended.map(String)) };
+    },
+    async noneLeft({ userId, noted }) {
+      await script("unnote", [LEFT_KEY], [userId, noted]);
     },
 
     ping: () => redis.ping(),
@@ -147,22 +175,14 @@ interface Asked {
   readonly gone: readonly string[];
 }
 
-const sessionKeys = (userId: number): string[] => [
-  sessionsKey(userId),
-  closingKey(userId),
-  detailsKey(userId),
-  endedKey(userId),
-];
-
-/** The scripts answer flat lists: connection id, reason, opening, queue, and so on. */
+/** The scripts answer flat lists: connection id, reason, queue, and so on. */
 function endedSessions(parts: readonly string[]): EndedSession[] {
   const sessions: EndedSession[] = [];
-  for (let at = 0; at + 3 < parts.length; at += 4)
+  for (let at = 0; at + 2 < parts.length; at += 3)
     sessions.push({
       connectionId: parts[at]!,
       reason: parts[at + 1] as EndReason,
-      opening: parts[at + 2] === "1",
-      queue: parts[at + 3]!,
+      queue: parts[at + 2]!,
     });
   return sessions;
 }

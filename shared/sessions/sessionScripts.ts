@@ -2,26 +2,26 @@
  * Lua scripts of the sessions and of the limits. Every key of a user holds the id in `{}`, so one script may use them all on a cluster.
  * The time is Redis's own, so processes whose clocks differ agree; where that clock is set back nothing waits for the time in between.
  *
- * Four keys hold a user's sessions:
- * - `sessions`, a hash: connection id to `ORDER SINCE OPEN DEVICE QUEUE` (see `PARSE`);
- * - `closing`, a sorted set: connections that lost their place but are not known to be closed yet, by the moment at which the next process may take that on;
- * - `details`, a hash: what that process needs to know of them, `REASON SINCE OPEN QUEUE`;
- * - `ended`, a sorted set: connections that may not come back, by the moment of their end.
+ * Five keys hold a user's sessions, always handed over in this order:
+ * - `sessions`, a hash: connection id to `ORDER DEVICE QUEUE` (see `PARSE`);
+ * - `closing`, a sorted set: connections that lost their place and are not known to be closed yet, by the moment at which the next process may take that on;
+ * - `details`, a hash: what that process needs to know of them, `REASON QUEUE`;
+ * - `ended`, a sorted set: connections that may not come back, by the moment of their end;
+ * - `logouts`, a hash: device, or nothing for all, to the moment of its logout.
  */
 
 /** How long a process has to tell and close a connection before another one may try. */
 const CLAIM_MS = 5_000;
 const CLAIMS_AT_ONCE = 10;
-/** From the handshake's answer to the open connection. Until then the service says of a connection that it is not there. */
-const OPENING_MS = 2_000;
-/** A connection that never opened by then never will. */
-const OPENED_BY_MS = 10_000;
 /** Longer than a frame of an ended connection can be under way. */
 const ENDED_MS = 600_000;
 const ENDED_COUNT = 1_000;
 const CLOSING_MS = 3_600_000;
 /** A connection without a frame for so long is no longer counted, and counted anew at its next frame. */
 const SESSIONS_MS = 7 * 86_400_000;
+/** One that is so much older when it registers came while Redis was away; below that no other clock than Redis's matters. */
+const LATE_MS = 1_000;
+const LOGOUT_MS = 86_400_000;
 
 const NOW = `
 local time = redis.call('TIME')
@@ -30,12 +30,12 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 /** One entry of the hash `sessions`. DEVICE is `-` where there is none; QUEUE comes last, as it may hold spaces. */
 const PARSE = `
 local function parse(text)
-  local order, since, open, device, queue = string.match(text, '^(%d+) (%d+) (%d) (%S+) (.*)$')
-  return { order = tonumber(order), since = tonumber(since), open = open, device = device, queue = queue }
+  local order, device, queue = string.match(text, '^(%d+) (%S+) (.*)$')
+  return { order = tonumber(order), device = device, queue = queue }
 end
-local function put(key, id, s)
-  redis.call('HSET', key, id, string.format('%.0f %.0f %s %s %s', s.order, s.since, s.open, s.device, s.queue))
-  redis.call('PEXPIRE', key, ${SESSIONS_MS})
+local function put(id, s)
+  redis.call('HSET', KEYS[1], id, string.format('%.0f %s %s', s.order, s.device, s.queue))
+  redis.call('PEXPIRE', KEYS[1], ${SESSIONS_MS})
 end`;
 
 /** Ends a session: it loses its place at once, and the caller has the first claim to tell and close it. */
@@ -46,19 +46,20 @@ local function forbid(id)
   redis.call('ZREMRANGEBYRANK', KEYS[4], 0, -${ENDED_COUNT + 1})
   redis.call('PEXPIRE', KEYS[4], ${ENDED_MS})
 end
-local function tell(id, reason, since, open, queue)
-  local opening = '0'
-  if open ~= '1' and math.abs(now - since) < ${OPENED_BY_MS} then opening = '1' end
-  for _, part in ipairs({ id, reason, opening, queue }) do answer[#answer + 1] = part end
+local function tell(id, reason, queue)
+  for _, part in ipairs({ id, reason, queue }) do answer[#answer + 1] = part end
 end
 local function finish(id, s, reason)
   redis.call('HDEL', KEYS[1], id)
   forbid(id)
   redis.call('ZADD', KEYS[2], now + ${CLAIM_MS}, id)
-  redis.call('HSET', KEYS[3], id, string.format('%s %.0f %s %s', reason, s.since, s.open, s.queue))
+  redis.call('HSET', KEYS[3], id, reason .. ' ' .. s.queue)
   redis.call('PEXPIRE', KEYS[2], ${CLOSING_MS})
   redis.call('PEXPIRE', KEYS[3], ${CLOSING_MS})
-  tell(id, reason, s.since, s.open, s.queue)
+  tell(id, reason, s.queue)
+end
+local function isEnded(id)
+  return redis.call('ZSCORE', KEYS[4], id) or redis.call('ZSCORE', KEYS[2], id)
 end`;
 
 /** Takes on connections that still have to be told and closed, and that nobody is at. */
@@ -67,14 +68,14 @@ local function claim(id)
   local text = redis.call('HGET', KEYS[3], id)
   if not text then redis.call('ZREM', KEYS[2], id) return end
   redis.call('ZADD', KEYS[2], now + ${CLAIM_MS}, id)
-  local reason, since, open, queue = string.match(text, '^(%S+) (%d+) (%d) (.*)$')
-  tell(id, reason, tonumber(since), open, queue)
+  local reason, queue = string.match(text, '^(%S+) (.*)$')
+  tell(id, reason, queue)
 end
-local function claimAll(own)
-  if own then
-    local from = tonumber(redis.call('ZSCORE', KEYS[2], own) or now + 1)
-    if from <= now or from > now + ${CLAIM_MS} then claim(own) end
-  end
+local function isFree(id)
+  local from = tonumber(redis.call('ZSCORE', KEYS[2], id) or now + 1)
+  return from <= now or from > now + ${CLAIM_MS}
+end
+local function claimAll()
   local waiting = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ${CLAIMS_AT_ONCE})
   for _, id in ipairs(waiting) do claim(id) end
   waiting = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. (now + ${CLAIM_MS}), '+inf', 'LIMIT', 0, ${CLAIMS_AT_ONCE})
@@ -114,41 +115,45 @@ export const TAKE_ONE = `${NOW}${TAKE}
 return take(KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]))`;
 
 /**
- * A frame of a connection, and one of the limit's kind if there is a limit. KEYS: sessions, closing, details, ended, moments.
+ * A frame of a connection, and one of the limit's kind if there is a limit. KEYS: the user's five, moments.
  * ARGV: connection id; 1 and the session queue's subscription id, or 0 and nothing where it is not known; limit (0 none); window in ms.
- * Returns live, unknown or ended; seconds to wait; then id, reason, opening, queue of each connection to be told and closed.
+ * Returns live, unknown, ended, or closing where another process is about to tell and close it; its order; seconds to wait; then id, reason and queue of each connection
+ * to be told and closed.
  */
 export const ADMIT = `${NOW}${PARSE}
-local answer = { '', 0 }${END}${CLAIM}${TAKE}
+local answer = { 'unknown', 0, 0 }${END}${CLAIM}${TAKE}
 local id, knowsQueue, queue, limit = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local standing, wait = 'unknown', 0
 local text = redis.call('HGET', KEYS[1], id)
 if text then
-  standing = 'live'
   local own = parse(text)
   if knowsQueue == '0' then queue = own.queue end
-  if own.open ~= '1' or own.queue ~= queue or redis.call('PTTL', KEYS[1]) < ${SESSIONS_MS / 2} then
-    own.open, own.queue = '1', queue
-    put(KEYS[1], id, own)
+  if own.queue ~= queue or redis.call('PTTL', KEYS[1]) < ${SESSIONS_MS / 2} then
+    own.queue = queue
+    put(id, own)
   end
-elseif redis.call('ZSCORE', KEYS[4], id) then
-  standing = 'ended'
+  answer[1], answer[2] = 'live', string.format('%.0f', own.order)
+elseif isEnded(id) then
+  answer[1] = 'ended'
+  if redis.call('ZSCORE', KEYS[2], id) then
+    if isFree(id) then claim(id) else answer[1] = 'closing' end
+  end
+  return answer
 end
-if standing ~= 'ended' and limit > 0 then wait = take(KEYS[5], limit, tonumber(ARGV[5])) end
-if redis.call('EXISTS', KEYS[2]) == 1 then claimAll(standing == 'ended' and id or nil) end
-answer[1], answer[2] = standing, wait
+if limit > 0 then answer[3] = take(KEYS[6], limit, tonumber(ARGV[5])) end
+if redis.call('EXISTS', KEYS[2]) == 1 then claimAll() end
 return answer`;
 
 /**
- * Gives a connection its place. KEYS: sessions, closing, details, ended. ARGV: connection id, order (0 for a new one), device, session queue's subscription id,
- * 1 if it is open, limit (0 none), 1 to evict without asking, how many were asked for, those, and which of them are gone.
+ * Gives a connection its place. KEYS: the user's five. ARGV: connection id, order (0 for none yet), how long ago it connected in ms, device, session queue's subscription id,
+ * limit (0 none), 1 to end others without asking, how many were asked for, those, and which of them are gone.
  * Returns `ask` and the ids that must be asked for first, nothing being changed; or live or ended, order, how many were gone, and whom to tell and close.
  */
 export const REGISTER = `${NOW}${PARSE}
 local answer = { 'ended', 0, 0 }${END}${CLAIM}
-local id, order, limit, asked = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[6]), tonumber(ARGV[8])
-if redis.call('ZSCORE', KEYS[4], id) then
-  claimAll(id)
+local id, order, age, device = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local limit, asked = tonumber(ARGV[6]), tonumber(ARGV[8])
+if isEnded(id) then
+  if isFree(id) then claim(id) end
   return answer
 end
 local wasAsked, isGone = {}, {}
@@ -161,51 +166,49 @@ for at = 1, #all, 2 do
   local s = parse(all[at + 1])
   s.id = all[at]
   newest = math.max(newest, s.order)
-  local settled = s.open == '1' or math.abs(now - s.since) > ${OPENING_MS}
   if s.id == id then own = s
-  elseif isGone[s.id] and settled then gone[#gone + 1] = s.id
+  elseif isGone[s.id] then gone[#gone + 1] = s.id
   else
     others[#others + 1] = s
-    if settled and not wasAsked[s.id] then ask[#ask + 1] = s.id end
+    if not wasAsked[s.id] then ask[#ask + 1] = s.id end
   end
 end
-if own then order = own.order elseif order == 0 then order = math.max(now, newest + 1) end
-local me = { id = id, order = order, since = now, open = ARGV[5], device = ARGV[3], queue = ARGV[4] }
-if own and own.open == '1' then me.open = '1' end
-if own and me.queue == '' then me.queue = own.queue end
+local me = { id = id, order = order, device = device, queue = ARGV[5] }
+if own then
+  me.order = own.order
+  if me.queue == '' then me.queue = own.queue end
+elseif order == 0 and age >= ${LATE_MS} then me.order = math.max(1, now - age)
+elseif order == 0 then me.order = math.max(now, newest + 1) end
 
-local stay, replaced = { me }, {}
+local stay, leave = { me }, {}
 for _, s in ipairs(others) do
-  if me.device ~= '-' and s.device == me.device then
-    if s.order < me.order then replaced[#replaced + 1] = s else replaced[#replaced + 1] = me end
-  else stay[#stay + 1] = s end
+  if device == '-' or s.device ~= device then stay[#stay + 1] = s
+  elseif s.order < me.order then leave[#leave + 1] = s
+  else me.isReplaced = true stay[#stay + 1] = s end
 end
-local over = limit > 0 and #stay > limit
-if over and #ask > 1 and ARGV[7] ~= '1' then return ask end
+if me.isReplaced then table.remove(stay, 1) end
+table.sort(stay, function(a, b) return a.order < b.order or (a.order == b.order and a.id < b.id) end)
+local over = 0
+if limit > 0 then over = math.max(0, #stay - limit) end
+if (over > 0 or #leave > 0 or me.isReplaced) and #ask > 1 and ARGV[7] ~= '1' then return ask end
 
 for _, goneId in ipairs(gone) do redis.call('HDEL', KEYS[1], goneId) end
-put(KEYS[1], id, me)
-local standing = 'live'
-for _, s in ipairs(replaced) do
-  if s ~= me then finish(s.id, s, 'DEVICE_RECONNECTED')
-  elseif standing == 'live' then
-    standing = 'ended'
-    table.remove(stay, 1)
-    finish(id, me, 'DEVICE_RECONNECTED')
-  end
+answer[1], answer[2], answer[3] = 'live', string.format('%.0f', me.order), #gone
+put(id, me)
+local function lose(s, reason)
+  if s == me then answer[1] = 'ended' end
+  finish(s.id, s, reason)
 end
-if limit > 0 and #stay > limit then
-  table.sort(stay, function(a, b) return a.order < b.order or (a.order == b.order and a.id < b.id) end)
-  for at = 1, #stay - limit do
-    if stay[at] == me then standing = 'ended' end
-    finish(stay[at].id, stay[at], 'SESSION_LIMIT')
-  end
-end
-claimAll(nil)
-answer[1], answer[2], answer[3] = standing, string.format('%.0f', order), #gone
+for _, s in ipairs(leave) do lose(s, 'DEVICE_RECONNECTED') end
+if me.isReplaced then lose(me, 'DEVICE_RECONNECTED') end
+for at = 1, over do lose(stay[at], 'SESSION_LIMIT') end
+local left = redis.call('HMGET', KEYS[5], '', device)
+local loggedOut = math.max(tonumber(left[1] or 0), tonumber(left[2] or 0))
+if answer[1] == 'live' and not own and me.order < loggedOut then lose(me, 'LOGGED_OUT') end
+claimAll()
 return answer`;
 
-/** The connection is gone. KEYS: sessions, closing, details, ended. ARGV: connection id. Returns 1 if it had a place. */
+/** The connection is gone. KEYS: the user's five. ARGV: connection id. Returns 1 if it had a place. */
 export const REMOVE = `${NOW}
 local answer = {}${END}
 forbid(ARGV[1])
@@ -213,32 +216,51 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
 return redis.call('HDEL', KEYS[1], ARGV[1])`;
 
-/** An ended connection has been told and closed. KEYS: closing, details. ARGV: connection id. */
+/** An ended connection has been told and closed. KEYS: the user's five. ARGV: connection id. */
 export const CLOSED = `
-redis.call('ZREM', KEYS[1], ARGV[1])
-return redis.call('HDEL', KEYS[2], ARGV[1])`;
+redis.call('ZREM', KEYS[2], ARGV[1])
+return redis.call('HDEL', KEYS[3], ARGV[1])`;
 
 /**
- * Leaves an ended connection to whoever comes next, or takes it on if nobody else has. KEYS: closing. ARGV: connection id, leave or take.
- * Returns 1 if it was taken on.
+ * Ends a user's sessions, or those of a device, also those that register later but connected before. KEYS: the user's five. ARGV: device or nothing. Returns whom to tell and close: with
+ * them all that have lost their place before and are not closed, whoever was at them, since the caller wants to hear that it is done.
  */
-export const HAND_OVER = `${NOW}
-local from = tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]))
-if not from then return 0 end
-if ARGV[2] == 'leave' then
-  redis.call('ZADD', KEYS[1], now, ARGV[1])
-  return 0
-end
-if from > now and from <= now + ${CLAIM_MS} then return 0 end
-redis.call('ZADD', KEYS[1], now + ${CLAIM_MS}, ARGV[1])
-return 1`;
-
-/** Ends a user's sessions, or those of a device. KEYS: sessions, closing, details, ended. ARGV: device or nothing. Returns whom to tell and close. */
 export const LOG_OUT = `${NOW}${PARSE}
-local answer = {}${END}
+local answer = {}${END}${CLAIM}
+local before = redis.call('ZRANGE', KEYS[2], 0, -1)
+redis.call('HSET', KEYS[5], ARGV[1], string.format('%.0f', now))
+redis.call('PEXPIRE', KEYS[5], ${LOGOUT_MS})
 local all = redis.call('HGETALL', KEYS[1])
 for at = 1, #all, 2 do
   local s = parse(all[at + 1])
   if ARGV[1] == '' or s.device == ARGV[1] then finish(all[at], s, 'LOGGED_OUT') end
 end
+for _, id in ipairs(before) do claim(id) end
 return answer`;
+
+/** Takes on what is left to be told and closed of a user. KEYS: the user's five. Returns how many there are, and those that nobody is at. */
+export const CLAIM_LEFT = `${NOW}
+local answer = { 0 }${END}${CLAIM}
+claimAll()
+answer[1] = redis.call('ZCARD', KEYS[2])
+return answer`;
+
+/**
+ * Users of whom somebody is about to lose a place: a sorted set of its own, by the moment at which that began. Noted before, so that whoever dies afterwards leaves it to the sweep.
+ */
+/** KEYS: users. ARGV: user. */
+export const NOTE = `${NOW}
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('PEXPIRE', KEYS[1], ${CLOSING_MS})
+return 1`;
+
+/** Those that were noted so long ago that nobody is at them any more. KEYS: users. ARGV: how many at most. Returns user and moment in turn. */
+export const NOTED = `${NOW}
+local noted = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ${CLAIM_MS}, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+if #noted == 0 then noted = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now + ${CLAIM_MS}), '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[1]) end
+return noted`;
+
+/** Nothing is left of a user, unless they were noted anew. KEYS: users. ARGV: user, moment. */
+export const UNNOTE = `
+if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) == tonumber(ARGV[2]) then return redis.call('ZREM', KEYS[1], ARGV[1]) end
+return 0`;

@@ -15,8 +15,8 @@ export interface SessionStore {
   takeReadTurn(roomId: number, withinMs: number): Promise<boolean | undefined>;
 
   /**
-   * Gives a connection its place among its user's sessions. A session of the same device loses its own; where there are more than `limit` (0 is none),
-   * those that are gone do, then the oldest. Atomic: never are there more than `limit`, however many register at once. Registering again changes nothing.
+   * Gives an open connection its place among its user's sessions. A session of the same device that connected before loses its own; where there are more than `limit` (0 is none), those that are
+   * gone do, then the oldest. Atomic: never are there more than `limit`, however many register at once. Registering again changes nothing.
    */
   register(session: Session, how: Registering): Promise<Registered | undefined>;
   /** A frame of a connection, counted against its kind's limit unless it has ended or there is none. One round trip. */
@@ -27,12 +27,14 @@ export interface SessionStore {
   remove(userId: number, connectionId: string): Promise<boolean | undefined>;
   /** An ended connection has been told and closed: nobody needs to do that any more. */
   closed(userId: number, connectionId: string): Promise<void>;
-  /** Leaves an ended connection to the next one who asks, because it can't be closed before it opens. */
-  leave(userId: number, connectionId: string): Promise<void>;
-  /** Takes an ended connection on again; false when somebody else has, or it is done. */
-  takeOn(userId: number, connectionId: string): Promise<boolean>;
-  /** Ends all sessions of a user, or those of one device. */
+  /** Ends all sessions of a user, or those of one device; answers with them all that is still to be closed of the user. */
   logOut(userId: number, device: string | undefined): Promise<readonly EndedSession[] | undefined>;
+  /** Users of whom somebody lost a place some seconds ago; some of those connections may not be closed yet. */
+  listLeft(most: number): Promise<readonly Left[]>;
+  /** Takes on what is left to be told and closed of a user, and nobody is at. */
+  claimLeft(userId: number): Promise<{ readonly toClose: readonly EndedSession[]; readonly left: number }>;
+  /** Nothing is left of a user, unless somebody lost a place since. */
+  noneLeft(left: Left): Promise<void>;
 
   /** Throws when the store can't be reached. */
   ping(): Promise<void>;
@@ -47,6 +49,8 @@ export interface Session {
   readonly device?: string | undefined;
   /** Its place in the order of connecting, as an earlier registering gave it. */
   readonly order?: number | undefined;
+  /** How long ago it connected, in ms: where it has no order yet and that is long ago, its place is among those of that time. */
+  readonly age?: number | undefined;
   /** Its subscription id on `/user/queue/session`, empty if it has none; `undefined` where this is not known. */
   readonly queue?: string | undefined;
 }
@@ -54,9 +58,7 @@ export interface Session {
 export interface Registering {
   /** Sessions of a user; 0 is no limit. */
   readonly limit: number;
-  /** Whether the connection is open, and no handshake any more. */
-  readonly isOpen: boolean;
-  /** Which of these connections are there no more; asked before any of them would keep another one's place. */
+  /** Which of these connections are there no more; asked before anybody loses their place. */
   readonly whichAreGone: (connectionIds: readonly string[]) => Promise<readonly string[]>;
 }
 
@@ -69,8 +71,12 @@ export interface Registered {
 }
 
 export interface Admission {
-  /** `unknown`: it has to register, because the store was away, or has lost its data, since. */
-  readonly standing: "live" | "unknown" | "ended";
+  /**
+   * `unknown`: it has to register, because it is new, or the store was away, or has lost its data since. `closing`: it has ended, and somebody is about to tell and close it; `ended`: nobody is.
+   */
+  readonly standing: "live" | "unknown" | "ended" | "closing";
+  /** Of a live one. */
+  readonly order?: number;
   /** 0, or the whole seconds after which such a frame would pass. */
   readonly retryAfter: number;
   readonly toClose: readonly EndedSession[];
@@ -82,10 +88,14 @@ export type EndReason = "SESSION_LIMIT" | "DEVICE_RECONNECTED" | "LOGGED_OUT";
 export interface EndedSession {
   readonly connectionId: string;
   readonly reason: EndReason;
-  /** Its handshake may still be going on, so that the service doesn't know it yet. */
-  readonly opening: boolean;
   /** Its subscription id on `/user/queue/session`, or empty. */
   readonly queue: string;
+}
+
+export interface Left {
+  readonly userId: number;
+  /** When it was noted, by the store's clock. */
+  readonly noted: number;
 }
 
 export type RateKind = "messages" | "reads" | "subscribes" | "negotiates" | "writes";

@@ -7,6 +7,10 @@ import { type RedisCluster, startRedisCluster } from "../support/redisCluster.js
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
 const SCRIPTS = {
+  addBoth: {
+    keys: 2,
+    lua: "return redis.call('INCRBY', KEYS[1], ARGV[1]) + redis.call('INCRBY', KEYS[2], ARGV[1])",
+  },
   add: { keys: 1, lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])" },
   fail: { keys: 1, lua: "return redis.error_reply('WRONG as asked')" },
   wait: {
@@ -74,6 +78,44 @@ describe("one server", () => {
       expect(away).toEqual([]);
     },
   );
+
+  test("whose answers came while this process was busy has not left it without", async () => {
+    await add("k");
+    for (let call = 0; call < 3; call += 1) {
+      const answer = add("k");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400);
+      expect(await answer).toBe(call + 2);
+    }
+    expect(away).toEqual([]);
+  });
+
+  test("that lets its clients wait is done without, and used again when it goes on", async () => {
+    const other = new Redis(server.url);
+    await add("k");
+    await other.client("PAUSE", 3_000, "ALL");
+    const together = await took(async () => {
+      for (let call = 0; call < 4; call += 1) expect(await add("k")).toBeUndefined();
+    });
+    expect(together).toBeLessThan(SOON_MS);
+    await until(async () => (await add("k")) !== undefined, "it is used again", 20_000);
+    other.disconnect();
+  });
+
+  test("that is stopped has lost its sockets soon after they are closed on our side", async () => {
+    const sockets = (): number =>
+      process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+    const before = sockets();
+    const another = openRedis({ urls: [server.url], cluster: false }, SCRIPTS, (error) => away.push(error));
+    expect(await another.run("k", (commands) => commands.get("k"))).toBeNull();
+    expect(sockets()).toBeGreaterThan(before);
+    server.kill("SIGSTOP");
+    const call = another.run("k", (commands) => commands.get("k"));
+    await another.close();
+    expect(await call).toBeUndefined();
+    expect(await another.run("k", (commands) => commands.get("k"))).toBeUndefined();
+    await until(() => sockets() <= before, "no socket is left", 20_000);
+    expect(away).toEqual([]);
+  });
 
   test("that stays silent for long loses its connection, and is used again when it is back", async () => {
     await add("k");
@@ -166,6 +208,33 @@ test("a server that comes only later is used then", async () => {
   await server.close();
 });
 
+test("a server that is loading its data is done without until they are there", async () => {
+  // Slow, and answering meanwhile.
+  const server = await startRedisServer({
+    "key-load-delay": "2000",
+    "loading-process-events-interval-bytes": "1024",
+  });
+  redis = openRedis({ urls: [server.url], cluster: false }, SCRIPTS, (error) => away.push(error));
+  await add("kept", 7);
+  const other = new Redis(server.url);
+  await other.mset(Array.from({ length: 2_000 }, (_, index) => [`filler:${index}`, "1"]).flat());
+  await other.save();
+  other.disconnect();
+  server.kill("SIGKILL");
+  let isBack = false;
+  const back = server.restart().then(() => {
+    isBack = true;
+  });
+  while (!isBack) {
+    expect(await took(() => add("kept", 0))).toBeLessThan(SOON_MS);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await back;
+  await until(async () => (await add("kept", 0)) === 7, "its data are there", 20_000);
+  await redis.close();
+  await server.close();
+});
+
 describe("a cluster of three primaries", () => {
   let cluster: RedisCluster;
 
@@ -212,6 +281,44 @@ describe("a cluster of three primaries", () => {
       to.disconnect();
     });
 
+    test("goes without an answer where keys are torn apart by a moving slot, and keeps to the node's other keys", async () => {
+      open(cluster.urls);
+      const [key, other] = keysOf(1) as [string, string];
+      const second = key.replace(/k$/, "second");
+      await add(key);
+      const [to, from] = cluster.urls.slice(0, 2).map((url) => new Redis(url)) as [Redis, Redis];
+      const slot = calculateSlot(key);
+      const [fromId, toId] = [String(await from.cluster("MYID")), String(await to.cluster("MYID"))];
+      await add(second);
+      await to.cluster("SETSLOT", slot, "IMPORTING", fromId);
+      await from.cluster("SETSLOT", slot, "MIGRATING", toId);
+      await from.migrate("127.0.0.1", cluster.nodes[0]!.port, "", 0, 5_000, "KEYS", key);
+      const both = () => redis.run(key, (commands) => commands.script("addBoth", [key, second], [1]));
+      expect(await both()).toBeUndefined();
+      expect(String(away.at(-1))).toMatch(/Too many Cluster redirections.*(TRYAGAIN|MOVED)/);
+      expect(await add(other)).toEqual(expect.any(Number));
+      await from.migrate("127.0.0.1", cluster.nodes[0]!.port, "", 0, 5_000, "KEYS", second);
+      for (const client of [to, from]) await client.cluster("SETSLOT", slot, "NODE", toId);
+      await until(async () => (await both()) !== undefined, "both are in one place", 20_000);
+      from.disconnect();
+      to.disconnect();
+    });
+
+    test("can be reached only when each of its nodes can", async () => {
+      open(cluster.urls);
+      await until(async () => (await add(keysOf(0)[1]!)) !== undefined, "it is connected", 20_000);
+      await redis.ping();
+      cluster.nodes[1]!.kill("SIGSTOP");
+      for (let call = 0; call < 5; call += 1) await expect(redis.ping()).rejects.toThrow();
+      cluster.nodes[1]!.kill("SIGCONT");
+      const reached = () =>
+        redis.ping().then(
+          () => true,
+          () => false,
+        );
+      await until(reached, "it can be reached", 30_000);
+    });
+
     test("loses with a node that is stopped the keys of that node only", async () => {
       open(cluster.urls);
       await Promise.all([0, 1, 2].map((node) => add(keysOf(node)[0]!)));
@@ -224,21 +331,46 @@ describe("a cluster of three primaries", () => {
     });
   });
 
-  test("with replicas is whole again when one has taken the place of a primary that was killed", async () => {
-    cluster = await startRedisCluster({ replicas: 1 });
-    open(cluster.urls.slice(0, 1));
+  describe("with replicas", () => {
+    beforeAll(async () => {
+      cluster = await startRedisCluster({ replicas: 1 });
+    });
+    afterAll(() => cluster.close());
+    afterEach(() => redis.close());
+
     const keys = [0, 1, 2].flatMap((node) => keysOf(node).slice(0, 5));
-    await Promise.all(keys.map((key) => add(key)));
-    // The node that it was found by.
-    cluster.nodes[0]!.kill("SIGKILL");
-    for (const key of [...keysOf(1), ...keysOf(2)].slice(0, 30))
-      expect(await add(key)).toEqual(expect.any(Number));
-    await until(
-      async () => (await Promise.all(keys.map((key) => add(key)))).every((answer) => answer !== undefined),
-      "all keys are served",
-      30_000,
+    const wholeAgain = () =>
+      until(
+        async () => (await Promise.all(keys.map((key) => add(key)))).every((answer) => answer !== undefined),
+        "all keys are served",
+        30_000,
+      );
+
+    // The node that it was found by is the one that goes.
+    test.each([
+      ["was killed", 0, "SIGKILL"],
+      ["does not answer", 1, "SIGSTOP"],
+    ] as const)(
+      "is whole again when one has taken the place of a primary that %s",
+      async (_what, node, signal) => {
+        open(cluster.urls.slice(node, node + 1));
+        await wholeAgain();
+        cluster.nodes[node]!.kill(signal);
+        const others = [0, 1, 2].filter((other) => other !== node).flatMap(keysOf);
+        for (const key of others) expect(await add(key)).toEqual(expect.any(Number));
+        await wholeAgain();
+        if (signal === "SIGKILL") await cluster.nodes[node]!.restart();
+        else cluster.nodes[node]!.kill("SIGCONT");
+      },
     );
-    await redis.close();
-    await cluster.close();
+
+    test("is whole again after all of it was away", async () => {
+      open(cluster.urls);
+      await wholeAgain();
+      for (const node of cluster.nodes) node.kill("SIGKILL");
+      for (const key of keys) expect(await add(key)).toBeUndefined();
+      await Promise.all(cluster.nodes.map((node) => node.restart()));
+      await wholeAgain();
+    });
   });
 });

@@ -51,7 +51,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     ...more,
   });
 
-  /** A handshake whose connection opens at once. */
+  /** A connection that has opened. */
   async function connect(
     connectionId: string,
     more: Partial<Session> = {},
@@ -59,7 +59,6 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
   ): Promise<Registered> {
     const registered = await store.register(session(connectionId, more), {
       limit: 3,
-      isOpen: true,
       whichAreGone: nobodyIsGone,
       ...how,
     });
@@ -67,15 +66,16 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     return registered;
   }
 
-  const standing = async (connectionId: string): Promise<string | undefined> =>
-    (await other.admit(session(connectionId)))?.standing;
+  /** `ended` also while somebody is about to close it. */
+  const standing = async (connectionId: string): Promise<string | undefined> => {
+    const known = (await other.admit(session(connectionId)))?.standing;
+    return known === "closing" ? "ended" : known;
+  };
 
   test("have place up to the limit, and one more ends the oldest", async () => {
     for (const id of ["a", "b", "c"])
       expect(await connect(id)).toMatchObject({ standing: "live", gone: 0, toClose: [] });
-    expect((await connect("d")).toClose).toEqual([
-      { connectionId: "a", reason: "SESSION_LIMIT", opening: false, queue: "" },
-    ]);
+    expect((await connect("d")).toClose).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", queue: "" }]);
     expect(idsOf((await connect("e")).toClose)).toEqual(["b"]);
     expect(await Promise.all(["a", "b", "c", "d", "e", "f"].map(standing))).toEqual([
       "ended",
@@ -117,7 +117,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     await connect("b", { device: "desktop" });
     await connect("c");
     expect((await connect("d", { device: "phone" })).toClose).toEqual([
-      { connectionId: "a", reason: "DEVICE_RECONNECTED", opening: false, queue: "" },
+      { connectionId: "a", reason: "DEVICE_RECONNECTED", queue: "" },
     ]);
     expect(await Promise.all(["a", "b", "c", "d"].map(standing))).toEqual(["ended", "live", "live", "live"]);
   });
@@ -167,40 +167,32 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     expect(again.toClose).toMatchObject([{ connectionId: "a", reason: "SESSION_LIMIT" }]);
   });
 
-  test("whose handshake is still going on are not taken for gone", async () => {
-    for (const id of ["a", "b", "c"]) await connect(id, {}, { isOpen: false });
-    const { toClose } = await connect("d", {}, { isOpen: false, whichAreGone: async (ids) => ids });
-    expect(toClose).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", opening: true, queue: "" }]);
-  });
-
   test("are asked for only when somebody would lose their place", async () => {
-    let asked = 0;
-    const whichAreGone = async (): Promise<string[]> => {
-      asked += 1;
+    const asked: string[][] = [];
+    const whichAreGone = async (ids: readonly string[]): Promise<string[]> => {
+      asked.push([...ids].sort());
       return [];
     };
     for (const id of ["a", "b", "c"]) await connect(id, { device: id }, { whichAreGone });
+    expect(asked).toEqual([]);
     await connect("d", { device: "a" }, { whichAreGone });
-    expect(asked).toBe(0);
+    expect(asked).toEqual([["a", "b", "c"]]);
   });
 
-  test.each([true, false])(
-    "that come a hundred at once, open: %s, leave three, and each other is to be told once",
-    async (isOpen) => {
-      const all = Array.from({ length: 100 }, (_, index) => `c${index}`);
-      const answers = await Promise.all(
-        all.map((id, index) =>
-          (index % 2 ? store : other).register(session(id), { limit: 3, isOpen, whichAreGone: nobodyIsGone }),
-        ),
-      );
-      const told = answers.flatMap((answer) => idsOf(answer!.toClose));
-      expect(new Set(told).size).toBe(97);
-      expect(told).toHaveLength(97);
-      const standings = await Promise.all(all.map(standing));
-      expect(standings.filter((one) => one === "live")).toHaveLength(3);
-      expect(standings.filter((one) => one === "ended")).toHaveLength(97);
-    },
-  );
+  test("that come a hundred at once leave three, and each other is to be told once", async () => {
+    const all = Array.from({ length: 100 }, (_, index) => `c${index}`);
+    const answers = await Promise.all(
+      all.map((id, index) =>
+        (index % 2 ? store : other).register(session(id), { limit: 3, whichAreGone: nobodyIsGone }),
+      ),
+    );
+    const told = answers.flatMap((answer) => idsOf(answer!.toClose));
+    expect(new Set(told).size).toBe(97);
+    expect(told).toHaveLength(97);
+    const standings = await Promise.all(all.map(standing));
+    expect(standings.filter((one) => one === "live")).toHaveLength(3);
+    expect(standings.filter((one) => one === "ended")).toHaveLength(97);
+  });
 
   test("that have ended don't come back, by a frame or by registering", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
@@ -227,14 +219,6 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     expect((await connect("d")).toClose).toMatchObject([{ connectionId: "a", queue: "my queue: 1" }]);
   });
 
-  test("that are open are no handshake any more", async () => {
-    await connect("a", {}, { isOpen: false });
-    await store.admit(session("a"));
-    await connect("b");
-    await connect("c");
-    expect((await connect("d")).toClose).toMatchObject([{ connectionId: "a", opening: false }]);
-  });
-
   test("that were not closed are handed to another one after a while, and only to one", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect((await other.admit(session("b")))?.toClose).toEqual([]);
@@ -244,7 +228,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
       handed = answers.flatMap((answer) => answer?.toClose ?? []);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    expect(handed).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", opening: false, queue: "" }]);
+    expect(handed).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", queue: "" }]);
   });
 
   test("that were told and closed are nobody's task any more", async () => {
@@ -255,18 +239,69 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     expect((await other.admit(session("a")))?.toClose).toEqual([]);
   });
 
-  test("that are left are the next one's, who may also be the same again", async () => {
+  test("that have ended are closing while somebody is at them, and just ended once they are closed", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
-    expect(await other.takeOn(userId, "a")).toBe(false);
-    await store.leave(userId, "a");
-    expect(await Promise.all([store.takeOn(userId, "a"), other.takeOn(userId, "a")])).toContain(true);
-    expect(await store.takeOn(userId, "a")).toBe(false);
-    await store.leave(userId, "a");
-    expect((await other.admit(session("a")))?.toClose).toMatchObject([{ connectionId: "a" }]);
-    expect((await other.admit(session("a")))?.toClose).toEqual([]);
+    expect(await other.admit(session("a"))).toEqual({ standing: "closing", retryAfter: 0, toClose: [] });
     await store.closed(userId, "a");
-    await store.leave(userId, "a");
-    expect(await store.takeOn(userId, "a")).toBe(false);
+    expect(await other.admit(session("a"))).toEqual({ standing: "ended", retryAfter: 0, toClose: [] });
+  });
+
+  test("that came while the store was away have their place among those of their time", async () => {
+    for (const id of ["b", "c"]) await connect(id);
+    expect(await connect("late", { age: 60_000 })).toMatchObject({ standing: "live", toClose: [] });
+    expect((await connect("d")).toClose).toMatchObject([{ connectionId: "late", reason: "SESSION_LIMIT" }]);
+    const older = await connect("older", { age: 70_000 });
+    expect(older).toMatchObject({ standing: "ended", toClose: [{ connectionId: "older" }] });
+    expect(await Promise.all(["b", "c", "d"].map(standing))).toEqual(["live", "live", "live"]);
+  });
+
+  test("that came while the store was away don't replace a later session of their device", async () => {
+    await connect("new", { device: "phone" });
+    const late = await connect("old", { device: "phone", age: 60_000 });
+    expect(late).toMatchObject({ standing: "ended", toClose: [{ reason: "DEVICE_RECONNECTED" }] });
+    expect(await standing("new")).toBe("live");
+  });
+
+  test("that are counted only after their user has logged out end then, and later ones don't", async () => {
+    await store.logOut(userId, "phone");
+    expect(await connect("other", { device: "desktop", age: 60_000 })).toMatchObject({ standing: "live" });
+    expect(await connect("late", { device: "phone", age: 60_000 })).toMatchObject({
+      standing: "ended",
+      toClose: [{ connectionId: "late", reason: "LOGGED_OUT" }],
+    });
+    expect(await connect("new", { device: "phone" })).toMatchObject({ standing: "live", toClose: [] });
+    await store.logOut(userId, undefined);
+    expect(await connect("later", { age: 60_000 })).toMatchObject({ standing: "ended" });
+    expect(await connect("newest", { device: "desktop" })).toMatchObject({ standing: "live" });
+  });
+
+  test("that are not closed are handed over by another logout, whoever is at them", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id);
+    expect(idsOf((await other.logOut(userId, "none of theirs")) ?? [])).toEqual(["a"]);
+    expect(idsOf((await other.logOut(userId, undefined)) ?? [])).toEqual(["a", "b", "c", "d"]);
+    for (const id of ["a", "b", "c", "d"]) await store.closed(userId, id);
+    expect(await other.logOut(userId, undefined)).toEqual([]);
+  });
+
+  test("whose closing was left are found by the sweep, once nobody can be at them any more", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id);
+    const find = async () => (await other.listLeft(1_000)).find((one) => one.userId === userId);
+    expect(await find()).toBeUndefined();
+    await expect.poll(find, { timeout: 30_000 }).toBeDefined();
+    const left = (await find())!;
+    expect(await other.claimLeft(userId)).toEqual({
+      left: 1,
+      toClose: [{ connectionId: "a", reason: "SESSION_LIMIT", queue: "" }],
+    });
+    expect(await store.claimLeft(userId)).toEqual({ left: 1, toClose: [] });
+    await store.closed(userId, "a");
+    expect(await store.claimLeft(userId)).toEqual({ left: 0, toClose: [] });
+    await connect("e");
+    await store.noneLeft(left);
+    await store.closed(userId, "b");
+    await expect.poll(find, { timeout: 30_000 }).toBeDefined();
+    await store.noneLeft((await find())!);
+    expect(await find()).toBeUndefined();
   });
 
   test("all end when their user logs out, or those of one device", async () => {
@@ -274,6 +309,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     await connect("b", { device: "desktop" });
     await connect("c");
     expect(await store.logOut(userId, "phone")).toMatchObject([{ connectionId: "a", reason: "LOGGED_OUT" }]);
+    await store.closed(userId, "a");
     expect(await store.logOut(userId, "phone")).toEqual([]);
     expect(idsOf((await store.logOut(userId, undefined)) ?? [])).toEqual(["b", "c"]);
     expect(await Promise.all(["a", "b", "c"].map(standing))).toEqual(["ended", "ended", "ended"]);
@@ -312,7 +348,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     test("is not touched by those that have ended", async () => {
       for (const id of ["a", "b", "c", "d"]) await connect(id);
       const rate = { kind: "messages", limit: 1 } as const;
-      expect(await store.admit(session("a"), rate)).toMatchObject({ standing: "ended", retryAfter: 0 });
+      expect(await store.admit(session("a"), rate)).toMatchObject({ standing: "closing", retryAfter: 0 });
       expect(await store.admit(session("b"), rate)).toMatchObject({ standing: "live", retryAfter: 0 });
     });
 
@@ -328,9 +364,10 @@ test("every key of a user in Redis holds the user in braces, and none lives for 
   const [userId] = newUsers(1) as [number];
   const redis = new Redis(inject("stack").redis);
   const store = connectRedis({ urls: [inject("stack").redis], cluster: false });
-  const how = { limit: 1, isOpen: true, whichAreGone: nobodyIsGone };
+  const how = { limit: 1, whichAreGone: nobodyIsGone };
   for (const connectionId of ["a", "b"]) await store.register({ userId, connectionId }, how);
   await store.admit({ userId, connectionId: "b" }, { kind: "messages", limit: 5 });
+  await store.logOut(userId, "none");
   for (const kind of ["reads", "subscribes", "negotiates", "writes"] as const)
     await store.take(userId, { kind, limit: 1 });
   const keys = await redis.keys(`*${userId}*`);
@@ -338,6 +375,7 @@ test("every key of a user in Redis holds the user in braces, and none lives for 
     "closing",
     "details",
     "ended",
+    "logouts",
     "messages",
     "negotiates",
     "reads",

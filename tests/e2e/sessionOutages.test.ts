@@ -2,9 +2,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import WebSocket from "ws";
 import { startStack } from "../../local/stack.js";
-import { newUsers, until } from "../support/client.js";
+import { call, newUsers, tokenFor, until } from "../support/client.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
+import type { Addresses } from "../support/stack.js";
 
 type Stack = Awaited<ReturnType<typeof startStack>>;
 
@@ -105,4 +107,51 @@ test("with Redis away messages, handshakes and calls go on, and everything is en
     60_000,
   );
   for (const socket of sockets) if (socket.isOpen) await socket.close();
+});
+
+test("handshakes that are given up cost no living session its place", async () => {
+  const [user] = newUsers(1) as [number];
+  const living = [await connected(user), await connected(user)];
+  stack.kill("functionsHost", "SIGKILL");
+  const token = await tokenFor(user);
+  for (let attempt = 0; attempt < 4; attempt += 1) {
+    const socket = new WebSocket(`${stack.addresses.webPubSub}?token=${token}`, ["v12.stomp"]);
+    socket.on("error", () => {});
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    socket.terminate();
+  }
+  const again = await connected(user);
+  for (const socket of [...living, again]) expect(await isServed(socket)).toBe(true);
+  for (const socket of [...living, again]) await socket.close();
+});
+
+test("a session that came while Redis was stopped is older than those that came after, whoever speaks first", async () => {
+  const [user] = newUsers(1) as [number];
+  stack.kill("redis", "SIGSTOP");
+  const old = await connected(user, "&deviceId=phone");
+  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  stack.kill("redis", "SIGCONT");
+  await until(limitsAreBack, "limits are enforced again", 60_000);
+  const phone = await connected(user, "&deviceId=phone");
+  expect(await isServed(old)).toBe(false);
+  await old.closed;
+  expect(old.arrived.join("")).toContain('"code":"SESSION_CLOSED"');
+  expect(await isServed(phone)).toBe(true);
+  await phone.close();
+});
+
+test("a device that can't be closed now is not said to be logged out, and is closed by trying again", async () => {
+  const [user] = newUsers(1) as [number];
+  const phone = await connected(user, "&deviceId=phone");
+  const other = await connected(user);
+  const logOut = () =>
+    call("POST", "/sessions/logout", user, { deviceId: "phone" }, stack.addresses as unknown as Addresses);
+  stack.kill("webPubSub", "SIGSTOP");
+  expect(await logOut()).toMatchObject({ status: 503, body: { code: "UNAVAILABLE" } });
+  stack.kill("webPubSub", "SIGCONT");
+  await until(async () => (await logOut()).status === 200, "it is logged out");
+  await phone.closed;
+  expect(phone.arrived.join("")).toContain('"code":"SESSION_CLOSED"');
+  expect(await isServed(other)).toBe(true);
+  await other.close();
 });

@@ -2,6 +2,7 @@ import type {
   Admission,
   EndedSession,
   EndReason,
+  Left,
   Rate,
   Registered,
   Registering,
@@ -11,56 +12,42 @@ import type {
 
 const WINDOW_MS = 60_000;
 const CLAIM_MS = 5_000;
-const OPENING_MS = 2_000;
-const OPENED_BY_MS = 10_000;
+const LATE_MS = 1_000;
 
 interface Place {
   readonly connectionId: string;
   readonly device: string | undefined;
   readonly order: number;
-  readonly since: number;
-  isOpen: boolean;
   queue: string;
-}
-
-interface Closing {
-  readonly reason: EndReason;
-  readonly place: Place;
-  claimedUntil: number;
 }
 
 /** One user's sessions, and those that have lost their place. */
 class UserSessions {
   readonly places = new Map<string, Place>();
-  readonly closing = new Map<string, Closing>();
+  readonly closing = new Map<string, { readonly ended: EndedSession; claimedUntil: number }>();
   readonly ended = new Set<string>();
+  readonly logouts = new Map<string, number>();
 
-  end(place: Place, reason: EndReason, now: number): EndedSession {
-    this.places.delete(place.connectionId);
-    this.ended.add(place.connectionId);
-    this.closing.set(place.connectionId, { reason, place, claimedUntil: now + CLAIM_MS });
-    return ended(place, reason, now);
+  end({ connectionId, queue }: Place, reason: EndReason, now: number): EndedSession {
+    const ended = { connectionId, reason, queue };
+    this.places.delete(connectionId);
+    this.ended.add(connectionId);
+    this.closing.set(connectionId, { ended, claimedUntil: now + CLAIM_MS });
+    return ended;
   }
 
-  claim(now: number): EndedSession[] {
-    const free = [...this.closing.values()].filter(({ claimedUntil }) => claimedUntil <= now);
+  claim(now: number, isFree = (until: number): boolean => until <= now): EndedSession[] {
+    const free = [...this.closing.values()].filter(({ claimedUntil }) => isFree(claimedUntil));
     return free.map((one) => {
       one.claimedUntil = now + CLAIM_MS;
-      return ended(one.place, one.reason, now);
+      return one.ended;
     });
   }
-}
 
-const ended = (
-  { connectionId, queue, isOpen, since }: Place,
-  reason: EndReason,
-  now: number,
-): EndedSession => ({
-  connectionId,
-  reason,
-  queue,
-  opening: !isOpen && now - since < OPENED_BY_MS,
-});
+  byOrder(): Place[] {
+    return [...this.places.values()].sort((a, b) => a.order - b.order);
+  }
+}
 
 /** A session store in memory. */
 export class FakeSessionStore implements SessionStore {
@@ -69,6 +56,7 @@ export class FakeSessionStore implements SessionStore {
   readonly #turns = new Map<number, number>();
   readonly #users = new Map<number, UserSessions>();
   readonly #moments = new Map<string, number[]>();
+  readonly #left = new Map<number, number>();
   /** Its clock, in milliseconds. */
   now: () => number = Date.now;
   /** While set, it answers as a store that can't be reached. */
@@ -102,16 +90,14 @@ export class FakeSessionStore implements SessionStore {
     return true;
   }
 
-  async register(
-    session: Session,
-    { limit, isOpen, whichAreGone }: Registering,
-  ): Promise<Registered | undefined> {
+  async register(session: Session, how: Registering): Promise<Registered | undefined> {
     const asked = new Set<string>();
     const gone = new Set<string>();
     for (let rounds = 0; !this.away; rounds += 1) {
-      const ask = this.#unasked(session, limit, asked, gone);
-      if (ask.length === 0 || rounds === 3) return this.#register(session, limit, isOpen, gone);
-      const found = await whichAreGone(ask);
+      const ask = this.#unasked(session, how.limit, asked, gone);
+      if (ask.length === 0 || rounds === 3) return this.#register(session, how.limit, gone);
+      this.#left.set(session.userId, this.now());
+      const found = await how.whichAreGone(ask);
       for (const id of ask) asked.add(id);
       for (const id of found) gone.add(id);
     }
@@ -124,62 +110,76 @@ export class FakeSessionStore implements SessionStore {
     return user;
   }
 
-  #settled = ({ isOpen, since }: Place): boolean => isOpen || this.now() - since > OPENING_MS;
-
   /** Whom to ask for before somebody would lose their place. */
-  #unasked(session: Session, limit: number, asked: Set<string>, gone: Set<string>): string[] {
-    const user = this.#user(session.userId);
-    if (user.ended.has(session.connectionId)) return [];
+  #unasked(
+    { userId, connectionId, device }: Session,
+    limit: number,
+    asked: Set<string>,
+    gone: Set<string>,
+  ): string[] {
+    const user = this.#user(userId);
+    if (user.ended.has(connectionId)) return [];
     const others = [...user.places.values()].filter(
-      (place) =>
-        place.connectionId !== session.connectionId &&
-        !(gone.has(place.connectionId) && this.#settled(place)) &&
-        (session.device === undefined || place.device !== session.device),
+      (one) => one.connectionId !== connectionId && !gone.has(one.connectionId),
     );
-    if (limit === 0 || others.length + 1 <= limit) return [];
-    return others
-      .filter((one) => this.#settled(one) && !asked.has(one.connectionId))
-      .map((one) => one.connectionId);
+    const sameDevice = others.filter((one) => device !== undefined && one.device === device);
+    const over = limit > 0 && others.length - sameDevice.length + 1 > limit;
+    if (!over && sameDevice.length === 0) return [];
+    return others.map((one) => one.connectionId).filter((id) => !asked.has(id));
   }
 
-  #register(session: Session, limit: number, isOpen: boolean, gone: Set<string>): Registered {
-    const { userId, connectionId, device } = session;
+  #register(session: Session, limit: number, gone: Set<string>): Registered {
+    const { userId, connectionId, device, age = 0 } = session;
     const [user, now] = [this.#user(userId), this.now()];
-    if (user.ended.has(connectionId))
-      return { standing: "ended", order: 0, gone: 0, toClose: user.claim(now) };
+    if (user.ended.has(connectionId)) {
+      const own = user.claim(now).filter((one) => one.connectionId === connectionId);
+      return { standing: "ended", order: 0, gone: 0, toClose: own };
+    }
     const newest = Math.max(0, ...[...user.places.values()].map(({ order }) => order));
-    const freed = [...user.places.values()].filter((one) => gone.has(one.connectionId) && this.#settled(one));
-    for (const one of freed) user.places.delete(one.connectionId);
+    const freed = [...gone].filter((id) => user.places.delete(id)).length;
     const before = user.places.get(connectionId);
-    const order = before?.order ?? session.order ?? Math.max(now, newest + 1);
-    const own = { connectionId, device, order, since: now, isOpen: isOpen || before?.isOpen === true };
-    user.places.set(connectionId, { ...own, queue: session.queue || before?.queue || "" });
-    const byAge = (): Place[] => [...user.places.values()].sort((a, b) => a.order - b.order);
-    const sameDevice = byAge().filter((one) => device !== undefined && one.device === device);
+    const usual = age >= LATE_MS ? now - age : Math.max(now, newest + 1);
+    const order = before?.order ?? session.order ?? usual;
+    user.places.set(connectionId, {
+      connectionId,
+      device,
+      order,
+      queue: session.queue || before?.queue || "",
+    });
+    const sameDevice = user.byOrder().filter((one) => device !== undefined && one.device === device);
     const toClose = sameDevice.slice(0, -1).map((one) => user.end(one, "DEVICE_RECONNECTED", now));
     const over = limit === 0 ? 0 : Math.max(0, user.places.size - limit);
     toClose.push(
-      ...byAge()
+      ...user
+        .byOrder()
         .slice(0, over)
         .map((one) => user.end(one, "SESSION_LIMIT", now)),
     );
+    const loggedOut = Math.max(...["", device ?? "-"].map((name) => user.logouts.get(name) ?? 0));
+    const own = user.places.get(connectionId);
+    if (own && !before && order < loggedOut) toClose.push(user.end(own, "LOGGED_OUT", now));
     toClose.push(...user.claim(now));
     const standing = user.places.has(connectionId) ? "live" : "ended";
-    return { standing, order, gone: freed.length, toClose };
+    return { standing, order, gone: freed, toClose };
   }
 
   async admit(session: Session, rate?: Rate): Promise<Admission | undefined> {
     if (this.away) return undefined;
     const user = this.#user(session.userId);
     const place = user.places.get(session.connectionId);
-    const isEnded = !place && user.ended.has(session.connectionId);
-    if (place) {
-      place.isOpen = true;
-      place.queue = session.queue ?? place.queue;
+    if (!place && user.ended.has(session.connectionId)) {
+      const closing = user.closing.get(session.connectionId);
+      if (!closing) return { standing: "ended", retryAfter: 0, toClose: [] };
+      if (closing.claimedUntil > this.now()) return { standing: "closing", retryAfter: 0, toClose: [] };
+      closing.claimedUntil = this.now() + CLAIM_MS;
+      return { standing: "ended", retryAfter: 0, toClose: [closing.ended] };
     }
-    const retryAfter = isEnded || !rate ? 0 : this.#take(session.userId, rate);
+    if (place) place.queue = session.queue ?? place.queue;
+    const retryAfter = rate ? this.#take(session.userId, rate) : 0;
     const toClose = user.claim(this.now());
-    return { standing: place ? "live" : isEnded ? "ended" : "unknown", retryAfter, toClose };
+    return place
+      ? { standing: "live", order: place.order, retryAfter, toClose }
+      : { standing: "unknown", retryAfter, toClose };
   }
 
   async take(userId: number, rate: Rate): Promise<number | undefined> {
@@ -208,23 +208,30 @@ export class FakeSessionStore implements SessionStore {
     if (!this.away) this.#user(userId).closing.delete(connectionId);
   }
 
-  async leave(userId: number, connectionId: string): Promise<void> {
-    const closing = this.#user(userId).closing.get(connectionId);
-    if (closing && !this.away) closing.claimedUntil = this.now();
-  }
-
-  async takeOn(userId: number, connectionId: string): Promise<boolean> {
-    const closing = this.#user(userId).closing.get(connectionId);
-    if (this.away || !closing || closing.claimedUntil > this.now()) return false;
-    closing.claimedUntil = this.now() + CLAIM_MS;
-    return true;
-  }
-
   async logOut(userId: number, device: string | undefined): Promise<readonly EndedSession[] | undefined> {
     if (this.away) return undefined;
-    const user = this.#user(userId);
+    const [user, now] = [this.#user(userId), this.now()];
+    this.#left.set(userId, now);
+    user.logouts.set(device ?? "", now);
+    const before = user.claim(now, () => true);
     const places = [...user.places.values()].filter((one) => device === undefined || one.device === device);
-    return places.map((one) => user.end(one, "LOGGED_OUT", this.now()));
+    return [...places.map((one) => user.end(one, "LOGGED_OUT", now)), ...before];
+  }
+
+  async listLeft(most: number): Promise<readonly Left[]> {
+    if (this.away) return [];
+    const due = [...this.#left].filter(([, noted]) => noted <= this.now() - CLAIM_MS).slice(0, most);
+    return due.map(([userId, noted]) => ({ userId, noted }));
+  }
+
+  async claimLeft(userId: number): Promise<{ toClose: readonly EndedSession[]; left: number }> {
+    if (this.away) return { toClose: [], left: 1 };
+    const user = this.#user(userId);
+    return { toClose: user.claim(this.now()), left: user.closing.size };
+  }
+
+  async noneLeft({ userId, noted }: Left): Promise<void> {
+    if (!this.away && this.#left.get(userId) === noted) this.#left.delete(userId);
   }
 
   async ping(): Promise<void> {

@@ -9,6 +9,8 @@ import { redisSpec } from "../../local/services/redis.js";
 export interface RedisServer {
   readonly url: string;
   readonly port: number;
+  /** Of its present process. */
+  readonly pid: number;
   kill(signal: NodeJS.Signals): void;
   /** Starts it anew, empty, on the same port. */
   restart(): Promise<void>;
@@ -28,6 +30,9 @@ export async function startRedisServer(
   return {
     url: `redis://${LOOPBACK}:${port}`,
     port,
+    get pid() {
+      return child.pid;
+    },
     kill: (signal) => process.kill(child.pid, signal),
     async restart() {
       await child.stop();

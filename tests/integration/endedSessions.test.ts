@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, beforeEach, expect, inject, test, vi } from "vitest";
+import { handleMessage } from "../../shared/commands/dispatch.js";
+import { sweepEnded } from "../../shared/commands/endedSessions.js";
+import { greet } from "../../shared/commands/handshake.js";
+import { connectRedis } from "../../shared/sessions/redis.js";
+import type { SessionStore } from "../../shared/sessions/sessionStore.js";
+import { type Database, openDatabase } from "../../shared/store/database.js";
+import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { FakeEventBus } from "../fakes/eventBus.js";
+import { UNLIMITED } from "../fakes/limits.js";
+import { newUsers, until } from "../support/client.js";
+
+let sessions: SessionStore;
+let database: Database;
+let broadcaster: FakeBroadcaster;
+let userId: number;
+
+beforeAll(() => {
+  sessions = connectRedis({ urls: [inject("stack").redis], cluster: false });
+  database = openDatabase(inject("stack").mysql);
+});
+afterAll(() => Promise.all([sessions.close(), database.end()]));
+beforeEach(() => {
+  broadcaster = new FakeBroadcaster();
+  [userId] = newUsers(1) as [number];
+  vi.spyOn(console, "warn").mockImplementation(() => {});
+  vi.spyOn(console, "info").mockImplementation(() => {});
+});
+
+const deps = () => ({
+  database,
+  bus: new FakeEventBus({}),
+  sessions,
+  broadcaster,
+  limits: { ...UNLIMITED, sessions: 2 },
+  verifyToken: () => Promise.reject(new Error("not asked")),
+  now: Date.now,
+});
+
+const state = { version: "1.2", expiresAt: Date.now() / 1_000 + 600, subscriptions: new Map() } as const;
+
+async function open(connectionId: string): Promise<void> {
+  broadcaster.connections.add(connectionId);
+  await greet({ connectionId, userId, state }, deps());
+}
+
+const told = (connectionId: string): boolean =>
+  (broadcaster.received.get(connectionId) ?? []).some((text) => text.includes('"code":"SESSION_CLOSED"'));
+
+const say = (connectionId: string) =>
+  handleMessage(
+    { data: Buffer.from("UNSUBSCRIBE\nid:none\nreceipt:1\n\n\0"), eventId: "1" },
+    { connectionId, userId, state },
+    deps(),
+  );
+
+test("a session whose end nobody could tell it is told and closed by the sweep, though its user stays silent", async () => {
+  const [first, second, third] = [`${userId}-1`, `${userId}-2`, `${userId}-3`];
+  await open(first);
+  await open(second);
+  // Whoever ends it dies: nothing but the note is left.
+  const registered = await sessions.register(
+    { userId, connectionId: third },
+    { limit: 2, whichAreGone: async () => [] },
+  );
+  expect(registered?.toClose).toMatchObject([{ connectionId: first }]);
+  await sweepEnded(deps());
+  expect(told(first)).toBe(false);
+  await until(async () => {
+    await sweepEnded(deps());
+    return told(first);
+  }, "the sweep has told it");
+  expect(broadcaster.closed).toEqual([first]);
+  await sweepEnded(deps());
+  expect((await sessions.listLeft(1_000)).map((one) => one.userId)).not.toContain(userId);
+});
+
+test("the socket service being away leaves it to the sweep, which comes again until it is done", async () => {
+  const ids = [1, 2, 3].map((number) => `${userId}-${number}`) as [string, string, string];
+  await open(ids[0]);
+  await open(ids[1]);
+  broadcaster.away = true;
+  await open(ids[2]).catch(() => {});
+  expect(broadcaster.closed).toEqual([]);
+  await until(async () => {
+    await sweepEnded(deps());
+    return (await sessions.listLeft(1_000)).some((one) => one.userId === userId);
+  }, "it is found by the sweep");
+  expect((await sessions.listLeft(1_000)).map((one) => one.userId)).toContain(userId);
+  broadcaster.away = false;
+  await until(async () => {
+    await sweepEnded(deps());
+    return broadcaster.closed.includes(ids[0]);
+  }, "it is closed");
+  expect(told(ids[0])).toBe(true);
+});
+
+test("a session that has ended and is still there is told and closed at its next frame, though nobody knows why any more", async () => {
+  const [first] = [`${userId}-1`];
+  await open(first);
+  await sessions.logOut(userId, undefined);
+  await sessions.closed(userId, first);
+  await say(first);
+  expect(told(first)).toBe(true);
+  expect(broadcaster.closed).toEqual([first]);
+});
+
+test("a frame of a session that somebody is about to close is not answered, and does not close it before it was told", async () => {
+  const [first] = [`${userId}-1`];
+  await open(first);
+  await sessions.logOut(userId, undefined);
+  expect((await say(first)).text).toBeUndefined();
+  expect(broadcaster.closed).toEqual([]);
+});
