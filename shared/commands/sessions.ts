@@ -86,7 +86,7 @@ async function join(
     count.limitsOpen();
     return before;
   }
-  if (registered.standing === "live") count.sessionOpened();
+  if (registered.isNew) count.sessionOpened();
   for (let gone = registered.gone; gone > 0; gone -= 1) count.sessionEnded("gone");
   return { ...registered, toClose: [...before.toClose, ...registered.toClose] };
 }

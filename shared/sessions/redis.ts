@@ -103,12 +103,13 @@ export function connectRedis(config: RedisConfig): SessionStore {
       for (;;) {
         const answer = await registerOnce(session, limit, asked);
         if (answer === undefined) return undefined;
-        const [standing, order, gone, ...ended] = answer.map(String);
+        const [standing, order, gone, isNew, ...ended] = answer.map(String);
         if (standing !== "ask")
           return {
             standing: standing === "live" ? "live" : "ended",
             order: Number(order),
             gone: Number(gone),
+            isNew: isNew === "1",
             toClose: endedSessions(ended),
           };
         const ids = answer.slice(1).map(String);

@@ -146,10 +146,10 @@ return answer`;
 /**
  * Gives a connection its place. KEYS: the user's five. ARGV: connection id, order (0 for none yet), how long ago it connected in ms, device, session queue's subscription id,
  * limit (0 none), 1 to end others without asking, how many were asked for, those, and which of them are gone.
- * Returns `ask` and the ids that must be asked for first, nothing being changed; or live or ended, order, how many were gone, and whom to tell and close.
+ * Returns `ask` and the ids that must be asked for first, nothing being changed; or live or ended, order, how many were gone, 1 if it had no place before, and whom to tell and close.
  */
 export const REGISTER = `${NOW}${PARSE}
-local answer = { 'ended', 0, 0 }${END}${CLAIM}
+local answer = { 'ended', 0, 0, 0 }${END}${CLAIM}
 local id, order, age, device = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local limit, asked = tonumber(ARGV[6]), tonumber(ARGV[8])
 if isEnded(id) then
@@ -193,7 +193,7 @@ if limit > 0 then over = math.max(0, #stay - limit) end
 if (over > 0 or #leave > 0 or me.isReplaced) and #ask > 1 and ARGV[7] ~= '1' then return ask end
 
 for _, goneId in ipairs(gone) do redis.call('HDEL', KEYS[1], goneId) end
-answer[1], answer[2], answer[3] = 'live', string.format('%.0f', me.order), #gone
+answer[1], answer[2], answer[3], answer[4] = 'live', string.format('%.0f', me.order), #gone, own and 0 or 1
 put(id, me)
 local function lose(s, reason)
   if s == me then answer[1] = 'ended' end

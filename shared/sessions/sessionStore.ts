@@ -65,6 +65,8 @@ export interface Registering {
 export interface Registered {
   readonly standing: "live" | "ended";
   readonly order: number;
+  /** It had no place before. */
+  readonly isNew: boolean;
   /** How many places were freed because their connections were gone. */
   readonly gone: number;
   readonly toClose: readonly EndedSession[];

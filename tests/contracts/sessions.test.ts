@@ -74,7 +74,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
 
   test("have place up to the limit, and one more ends the oldest", async () => {
     for (const id of ["a", "b", "c"])
-      expect(await connect(id)).toMatchObject({ standing: "live", gone: 0, toClose: [] });
+      expect(await connect(id)).toMatchObject({ standing: "live", gone: 0, isNew: true, toClose: [] });
     expect((await connect("d")).toClose).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", queue: "" }]);
     expect(idsOf((await connect("e")).toClose)).toEqual(["b"]);
     expect(await Promise.all(["a", "b", "c", "d", "e", "f"].map(standing))).toEqual([
@@ -108,7 +108,13 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     const first = await connect("a");
     await connect("b");
     await connect("c");
-    expect(await connect("a")).toEqual({ standing: "live", order: first.order, gone: 0, toClose: [] });
+    expect(await connect("a")).toEqual({
+      standing: "live",
+      order: first.order,
+      gone: 0,
+      isNew: false,
+      toClose: [],
+    });
     expect(idsOf((await connect("d")).toClose)).toEqual(["a"]);
   });
 

@@ -133,7 +133,7 @@ export class FakeSessionStore implements SessionStore {
     const [user, now] = [this.#user(userId), this.now()];
     if (user.ended.has(connectionId)) {
       const own = user.claim(now).filter((one) => one.connectionId === connectionId);
-      return { standing: "ended", order: 0, gone: 0, toClose: own };
+      return { standing: "ended", order: 0, gone: 0, isNew: false, toClose: own };
     }
     const newest = Math.max(0, ...[...user.places.values()].map(({ order }) => order));
     const freed = [...gone].filter((id) => user.places.delete(id)).length;
@@ -160,7 +160,7 @@ export class FakeSessionStore implements SessionStore {
     if (own && !before && order < loggedOut) toClose.push(user.end(own, "LOGGED_OUT", now));
     toClose.push(...user.claim(now));
     const standing = user.places.has(connectionId) ? "live" : "ended";
-    return { standing, order, gone: freed, toClose };
+    return { standing, order, gone: freed, isNew: !before, toClose };
   }
 
   async admit(session: Session, rate?: Rate): Promise<Admission | undefined> {
