@@ -50,7 +50,11 @@ export function connectWebPubSub({ endpoint, accessKeys }: Config["webPubSub"], 
     groupExists: (group) => guarded(() => service.groupExists(group, options())),
     async clientUrl(userId, minutes) {
       const token = await guarded(() =>
-        service.getClientAccessToken({ userId: String(userId), expirationTimeInMinutes: minutes }),
+        service.getClientAccessToken({
+          userId: String(userId),
+          expirationTimeInMinutes: minutes,
+          ...options(),
+        }),
       );
       // With an Entra token the SDK knows TLS only.
       return endpoint.startsWith("http:") ? token.url.replace(/^wss:/, "ws:") : token.url;

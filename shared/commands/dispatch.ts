@@ -65,7 +65,8 @@ export async function handleMessage(
     }
     if (outcome.close) {
       const answer = await closeAfter(texts, connection, state, deps);
-      if (outcome.ended) await settled(connection.userId, outcome.ended, deps);
+      // With text in the answer it could not be closed: the sweep will.
+      if (outcome.ended && answer.text === undefined) await settled(connection.userId, outcome.ended, deps);
       return answer;
     }
     // Behind a message that was not taken none is: the client sends them again, in their order.

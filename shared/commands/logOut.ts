@@ -38,7 +38,10 @@ async function closeUncounted(userId: number, { broadcaster, database, now }: De
     });
   const words = (queue: string): string[] =>
     farewell({ connectionId: "all", reason: "LOGGED_OUT", queue }, now());
-  await Promise.all(queues.map((queue) => broadcaster.sendToGroup(groupName(key, queue), words(queue)[0]!)));
-  await broadcaster.sendToUser(userId, words("").join(""));
+  // Closing is what was asked for, also of those who can't be told.
+  await Promise.allSettled(
+    queues.map((queue) => broadcaster.sendToGroup(groupName(key, queue), words(queue)[0]!)),
+  );
+  await Promise.allSettled([broadcaster.sendToUser(userId, words("").join(""))]);
   await broadcaster.closeUserConnections(userId, "You have logged out.");
 }

@@ -6,6 +6,8 @@ import type { RedisConfig } from "../config.js";
 import { Circuit } from "./circuit.js";
 import { Patience } from "./patience.js";
 
+/** Who answers within this is not away. */
+const SOON_MS = 75;
 /** Unanswered at a time by one node, those that nobody waits for any more included. */
 const UNANSWERED = 1_000;
 /** A server that says nothing for so long has its connection closed, and made anew. */
@@ -98,6 +100,12 @@ export function openRedis<Name extends string>(
       const answer = ask(() => call(commands)).finally(() => {
         node.unanswered -= 1;
       });
+      // A server that is merely slow is there, though nobody waits for it any more: else no probe would ever find it again.
+      const asked = performance.now();
+      answer.then(
+        () => performance.now() - asked < SOON_MS && attempt.answered(),
+        () => {},
+      );
       try {
         const value = await patience.await(answer, attempt.isProbe);
         attempt.answered();

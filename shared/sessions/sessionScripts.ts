@@ -22,6 +22,8 @@ const SESSIONS_MS = 7 * 86_400_000;
 /** One that is so much older when it registers came while Redis was away; below that no other clock than Redis's matters. */
 const LATE_MS = 1_000;
 const LOGOUT_MS = 86_400_000;
+/** So much functions' clocks may differ before a connection made after a logout is taken for one from before. */
+const CLOCKS_MS = 100;
 
 const NOW = `
 local time = redis.call('TIME')
@@ -203,18 +205,23 @@ for _, s in ipairs(leave) do lose(s, 'DEVICE_RECONNECTED') end
 if me.isReplaced then lose(me, 'DEVICE_RECONNECTED') end
 for at = 1, over do lose(stay[at], 'SESSION_LIMIT') end
 local left = redis.call('HMGET', KEYS[5], '', device)
-local loggedOut = math.max(tonumber(left[1] or 0), tonumber(left[2] or 0))
-if answer[1] == 'live' and not own and me.order < loggedOut then lose(me, 'LOGGED_OUT') end
+-- A mark from before the clock was set back counts as made now.
+local loggedOut = math.min(now, math.max(tonumber(left[1] or 0), tonumber(left[2] or 0)))
+local connectedAt = order
+if order == 0 then connectedAt = now - age end
+if answer[1] == 'live' and not own and connectedAt < loggedOut - ${CLOCKS_MS} then lose(me, 'LOGGED_OUT') end
 claimAll()
 return answer`;
 
 /** The connection is gone. KEYS: the user's five. ARGV: connection id. Returns 1 if it had a place. */
 export const REMOVE = `${NOW}
 local answer = {}${END}
-forbid(ARGV[1])
+-- What frees memory comes first: it works also where Redis is full.
+local had = redis.call('HDEL', KEYS[1], ARGV[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('HDEL', KEYS[3], ARGV[1])
-return redis.call('HDEL', KEYS[1], ARGV[1])`;
+forbid(ARGV[1])
+return had`;
 
 /** An ended connection has been told and closed. KEYS: the user's five. ARGV: connection id. */
 export const CLOSED = `

@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { connectRedis } from "../../shared/sessions/redis.js";
 import type {
   EndedSession,
@@ -10,6 +10,14 @@ import type {
 } from "../../shared/sessions/sessionStore.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newUsers } from "../support/client.js";
+import { type RedisServer, startRedisServer } from "../support/redisServer.js";
+
+/** Of these tests alone: the sweep of a running stack would take on what they leave. */
+let server: RedisServer;
+beforeAll(async () => {
+  server = await startRedisServer();
+});
+afterAll(() => server.close());
 
 const nobodyIsGone = async (): Promise<string[]> => [];
 
@@ -27,7 +35,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
   [
     "Redis",
     () => {
-      const config = { urls: [inject("stack").redis], cluster: false };
+      const config = { urls: [server.url], cluster: false };
       return [connectRedis(config), connectRedis(config)];
     },
   ],
@@ -281,6 +289,16 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     expect(await connect("newest", { device: "desktop" })).toMatchObject({ standing: "live" });
   });
 
+  test("that were just connecting when their user logged out end when they are counted", async () => {
+    await store.logOut(userId, undefined);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(await connect("late", { age: 700 })).toMatchObject({
+      standing: "ended",
+      toClose: [{ connectionId: "late", reason: "LOGGED_OUT" }],
+    });
+    expect(await connect("new", { age: 20 })).toMatchObject({ standing: "live" });
+  });
+
   test("that are not closed are handed over by another logout, whoever is at them", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect(idsOf((await other.logOut(userId, "none of theirs")) ?? [])).toEqual(["a"]);
@@ -368,8 +386,8 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
 
 test("every key of a user in Redis holds the user in braces, and none lives for ever", async () => {
   const [userId] = newUsers(1) as [number];
-  const redis = new Redis(inject("stack").redis);
-  const store = connectRedis({ urls: [inject("stack").redis], cluster: false });
+  const redis = new Redis(server.url);
+  const store = connectRedis({ urls: [server.url], cluster: false });
   const how = { limit: 1, whichAreGone: nobodyIsGone };
   for (const connectionId of ["a", "b"]) await store.register({ userId, connectionId }, how);
   await store.admit({ userId, connectionId: "b" }, { kind: "messages", limit: 5 });

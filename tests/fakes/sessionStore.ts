@@ -157,7 +157,8 @@ export class FakeSessionStore implements SessionStore {
     );
     const loggedOut = Math.max(...["", device ?? "-"].map((name) => user.logouts.get(name) ?? 0));
     const own = user.places.get(connectionId);
-    if (own && !before && order < loggedOut) toClose.push(user.end(own, "LOGGED_OUT", now));
+    const connectedAt = session.order ?? now - age;
+    if (own && !before && connectedAt < loggedOut - 100) toClose.push(user.end(own, "LOGGED_OUT", now));
     toClose.push(...user.claim(now));
     const standing = user.places.has(connectionId) ? "live" : "ended";
     return { standing, order, gone: freed, isNew: !before, toClose };

@@ -9,17 +9,24 @@ import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { UNLIMITED } from "../fakes/limits.js";
 import { newUsers, until } from "../support/client.js";
+import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
+/** Of these tests alone: the sweep of the running stack would take on what they leave. */
+let server: RedisServer;
 let sessions: SessionStore;
 let database: Database;
 let broadcaster: FakeBroadcaster;
 let userId: number;
 
-beforeAll(() => {
-  sessions = connectRedis({ urls: [inject("stack").redis], cluster: false });
+beforeAll(async () => {
+  server = await startRedisServer();
+  sessions = connectRedis({ urls: [server.url], cluster: false });
   database = openDatabase(inject("stack").mysql);
 });
-afterAll(() => Promise.all([sessions.close(), database.end()]));
+afterAll(async () => {
+  await Promise.all([sessions.close(), database.end()]);
+  await server.close();
+});
 beforeEach(() => {
   broadcaster = new FakeBroadcaster();
   [userId] = newUsers(1) as [number];
@@ -111,4 +118,21 @@ test("a frame of a session that somebody is about to close is not answered, and 
   await sessions.logOut(userId, undefined);
   expect((await say(first)).text).toBeUndefined();
   expect(broadcaster.closed).toEqual([]);
+});
+
+test("a session that can't be closed at its own frame is left to the sweep", async () => {
+  const [first] = [`${userId}-1`];
+  await open(first);
+  await sessions.logOut(userId, undefined);
+  broadcaster.away = true;
+  await until(
+    async () => ((await say(first)).text ?? "").includes("SESSION_CLOSED"),
+    "its frame takes it on",
+  );
+  broadcaster.away = false;
+  expect(broadcaster.closed).toEqual([]);
+  await until(async () => {
+    await sweepEnded(deps());
+    return broadcaster.closed.includes(first);
+  }, "the sweep has closed it");
 });
