@@ -1,55 +1,20 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
-import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { SignJWT } from "jose";
-import { startStack } from "../local/stack.js";
 import { type Load, LoadGenerator, type RunResult } from "./loadGenerator.js";
 import { type Counters, observe, perMessage } from "./observe.js";
+import { newUserIds, onTarget, setting, settings, type Target, tokenFor, writeResult } from "./target.js";
 
-/** What `stack.json` says, as far as the bench needs it. */
-interface Target {
-  readonly api: string;
-  readonly webPubSub: string;
-  readonly eventHubs: string;
-  readonly mysql: string;
-  readonly redis: string;
-  readonly pids: Readonly<Record<string, number>>;
-  readonly auth: {
-    readonly AUTH_JWT_SECRET: string;
-    readonly AUTH_ISSUER: string;
-    readonly AUTH_AUDIENCE: string;
-  };
-}
-
-const setting = (name: string, usual: string): string => process.env[name] ?? usual;
-
-const ROOMS = Number(setting("BENCH_ROOMS", "20"));
-const MEMBERS = Number(setting("BENCH_MEMBERS", "10"));
-const SECONDS = Number(setting("BENCH_SECONDS", "10"));
-const RATES = setting("BENCH_RATES", "50,100,250,500,750,1000,1250").split(",").map(Number);
+const ROOMS = setting("BENCH_ROOMS", 20);
+const MEMBERS = setting("BENCH_MEMBERS", 10);
+const SECONDS = setting("BENCH_SECONDS", 10);
+const RATES = settings("BENCH_RATES", [50, 100, 250, 500, 750, 1_000, 1_250]);
 /** Long enough for the compilers of five processes to have seen the hot paths. */
 const WARM_UP_RATE = 500;
 const WARM_UP_SECONDS = 12;
 
-export interface Row extends RunResult {
+interface Row extends RunResult {
   readonly each: Counters;
 }
 
-/** Open-loop load at rising rates: on the stack whose `stack.json` STACK names, else on one of its own on free ports. */
-export async function run(): Promise<readonly Row[]> {
-  const path = process.env["STACK"];
-  if (path) return measure(JSON.parse(readFileSync(path, "utf8")) as Target);
-  const data = mkdtempSync(join(tmpdir(), "nonstop-bench-"));
-  const stack = await startStack({ data, ports: "auto", quiet: true });
-  try {
-    return await measure(stack.addresses as unknown as Target);
-  } finally {
-    await stack.close();
-    rmSync(data, { recursive: true, force: true });
-  }
-}
-
+/** Open-loop load at rising rates. */
 async function measure(target: Target): Promise<readonly Row[]> {
   const generator = await LoadGenerator.connect({
     rooms: await makeRooms(target),
@@ -72,20 +37,11 @@ async function measure(target: Target): Promise<readonly Row[]> {
 }
 
 async function makeRooms(target: Target): Promise<Load["rooms"]> {
-  const { AUTH_JWT_SECRET: secret, AUTH_ISSUER: issuer, AUTH_AUDIENCE: audience } = target.auth;
-  const token = (user: number): Promise<string> =>
-    new SignJWT({ nickname: `User ${user}` })
-      .setProtectedHeader({ alg: "HS256" })
-      .setSubject(String(user))
-      .setIssuer(issuer)
-      .setAudience(audience)
-      .setExpirationTime("2h")
-      .sign(new TextEncoder().encode(secret));
-  const first = 10_000_000 + (Date.now() % 1_000_000_000) * 1_000;
+  const first = newUserIds();
   return Promise.all(
     Array.from({ length: ROOMS }, async (_, room) => {
       const users = Array.from({ length: MEMBERS }, (_, member) => first + room * MEMBERS + member);
-      const tokens = await Promise.all(users.map(token));
+      const tokens = await Promise.all(users.map((user) => tokenFor(target, user)));
       const response = await fetch(`${target.api}/api/v1/chat/group-rooms`, {
         method: "POST",
         headers: { authorization: `Bearer ${tokens[0]}` },
@@ -127,17 +83,5 @@ function print(row: Row): void {
   );
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const rows = await run();
-  const machine = { node: process.version, cpus: cpus().length, cpu: cpus()[0]?.model };
-  mkdirSync("bench/results", { recursive: true });
-  const result = {
-    date: new Date().toISOString(),
-    machine,
-    rooms: ROOMS,
-    members: MEMBERS,
-    seconds: SECONDS,
-    rows,
-  };
-  writeFileSync("bench/results/pipeline.json", `${JSON.stringify(result, null, 2)}\n`);
-}
+const rows = await onTarget(measure);
+writeResult("pipeline", { rooms: ROOMS, members: MEMBERS, seconds: SECONDS, rows });
