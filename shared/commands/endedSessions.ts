@@ -1,7 +1,7 @@
 import { ChatError } from "../errors.js";
 import { atMostEvery, log } from "../log.js";
 import { count } from "../metrics.js";
-import type { EndedSession, EndReason } from "../sessions/sessionStore.js";
+import type { EndReason } from "../sessions/sessionStore.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import type { CommandDeps } from "./connection.js";
 import { errorFrame } from "./refusals.js";
@@ -37,11 +37,7 @@ const limited = atMostEvery(1_000);
  * Tells connections that have lost their place, and closes them; says whether that is done. Never throws, and waits for three seconds at most, while it goes on: a connection that
  * can't be closed now stays noted, is not served any more, and is tried again some seconds later.
  */
-export async function closeEnded(
-  userId: number,
-  ended: readonly EndedSession[],
-  deps: Deps,
-): Promise<boolean> {
+export async function closeEnded(userId: number, ended: readonly Farewell[], deps: Deps): Promise<boolean> {
   if (ended.length === 0) return true;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<false>((resolve) => {
@@ -52,7 +48,7 @@ export async function closeEnded(
   return done;
 }
 
-async function closeAll(userId: number, ended: readonly EndedSession[], deps: Deps): Promise<boolean> {
+async function closeAll(userId: number, ended: readonly Farewell[], deps: Deps): Promise<boolean> {
   let done = true;
   for (let first = 0; first < ended.length; first += AT_ONCE) {
     const some = ended.slice(first, first + AT_ONCE);
@@ -62,7 +58,7 @@ async function closeAll(userId: number, ended: readonly EndedSession[], deps: De
   return done;
 }
 
-async function closeOne(userId: number, ended: EndedSession, deps: Deps): Promise<boolean> {
+async function closeOne(userId: number, ended: Farewell, deps: Deps): Promise<boolean> {
   const { connectionId, reason } = ended;
   try {
     await deps.broadcaster.sendToConnection(connectionId, farewell(ended, deps.now()).join(""));

@@ -7,7 +7,7 @@ import { DeviceId } from "../text.js";
 import { connected } from "./connect.js";
 import type { Connection } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
-import { type Farewell, farewell, settled } from "./endedSessions.js";
+import { closeEnded } from "./endedSessions.js";
 import { enter, type SessionDeps } from "./sessions.js";
 
 /** The subprotocols in the order of preference, and the version each stands for. */
@@ -81,7 +81,10 @@ const GREETING_PAUSES_MS = [100, 300, 1_000, 2_000];
 export async function greet(connection: Connection, deps: SessionDeps): Promise<void> {
   const { connectionId, userId, state } = connection;
   const entry = await enter(connection, undefined, deps, { isNew: true });
-  if (entry.kind === "ended") return entry.told && sayFarewell(connection, entry.told, deps);
+  if (entry.kind === "ended") {
+    if (entry.told) await closeEnded(userId, [entry.told], deps);
+    return;
+  }
   if (state.version === undefined) return;
   const { broadcaster } = deps;
   const frame = connected({ connectionId, userId }, state.version);
@@ -94,14 +97,4 @@ export async function greet(connection: Connection, deps: SessionDeps): Promise<
     }
   }
   await broadcaster.closeConnection(connectionId, "CONNECTED could not be sent; connect again");
-}
-
-async function sayFarewell(
-  { connectionId, userId }: Connection,
-  told: Farewell,
-  deps: SessionDeps,
-): Promise<void> {
-  await deps.broadcaster.sendToConnection(connectionId, farewell(told, deps.now()).join(""));
-  await deps.broadcaster.closeConnection(connectionId, "the session has ended");
-  await settled(userId, told, deps);
 }
