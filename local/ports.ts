@@ -1,3 +1,4 @@
+import { randomInt } from "node:crypto";
 import { createServer, type Server } from "node:net";
 
 /** Loopback only: nothing of the local stack is reachable from another machine. */
@@ -11,12 +12,23 @@ export interface PortWish {
   readonly port: number;
 }
 
-/** `count` different ports that are free on 127.0.0.1 at this moment. */
+// Below the ports that Linux, macOS and Windows give to outgoing connections: one of those could take a port
+// between the moment it was found free and the moment a server listens there.
+const FIRST_PORT = 20_000;
+const LAST_PORT = 32_767;
+const PORTS = LAST_PORT - FIRST_PORT + 1;
+// Each process goes on from a place of its own, so that two that look at the same moment find different ports.
+let next = randomInt(PORTS);
+
+/** `count` different ports that are free on 127.0.0.1 at this moment; a process is given none twice until it had all. */
 export async function freePorts(count: number): Promise<number[]> {
-  // All are held until the last one is known, so that no number comes twice.
-  const holders = await Promise.all(Array.from({ length: count }, () => listen(0)));
-  const ports = holders.map((holder) => (holder.address() as { port: number }).port);
-  await Promise.all(holders.map((holder) => new Promise((resolve) => holder.close(resolve))));
+  const ports: number[] = [];
+  for (let tries = 0; ports.length < count; tries += 1) {
+    if (tries === PORTS) throw new Error(`no ${count} ports from ${FIRST_PORT} to ${LAST_PORT} are free`);
+    const port = FIRST_PORT + next;
+    next = (next + 1) % PORTS;
+    if (!(await isTaken(port))) ports.push(port);
+  }
   return ports;
 }
 

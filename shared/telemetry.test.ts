@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
 import { metrics } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { freePort } from "../local/ports.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../tests/support/otlpReceiver.js";
-import { unusedPort } from "../tests/support/unusedPort.js";
 import { startTelemetry } from "./telemetry.js";
 
 let receiver: OtlpReceiver;
@@ -164,7 +164,7 @@ describe("a receiver that takes nothing", () => {
 
   test("and isn't there is told once", async () => {
     const end = await startTelemetry({
-      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await unusedPort()}`,
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await freePort()}`,
       OTEL_METRIC_EXPORT_INTERVAL: "100",
     });
     addOne();

@@ -2,6 +2,7 @@ import { createServer as createHttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from "vitest";
 import WebSocket from "ws";
+import { freePort } from "../../local/ports.js";
 import settings from "../../local.settings.example.json" with { type: "json" };
 import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
 import { connectWebPubSub } from "../../shared/broadcast/webPubSub.js";
@@ -9,7 +10,6 @@ import { readConfig } from "../../shared/config.js";
 import { groupName } from "../../shared/routing.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { newUsers, tokenFor, until } from "../support/client.js";
-import { unusedPort } from "../support/unusedPort.js";
 
 /** A client as the service sees it. */
 interface Receiver {
@@ -315,7 +315,7 @@ test.each<[string, () => Promise<Broadcaster>]>([
   [
     "because nobody listens",
     async () => {
-      const port = await unusedPort();
+      const port = await freePort();
       return webPubSubAt(`Endpoint=http://127.0.0.1:${port};AccessKey=${"k".repeat(44)};Version=1.0;`);
     },
   ],

@@ -3,10 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { start } from "../../local/eventHubs/server.js";
+import { freePort } from "../../local/ports.js";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
-import { unusedPort } from "../support/unusedPort.js";
 
 /** A hub with two partitions and the consumer group for recovering. Nobody else publishes to it, which is why the server is not the stack's. */
 const HUB = "orders";
@@ -256,7 +256,7 @@ describe("an event bus that is away", () => {
     [
       "because nobody listens",
       async () => {
-        const port = await unusedPort();
+        const port = await freePort();
         return connectEventHubs(
           `Endpoint=sb://127.0.0.1:${port};SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true;`,
         );

@@ -2,10 +2,10 @@ import type { AddressInfo } from "node:net";
 import { createServer, type Server, type Socket } from "node:net";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test, vi } from "vitest";
+import { freePort } from "../../local/ports.js";
 import { connectRedis } from "../../shared/sessions/redis.js";
 import type { SessionStore } from "../../shared/sessions/sessionStore.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
-import { unusedPort } from "../support/unusedPort.js";
 
 let lastRoom = 1_000_000 + Math.floor(Math.random() * 1_000_000_000);
 
@@ -229,7 +229,7 @@ describe("a store that is away", () => {
   });
 
   const nobodyListens = async (): Promise<SessionStore> => {
-    const port = await unusedPort();
+    const port = await freePort();
     return connectRedis({ urls: [`redis://127.0.0.1:${port}`], cluster: false });
   };
 

@@ -11,6 +11,7 @@ import {
   test,
   vi,
 } from "vitest";
+import { freePort } from "../../local/ports.js";
 import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
 import { createReadMerger, type ReadMerger } from "../../shared/consumers/mergedReads.js";
 import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
@@ -29,7 +30,6 @@ import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { until } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
-import { unusedPort } from "../support/unusedPort.js";
 
 const READS = "chat-read-events";
 const MESSAGES = "chat-messages";
@@ -477,7 +477,7 @@ describe("while the session store is away", () => {
     ],
     [
       "because nobody listens",
-      async () => connectRedis({ urls: [`redis://127.0.0.1:${await unusedPort()}`], cluster: false }),
+      async () => connectRedis({ urls: [`redis://127.0.0.1:${await freePort()}`], cluster: false }),
     ],
   ])("reads go out, and one process keeps the interval by itself, %s", async (_why, open) => {
     const away = await open();

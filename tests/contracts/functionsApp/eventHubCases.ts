@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { EventHubProducerClient } from "@azure/event-hubs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { start } from "../../../local/eventHubs/server.js";
+import { freePort } from "../../../local/ports.js";
 import {
   appFolder,
   buildHost,
   eventually,
-  freePort,
   type Running,
   runAzurite,
   runHost,
