@@ -10,7 +10,17 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      { test: { ...limits, name: "unit", include: ["{functions,shared,local,bench}/**/*.test.ts"] } },
+      {
+        test: {
+          ...limits,
+          name: "unit",
+          include: [
+            "{functions,shared,local,bench}/**/*.test.ts",
+            "client/*.test.ts",
+            "web/src/**/*.test.ts",
+          ],
+        },
+      },
       {
         test: {
           ...limits,

@@ -1,0 +1,328 @@
+import { Connection } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import { ChatError } from "./errors.js";
+import { Http } from "./http.js";
+import { ERRORS, errorOf } from "./link.js";
+import { memoryOutbox } from "./outbox.js";
+import { movesOf, type ReadMessage } from "./readers.js";
+import { Room } from "./room.js";
+import { ROOMS, RoomList } from "./roomList.js";
+import { Sender } from "./sender.js";
+import { after, backoff } from "./timing.js";
+import { type TokenSource, Tokens } from "./tokens.js";
+import type { ConnectionState, Member, Message, Outbox, OutboxEntry, RoomSummary } from "./types.js";
+
+export interface ChatClientOptions {
+  /** Where the service's HTTP API is: `https://chat.example.com`. */
+  readonly url: string;
+  /** Asked for an access token when one is needed, and for a new one each time the last is about to end. */
+  readonly token: TokenSource;
+  /** 1 to 64 characters: a new session with the same one takes the place of the old one. */
+  readonly deviceId?: string;
+  /** Where unsent messages are kept; usually in memory. */
+  readonly outbox?: Outbox;
+}
+
+export type ChatEvents = {
+  /** `connection` has changed. */
+  readonly connection: ConnectionState;
+  /** `roomList` has changed. */
+  readonly rooms: readonly RoomSummary[];
+  /** `sendingPausedUntil` has changed. */
+  readonly sending: number | undefined;
+  /** A message that came live, of a room that is open or among the latest; of each room in the order of `seq`, each once. */
+  readonly message: Message;
+  /** What went wrong without a call that could reject. */
+  readonly error: ChatError;
+};
+
+const FIND_PAGE = 100;
+const MOST_FIND_PAGES = 20;
+/** How far the clocks of device and service may differ. */
+const CLOCKS_MS = 600_000;
+const AFTER_ALL = 3;
+const ROOM = /^\/sub\/chat\/room\/(\d+)(\/read)?$/;
+
+/**
+ * A user's chat over one connection that comes back by itself: until `disconnect()`, a session that the service ended, or an identity
+ * that it refuses. Rooms, history and messages have one truth, the service's; what is shown is that, in its order, without gaps
+ * and repeats, whatever happens to the connection.
+ */
+export class ChatClient extends Emitter<ChatEvents> {
+  readonly #tokens: Tokens;
+  readonly #http: Http;
+  readonly #connection: Connection;
+  readonly #sender: Sender;
+  readonly #list: RoomList;
+  readonly #rooms = new Map<number, { readonly room: Room; opened: number }>();
+  /** Rooms with messages on their way are heard even when nobody has them open. */
+  readonly #awaited = new Map<number, () => void>();
+  /** Of each room the last `seq` that was emitted. */
+  readonly #told = new Map<number, number>();
+  #outboxLoaded: Promise<void> | undefined;
+  #started = false;
+  readonly #check = () => {
+    if (globalThis.document?.visibilityState !== "hidden") this.#connection.check();
+  };
+
+  constructor({ url, token, deviceId, outbox = memoryOutbox() }: ChatClientOptions) {
+    super();
+    this.#tokens = new Tokens(token);
+    this.#http = new Http(url, this.#tokens);
+    this.#connection = new Connection({
+      http: this.#http,
+      tokens: this.#tokens,
+      deviceId,
+      onMessage: (destination, data) => this.#take(destination, data),
+      onState: (state) => this.#onState(state),
+    });
+    this.#sender = new Sender({
+      outbox,
+      send: (body) => this.#connection.send("/pub/chat/message", body),
+      isConnected: () => this.connection.status === "connected",
+      find: (entry) => this.#find(entry),
+      onChange: (roomId) => this.#onPending(roomId),
+      onPaused: (until) => this.emit("sending", until),
+      onError: (error) => this.emit("error", error),
+    });
+    this.#list = new RoomList({
+      connection: this.#connection,
+      http: this.#http,
+      userId: () => this.userId,
+      onChange: () => this.emit("rooms", this.roomList!),
+    });
+  }
+
+  /** Known with the first token. */
+  get userId(): number | undefined {
+    return this.#tokens.current?.userId;
+  }
+
+  /** Another object after each change. */
+  get connection(): ConnectionState {
+    return this.#connection.state;
+  }
+
+  /** Latest activity first; another array after each change, undefined before `rooms()` has loaded it. */
+  get roomList(): readonly RoomSummary[] | undefined {
+    return this.#list.snapshot;
+  }
+
+  /** While the service's limit holds one's messages back: when they go on by themselves, in milliseconds since 1970. */
+  get sendingPausedUntil(): number | undefined {
+    return this.#sender.pausedUntil;
+  }
+
+  /**
+   * Connects and stays connected. Resolves with the first connection, however long it takes, and rejects with a `ChatError` when it is
+   * refused for good or `disconnect()` comes first. Called again while it waits, it tries at once.
+   */
+  async connect(): Promise<void> {
+    if (!this.#started) this.#listenToDevice(true);
+    this.#started = true;
+    this.#sender.start();
+    this.#connection.start();
+    void this.#loadOutbox();
+    if (this.connection.status === "connected") return;
+    await new Promise<void>((resolve, reject) => {
+      const off = this.on("connection", (state) => {
+        if (state.status === "connected") resolve();
+        else if (state.status === "closed") reject(state.error);
+        else if (state.status === "idle") reject(new ChatError("ABORTED", "disconnected"));
+        else return;
+        off();
+      });
+    });
+  }
+
+  /** Closes the connection and stays away; open rooms stay as they are and go on with the next `connect()`. */
+  async disconnect(): Promise<void> {
+    if (!this.#started) return;
+    this.#started = false;
+    this.#listenToDevice(false);
+    this.#sender.stop();
+    this.#connection.stop();
+  }
+
+  /** Ends all sessions of the user, this one too. */
+  async logOut(): Promise<void> {
+    await this.#http.request("POST", "/sessions/logout", {});
+    await this.disconnect();
+  }
+
+  /** The user's rooms, latest activity first; from the first call on `roomList` is kept up to date. */
+  rooms(): Promise<readonly RoomSummary[]> {
+    return this.#list.start();
+  }
+
+  /** Opens a room: at once, its `ready` tells when history is there. The same room for as long as it is open. */
+  open(roomId: number): Room {
+    const before = this.#rooms.get(roomId);
+    if (before && before.room.status !== "gone") {
+      before.opened += 1;
+      return before.room;
+    }
+    const room = new Room(roomId, {
+      connection: this.#connection,
+      http: this.#http,
+      sender: this.#sender,
+      userId: () => this.userId,
+      readSeq: () => this.#list.readSeq(roomId),
+      onFound: (message) => this.#hear(message),
+      onRead: (id, move) => this.#list.read(id, move),
+      onDeleted: (id, messageId) => this.#list.deleted(id, messageId),
+      onClose: () => this.#close(room),
+    });
+    this.#rooms.set(roomId, { room, opened: 1 });
+    return room;
+  }
+
+  /** The one-to-one room with a user, made if need be. */
+  async openWith(userId: number): Promise<number> {
+    const { roomId } = await this.#change<{ roomId: number }>("POST", "/rooms", { targetUserId: userId });
+    return roomId;
+  }
+
+  /** A new group; the caller is its creator and a member. */
+  async createGroup(name: string, userIds: readonly number[]): Promise<number> {
+    const { roomId } = await this.#change<{ roomId: number }>("POST", "/group-rooms", {
+      roomName: name,
+      userIds,
+    });
+    return roomId;
+  }
+
+  async renameGroup(roomId: number, name: string): Promise<void> {
+    await this.#change("PATCH", `/group-rooms/${roomId}`, { name });
+  }
+
+  /** Answers with those who were no members before. */
+  async invite(roomId: number, userIds: readonly number[]): Promise<readonly number[]> {
+    const path = `/group-rooms/${roomId}/invite`;
+    return (await this.#change<{ invited: number[] }>("POST", path, { userIds })).invited;
+  }
+
+  /** Removes a member; only a group's creator may. */
+  async kick(roomId: number, userId: number): Promise<void> {
+    await this.#change("DELETE", `/group-rooms/${roomId}/members/${userId}`);
+  }
+
+  async leave(roomId: number): Promise<void> {
+    await this.#change("DELETE", `/rooms/${roomId}`);
+    this.#gone(roomId, new ChatError("NOT_A_MEMBER", "you have left this room", { roomId }));
+  }
+
+  /** A group's members, the longest-standing first. */
+  async members(roomId: number): Promise<readonly Member[]> {
+    return (await this.#http.request<{ members: Member[] }>("GET", `/group-rooms/${roomId}/members`)).members;
+  }
+
+  async #change<T>(method: string, path: string, body?: object): Promise<T> {
+    const answer = await this.#http.request<T>(method, path, body);
+    this.#list.refresh(0);
+    return answer;
+  }
+
+  #onState(state: ConnectionState): void {
+    if (state.status === "connected") this.#sender.flush();
+    this.emit("connection", state);
+  }
+
+  #take(destination: string, data: unknown): void {
+    // Refusals of frames are heard by their senders as well; this is about what was accepted before.
+    if (destination === ERRORS) this.#sender.refused(errorOf(data));
+    if (destination === ROOMS) this.#takeHint(data as { type: string; roomId: number });
+    const [, room, read] = ROOM.exec(destination) ?? [];
+    if (read) for (const move of movesOf(data as ReadMessage)) this.#list.read(Number(room), move);
+    else if (room) {
+      const message = data as Message;
+      this.#hear(message);
+      if (message.seq <= (this.#told.get(message.roomId) ?? 0)) return;
+      this.#told.set(message.roomId, message.seq);
+      this.emit("message", message);
+    }
+  }
+
+  #hear(message: Message): void {
+    this.#list.message(message);
+    if (message.senderId === this.userId) this.#sender.seen(message);
+  }
+
+  #takeHint({ type, roomId }: { type: string; roomId: number }): void {
+    if (type === "ROOM_REMOVED")
+      this.#gone(
+        roomId,
+        new ChatError("NOT_A_MEMBER", "you are no member of this room any more", { roomId }),
+      );
+    this.#list.refresh();
+  }
+
+  #gone(roomId: number, error: ChatError): void {
+    this.#list.remove(roomId);
+    this.#rooms.get(roomId)?.room.end(error);
+  }
+
+  #close(room: Room): void {
+    const entry = this.#rooms.get(room.roomId);
+    if (entry?.room !== room) return;
+    entry.opened -= 1;
+    if (entry.opened > 0) return;
+    this.#rooms.delete(room.roomId);
+    room.end();
+  }
+
+  #onPending(roomId: number): void {
+    this.#rooms.get(roomId)?.room.changed();
+    const isWaiting = this.#sender.pending(roomId).some(({ state }) => state !== "refused");
+    const end = this.#awaited.get(roomId);
+    if (isWaiting && !end) {
+      const ended = this.#connection.listen(`/sub/chat/room/${roomId}`, { priority: AFTER_ALL });
+      this.#awaited.set(roomId, ended);
+    } else if (!isWaiting && end) {
+      end();
+      this.#awaited.delete(roomId);
+    }
+  }
+
+  /** Once there is a token, which says whose messages they are. */
+  #loadOutbox(): Promise<void> {
+    this.#outboxLoaded ??= (async () => {
+      for (let failures = 0; this.#started; failures += 1)
+        try {
+          const { userId } = await this.#tokens.get();
+          await this.#sender.load(userId);
+          this.#sender.flush();
+          return;
+        } catch {
+          // The connection tells what is wrong with tokens.
+          await new Promise<void>((resolve) => after(backoff(failures), resolve));
+        }
+      this.#outboxLoaded = undefined;
+    })();
+    return this.#outboxLoaded;
+  }
+
+  /** One's own message by its `clientMessageId`, from the newest back to when it was written. */
+  async #find({ roomId, clientMessageId, createdAt }: OutboxEntry): Promise<Message | undefined> {
+    const since = Date.parse(createdAt) - CLOCKS_MS;
+    let before = "";
+    for (let pages = 0; pages < MOST_FIND_PAGES; pages += 1) {
+      const path = `/rooms/${roomId}/messages?limit=${FIND_PAGE}${before}`;
+      const { messages } = await this.#http.request<{ messages: Message[] }>("GET", path);
+      const isIt = (message: Message) =>
+        message.senderId === this.userId && message.clientMessageId === clientMessageId;
+      const found = messages.find(isIt);
+      const oldest = messages.at(-1);
+      if (found || !oldest || messages.length < FIND_PAGE || Date.parse(oldest.sentAt) < since) return found;
+      before = `&before=${oldest.seq}`;
+    }
+    return undefined;
+  }
+
+  /** Of a page: it has come back to the front, or into a network. */
+  #listenToDevice(on: boolean): void {
+    const change = on ? "addEventListener" : "removeEventListener";
+    globalThis.window?.[change]?.("online", this.#check);
+    globalThis.document?.[change]?.("visibilitychange", this.#check);
+  }
+}

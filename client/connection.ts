@@ -1,0 +1,281 @@
+import { ChatError, isFinal } from "./errors.js";
+import type { Http } from "./http.js";
+import { ERRORS, Link, SESSION } from "./link.js";
+import { after, backoff } from "./timing.js";
+import type { Tokens } from "./tokens.js";
+import type { ConnectionState } from "./types.js";
+
+const RENEW_TOKEN = "/pub/session/token";
+const PROBE_EVERY_MS = 120_000;
+/** A connection that lasted so long was a good one: the pauses begin anew. */
+const GOOD_AFTER_MS = 5_000;
+const LATEST_RENEWAL_MS = 60_000;
+const RENEW_AGAIN_MS = 10_000;
+
+/** Who wants to hear a destination. */
+export interface Listener {
+  /** Where the SUBSCRIBE stands among the others of a new connection: the lower the earlier. */
+  readonly priority: number;
+  readonly onMessage?: (data: unknown) => void;
+  /** From now on no message is missed; each time the subscription is made anew. */
+  readonly onJoined?: () => void;
+  /** It was refused for good, `NOT_A_MEMBER` for example. */
+  readonly onRefused?: (error: ChatError) => void;
+  /** The messages after it are to come first, where that is known. */
+  readonly lastSeq?: () => number | undefined;
+}
+
+interface Subscription {
+  readonly destination: string;
+  readonly listeners: Set<Listener>;
+  /** The link on which it is subscribed, or is about to be. */
+  link: Link | undefined;
+  joined: boolean;
+}
+
+export interface ConnectionOptions {
+  readonly http: Http;
+  readonly tokens: Tokens;
+  readonly deviceId: string | undefined;
+  /** Each MESSAGE once, before the listeners of its destination hear it. */
+  readonly onMessage: (destination: string, data: unknown) => void;
+  readonly onState: (state: ConnectionState) => void;
+}
+
+/** The connection with all its reconnects. Subscriptions stay, and are made anew on each. */
+export class Connection {
+  state: ConnectionState = { status: "idle" };
+  /** Counts the connections there have been. */
+  generation = 0;
+  readonly #subscriptions = new Map<string, Subscription>();
+  #link: Link | undefined;
+  #running: { stopped: boolean; stop(): void } | undefined;
+  #wake: (() => void) | undefined;
+
+  constructor(private readonly options: ConnectionOptions) {}
+
+  /** Connects, and comes back until `stop` or a final refusal. When it waits, it tries at once. */
+  start(): void {
+    if (this.#running) {
+      this.#wake?.();
+      return;
+    }
+    const running = { stopped: false, stop: () => {} };
+    this.#running = running;
+    void this.#run(running);
+  }
+
+  stop(): void {
+    if (this.#running) {
+      this.#running.stopped = true;
+      this.#running.stop();
+    }
+    this.#running = undefined;
+    this.#link?.close(new ChatError("ABORTED", "disconnected"));
+    this.#wake?.();
+    this.#set({ status: "idle" });
+  }
+
+  /** The device may have slept or changed its network: no pause is waited for, and a connection proves that it lives. */
+  check(): void {
+    this.#wake?.();
+    void this.#link?.probe();
+  }
+
+  /** Rejects with the service's refusal, or `OFFLINE`: then it may have been taken or not. */
+  async send(destination: string, body: object): Promise<void> {
+    if (!this.#link) throw new ChatError("OFFLINE", "not connected");
+    await this.#link.send(destination, body);
+  }
+
+  /** Listens from now on, over reconnects. Returns what ends it. */
+  listen(destination: string, listener: Listener): () => void {
+    const subscription = this.#subscriptions.get(destination) ?? {
+      destination,
+      listeners: new Set<Listener>(),
+      link: undefined,
+      joined: false,
+    };
+    this.#subscriptions.set(destination, subscription);
+    subscription.listeners.add(listener);
+    if (subscription.joined)
+      queueMicrotask(() => subscription.listeners.has(listener) && listener.onJoined?.());
+    else if (this.#link && subscription.link !== this.#link) void this.#join(subscription, this.#link);
+    return () => {
+      if (!subscription.listeners.delete(listener) || subscription.listeners.size > 0) return;
+      if (this.#subscriptions.get(destination) === subscription) this.#subscriptions.delete(destination);
+      if (subscription.link === this.#link) this.#link?.leave(destination).catch(() => {});
+      subscription.link = undefined;
+    };
+  }
+
+  async #run(running: { stopped: boolean; stop(): void }): Promise<void> {
+    for (let failures = 0; !running.stopped; failures += 1) {
+      this.#set({ status: "connecting" });
+      const { error, lasted } = await this.#once(running);
+      if (running.stopped) return;
+      if (lasted) failures = 0;
+      const end = isFinal(error.code) && !(await this.#hasNewToken(error, lasted));
+      if (running.stopped) return;
+      if (end) {
+        this.#running = undefined;
+        this.#set({ status: "closed", error });
+        return;
+      }
+      await this.#pause(error, (error.retryAfter ?? 0) * 1_000 || backoff(failures));
+    }
+  }
+
+  /** From negotiation to the connection's end. */
+  async #once(running: { stopped: boolean; stop(): void }): Promise<{ error: ChatError; lasted: boolean }> {
+    let link: Link | undefined;
+    let openedAt = Number.POSITIVE_INFINITY;
+    try {
+      const { url } = await this.options.http.request<{ url: string }>("POST", "/negotiate");
+      if (running.stopped) throw new ChatError("ABORTED", "disconnected");
+      link = new Link(this.#clientUrl(url), {
+        subscribeHeaders: (destination) => this.#headersOf(destination),
+        onMessage: (destination, data) => this.#take(destination, data),
+      });
+      running.stop = () => link!.close(new ChatError("ABORTED", "disconnected"));
+      await link.open();
+      // First of all: from here on a refusal doesn't close the connection.
+      await Promise.all([link.join(ERRORS), link.join(SESSION)]);
+      openedAt = Date.now();
+      return { error: await this.#live(link), lasted: Date.now() - openedAt > GOOD_AFTER_MS };
+    } catch (error) {
+      link?.close(error as ChatError);
+      // What the connection was closed for says more than that a frame was not answered.
+      return { error: link ? await link.closed : (error as ChatError), lasted: false };
+    }
+  }
+
+  async #live(link: Link): Promise<ChatError> {
+    this.#link = link;
+    this.generation += 1;
+    const ends = [this.#renewInTime(link), this.#probeNowAndThen(link)];
+    this.#set({ status: "connected" });
+    const wanted = [...this.#subscriptions.values()].sort((a, b) => priorityOf(a) - priorityOf(b));
+    // All at once: the service takes a connection's frames one after the other, in this order.
+    for (const subscription of wanted) void this.#join(subscription, link);
+    const why = await link.closed;
+    for (const end of ends) end();
+    if (this.#link === link) this.#link = undefined;
+    for (const subscription of this.#subscriptions.values())
+      if (subscription.link === link) Object.assign(subscription, { link: undefined, joined: false });
+    return why;
+  }
+
+  async #join(subscription: Subscription, link: Link): Promise<void> {
+    const isWanted = () => this.#link === link && subscription.link === link;
+    subscription.link = link;
+    for (let failures = 0; isWanted(); failures += 1) {
+      try {
+        await link.join(subscription.destination);
+        if (!isWanted()) return;
+        subscription.joined = true;
+        for (const { onJoined } of [...subscription.listeners]) onJoined?.();
+        return;
+      } catch (thrown) {
+        const error = thrown as ChatError;
+        if (!isWanted() || error.code === "OFFLINE") return;
+        if (error.code === "UNAVAILABLE" || error.code === "RATE_LIMIT_EXCEEDED")
+          await new Promise<void>((resolve) =>
+            after((error.retryAfter ?? 0) * 1_000 || backoff(failures), resolve),
+          );
+        else {
+          subscription.link = undefined;
+          for (const { onRefused } of [...subscription.listeners]) onRefused?.(error);
+          return;
+        }
+      }
+    }
+  }
+
+  #take(destination: string, data: unknown): void {
+    this.options.onMessage(destination, data);
+    for (const { onMessage } of [...(this.#subscriptions.get(destination)?.listeners ?? [])])
+      onMessage?.(data);
+  }
+
+  /** Whoever has the fewest messages decides; the others drop what they have. */
+  #headersOf(destination: string): Readonly<Record<string, string>> {
+    const listeners = [...(this.#subscriptions.get(destination)?.listeners ?? [])];
+    const seqs = listeners.flatMap(({ lastSeq }) => lastSeq?.() ?? []);
+    return seqs.length === 0 ? {} : { "last-seq": String(Math.min(...seqs)) };
+  }
+
+  #clientUrl(negotiated: string): string {
+    const url = new URL(negotiated);
+    // The SDK can't send CONNECT: the handshake stands for it.
+    url.searchParams.set("connect", "implicit");
+    if (this.options.deviceId !== undefined) url.searchParams.set("deviceId", this.options.deviceId);
+    return url.href;
+  }
+
+  /** Whether another token makes a refusal for identity worth another try; never twice without a connection between. */
+  async #hasNewToken(error: ChatError, lasted: boolean): Promise<boolean> {
+    if (error.code !== "TOKEN_EXPIRED" || !lasted) return false;
+    const { tokens } = this.options;
+    const before = tokens.current?.text;
+    try {
+      return (await tokens.renew()).text !== before;
+    } catch (cause) {
+      // Without an answer nothing is known: the next attempt asks again.
+      return !isFinal((cause as ChatError).code);
+    }
+  }
+
+  #renewInTime(link: Link): () => void {
+    const { tokens } = this.options;
+    let end = () => {};
+    const plan = () => {
+      const left = (tokens.current?.expiresAt ?? 0) - Date.now();
+      end = after(left - Math.min(LATEST_RENEWAL_MS, left * 0.2), renew);
+    };
+    const renew = () => {
+      tokens
+        .renew()
+        .then(({ text }) => link.send(RENEW_TOKEN, { token: text }))
+        // A token by a clock far from ours is always about to end.
+        .then(() => after(RENEW_AGAIN_MS, plan))
+        .catch(() => after(RENEW_AGAIN_MS, renew))
+        .then((cancel) => {
+          end = cancel;
+          if (this.#link !== link) cancel();
+        });
+    };
+    plan();
+    return () => end();
+  }
+
+  #probeNowAndThen(link: Link): () => void {
+    const timer = setInterval(() => {
+      if (Date.now() - link.lastHeardAt >= PROBE_EVERY_MS) void link.probe();
+    }, PROBE_EVERY_MS / 4);
+    return () => clearInterval(timer);
+  }
+
+  /** A timer that keeps a process running: it is on its way back. */
+  #pause(error: ChatError, ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.#wake = end;
+      this.#set({ status: "waiting", retryAt: Date.now() + ms, error });
+    });
+  }
+
+  #set(state: ConnectionState): void {
+    if (state.status === this.state.status && state.status === "idle") return;
+    this.state = state;
+    this.options.onState(state);
+  }
+}
+
+const priorityOf = ({ listeners }: Subscription): number =>
+  Math.min(...[...listeners].map(({ priority }) => priority));

@@ -1,0 +1,55 @@
+/** Codes of the service, and two of this client: `OFFLINE` (it was not reached) and `ABORTED` (it was not waited for). */
+export type ErrorCode =
+  | "RATE_LIMIT_EXCEEDED"
+  | "NOT_A_MEMBER"
+  | "INVALID_MESSAGE"
+  | "MESSAGE_TOO_LARGE"
+  | "UNKNOWN_DESTINATION"
+  | "TOO_MANY_SUBSCRIPTIONS"
+  | "UNAUTHORIZED"
+  | "TOKEN_EXPIRED"
+  | "SESSION_CLOSED"
+  | "MALFORMED_FRAME"
+  | "NOT_SUPPORTED"
+  | "UNAVAILABLE"
+  | "OFFLINE"
+  | "ABORTED"
+  // The HTTP calls have more, and later services may have others.
+  | (string & {});
+
+export interface ChatErrorDetails {
+  /** Seconds after which the same would pass. */
+  readonly retryAfter?: number;
+  readonly roomId?: number;
+  readonly clientMessageId?: string | number;
+  /** What of an HTTP request was wrong. */
+  readonly field?: string;
+  /** Of a session that was closed: `SESSION_LIMIT`, `DEVICE_RECONNECTED` or `LOGGED_OUT`. */
+  readonly reason?: string;
+  readonly status?: number;
+  readonly cause?: unknown;
+}
+
+/** Everything that this package throws and reports. */
+export class ChatError extends Error {
+  readonly code: ErrorCode;
+  readonly retryAfter?: number;
+  readonly roomId?: number;
+  readonly clientMessageId?: string | number;
+  readonly field?: string;
+  readonly reason?: string;
+  /** Of the HTTP answer. */
+  readonly status?: number;
+
+  constructor(code: ErrorCode, message: string, { cause, ...details }: ChatErrorDetails = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = "ChatError";
+    this.code = code;
+    Object.assign(this, details);
+  }
+}
+
+const FINAL: ReadonlySet<string> = new Set(["SESSION_CLOSED", "UNAUTHORIZED", "TOKEN_EXPIRED"]);
+
+/** Whether a client that was closed with this code must not come back by itself with the same token. */
+export const isFinal = (code: string): boolean => FINAL.has(code);

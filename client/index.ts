@@ -1,0 +1,7 @@
+export { ChatClient, type ChatClientOptions, type ChatEvents } from "./chatClient.js";
+export { ChatError, type ChatErrorDetails, type ErrorCode, isFinal } from "./errors.js";
+export { memoryOutbox } from "./outbox.js";
+export type { Room } from "./room.js";
+export { type RefusalDetail, type StompProtocolOptions, stompProtocol } from "./stompProtocol.js";
+export type { TokenSource } from "./tokens.js";
+export type * from "./types.js";

@@ -1,0 +1,43 @@
+import { type DBSchema, openDB } from "idb";
+import type { Outbox, OutboxEntry } from "./types.js";
+
+interface Schema extends DBSchema {
+  entries: {
+    key: [userId: number, roomId: number, clientMessageId: string];
+    value: OutboxEntry & { readonly order: number };
+    indexes: { order: [userId: number, order: number] };
+  };
+}
+
+/**
+ * Unsent messages in the browser's IndexedDB: they survive a reload, and are sent by whichever page of the user runs next. Two
+ * pages may send the same one: the service stores it once. Where IndexedDB can't be used its calls reject, and the client goes on
+ * without it.
+ */
+export function indexedDbOutbox(name = "nonstop-chat-outbox"): Outbox {
+  const database = openDB<Schema>(name, 1, {
+    upgrade(db) {
+      const entries = db.createObjectStore("entries", { keyPath: ["userId", "roomId", "clientMessageId"] });
+      entries.createIndex("order", ["userId", "order"]);
+    },
+  });
+  // Said by the first call instead.
+  database.catch(() => {});
+  return {
+    async load(userId) {
+      const range = IDBKeyRange.bound([userId, 0], [userId, Number.MAX_SAFE_INTEGER]);
+      const entries = await (await database).getAllFromIndex("entries", "order", range);
+      return entries.map(({ order: _, ...entry }) => entry);
+    },
+    async put(entry) {
+      const transaction = (await database).transaction("entries", "readwrite");
+      const { userId, roomId, clientMessageId } = entry;
+      const before = await transaction.store.get([userId, roomId, clientMessageId]);
+      await transaction.store.put({ ...entry, order: before?.order ?? Date.parse(entry.createdAt) });
+      await transaction.done;
+    },
+    async remove({ userId, roomId, clientMessageId }) {
+      await (await database).delete("entries", [userId, roomId, clientMessageId]);
+    },
+  };
+}

@@ -1,0 +1,156 @@
+import {
+  type OnGroupDataMessageArgs,
+  type OnServerDataMessageArgs,
+  SendMessageError,
+  WebPubSubClient,
+} from "@azure/web-pubsub-client";
+import { ChatError } from "./errors.js";
+import { type RefusalDetail, stompProtocol } from "./stompProtocol.js";
+import { within } from "./timing.js";
+
+const OPEN_TIMEOUT_MS = 15_000;
+const ANSWER_TIMEOUT_MS = 20_000;
+const PROBE_TIMEOUT_MS = 10_000;
+/** An id that is never in use: unsubscribing it changes nothing and is answered. */
+const NOWHERE = "nowhere";
+
+export const ERRORS = "/user/queue/errors";
+export const SESSION = "/user/queue/session";
+
+export interface LinkOptions {
+  readonly subscribeHeaders: (destination: string) => Readonly<Record<string, string>>;
+  readonly onMessage: (destination: string, data: unknown) => void;
+}
+
+/** One connection from its opening to its end; it never comes back. */
+export class Link {
+  /** Resolves, once, with why it ended. */
+  readonly closed: Promise<ChatError>;
+  lastHeardAt = Date.now();
+  readonly #client: WebPubSubClient;
+  #end!: (why: ChatError) => void;
+  #ended = false;
+
+  constructor(
+    url: string,
+    private readonly options: LinkOptions,
+  ) {
+    this.closed = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    const { subscribeHeaders } = options;
+    const heard = () => {
+      this.lastHeardAt = Date.now();
+    };
+    this.#client = new WebPubSubClient(url, {
+      protocol: stompProtocol({ subscribeHeaders, onUnreadable: heard }),
+      // Coming back is decided above, where it is known why the connection ended.
+      autoReconnect: false,
+      autoRejoinGroups: false,
+      messageRetryOptions: { maxRetries: 0 },
+      // Each ping would be a call upstream; `probe` asks when there is doubt.
+      keepAliveIntervalInMs: 0,
+      keepAliveTimeoutInMs: 0,
+    });
+    this.#client.on("group-message", ({ message: { group, data } }: OnGroupDataMessageArgs) => {
+      heard();
+      this.#take(group, data);
+    });
+    this.#client.on("server-message", ({ message: { data } }: OnServerDataMessageArgs) => {
+      // An ERROR: the service closes, and so do we, in case its close is lost.
+      this.close(errorOf(data));
+    });
+    const lost = () => this.close(new ChatError("OFFLINE", "the connection was lost"));
+    this.#client.on("disconnected", lost);
+    this.#client.on("stopped", lost);
+  }
+
+  /** Resolves when the service has said CONNECTED; rejects with a `ChatError`. */
+  async open(): Promise<void> {
+    const connected = new Promise<void>((resolve) => this.#client.on("connected", () => resolve()));
+    const started = this.#client.start().then(() => {
+      // Given up before it was open; the SDK stops an open connection only.
+      if (this.#ended) this.#client.stop();
+    });
+    const failed = (cause: unknown) =>
+      new ChatError("OFFLINE", "the socket service was not reached", { cause });
+    const opened = Promise.race([
+      started.then(
+        () => connected,
+        (cause) => Promise.reject(failed(cause)),
+      ),
+      this.closed.then((why) => Promise.reject(why)),
+    ]);
+    try {
+      await within(OPEN_TIMEOUT_MS, "the connection did not open", () => opened);
+    } catch (error) {
+      this.close(error as ChatError);
+      throw error;
+    }
+  }
+
+  /** SUBSCRIBE; resolves when no later message can be missed. */
+  join(destination: string): Promise<void> {
+    return this.#answered((abortSignal) => this.#client.joinGroup(destination, { abortSignal }));
+  }
+
+  leave(destination: string): Promise<void> {
+    return this.#answered((abortSignal) => this.#client.leaveGroup(destination, { abortSignal }));
+  }
+
+  /** SEND; resolves with the RECEIPT. Rejects with the service's code, or `OFFLINE`: then it may have been taken or not. */
+  send(destination: string, body: object): Promise<void> {
+    return this.#answered((abortSignal) =>
+      this.#client.sendEvent(destination, body as Record<string, unknown>, "json", { abortSignal }),
+    );
+  }
+
+  /** Asks for a sign of life, and closes the connection when there is none. Never rejects. */
+  async probe(): Promise<void> {
+    const ask = (abortSignal: AbortSignal) => this.#client.leaveGroup(NOWHERE, { abortSignal });
+    await this.#answered(ask, PROBE_TIMEOUT_MS).catch(() => {});
+  }
+
+  close(why: ChatError): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#end(why);
+    this.#client.stop();
+  }
+
+  #take(destination: string, data: unknown): void {
+    const { type, reason } = Object(data) as { type?: string; reason?: string };
+    if (destination === SESSION && type === "SESSION_CLOSED") {
+      this.close(new ChatError("SESSION_CLOSED", "the session was closed", reason ? { reason } : {}));
+    } else if (!this.#ended) this.options.onMessage(destination, data);
+  }
+
+  async #answered(
+    ask: (signal: AbortSignal) => Promise<unknown>,
+    timeoutMs = ANSWER_TIMEOUT_MS,
+  ): Promise<void> {
+    if (this.#ended) throw new ChatError("OFFLINE", "not connected");
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      await ask(signal);
+      this.lastHeardAt = Date.now();
+    } catch (cause) {
+      const detail = cause instanceof SendMessageError ? cause.errorDetail : undefined;
+      if (detail) throw refusalOf(detail, cause);
+      // Nobody knows which of the frames before it were heard.
+      if (signal.aborted)
+        this.close(new ChatError("OFFLINE", `the service did not answer within ${timeoutMs / 1_000} s`));
+      throw new ChatError("OFFLINE", "the connection was lost before the answer", { cause });
+    }
+  }
+}
+
+function refusalOf({ name, message, ...details }: RefusalDetail, cause: unknown): ChatError {
+  return new ChatError(name, message, { ...details, cause });
+}
+
+/** The error in a body of the service. */
+export function errorOf(data: unknown): ChatError {
+  const { type: _, code, message, ...details } = Object(data) as Record<string, unknown>;
+  return new ChatError(String(code ?? "UNAVAILABLE"), String(message ?? "the service closed"), details);
+}

@@ -1,0 +1,355 @@
+import type { Connection } from "./connection.js";
+import { Emitter } from "./emitter.js";
+import { ChatError } from "./errors.js";
+import { type Http, isPassing } from "./http.js";
+import { movesOf, Readers, type ReadMessage, type ReadMove } from "./readers.js";
+import type { Sender } from "./sender.js";
+import { Timeline } from "./timeline.js";
+import { after, backoff } from "./timing.js";
+import type { ContentType, Member, Message, RoomMessage, StoredMessage } from "./types.js";
+
+const PAGE = 50;
+const GAP_PAGE = 100;
+/** Of a longer gap only the newest page is loaded, and the rest as one scrolls up. */
+const LONGEST_GAP = 300;
+const MOST_REFRESHED_PAGES = 10;
+/** Of a room's reads, at most one goes out in this time. */
+const READ_EVERY_MS = 500;
+const MEMBERS_AFTER_MS = 200;
+const OPEN_ROOMS_FIRST = 1;
+const SEND_READ = "/pub/chat/read";
+
+export interface RoomOptions {
+  readonly connection: Connection;
+  readonly http: Http;
+  readonly sender: Sender;
+  readonly userId: () => number | undefined;
+  /** The `seq` up to which the user had read the room, if the list of rooms knows it. */
+  readonly readSeq: () => number | undefined;
+  /** Each message of a page that follows what was known. */
+  readonly onFound: (message: Message) => void;
+  /** The user has read the room up to there, which the service will tell in a moment. */
+  readonly onRead: (roomId: number, move: ReadMove) => void;
+  readonly onDeleted: (roomId: number, messageId: number) => void;
+  readonly onClose: () => void;
+}
+
+/** An open room; `change` whenever one of its properties may have another value. Made by `ChatClient.open`. */
+export class Room extends Emitter<{ change: undefined }> {
+  /** `gone`: there is no such room, or one is no member (any more); see `error`. */
+  status: "loading" | "ready" | "gone" = "loading";
+  error: ChatError | undefined;
+  /** The `seq` of the first message that was unread when the room was opened. */
+  unreadFrom: number | undefined;
+  /** Resolves with the first page of history; rejects with a `ChatError` when the room is gone. */
+  readonly ready: Promise<void>;
+  #settle!: (error?: ChatError) => void;
+  readonly #timeline = new Timeline();
+  readonly #readers = new Readers();
+  #isGroup: boolean | undefined;
+  #shown = new Map<number, StoredMessage>();
+  #messages: readonly RoomMessage[] | undefined;
+  /** On which connection, counted, each of the two subscriptions was made. */
+  #joined = { messages: 0, reads: 0 };
+  #ends: (() => void)[];
+  #closed = false;
+  #loading: Promise<void> | undefined;
+  #older: Promise<void> | undefined;
+  #emitting = false;
+  /** A read that has not gone out yet, and the furthest that has. */
+  #read = { wanted: 0, sent: 0 };
+  #readPause: (() => void) | undefined;
+  #membersPlanned: (() => void) | undefined;
+
+  constructor(
+    readonly roomId: number,
+    private readonly options: RoomOptions,
+  ) {
+    super();
+    this.ready = new Promise((resolve, reject) => {
+      this.#settle = (error) => (error ? reject(error) : resolve());
+    });
+    // Whoever doesn't ask for it finds the error in `error`.
+    this.ready.catch(() => {});
+    const destination = `/sub/chat/room/${roomId}`;
+    const onRefused = (error: ChatError) => this.end(error);
+    this.#ends = [
+      options.connection.listen(destination, {
+        priority: OPEN_ROOMS_FIRST,
+        onMessage: (data) => this.#take(data as Message),
+        onJoined: () => this.#onJoined("messages"),
+        onRefused,
+        lastSeq: () => this.#timeline.upTo,
+      }),
+      options.connection.listen(`${destination}/read`, {
+        priority: OPEN_ROOMS_FIRST,
+        onMessage: (data) => this.#takeMoves(data as ReadMessage),
+        onJoined: () => this.#onJoined("reads"),
+        onRefused,
+      }),
+    ];
+  }
+
+  /** Those of the history by `seq`, without a gap, and behind them one's own that are not stored yet. Another array after each change. */
+  get messages(): readonly RoomMessage[] {
+    this.#messages ??= this.#snapshot();
+    return this.#messages;
+  }
+
+  /** Whether `loadOlder` may find more. */
+  get hasOlder(): boolean {
+    return this.status !== "gone" && this.#timeline.hasOlder;
+  }
+
+  /** Loads the page before the first message. Rejects with a `ChatError`; then it can be tried again. */
+  loadOlder(): Promise<void> {
+    this.#older ??= this.#loadOlder().finally(() => {
+      this.#older = undefined;
+    });
+    return this.#older;
+  }
+
+  /**
+   * Sends a message; it is in `messages` at once, also without a connection. Resolves when it is stored, rejects with a `ChatError`
+   * when it is refused.
+   */
+  send(content: string, { type = "TEXT" }: { readonly type?: ContentType } = {}): Promise<StoredMessage> {
+    const userId = this.options.userId();
+    if (userId === undefined || this.#closed)
+      return Promise.reject(
+        new ChatError(
+          "NOT_SUPPORTED",
+          this.#closed ? "the room is closed: open it again" : "connect() comes first",
+        ),
+      );
+    return this.options.sender.add(userId, this.roomId, content, type);
+  }
+
+  /** Sends a refused message once more. */
+  retry(clientMessageId: string): void {
+    this.options.sender.retry(this.roomId, clientMessageId);
+  }
+
+  /** Forgets a refused message. */
+  discard(clientMessageId: string): void {
+    this.options.sender.discard(this.roomId, clientMessageId);
+  }
+
+  /** Reads the room up to the last message in `messages`; to be called whenever that is seen, as often as one likes. */
+  markRead(): void {
+    const last = this.#timeline.messages.at(-1);
+    const userId = this.options.userId();
+    if (!last || userId === undefined || this.status !== "ready") return;
+    if (last.messageId <= Math.max(this.#read.wanted, this.#readers.positionOf(userId))) return;
+    this.#read.wanted = last.messageId;
+    // The list need not wait for the way there and back.
+    const { messageId: lastReadMessageId, seq: lastReadSeq } = last;
+    this.options.onRead(this.roomId, { userId, lastReadMessageId, lastReadSeq });
+    if (!this.#readPause) this.#sendRead();
+  }
+
+  /** Deletes a message for this user only. */
+  async deleteForMe(messageId: number): Promise<void> {
+    await this.options.http.request("DELETE", `/rooms/${this.roomId}/messages/${messageId}`);
+    this.#timeline.remove(messageId);
+    this.options.onDeleted(this.roomId, messageId);
+    this.changed();
+  }
+
+  /** Stops listening. As often as it was opened, it must be closed. */
+  close(): void {
+    this.options.onClose();
+  }
+
+  /** The room is no more: for this user, or because nobody has it open. */
+  end(error?: ChatError): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const end of this.#ends) end();
+    this.#readPause?.();
+    this.#membersPlanned?.();
+    this.#settle(error ?? new ChatError("ABORTED", "the room was closed"));
+    if (!error) return;
+    this.status = "gone";
+    this.error = error;
+    this.changed();
+  }
+
+  /** Says so once for all that happens in one go. */
+  changed(): void {
+    this.#messages = undefined;
+    if (this.#emitting) return;
+    this.#emitting = true;
+    queueMicrotask(() => {
+      this.#emitting = false;
+      this.emit("change", undefined);
+    });
+  }
+
+  #snapshot(): readonly RoomMessage[] {
+    const before = this.#shown;
+    this.#shown = new Map();
+    for (const message of this.#timeline.messages) {
+      const unreadCount = this.#readers.unreadCount(message);
+      const shown = before.get(message.seq);
+      // The same object as long as nothing in it changes, for pages that draw only what is new.
+      const same = shown?.unreadCount === unreadCount;
+      this.#shown.set(message.seq, same ? shown : { ...message, unreadCount, state: "stored" });
+    }
+    return [...this.#shown.values(), ...this.options.sender.pending(this.roomId)];
+  }
+
+  #take(message: Message): void {
+    this.#readers.move(message.senderId, message.messageId);
+    if (message.target) {
+      this.#readers.apply(message);
+      this.#planMembers();
+    }
+    this.#timeline.add(message);
+    this.changed();
+    if (this.#timeline.upTo !== undefined && this.#timeline.aheadTo !== undefined) void this.#load();
+  }
+
+  #takeMoves(message: ReadMessage): void {
+    for (const { userId, lastReadMessageId } of movesOf(message))
+      this.#readers.move(userId, lastReadMessageId);
+    this.changed();
+  }
+
+  #onJoined(which: "messages" | "reads"): void {
+    const { generation } = this.options.connection;
+    this.#joined[which] = generation;
+    // The pages come after both: what they don't tell comes live.
+    if (this.#joined.messages !== generation || this.#joined.reads !== generation) return;
+    void this.#load();
+    if (this.status === "ready") void this.#whileOpen(() => this.#refreshReaders());
+    if (this.#read.wanted > this.#read.sent) this.#sendRead();
+  }
+
+  /** Loads what is missing; one load at a time. */
+  #load(): Promise<void> {
+    this.#loading ??= this.#whileOpen(() => this.#loadMissing()).finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #loadMissing(): Promise<void> {
+    if (this.#timeline.upTo === undefined) await this.#loadFirst();
+    while (!this.#closed && this.#timeline.aheadTo !== undefined) {
+      const known = this.#timeline.aheadTo;
+      if (this.#timeline.missing > LONGEST_GAP) this.#start(await this.#page(`limit=${PAGE}`));
+      else {
+        const page = await this.#page(`after=${this.#timeline.upTo}&limit=${GAP_PAGE}`);
+        this.#timeline.fill(page, GAP_PAGE, known);
+        for (const message of page) this.options.onFound(message);
+      }
+      this.changed();
+    }
+  }
+
+  async #loadFirst(): Promise<void> {
+    await this.#loadMembers();
+    const page = await this.#page(`limit=${PAGE}`);
+    this.#start(page);
+    const userId = this.options.userId() ?? 0;
+    const readSeq = this.options.readSeq();
+    const position = this.#readers.positionOf(userId);
+    const unread = ({ seq, messageId }: Message) =>
+      readSeq !== undefined ? seq > readSeq : this.#isGroup && messageId > position;
+    this.unreadFrom = this.#timeline.messages.find(unread)?.seq;
+    this.status = "ready";
+    this.changed();
+    this.#settle();
+  }
+
+  #start(page: readonly Message[]): void {
+    this.#timeline.start(page, PAGE);
+    for (const message of page) this.options.onFound(message);
+  }
+
+  async #loadOlder(): Promise<void> {
+    const first = this.#timeline.messages[0];
+    if (!first || !this.hasOlder) return;
+    this.#timeline.prepend(await this.#page(`before=${first.seq}&limit=${PAGE}`), first.seq, PAGE);
+    this.changed();
+  }
+
+  async #page(query: string): Promise<readonly Message[]> {
+    const path = `/rooms/${this.roomId}/messages?${query}`;
+    return (await this.options.http.request<{ messages: Message[] }>("GET", path)).messages;
+  }
+
+  /** The members' positions; a one-to-one room has no such list. */
+  async #loadMembers(): Promise<void> {
+    if (this.#isGroup === false) return;
+    try {
+      const path = `/group-rooms/${this.roomId}/members`;
+      const { members } = await this.options.http.request<{ members: Member[] }>("GET", path);
+      this.#isGroup = true;
+      this.#readers.setMembers(members);
+    } catch (error) {
+      if ((error as ChatError).code !== "ROOM_NOT_FOUND" || this.#isGroup) throw error;
+      this.#isGroup = false;
+    }
+    this.changed();
+  }
+
+  #planMembers(): void {
+    this.#membersPlanned ??= after(MEMBERS_AFTER_MS, () => {
+      this.#membersPlanned = undefined;
+      void this.#whileOpen(() => this.#loadMembers());
+    });
+  }
+
+  /** Moves may have been missed without a connection. A room of two tells them by the counts of its messages. */
+  async #refreshReaders(): Promise<void> {
+    if (this.#isGroup) return this.#loadMembers();
+    const userId = this.options.userId();
+    let query = `limit=${GAP_PAGE}`;
+    for (let pages = 0; pages < MOST_REFRESHED_PAGES; pages += 1) {
+      const page = await this.#page(query);
+      // Whoever did not send it has read it; which user that is need not be known.
+      for (const message of page)
+        if (message.unreadCount === 0)
+          this.#readers.move(message.senderId === userId ? 0 : (userId ?? 0), message.messageId);
+      this.changed();
+      const oldest = page.at(-1);
+      const done = page.some(({ senderId, unreadCount }) => senderId === userId && unreadCount === 0);
+      if (done || !oldest || oldest.seq <= (this.#timeline.messages[0]?.seq ?? 0)) return;
+      query = `before=${oldest.seq}&limit=${GAP_PAGE}`;
+    }
+  }
+
+  #sendRead(): void {
+    const { wanted } = this.#read;
+    this.#readPause = after(READ_EVERY_MS, () => {
+      this.#readPause = undefined;
+      if (this.#read.wanted > Math.max(wanted, this.#read.sent)) this.#sendRead();
+    });
+    this.options.connection.send(SEND_READ, { roomId: this.roomId, messageId: wanted }).then(
+      () => {
+        this.#read.sent = Math.max(this.#read.sent, wanted);
+      },
+      (error: ChatError) => {
+        // Without a connection it goes out with the next one.
+        if (error.code === "OFFLINE" || !isPassing(error) || this.#closed) return;
+        this.#readPause?.();
+        this.#readPause = after((error.retryAfter ?? 2) * 1_000, () => this.#sendRead());
+      },
+    );
+  }
+
+  /** Tries until it succeeds or the room is closed; a refusal ends the room. */
+  async #whileOpen(work: () => Promise<void>): Promise<void> {
+    for (let failures = 0; !this.#closed; failures += 1)
+      try {
+        return await work();
+      } catch (thrown) {
+        const error = thrown as ChatError;
+        if (!isPassing(error)) return this.end(error);
+        const ms = (error.retryAfter ?? 0) * 1_000 || backoff(failures);
+        await new Promise<void>((resolve) => after(ms, resolve));
+      }
+  }
+}

@@ -1,0 +1,239 @@
+import type { Connection } from "./connection.js";
+import type { ChatError } from "./errors.js";
+import { type Http, isPassing } from "./http.js";
+import type { ReadMove } from "./readers.js";
+import { after, backoff } from "./timing.js";
+import type { Message, RoomSummary } from "./types.js";
+
+const PAGE = 100;
+/** Of more rooms only the latest are listed. */
+const MOST_PAGES = 10;
+/**
+ * So many of the latest rooms are heard live, two subscriptions each: a connection takes a hundred, and a user makes 120 in a
+ * minute, so that reconnecting twice is not refused. More are kept for a while, so that rooms don't come and go.
+ */
+const LIVE_ROOMS = 20;
+const KEPT_ROOMS = 30;
+const REFRESH_AFTER_MS = 300;
+/** The other rooms, and whatever was missed, are asked for so often. */
+const POLL_MS = 60_000;
+const LAST = 2;
+
+/** Where the service tells of rooms that came or went. */
+export const ROOMS = "/user/queue/rooms";
+
+export interface RoomListOptions {
+  readonly connection: Connection;
+  readonly http: Http;
+  readonly userId: () => number | undefined;
+  readonly onChange: () => void;
+}
+
+interface Entry {
+  summary: RoomSummary;
+  /** The unread count is the difference: positions only move forward, whatever comes twice or late. */
+  lastSeq: number;
+  readSeq: number;
+}
+
+/** The user's rooms, latest activity first, kept up to date. */
+export class RoomList {
+  /** Another array after each change; undefined before it was loaded. */
+  snapshot: readonly RoomSummary[] | undefined;
+  #entries = new Map<number, Entry>();
+  readonly #heard = new Map<number, () => void>();
+  #ends: (() => void)[] = [];
+  #loading: Promise<void> | undefined;
+  #planned: (() => void) | undefined;
+  #isLive = false;
+  #emitting = false;
+
+  constructor(private readonly options: RoomListOptions) {}
+
+  /** Loads the list and keeps it live from then on. Rejects with a `ChatError` when it can't be loaded. */
+  async start(): Promise<readonly RoomSummary[]> {
+    if (!this.#isLive) {
+      this.#isLive = true;
+      this.#ends = [
+        // With it comes whatever was missed without a connection.
+        this.options.connection.listen(ROOMS, { priority: 0, onJoined: () => this.refresh(0) }),
+      ];
+      this.#poll();
+    }
+    if (!this.snapshot) await this.#load();
+    return this.snapshot!;
+  }
+
+  stop(): void {
+    this.#planned?.();
+    for (const end of [...this.#ends, ...this.#heard.values()]) end();
+    this.#ends = [];
+    this.#heard.clear();
+    this.#isLive = false;
+  }
+
+  /** Loads it once more, soon; calls in between are one. */
+  refresh(ms = REFRESH_AFTER_MS): void {
+    if (!this.#isLive) return;
+    this.#planned ??= after(ms, async () => {
+      this.#planned = undefined;
+      for (let failures = 0; this.#isLive; failures += 1)
+        try {
+          return await this.#load();
+        } catch (error) {
+          // Without a connection the next one asks.
+          if (!isPassing(error as ChatError) || this.options.connection.state.status !== "connected") return;
+          await new Promise<void>((resolve) => after(backoff(failures), resolve));
+        }
+    });
+  }
+
+  /** The `seq` up to which the user has read the room. */
+  readSeq(roomId: number): number | undefined {
+    return this.#entries.get(roomId)?.readSeq;
+  }
+
+  /** Takes a message that came live or with a page; repeats and older ones change nothing. */
+  message(message: Message): void {
+    const entry = this.#entries.get(message.roomId);
+    // A room that isn't listed yet, or comes back to the list.
+    if (!entry) {
+      this.refresh();
+      return;
+    }
+    if (message.senderId === this.options.userId()) entry.readSeq = Math.max(entry.readSeq, message.seq);
+    if (message.seq > entry.lastSeq) {
+      const { messageId, seq, content, type, sentAt, senderId } = message;
+      // Those in between were missed or deleted; the service knows how many count.
+      if (seq > entry.lastSeq + 1) this.refresh();
+      entry.lastSeq = seq;
+      entry.summary = { ...entry.summary, lastMessage: { messageId, seq, content, type, sentAt, senderId } };
+      if (message.target) this.refresh();
+      this.#toFront(message.roomId, entry);
+    }
+    this.#changed();
+  }
+
+  read(roomId: number, { userId, lastReadSeq }: ReadMove): void {
+    const entry = this.#entries.get(roomId);
+    if (!entry || userId !== this.options.userId() || lastReadSeq <= entry.readSeq) return;
+    entry.readSeq = lastReadSeq;
+    this.#changed();
+  }
+
+  /** The user deleted a message for themself: the preview may be an older one now. */
+  deleted(roomId: number, messageId: number): void {
+    const entry = this.#entries.get(roomId);
+    if (entry?.summary.lastMessage?.messageId !== messageId) return;
+    entry.summary = { ...entry.summary, lastMessage: null };
+    this.refresh(0);
+  }
+
+  remove(roomId: number): void {
+    if (!this.#entries.delete(roomId)) return;
+    this.#changed();
+  }
+
+  #load(): Promise<void> {
+    this.#loading ??= this.#loadAll().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #loadAll(): Promise<void> {
+    const rooms: RoomSummary[] = [];
+    let cursor: string | null | undefined;
+    for (let pages = 0; pages < MOST_PAGES && cursor !== null; pages += 1) {
+      const path = `/rooms?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`;
+      const page = await this.options.http.request<{ rooms: RoomSummary[]; cursor: string | null }>(
+        "GET",
+        path,
+      );
+      rooms.push(...page.rooms);
+      cursor = page.cursor;
+    }
+    const before = this.#entries;
+    // A room that moved while the pages were read comes twice.
+    this.#entries = new Map(
+      rooms.map((summary) => [summary.roomId, merged(summary, before.get(summary.roomId))]),
+    );
+    // What came live meanwhile is further than the page: it stays in front.
+    const ahead = [...this.#entries].filter(([id, entry]) => entry.lastSeq > (seqOf(rooms, id) ?? 0));
+    for (const [roomId, entry] of ahead.reverse()) this.#toFront(roomId, entry);
+    this.#changed();
+  }
+
+  #toFront(roomId: number, entry: Entry): void {
+    if (this.#entries.keys().next().value === roomId) return;
+    this.#entries.delete(roomId);
+    this.#entries = new Map([[roomId, entry], ...this.#entries]);
+  }
+
+  #poll(): void {
+    const end = after(POLL_MS * (0.75 + Math.random() / 2), () => {
+      if (!this.#isLive) return;
+      if (this.options.connection.state.status === "connected") this.refresh();
+      this.#poll();
+    });
+    this.#ends = [...this.#ends.slice(0, 1), end];
+  }
+
+  #changed(): void {
+    this.#hearLatest();
+    this.snapshot = [...this.#entries.values()].map((entry) => {
+      const unreadCount = Math.max(entry.lastSeq - entry.readSeq, 0);
+      if (entry.summary.unreadCount !== unreadCount) entry.summary = { ...entry.summary, unreadCount };
+      return entry.summary;
+    });
+    if (this.#emitting) return;
+    this.#emitting = true;
+    queueMicrotask(() => {
+      this.#emitting = false;
+      this.options.onChange();
+    });
+  }
+
+  #hearLatest(): void {
+    const ids = [...this.#entries.keys()];
+    const kept = new Set(ids.slice(0, KEPT_ROOMS));
+    for (const [roomId, end] of this.#heard)
+      if (!kept.has(roomId)) {
+        end();
+        this.#heard.delete(roomId);
+      }
+    for (const roomId of ids.slice(0, LIVE_ROOMS)) if (!this.#heard.has(roomId)) this.#hear(roomId);
+  }
+
+  #hear(roomId: number): void {
+    if (!this.#isLive) return;
+    const { connection } = this.options;
+    const destination = `/sub/chat/room/${roomId}`;
+    const ends = [
+      // Refused means removed meanwhile, which the next list tells.
+      connection.listen(destination, { priority: LAST, onRefused: () => this.refresh() }),
+      // What happened between the list and the subscription.
+      connection.listen(`${destination}/read`, { priority: LAST, onJoined: () => this.refresh() }),
+    ];
+    this.#heard.set(roomId, () => {
+      for (const end of ends) end();
+    });
+  }
+}
+
+const seqOf = (rooms: readonly RoomSummary[], roomId: number): number | undefined =>
+  rooms.find((room) => room.roomId === roomId)?.lastMessage?.seq;
+
+/** The service's answer and what came live meanwhile: whichever is further. */
+function merged(summary: RoomSummary, live: Entry | undefined): Entry {
+  const lastSeq = summary.lastMessage?.seq ?? 0;
+  const readSeq = lastSeq - summary.unreadCount;
+  if (!live || live.lastSeq < lastSeq)
+    return { summary, lastSeq, readSeq: Math.max(readSeq, live?.readSeq ?? readSeq) };
+  const { lastMessage } = live.lastSeq > lastSeq && live.summary.lastMessage ? live.summary : summary;
+  return {
+    summary: { ...summary, lastMessage },
+    lastSeq: live.lastSeq,
+    readSeq: Math.max(readSeq, live.readSeq),
+  };
+}

@@ -1,0 +1,297 @@
+import { ChatError } from "./errors.js";
+import { isPassing } from "./http.js";
+import { after, backoff } from "./timing.js";
+import type { ContentType, Message, Outbox, OutboxEntry, PendingMessage, StoredMessage } from "./types.js";
+
+/** How many messages may wait to be sent. */
+const MOST_PENDING = 1_000;
+/** An accepted message is shown within moments; after so long it is looked for. */
+const LOOK_AFTER_MS = 10_000;
+
+interface Pending {
+  entry: OutboxEntry;
+  error: ChatError | undefined;
+  readonly stored: Promise<StoredMessage>;
+  settle(result: StoredMessage | ChatError): void;
+  lookUps: number;
+}
+
+export interface SenderOptions {
+  readonly outbox: Outbox;
+  /** Resolves when the service has taken it for good; rejects with a `ChatError`. */
+  readonly send: (body: object) => Promise<void>;
+  readonly isConnected: () => boolean;
+  /** The message in the history, if it is there; rejects when that can't be known now. */
+  readonly find: (entry: OutboxEntry) => Promise<Message | undefined>;
+  readonly onChange: (roomId: number) => void;
+  readonly onPaused: (until: number | undefined) => void;
+  /** The outbox failed: messages are sent, but won't survive a reload. */
+  readonly onError: (error: ChatError) => void;
+}
+
+/**
+ * Sends each room's messages one after the other, each until it is accepted or refused, with the same `clientMessageId`
+ * however often; and keeps them until they are seen in the room.
+ */
+export class Sender {
+  pausedUntil: number | undefined;
+  readonly #rooms = new Map<number, Pending[]>();
+  readonly #draining = new Set<number>();
+  readonly #timers = new Set<() => void>();
+  #count = 0;
+  #writes: Promise<unknown> = Promise.resolve();
+  #stopped = false;
+
+  constructor(private readonly options: SenderOptions) {}
+
+  /** Takes over what an earlier run of the user has left; returns the rooms. */
+  async load(userId: number): Promise<readonly number[]> {
+    const entries = await this.#kept(this.options.outbox.load(userId));
+    for (const entry of entries ?? []) {
+      if (this.#find(entry.roomId, entry.clientMessageId)) continue;
+      const { refusal } = entry;
+      const pending = this.#enqueue(entry, refusal && new ChatError(refusal.code, refusal.message));
+      // Nobody of this run waits for it.
+      pending.stored.catch(() => {});
+      if (entry.state === "accepted") this.#lookLater(pending, 0);
+      this.options.onChange(entry.roomId);
+    }
+    return [...this.#rooms.keys()];
+  }
+
+  /** The message is in the queue at once; `stored` rejects with a `ChatError` when it is refused. */
+  add(userId: number, roomId: number, content: string, type: ContentType): Promise<StoredMessage> {
+    if (this.#count >= MOST_PENDING)
+      return Promise.reject(
+        new ChatError("OUTBOX_FULL", `${MOST_PENDING} messages wait to be sent: wait until some of them are`),
+      );
+    const entry: OutboxEntry = {
+      state: "sending",
+      userId,
+      roomId,
+      clientMessageId: crypto.randomUUID(),
+      type,
+      content,
+      createdAt: new Date().toISOString(),
+    };
+    const pending = this.#enqueue(entry, undefined);
+    this.options.onChange(roomId);
+    // Written down first: what was sent must be known after a reload.
+    void this.#save(entry).then(() => this.flush(roomId));
+    return pending.stored;
+  }
+
+  /** Of a room, the oldest first. */
+  pending(roomId: number): readonly PendingMessage[] {
+    return (this.#rooms.get(roomId) ?? []).map(({ entry, error }) => {
+      const { userId: _, refusal: __, ...message } = entry;
+      return error ? { ...message, error } : message;
+    });
+  }
+
+  /** Sends what waits, of one room or of all; to be called when connected. */
+  flush(roomId?: number): void {
+    for (const id of roomId === undefined ? [...this.#rooms.keys()] : [roomId]) void this.#drain(id);
+  }
+
+  /** One's own message was seen in the history. */
+  seen(message: Message): void {
+    const pending = this.#find(message.roomId, message.clientMessageId);
+    if (!pending) return;
+    this.#drop(pending);
+    pending.settle({ ...message, state: "stored" });
+  }
+
+  /** The service refused a message after it had accepted it. */
+  refused(error: ChatError): void {
+    // A repeat that was only held up.
+    if (isPassing(error)) return;
+    const pending = error.roomId === undefined ? undefined : this.#find(error.roomId, error.clientMessageId);
+    // What is still being sent hears it as the answer to its frame.
+    if (pending?.entry.state === "accepted") this.#refuse(pending, error);
+  }
+
+  /** Sends a refused message once more. */
+  retry(roomId: number, clientMessageId: string): void {
+    const pending = this.#find(roomId, clientMessageId);
+    if (pending?.entry.state !== "refused") return;
+    const { refusal: _, ...entry } = pending.entry;
+    pending.error = undefined;
+    this.#change(pending, { ...entry, state: "sending" });
+    this.flush(roomId);
+  }
+
+  /** Forgets a refused message. */
+  discard(roomId: number, clientMessageId: string): void {
+    const pending = this.#find(roomId, clientMessageId);
+    if (pending?.entry.state === "refused") this.#drop(pending);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const end of this.#timers) end();
+    this.#timers.clear();
+    this.#pause(undefined);
+  }
+
+  start(): void {
+    if (!this.#stopped) return;
+    this.#stopped = false;
+    for (const pending of [...this.#rooms.values()].flat())
+      if (pending.entry.state === "accepted") this.#lookLater(pending, LOOK_AFTER_MS);
+  }
+
+  async #drain(roomId: number): Promise<void> {
+    if (this.#draining.has(roomId)) return;
+    this.#draining.add(roomId);
+    try {
+      for (let failures = 0; ; ) {
+        const next = this.#rooms.get(roomId)?.find(({ entry }) => entry.state === "sending");
+        if (!next || this.#stopped || this.pausedUntil || !this.options.isConnected()) return;
+        failures = (await this.#send(next)) ? 0 : failures + 1;
+        if (failures > 0 && !this.pausedUntil && this.options.isConnected())
+          await this.#sleep(backoff(failures));
+      }
+    } finally {
+      this.#draining.delete(roomId);
+    }
+  }
+
+  /** Whether it is through with the message, one way or the other. */
+  async #send(pending: Pending): Promise<boolean> {
+    const { roomId, clientMessageId } = pending.entry;
+    try {
+      await this.options.send(bodyOf(pending.entry));
+    } catch (thrown) {
+      const error = thrown as ChatError;
+      if (!isPassing(error)) this.#refuse(pending, error);
+      if (error.code === "RATE_LIMIT_EXCEEDED") this.#pauseFor(error.retryAfter ?? 1);
+      return !isPassing(error);
+    }
+    // It may have been seen before its receipt.
+    if (this.#find(roomId, clientMessageId) === pending) {
+      this.#change(pending, { ...pending.entry, state: "accepted" });
+      this.#lookLater(pending, LOOK_AFTER_MS);
+    }
+    return true;
+  }
+
+  /** The limit is the user's: all rooms wait. */
+  #pauseFor(seconds: number): void {
+    const ms = seconds * 1_000;
+    this.#pause(Date.now() + ms);
+    this.#later(ms, () => {
+      this.#pause(undefined);
+      this.flush();
+    });
+  }
+
+  #pause(until: number | undefined): void {
+    if (this.pausedUntil === until) return;
+    this.pausedUntil = until;
+    this.options.onPaused(until);
+  }
+
+  /** Its MESSAGE may have been missed, or it was stored in an earlier run: then it is in the history. */
+  #lookLater(pending: Pending, ms: number): void {
+    this.#later(ms, async () => {
+      const { roomId, clientMessageId } = pending.entry;
+      if (this.#find(roomId, clientMessageId) !== pending || pending.entry.state !== "accepted") return;
+      pending.lookUps += 1;
+      try {
+        const message = this.options.isConnected() ? await this.options.find(pending.entry) : undefined;
+        if (message) return this.seen(message);
+        // A repeat is stored once; and if it never can be stored, it is refused once more.
+        if (this.options.isConnected()) await this.options.send(bodyOf(pending.entry));
+      } catch (thrown) {
+        const error = thrown as ChatError;
+        if (!isPassing(error)) return this.#refuse(pending, error);
+      }
+      this.#lookLater(pending, LOOK_AFTER_MS + backoff(pending.lookUps));
+    });
+  }
+
+  #later(ms: number, run: () => void): void {
+    const end = after(ms, () => {
+      this.#timers.delete(end);
+      if (!this.#stopped) run();
+    });
+    this.#timers.add(end);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = after(ms, () => {
+        this.#timers.delete(wake);
+        resolve();
+      });
+      const wake = () => {
+        end();
+        resolve();
+      };
+      this.#timers.add(wake);
+    });
+  }
+
+  #enqueue(entry: OutboxEntry, error: ChatError | undefined): Pending {
+    let settle!: Pending["settle"];
+    const stored = new Promise<StoredMessage>((resolve, reject) => {
+      settle = (result) => (result instanceof ChatError ? reject(result) : resolve(result));
+    });
+    const pending: Pending = { entry, error, stored, settle, lookUps: 0 };
+    this.#rooms.set(entry.roomId, [...(this.#rooms.get(entry.roomId) ?? []), pending]);
+    this.#count += 1;
+    return pending;
+  }
+
+  #find(roomId: number, clientMessageId: unknown): Pending | undefined {
+    return this.#rooms.get(roomId)?.find(({ entry }) => entry.clientMessageId === clientMessageId);
+  }
+
+  #refuse(pending: Pending, error: ChatError): void {
+    pending.error = error;
+    const refusal = { code: error.code, message: error.message };
+    this.#change(pending, { ...pending.entry, state: "refused", refusal });
+    pending.settle(error);
+  }
+
+  #change(pending: Pending, entry: OutboxEntry): void {
+    pending.entry = entry;
+    void this.#save(entry);
+    this.options.onChange(entry.roomId);
+  }
+
+  #drop(pending: Pending): void {
+    const { entry } = pending;
+    const left = (this.#rooms.get(entry.roomId) ?? []).filter((one) => one !== pending);
+    if (left.length === 0) this.#rooms.delete(entry.roomId);
+    else this.#rooms.set(entry.roomId, left);
+    this.#count -= 1;
+    this.#writes = this.#kept(this.#writes.then(() => this.options.outbox.remove(entry)));
+    this.options.onChange(entry.roomId);
+  }
+
+  /** One write after the other, so that the last one stays. */
+  #save(entry: OutboxEntry): Promise<unknown> {
+    this.#writes = this.#kept(this.#writes.then(() => this.options.outbox.put(entry)));
+    return this.#writes;
+  }
+
+  async #kept<T>(work: Promise<T>): Promise<T | undefined> {
+    try {
+      return await work;
+    } catch (cause) {
+      this.options.onError(
+        new ChatError("OUTBOX_FAILED", "unsent messages can't be kept over a reload", { cause }),
+      );
+      return undefined;
+    }
+  }
+}
+
+const bodyOf = ({ roomId, content, type, clientMessageId }: OutboxEntry) => ({
+  roomId,
+  content,
+  type,
+  clientMessageId,
+});

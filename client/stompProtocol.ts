@@ -1,0 +1,170 @@
+import type { AckMessageError, WebPubSubClientProtocol, WebPubSubMessage } from "@azure/web-pubsub-client";
+import { decodeFrames, encodeFrame, type Frame } from "./stompFrames.js";
+
+export interface StompProtocolOptions {
+  /** More headers for the SUBSCRIBE of a destination, asked each time it is written: `last-seq` of a room. */
+  readonly subscribeHeaders?: (destination: string) => Readonly<Record<string, string>>;
+  /** Told of a message of the service that can't be read, which is then left out: its text must not end the connection. */
+  readonly onUnreadable?: (error: Error) => void;
+}
+
+/** What a rejected call has as `errorDetail`: `name` is the service's code. */
+export interface RefusalDetail extends AckMessageError {
+  /** Seconds. */
+  readonly retryAfter?: number;
+  readonly roomId?: number;
+  readonly clientMessageId?: string | number;
+}
+
+const ACK = "ack-";
+const PING = "ping";
+const ROOM_GROUP = /^\/sub\/chat\/room\/(\d+)$/;
+const SEND_MESSAGE = "/pub/chat/message";
+/** What the service counts for a SEND; beyond it the connection would be closed. */
+export const MAX_BODY_BYTES = 65_536;
+
+/**
+ * STOMP 1.2 for the unmodified `WebPubSubClient`: a group is a destination. Its URL needs `connect=implicit`, because the SDK can't
+ * send CONNECT on open.
+ *
+ * - `joinGroup(destination)` is SUBSCRIBE with the destination as its id, `leaveGroup` UNSUBSCRIBE.
+ * - `sendEvent(destination, data)` is SEND. `sendToGroup` on a room's destination is a message to that room: its data the
+ *   content, or an object with it; on any other destination it is SEND.
+ * - A call resolves with the frame's RECEIPT and rejects with what the service refused it for (`errorDetail`, a `RefusalDetail`).
+ *   Join `/user/queue/errors` first: without it a refusal closes the connection.
+ * - MESSAGE is a `group-message`, its data parsed where it is JSON. An ERROR is a `server-message` with its JSON body, and then what
+ *   the `disconnected` event tells.
+ * - A ping of the SDK is the UNSUBSCRIBE of an id that is never in use, answered by its RECEIPT; each is a call upstream, so
+ *   `keepAliveIntervalInMs: 0, keepAliveTimeoutInMs: 0` is cheaper, and the socket service keeps the connection alive.
+ *
+ * Reading never throws.
+ */
+export function stompProtocol(options: StompProtocolOptions = {}): WebPubSubClientProtocol {
+  return {
+    name: "v12.stomp",
+    isReliableSubProtocol: false,
+    writeMessage: (message) => write(message, options),
+    parseMessages(input) {
+      try {
+        return decodeFrames(textOf(input)).flatMap(messagesOf);
+      } catch (error) {
+        options.onUnreadable?.(error instanceof Error ? error : new Error(String(error)));
+        return null;
+      }
+    },
+  };
+}
+
+function write(message: WebPubSubMessage, { subscribeHeaders }: StompProtocolOptions): string {
+  switch (message.kind) {
+    case "joinGroup": {
+      const { group, ackId } = message;
+      const headers = { id: group, destination: group, ...receipt(ackId), ...subscribeHeaders?.(group) };
+      return encodeFrame("SUBSCRIBE", headers);
+    }
+    case "leaveGroup":
+      return encodeFrame("UNSUBSCRIBE", { id: message.group, ...receipt(message.ackId) });
+    case "sendEvent":
+      return send(message.event, message.dataType, message.data, message.ackId);
+    case "sendToGroup": {
+      const roomId = Number(ROOM_GROUP.exec(message.group)?.[1]);
+      if (!roomId) return send(message.group, message.dataType, message.data, message.ackId);
+      return send(SEND_MESSAGE, "json", toRoom(roomId, message.data), message.ackId);
+    }
+    case "ping":
+      return encodeFrame("UNSUBSCRIBE", { id: PING, receipt: PING });
+    default:
+      // The SDK rejects the call with it.
+      throw new Error(
+        `STOMP has no frame for ${message.kind}: use joinGroup, leaveGroup, sendToGroup or sendEvent`,
+      );
+  }
+}
+
+const receipt = (ackId: number | undefined): Record<string, string> =>
+  ackId === undefined ? {} : { receipt: `${ACK}${ackId}` };
+
+function toRoom(roomId: number, data: unknown): object {
+  if (typeof data === "string") return { content: data, roomId };
+  if (typeof data === "object" && data !== null && "content" in data) return { ...data, roomId };
+  throw new Error("a message to a room is its text, or an object with content");
+}
+
+function send(destination: string, type: string, data: unknown, ackId: number | undefined): string {
+  const json = type === "json";
+  if (!json && typeof data !== "string")
+    throw new Error(`STOMP to this service carries text: send "json" or "text", not "${type}"`);
+  const body = json ? JSON.stringify(data) : (data as string);
+  const headers = {
+    destination,
+    "content-type": json ? "application/json" : "text/plain",
+    ...receipt(ackId),
+  };
+  return encodeFrame("SEND", headers, body);
+}
+
+function messagesOf({ command, headers, body }: Frame): WebPubSubMessage[] {
+  switch (command) {
+    case "CONNECTED":
+      return [
+        {
+          kind: "connected",
+          connectionId: headers.get("session") ?? "",
+          userId: headers.get("user-name") ?? "",
+          reconnectionToken: "",
+        },
+      ];
+    case "MESSAGE": {
+      const group = headers.get("subscription") ?? headers.get("destination") ?? "";
+      const content = payload(body);
+      const fromUserId = String((content.data as { senderId?: number } | null)?.senderId ?? "");
+      return [{ kind: "groupData", group, fromUserId, ...content }, ...refusal(headers, content.data)];
+    }
+    case "RECEIPT":
+      return acknowledged(headers.get("receipt-id"));
+    case "ERROR": {
+      const content = payload(body);
+      const message = headers.get("message") ?? body;
+      return [
+        { kind: "serverData", ...content },
+        ...refusal(headers, content.data),
+        { kind: "disconnected", message },
+      ];
+    }
+    default:
+      throw new Error(`no frame of a STOMP server: ${command}`);
+  }
+}
+
+function acknowledged(receiptId: string | undefined): WebPubSubMessage[] {
+  if (receiptId === PING) return [{ kind: "pong" }];
+  const ackId = ackIdOf(receiptId);
+  return ackId === undefined ? [] : [{ kind: "ack", ackId, success: true }];
+}
+
+/** What an ERROR, or a MESSAGE on `/user/queue/errors`, says about the frame that it names. */
+function refusal(headers: Frame["headers"], data: unknown): WebPubSubMessage[] {
+  const ackId = ackIdOf(headers.get("receipt-id"));
+  if (ackId === undefined) return [];
+  const { code = "UNAVAILABLE", message = "", type: _, ...rest } = Object(data) as Record<string, string>;
+  const error: RefusalDetail = { ...rest, name: code, message };
+  return [{ kind: "ack", ackId, success: false, error }];
+}
+
+function ackIdOf(receiptId: string | undefined): number | undefined {
+  if (!receiptId?.startsWith(ACK)) return undefined;
+  const ackId = Number(receiptId.slice(ACK.length));
+  return Number.isSafeInteger(ackId) ? ackId : undefined;
+}
+
+/** The body as the SDK hands it on: parsed where it is JSON. */
+function payload(body: string) {
+  try {
+    return { dataType: "json", data: JSON.parse(body) } as const;
+  } catch {
+    return { dataType: "text", data: body } as const;
+  }
+}
+
+const textOf = (input: unknown): string =>
+  typeof input === "string" ? input : new TextDecoder().decode(input as ArrayBuffer);
