@@ -150,7 +150,10 @@ export class ChatClient extends Emitter<ChatEvents> {
     await this.disconnect();
   }
 
-  /** The user's rooms, latest activity first; from the first call on `roomList` is kept up to date. */
+  /**
+   * The user's rooms, latest activity first; from the first call on `roomList` is kept up to date. Rejects with a `ChatError` when they
+   * can't be loaded now; `roomList` has them with the next connection all the same.
+   */
   rooms(): Promise<readonly RoomSummary[]> {
     return this.#list.start();
   }
@@ -224,7 +227,9 @@ export class ChatClient extends Emitter<ChatEvents> {
   }
 
   #onState(state: ConnectionState): void {
-    if (state.status === "connected") this.#sender.flush();
+    const isConnected = state.status === "connected";
+    if (isConnected) this.#sender.flush();
+    this.#list.poll(isConnected);
     this.emit("connection", state);
   }
 

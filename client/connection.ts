@@ -10,6 +10,7 @@ const PROBE_EVERY_MS = 120_000;
 /** A connection that lasted so long was a good one: the pauses begin anew. */
 const GOOD_AFTER_MS = 5_000;
 const LATEST_RENEWAL_MS = 60_000;
+const SOONEST_RENEWAL_MS = 5_000;
 const RENEW_AGAIN_MS = 10_000;
 
 /** Who wants to hear a destination. */
@@ -231,19 +232,17 @@ export class Connection {
     let end = () => {};
     const plan = () => {
       const left = (tokens.current?.expiresAt ?? 0) - Date.now();
-      end = after(left - Math.min(LATEST_RENEWAL_MS, left * 0.2), renew);
+      // By a clock that is far ahead a token has always ended.
+      end = after(Math.max(left - Math.min(LATEST_RENEWAL_MS, left * 0.2), SOONEST_RENEWAL_MS), renew);
     };
-    const renew = () => {
-      tokens
-        .renew()
-        .then(({ text }) => link.send(RENEW_TOKEN, { token: text }))
-        // A token by a clock far from ours is always about to end.
-        .then(() => after(RENEW_AGAIN_MS, plan))
-        .catch(() => after(RENEW_AGAIN_MS, renew))
-        .then((cancel) => {
-          end = cancel;
-          if (this.#link !== link) cancel();
-        });
+    const renew = async () => {
+      try {
+        const { text } = await tokens.renew();
+        await link.send(RENEW_TOKEN, { token: text });
+        if (this.#link === link) plan();
+      } catch {
+        if (this.#link === link) end = after(RENEW_AGAIN_MS, renew);
+      }
     };
     plan();
     return () => end();

@@ -11,7 +11,7 @@ import type { ContentType, Member, Message, RoomMessage, StoredMessage } from ".
 const PAGE = 50;
 const GAP_PAGE = 100;
 /** Of a longer gap only the newest page is loaded, and the rest as one scrolls up. */
-const LONGEST_GAP = 300;
+const LONGEST_GAP = 200;
 const MOST_REFRESHED_PAGES = 10;
 /** Of a room's reads, at most one goes out in this time. */
 const READ_EVERY_MS = 500;

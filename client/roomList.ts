@@ -9,11 +9,13 @@ const PAGE = 100;
 /** Of more rooms only the latest are listed. */
 const MOST_PAGES = 10;
 /**
- * So many of the latest rooms are heard live, two subscriptions each: a connection takes a hundred, and a user makes 120 in a
- * minute, so that reconnecting twice is not refused. More are kept for a while, so that rooms don't come and go.
+ * So many of the latest rooms are heard live, and of the first of them also what the user reads on another device. A connection
+ * takes a hundred subscriptions, fewer with long names, and a user makes 120 in a minute, so that two reconnects in one are not refused.
  */
-const LIVE_ROOMS = 20;
-const KEPT_ROOMS = 30;
+const LIVE_ROOMS = 30;
+const READ_ROOMS = 10;
+/** How far behind a room may fall before it is let go, so that rooms don't come and go. */
+const SLACK = 5;
 const REFRESH_AFTER_MS = 300;
 /** The other rooms, and whatever was missed, are asked for so often. */
 const POLL_MS = 60_000;
@@ -41,35 +43,34 @@ export class RoomList {
   /** Another array after each change; undefined before it was loaded. */
   snapshot: readonly RoomSummary[] | undefined;
   #entries = new Map<number, Entry>();
-  readonly #heard = new Map<number, () => void>();
-  #ends: (() => void)[] = [];
+  readonly #heard = { messages: new Map<number, () => void>(), reads: new Map<number, () => void>() };
   #loading: Promise<void> | undefined;
   #planned: (() => void) | undefined;
+  #polling: (() => void) | undefined;
   #isLive = false;
   #emitting = false;
 
   constructor(private readonly options: RoomListOptions) {}
 
-  /** Loads the list and keeps it live from then on. Rejects with a `ChatError` when it can't be loaded. */
+  /** Loads the list and keeps it live from then on. Rejects with a `ChatError` when it can't be loaded now. */
   async start(): Promise<readonly RoomSummary[]> {
     if (!this.#isLive) {
       this.#isLive = true;
-      this.#ends = [
-        // With it comes whatever was missed without a connection.
-        this.options.connection.listen(ROOMS, { priority: 0, onJoined: () => this.refresh(0) }),
-      ];
-      this.#poll();
+      // With it comes whatever was missed without a connection.
+      this.options.connection.listen(ROOMS, { priority: 0, onJoined: () => this.refresh(0) });
     }
     if (!this.snapshot) await this.#load();
     return this.snapshot!;
   }
 
-  stop(): void {
-    this.#planned?.();
-    for (const end of [...this.#ends, ...this.#heard.values()]) end();
-    this.#ends = [];
-    this.#heard.clear();
-    this.#isLive = false;
+  /** Asks now and then as long as there is a connection. */
+  poll(isConnected: boolean): void {
+    this.#polling?.();
+    if (!isConnected) return;
+    this.#polling = after(POLL_MS * (0.75 + Math.random() / 2), () => {
+      this.refresh();
+      this.poll(true);
+    });
   }
 
   /** Loads it once more, soon; calls in between are one. */
@@ -170,15 +171,6 @@ export class RoomList {
     this.#entries = new Map([[roomId, entry], ...this.#entries]);
   }
 
-  #poll(): void {
-    const end = after(POLL_MS * (0.75 + Math.random() / 2), () => {
-      if (!this.#isLive) return;
-      if (this.options.connection.state.status === "connected") this.refresh();
-      this.#poll();
-    });
-    this.#ends = [...this.#ends.slice(0, 1), end];
-  }
-
   #changed(): void {
     this.#hearLatest();
     this.snapshot = [...this.#entries.values()].map((entry) => {
@@ -195,30 +187,33 @@ export class RoomList {
   }
 
   #hearLatest(): void {
-    const ids = [...this.#entries.keys()];
-    const kept = new Set(ids.slice(0, KEPT_ROOMS));
-    for (const [roomId, end] of this.#heard)
-      if (!kept.has(roomId)) {
-        end();
-        this.#heard.delete(roomId);
-      }
-    for (const roomId of ids.slice(0, LIVE_ROOMS)) if (!this.#heard.has(roomId)) this.#hear(roomId);
-  }
-
-  #hear(roomId: number): void {
-    if (!this.#isLive) return;
     const { connection } = this.options;
-    const destination = `/sub/chat/room/${roomId}`;
-    const ends = [
-      // Refused means removed meanwhile, which the next list tells.
-      connection.listen(destination, { priority: LAST, onRefused: () => this.refresh() }),
-      // What happened between the list and the subscription.
-      connection.listen(`${destination}/read`, { priority: LAST, onJoined: () => this.refresh() }),
-    ];
-    this.#heard.set(roomId, () => {
-      for (const end of ends) end();
-    });
+    const ids = [...this.#entries.keys()];
+    // Refused means removed meanwhile, which the next list tells.
+    keepUp(this.#heard.messages, ids, LIVE_ROOMS, (roomId) =>
+      connection.listen(`/sub/chat/room/${roomId}`, { priority: LAST, onRefused: () => this.refresh() }),
+    );
+    // What happened between the list and the subscription is in the next list.
+    keepUp(this.#heard.reads, ids, READ_ROOMS, (roomId) =>
+      connection.listen(`/sub/chat/room/${roomId}/read`, { priority: LAST, onJoined: () => this.refresh() }),
+    );
   }
+}
+
+/** Begins to hear what is among the first `count`, and ends what has fallen well behind them. */
+function keepUp(
+  heard: Map<number, () => void>,
+  ids: readonly number[],
+  count: number,
+  hear: (roomId: number) => () => void,
+): void {
+  const kept = new Set(ids.slice(0, count + SLACK));
+  for (const [roomId, end] of heard)
+    if (!kept.has(roomId)) {
+      end();
+      heard.delete(roomId);
+    }
+  for (const roomId of ids.slice(0, count)) if (!heard.has(roomId)) heard.set(roomId, hear(roomId));
 }
 
 const seqOf = (rooms: readonly RoomSummary[], roomId: number): number | undefined =>

@@ -1,5 +1,7 @@
 import { ChatError } from "./errors.js";
 import { isPassing } from "./http.js";
+import { utf8Length } from "./stompFrames.js";
+import { MAX_BODY_BYTES } from "./stompProtocol.js";
 import { after, backoff } from "./timing.js";
 import type { ContentType, Message, Outbox, OutboxEntry, PendingMessage, StoredMessage } from "./types.js";
 
@@ -160,8 +162,14 @@ export class Sender {
   /** Whether it is through with the message, one way or the other. */
   async #send(pending: Pending): Promise<boolean> {
     const { roomId, clientMessageId } = pending.entry;
+    const body = bodyOf(pending.entry);
+    if (utf8Length(JSON.stringify(body)) > MAX_BODY_BYTES) {
+      // The service would close the connection.
+      this.#refuse(pending, new ChatError("MESSAGE_TOO_LARGE", "a message has at most 5,000 characters"));
+      return true;
+    }
     try {
-      await this.options.send(bodyOf(pending.entry));
+      await this.options.send(body);
     } catch (thrown) {
       const error = thrown as ChatError;
       if (!isPassing(error)) this.#refuse(pending, error);

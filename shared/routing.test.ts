@@ -7,6 +7,7 @@ test.each<[string, Destination, string]>([
   ["/sub/chat/room/9007199254740991", { kind: "room", roomId: 9007199254740991 }, "r9007199254740991"],
   ["/user/queue/errors", { kind: "userErrors" }, "e7"],
   ["/user/queue/session", { kind: "userSession" }, "s7"],
+  ["/user/queue/rooms", { kind: "userRooms" }, "q7"],
 ])("%s is a destination", (text, destination, key) => {
   expect(parseDestination(text)).toEqual(destination);
   expect(destinationText(destination)).toBe(text);
@@ -34,6 +35,8 @@ test.each([
   "/SUB/chat/room/1",
   " /sub/chat/room/1",
   "/user/queue/errors/",
+  "/user/queue/rooms/1",
+  "/user/queue/room",
   "/user/7/queue/errors",
   "/pub/chat/message",
 ])("%j is none", (text) => {
@@ -53,7 +56,7 @@ describe("a group's name", () => {
   });
 
   test("is another one for every other pair of destination and id", () => {
-    const keys = ["r1", "r11", "rr1", "e1", "s1"];
+    const keys = ["r1", "r11", "rr1", "e1", "s1", "q1"];
     const ids = [
       "1",
       "11",

@@ -8,7 +8,8 @@ export type Destination =
   | { readonly kind: "room"; readonly roomId: number }
   | { readonly kind: "roomRead"; readonly roomId: number }
   | { readonly kind: "userErrors" }
-  | { readonly kind: "userSession" };
+  | { readonly kind: "userSession" }
+  | { readonly kind: "userRooms" };
 
 const ROOM = /^\/sub\/chat\/room\/([1-9]\d{0,15})(\/read)?$/;
 
@@ -21,6 +22,7 @@ export const SEND_TOKEN = "/pub/session/token";
 export function parseDestination(text: string): Destination | undefined {
   if (text === "/user/queue/errors") return { kind: "userErrors" };
   if (text === "/user/queue/session") return { kind: "userSession" };
+  if (text === "/user/queue/rooms") return { kind: "userRooms" };
   const [, digits, read] = ROOM.exec(text) ?? [];
   const roomId = Number(digits);
   if (digits === undefined || !Number.isSafeInteger(roomId)) return undefined;
@@ -38,10 +40,12 @@ export function destinationText(destination: Destination): string {
       return "/user/queue/errors";
     case "userSession":
       return "/user/queue/session";
+    case "userRooms":
+      return "/user/queue/rooms";
   }
 }
 
-/** The destination's short key: `r1`, `rr1` for rooms, `e7`, `s7` for the queues of user 7. */
+/** The destination's short key: `r1`, `rr1` for rooms, `e7`, `s7`, `q7` for the queues of user 7. */
 export function destinationKey(destination: Destination, userId: number): string {
   switch (destination.kind) {
     case "room":
@@ -52,6 +56,8 @@ export function destinationKey(destination: Destination, userId: number): string
       return `e${userId}`;
     case "userSession":
       return `s${userId}`;
+    case "userRooms":
+      return `q${userId}`;
   }
 }
 

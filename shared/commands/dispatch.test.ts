@@ -382,6 +382,24 @@ describe("a message that is sent", () => {
     expect(answer.text).toBe("RECEIPT\nreceipt-id:a\\c\\\\\n\n\0");
   });
 
+  test.each(["1.0", "1.1", "1.2"] as const)(
+    "is refused in %s with its receipt's id as it stood on the wire, and without one where it had none",
+    async (version) => {
+      const connection = connectionIn({ version, subscriptions: listening });
+      const answer = await handle(sendFrame("x", "receipt:r\\c1 가\n") + sendFrame("x"), connection);
+      const withoutMessageId = framesOf(answer.text).map((frame) =>
+        frame.replace(/\nmessage-id:error-[\w-]{43}\n/, "\nmessage-id:…\n"),
+      );
+      const rest =
+        "destination:/user/queue/errors\nmessage-id:…\ncontent-type:application/json\ncontent-length:75\n\n" +
+        '{"type":"ERROR","code":"INVALID_MESSAGE","message":"The body is not JSON."}';
+      expect(withoutMessageId).toEqual([
+        `MESSAGE\nsubscription:errors\\c1\nreceipt-id:r\\c1 가\n${rest}`,
+        `MESSAGE\nsubscription:errors\\c1\n${rest}`,
+      ]);
+    },
+  );
+
   test("is refused with what lets the client know it again", async () => {
     const connection = connectionIn({ subscriptions: listening });
     const cases: [unknown, object][] = [
@@ -546,7 +564,7 @@ describe("while the bus is away", () => {
     const [frame, ...more] = framesOf(answer.text);
     expect(more).toEqual([]);
     expect(frame).toMatch(
-      /^MESSAGE\nsubscription:errors\\c1\ndestination:\/user\/queue\/errors\nmessage-id:/,
+      /^MESSAGE\nsubscription:errors\\c1\nreceipt-id:1\ndestination:\/user\/queue\/errors\nmessage-id:/,
     );
     expect(bodyOf(frame)).toMatchObject({ code: "UNAVAILABLE", roomId: 1, clientMessageId: "x" });
     expect(broadcaster.closed).toEqual([]);

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type ChatError, type ErrorCode, errorBody } from "../errors.js";
 import { destinationKey } from "../routing.js";
 import type { StompVersion } from "../stomp/frame.js";
-import { prepareMessage, serializeFrame } from "../stomp/serializer.js";
+import { serializeFrame } from "../stomp/serializer.js";
 import { SUPPORTED_VERSIONS } from "./connect.js";
 import type { Connection, Outcome, Received } from "./connection.js";
 
@@ -15,9 +15,14 @@ const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "UNAVAILABLE",
 ]);
 
-/** A refusal as a message on `/user/queue/errors` where the client listens there, else as ERROR and a close (STOMP 1.2, "ERROR"). */
+/**
+ * A refusal as a message on `/user/queue/errors` where the client listens there, else as ERROR and a close (STOMP 1.2, "ERROR"). Either names
+ * the frame by its `receipt`, as it stood on the wire: a client that waits for the RECEIPT learns that none will come.
+ */
 export function refuse(error: ChatError, { frame, eventId }: Received, connection: Connection): Outcome {
   const { state, userId } = connection;
+  const version = state.version ?? "1.2";
+  const receipt = frame.headers.wire("receipt");
   const queue = destinationKey({ kind: "userErrors" }, userId);
   const listening = [...state.subscriptions].find(([, key]) => key === queue);
   if (listening && REFUSALS.has(error.code)) {
@@ -27,12 +32,16 @@ export function refuse(error: ChatError, { frame, eventId }: Received, connectio
       "message-id": `error-${createHash("sha256").update(eventId).digest("base64url")}`,
       "content-type": "application/json",
     };
-    const frames = [prepareMessage(headers, errorBody(error))(listening[0])];
+    const wireHeaders = { subscription: listening[0], ...receiptId(receipt) };
+    const frames = [serializeFrame("MESSAGE", headers, errorBody(error), version, wireHeaders)];
     return error.code === "UNAVAILABLE" ? { frames, state, unavailable: true } : { frames, state };
   }
-  const receipt = frame.headers.wire("receipt");
-  return { frames: [errorFrame(error, receipt, state.version ?? "1.2")], state, close: true };
+  return { frames: [errorFrame(error, receipt, version)], state, close: true };
 }
+
+/** The header for a frame that had a `receipt`, and none for one that had not. */
+const receiptId = (receipt: string | undefined): Readonly<Record<string, string>> =>
+  receipt === undefined ? {} : { "receipt-id": receipt };
 
 /** The ERROR frame; `receipt` is as it stood on the wire. A header can't hold every text in every version, so characters that would need escaping are left out of `message`. */
 export function errorFrame(error: ChatError, receipt: string | undefined, version: StompVersion): string {
@@ -44,6 +53,5 @@ export function errorFrame(error: ChatError, receipt: string | undefined, versio
       ? { version: SUPPORTED_VERSIONS }
       : {}),
   };
-  const wireHeaders = receipt === undefined ? {} : { "receipt-id": receipt };
-  return serializeFrame("ERROR", headers, errorBody(error), version, wireHeaders);
+  return serializeFrame("ERROR", headers, errorBody(error), version, receiptId(receipt));
 }

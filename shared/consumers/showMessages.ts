@@ -10,6 +10,7 @@ import { byRoom, placeOf, readEvents } from "./readableEvents.js";
 import { showReads } from "./showReads.js";
 import type { StoreDeps } from "./storeDeps.js";
 import type { StoredMessages } from "./storeMessages.js";
+import { tellReopened } from "./tellReopened.js";
 
 /** After the commit: shows what was stored, tells senders what was refused. */
 export async function showMessages(
@@ -18,11 +19,12 @@ export async function showMessages(
   refused: readonly Refused[],
   deps: StoreDeps,
 ): Promise<void> {
-  for (const roomId of reopened) await deps.sessions.dropMembers(roomId);
+  for (const { roomId } of reopened) await deps.sessions.dropMembers(roomId);
   // First, because it waits for nothing, and would be forgotten where showing is interrupted.
   await showReads(reads, deps);
   await broadcastMessages(shown, deps);
   await tell(stream, refused, deps);
+  await tellReopened(reopened, deps);
 }
 
 /** Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. */

@@ -12,11 +12,17 @@ import { showMessages, showMessagesAgain } from "./showMessages.js";
 import { type NotedReads, noReads, noteWaiting, togetherNoted } from "./showReads.js";
 import type { StoreDeps } from "./storeDeps.js";
 
+/** A one-to-one room, and which of the two is a member of it again. */
+export interface Reopened {
+  readonly roomId: number;
+  readonly userId: number;
+}
+
 /** What one transaction stored. */
 export interface StoredMessages {
   readonly shown: readonly ShownMessage[];
-  /** One-to-one rooms that one of the two had left, and is a member of again. */
-  readonly reopened: readonly number[];
+  /** Rooms that one of the two had left. */
+  readonly reopened: readonly Reopened[];
   /** Older messages of others that the senders have read by sending. */
   readonly reads: NotedReads;
 }
@@ -86,7 +92,8 @@ async function write(tx: Queryable, decision: Decision): Promise<StoredMessages>
     })),
   );
   const reads = await noteWaiting(tx, skipped([...latest.values()], decision.rooms, positions));
-  return { shown: counted(stored, latest, decision), reopened: [...decision.reopened.keys()], reads };
+  const reopened = [...decision.reopened].map(([roomId, userId]) => ({ roomId, userId }));
+  return { shown: counted(stored, latest, decision), reopened, reads };
 }
 
 /** A one-to-one room that one of the two has left takes them in again when the other one writes: there it goes on where it was. */

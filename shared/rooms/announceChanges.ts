@@ -4,10 +4,16 @@ import { log } from "../log.js";
 import { type Destination, destinationKey, groupName, membershipLock } from "../routing.js";
 import type { Queryable } from "../store/database.js";
 import { findMember } from "../store/members.js";
-import { deleteChanges, listChanges, listRoomsWithChanges } from "../store/membershipOutbox.js";
+import {
+  deleteChanges,
+  listChanges,
+  listRoomsWithChanges,
+  type PendingChange,
+} from "../store/membershipOutbox.js";
 import { holdingNamedLock, withNamedLock } from "../store/namedLock.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import type { RoomDeps } from "./roomDeps.js";
+import { type ListChange, tellRoomLists } from "./tellRoomLists.js";
 
 /** What is published together must stay below the bus's 1 MB. */
 const CHANGES_AT_ONCE = 200;
@@ -21,24 +27,52 @@ const SWEEP_MS = 20_000;
 /**
  * Does what a room's committed changes of members have still to do, in their order: forgets the cached members, takes removed
  * users out of the room's groups, publishes the announcements. One process at a time does it for a room, with all that is pending; when this
- * returns, what was committed before it was called is done. Throws `UNAVAILABLE` when the bus or the socket service is away.
+ * returns, what was committed before it was called is done. Whose list of rooms has changed by it is told that, which is lost where this process
+ * dies first. Throws `UNAVAILABLE` when the bus or the socket service is away.
  */
 export async function announceChanges(roomId: number, deps: RoomDeps): Promise<void> {
+  const lists = new Map<number, ListChange>();
   await deps.sessions.dropMembers(roomId);
-  await withNamedLock(deps.database, `announce ${roomId}`, async (db) => {
-    for (let more = true; more; ) {
-      const changes = await listChanges(db, roomId, CHANGES_AT_ONCE);
-      const removed = new Set(changes.flatMap(({ removedUserId }) => removedUserId ?? []));
-      for (const userId of removed) await takeOut(db, roomId, userId, deps);
-      const events = changes.flatMap(({ event }) => event ?? []);
-      await deps.bus.publishAll(MESSAGES_HUB, String(roomId), events);
-      await deleteChanges(
-        db,
-        changes.map(({ id }) => id),
-      );
-      more = changes.length === CHANGES_AT_ONCE;
-    }
-  });
+  try {
+    await withNamedLock(deps.database, `announce ${roomId}`, (db) => announceAll(db, roomId, lists, deps));
+  } finally {
+    // Without the lock, for which others may wait; also of a part that was done before the rest failed.
+    await tellRoomLists(roomId, lists, deps);
+  }
+}
+
+/** All that is pending in a room; puts into `lists` whose list of rooms has changed by what is done with. */
+async function announceAll(
+  db: Queryable,
+  roomId: number,
+  lists: Map<number, ListChange>,
+  deps: RoomDeps,
+): Promise<void> {
+  for (let more = true; more; ) {
+    const changes = await listChanges(db, roomId, CHANGES_AT_ONCE);
+    const removed = new Set(changes.flatMap(({ removedUserId }) => removedUserId ?? []));
+    const takenOut = new Set<number>();
+    for (const userId of removed) if (await takeOut(db, roomId, userId, deps)) takenOut.add(userId);
+    const events = changes.flatMap(({ event }) => event ?? []);
+    await deps.bus.publishAll(MESSAGES_HUB, String(roomId), events);
+    await deleteChanges(
+      db,
+      changes.map(({ id }) => id),
+    );
+    for (const [userId, change] of changes.flatMap((one) => listChangesOf(one, takenOut)))
+      lists.set(userId, change);
+    more = changes.length === CHANGES_AT_ONCE;
+  }
+}
+
+/** Whose list of rooms a change concerns; not that of a removed user who is a member again. */
+function listChangesOf(
+  { removedUserId, event }: PendingChange,
+  takenOut: ReadonlySet<number>,
+): readonly (readonly [userId: number, change: ListChange])[] {
+  if (removedUserId !== undefined && takenOut.has(removedUserId)) return [[removedUserId, "ROOM_REMOVED"]];
+  if (event?.type === "SYSTEM_INVITE" && event.target) return [[event.target.userId, "ROOM_ADDED"]];
+  return [];
 }
 
 /** The same after a commit, a few times: what can't be done even then is no failure of the call, because the sweep will do it. */
@@ -66,16 +100,17 @@ export async function sweepChanges(deps: RoomDeps): Promise<void> {
 
 /**
  * Takes all sessions of a user out of the groups of a room's destinations, unless the user is a member again. Meanwhile none of them can
- * subscribe there (`subscribe` takes the same lock): one that did before is found, one that comes later is refused, or was invited again and stays.
+ * subscribe there (`subscribe` takes the same lock): one that did before is found, one that comes later is refused, or was invited again and stays. Returns
+ * whether the user is out.
  */
 async function takeOut(
   db: Queryable,
   roomId: number,
   userId: number,
   { broadcaster }: RoomDeps,
-): Promise<void> {
-  await holdingNamedLock(db, membershipLock(roomId, userId), async () => {
-    if (await findMember(db, roomId, userId)) return;
+): Promise<boolean> {
+  return holdingNamedLock(db, membershipLock(roomId, userId), async () => {
+    if (await findMember(db, roomId, userId)) return false;
     const destinations: Destination[] = [
       { kind: "room", roomId },
       { kind: "roomRead", roomId },
@@ -86,5 +121,6 @@ async function takeOut(
     );
     const groups = [...ids].flatMap(([key, wires]) => wires.map((wire) => groupName(key, wire)));
     await broadcaster.removeUserFromGroups(userId, groups);
+    return true;
   });
 }

@@ -4,13 +4,16 @@ import { findMember, insertMembers } from "../store/members.js";
 import { findRoomOfPair, insertRoom, lockRooms, setMemberCount } from "../store/rooms.js";
 import { NewDirect, NewGroup } from "./api.js";
 import type { RoomDeps } from "./roomDeps.js";
+import { added, tellRoomLists } from "./tellRoomLists.js";
 import { validated } from "./validate.js";
+
+type Deps = Pick<RoomDeps, "database" | "broadcaster" | "now">;
 
 /** Makes a group of the caller and these users; the caller is its creator. Repeated ids count once. Throws `INVALID_REQUEST`. */
 export async function createGroupRoom(
   input: unknown,
   callerId: number,
-  deps: Pick<RoomDeps, "database" | "now">,
+  deps: Deps,
 ): Promise<{ roomId: number }> {
   const { roomName, userIds } = validated(NewGroup, input);
   const members = [...new Set([callerId, ...userIds])];
@@ -28,6 +31,7 @@ export async function createGroupRoom(
     await insertMembers(tx, id, members, now);
     return id;
   });
+  await tellRoomLists(roomId, added(members), deps);
   return { roomId };
 }
 
@@ -38,7 +42,7 @@ export async function createGroupRoom(
 export async function openDirectRoom(
   input: unknown,
   callerId: number,
-  deps: Pick<RoomDeps, "database" | "now" | "sessions">,
+  deps: Deps & Pick<RoomDeps, "sessions">,
 ): Promise<{ roomId: number; created: boolean }> {
   const { targetUserId } = validated(NewDirect, input);
   if (targetUserId === callerId)
@@ -56,14 +60,15 @@ export async function openDirectRoom(
   }
 }
 
-function insertPair(
+async function insertPair(
   pairKey: string,
   callerId: number,
   targetUserId: number,
-  deps: Pick<RoomDeps, "database" | "now">,
+  deps: Deps,
 ): Promise<number> {
   const now = new Date(deps.now());
-  return inTransaction(deps.database, async (tx) => {
+  const members = [callerId, targetUserId];
+  const roomId = await inTransaction(deps.database, async (tx) => {
     const id = await insertRoom(tx, {
       type: "ONE_TO_ONE",
       name: null,
@@ -72,26 +77,30 @@ function insertPair(
       memberCount: 2,
       now,
     });
-    await insertMembers(tx, id, [callerId, targetUserId], now);
+    await insertMembers(tx, id, members, now);
     return id;
   });
+  await tellRoomLists(roomId, added(members), deps);
+  return roomId;
 }
 
 /** Takes the caller in again where they had left; all that was written meanwhile counts as read. */
 async function comeBack(
   roomId: number,
   callerId: number,
-  { database, now, sessions }: Pick<RoomDeps, "database" | "now" | "sessions">,
+  deps: Deps & Pick<RoomDeps, "sessions">,
 ): Promise<{ roomId: number; created: boolean }> {
-  if (await findMember(database, roomId, callerId)) return { roomId, created: false };
-  await inTransaction(database, async (tx) => {
+  if (await findMember(deps.database, roomId, callerId)) return { roomId, created: false };
+  const isBack = await inTransaction(deps.database, async (tx) => {
     const room = (await lockRooms(tx, [roomId])).get(roomId)!;
-    if (await findMember(tx, roomId, callerId)) return;
+    if (await findMember(tx, roomId, callerId)) return false;
     const { lastSeq, lastMessageId, memberCount } = room;
     const place = { joinedSeq: 0, lastReadSeq: lastSeq, lastReadMessageId: lastMessageId };
-    await insertMembers(tx, roomId, [callerId], new Date(now()), place);
+    await insertMembers(tx, roomId, [callerId], new Date(deps.now()), place);
     await setMemberCount(tx, roomId, memberCount + 1);
+    return true;
   });
-  await sessions.dropMembers(roomId);
+  await deps.sessions.dropMembers(roomId);
+  if (isBack) await tellRoomLists(roomId, added([callerId]), deps);
   return { roomId, created: false };
 }

@@ -324,10 +324,18 @@ test("messages, refusals and farewells come with the headers that they should ha
 });
 
 test("receipts come back as they were written, and refusals have no headers but their own", async () => {
+  let refusals = 0;
   const property = fc.asyncProperty(
     VERSION,
     fc.constantFrom("SEND", "SUBSCRIBE", "UNSUBSCRIBE", "ACK", "DISCONNECT", "CONNECT", "BEGIN", "MESSAGE"),
-    fc.record({ receipt: nasty, destination: nasty, id: nasty, more: nasty, escapesColons: fc.boolean() }),
+    fc.record({
+      receipt: nasty,
+      // The second refuses a message for its body, which whoever listens hears on the queue.
+      destination: fc.oneof(nasty, fc.constant("/pub/chat/message")),
+      id: nasty,
+      more: nasty,
+      escapesColons: fc.boolean(),
+    }),
     fc.boolean(),
     async (version, command, { escapesColons, ...texts }, listens) => {
       const world = await newWorld();
@@ -343,6 +351,16 @@ test("receipts come back as they were written, and refusals have no headers but 
       expect(told).toHaveLength(1);
       if (told[0]!.startsWith("RECEIPT"))
         return void bodyOfOne(told[0]!, version, "RECEIPT", [["receipt-id", back]]);
+      if (told[0]!.startsWith("MESSAGE")) {
+        refusals += 1;
+        return void bodyOfOne(told[0]!, version, "MESSAGE", [
+          ["subscription", "own"],
+          ["receipt-id", back],
+          ["destination", "/user/queue/errors"],
+          ["message-id", /\nmessage-id:(error-[\w-]{43})\n/.exec(told[0]!)![1]!],
+          JSON_TYPE,
+        ]);
+      }
       const { code, message } = JSON.parse(told[0]!.slice(told[0]!.indexOf("\n\n") + 2, -1));
       bodyOfOne(told[0]!, version, "ERROR", [
         ["receipt-id", back],
@@ -352,6 +370,7 @@ test("receipts come back as they were written, and refusals have no headers but 
     },
   );
   await fc.assert(property, cases);
+  expect(refusals).toBeGreaterThan(0);
 });
 
 // Several connections at once

@@ -1,46 +1,31 @@
-import { afterEach, expect, inject, test } from "vitest";
-import { ChatClient, type ChatClientOptions, type Room, type RoomMessage } from "../../client/index.js";
-import { call, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { memoryOutbox } from "@nonstop/chat-client";
+import { expect, test } from "vitest";
+import { asHistory, chaosProxy, chatClient, connected, opened, storedIn } from "../support/chat.js";
+import { call, connect, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 
-const open: ChatClient[] = [];
-afterEach(async () => {
-  for (const client of open.splice(0)) await client.disconnect();
-});
-
-function chatClient(userId: number, options: Partial<ChatClientOptions> = {}): ChatClient {
-  const client = new ChatClient({ url: inject("stack").api, token: () => tokenFor(userId), ...options });
-  open.push(client);
-  return client;
-}
-
-const texts = (messages: readonly RoomMessage[]) => messages.map(({ content }) => content);
-const stored = (room: Room) =>
-  room.messages.flatMap((message) => (message.state === "stored" ? [message] : []));
+const two = () => newUsers(2) as [number, number];
 
 test("two users talk, and the '1' vanishes when the other one has read", async () => {
-  const [ann, ben] = newUsers(2) as [number, number];
+  const [ann, ben] = two();
   const roomId = await makeRoom([ann, ben]);
-  const [clientA, clientB] = [chatClient(ann), chatClient(ben)];
-  await Promise.all([clientA.connect(), clientB.connect()]);
-  const [roomA, roomB] = [clientA.open(roomId), clientB.open(roomId)];
-  await Promise.all([roomA.ready, roomB.ready]);
+  const roomA = await opened(await connected(ann), roomId);
+  const roomB = await opened(await connected(ben), roomId);
   const states = new Set<string>();
   roomA.on("change", () => states.add(roomA.messages.at(-1)?.state ?? ""));
   const sent = await roomA.send("Hello");
   expect(sent).toMatchObject({ content: "Hello", seq: 1, senderId: ann, state: "stored" });
-  expect([...states]).toEqual(["sending", "accepted", "stored"]);
+  // It can be shown before its receipt is there.
+  expect([...states].filter((state) => state !== "accepted")).toEqual(["sending", "stored"]);
   await until(() => roomB.messages.length === 1, "the message is there");
-  expect(stored(roomA)[0]!.unreadCount).toBe(1);
+  expect(storedIn(roomA)[0]!.unreadCount).toBe(1);
   roomB.markRead();
-  await until(() => stored(roomA)[0]!.unreadCount === 0, "it is read");
-  expect(texts(roomA.messages)).toEqual(["Hello"]);
-  expect(await history(roomId, ann)).toMatchObject([{ content: "Hello", unreadCount: 0 }]);
+  await until(() => storedIn(roomA)[0]!.unreadCount === 0, "it is read");
+  expect(asHistory(roomA)).toEqual(await history(roomId, ann));
 });
 
 test("the list of rooms shows what is new, live", async () => {
-  const [ann, ben] = newUsers(2) as [number, number];
-  const [clientA, clientB] = [chatClient(ann), chatClient(ben)];
-  await Promise.all([clientA.connect(), clientB.connect()]);
+  const [ann, ben] = two();
+  const [clientA, clientB] = [await connected(ann), await connected(ben)];
   expect(await clientB.rooms()).toEqual([]);
   const roomId = await clientA.openWith(ben);
   const roomA = clientA.open(roomId);
@@ -50,24 +35,268 @@ test("the list of rooms shows what is new, live", async () => {
   expect(clientB.roomList).toMatchObject([
     { roomId, type: "ONE_TO_ONE", lastMessage: { content: "Two", seq: 2 } },
   ]);
-  const roomB = clientB.open(roomId);
-  await roomB.ready;
+  const roomB = await opened(clientB, roomId);
   expect(roomB.unreadFrom).toBe(1);
   roomB.markRead();
   await until(() => clientB.roomList?.[0]?.unreadCount === 0, "none is unread");
-  await until(() => stored(roomA).every(({ unreadCount }) => unreadCount === 0), "the other one sees it");
+  await until(() => storedIn(roomA).every(({ unreadCount }) => unreadCount === 0), "the other one sees it");
+});
+
+test("the room with the latest message comes first, and what another device reads is read here too", async () => {
+  const [ann, ben, cem] = newUsers(3) as [number, number, number];
+  const [first, second] = [await makeRoom([ann, ben]), await makeRoom([ann, cem])];
+  const [phone, desk] = [await connected(ann), await connected(ann)];
+  const order = () => phone.roomList?.map(({ roomId, unreadCount }) => [roomId, unreadCount]);
+  await phone.rooms();
+  expect(order()).toEqual([
+    [second, 0],
+    [first, 0],
+  ]);
+  await (await opened(await connected(ben), first)).send("to the first");
+  await until(() => phone.roomList?.[0]?.unreadCount === 1, "it is counted");
+  expect(order()).toEqual([
+    [first, 1],
+    [second, 0],
+  ]);
+  (await opened(desk, first)).markRead();
+  await until(() => phone.roomList?.[0]?.unreadCount === 0, "it is read");
 });
 
 test("what can't be stored is refused, and what follows it is sent", async () => {
-  const [ann, ben] = newUsers(2) as [number, number];
+  const [ann, ben] = two();
   const roomId = await makeRoom([ann, ben]);
-  const client = chatClient(ann);
-  await client.connect();
+  const client = await connected(ann);
   const room = client.open(roomId);
   const blank = room.send("   ");
+  const large = room.send("x".repeat(70_000));
   const fine = room.send("fine");
   await expect(blank).rejects.toMatchObject({ code: "INVALID_MESSAGE" });
+  await expect(large).rejects.toMatchObject({ code: "MESSAGE_TOO_LARGE" });
   await expect(fine).resolves.toMatchObject({ content: "fine" });
+  expect(room.messages.map(({ state }) => state)).toEqual(["stored", "refused", "refused"]);
+  const [, refused] = room.messages;
+  room.discard(String(refused!.clientMessageId));
+  expect(room.messages.map(({ state }) => state)).toEqual(["stored", "refused"]);
   await call("DELETE", `/rooms/${roomId}`, ann);
   await expect(room.send("gone")).rejects.toMatchObject({ code: "NOT_A_MEMBER" });
+  expect(client.connection.status).toBe("connected");
+});
+
+test("members who come, go and read are counted as the history counts them", async () => {
+  const [ann, ben, cem, dan] = newUsers(4) as [number, number, number, number];
+  const clientA = await connected(ann);
+  const roomId = await clientA.createGroup("room", [ben, cem]);
+  const roomA = await opened(clientA, roomId);
+  const clientC = await connected(cem);
+  const roomC = await opened(clientC, roomId);
+  await roomA.send("for two");
+  expect(await clientA.invite(roomId, [dan, ben])).toEqual([dan]);
+  await until(() => roomA.messages.length === 2, "the invitation is shown");
+  await roomA.send("for three");
+  await until(() => roomC.messages.length === 3, "all are shown");
+  roomC.markRead();
+  const counts = (expected: number[]) =>
+    until(
+      () => String(storedIn(roomA).map(({ unreadCount }) => unreadCount)) === String(expected),
+      `${expected}`,
+    );
+  await counts([1, 2, 2]);
+  expect(asHistory(roomA)).toEqual(await history(roomId, ann));
+  await clientA.kick(roomId, ben);
+  await clientC.leave(roomId);
+  expect(roomC).toMatchObject({ status: "gone", error: { code: "NOT_A_MEMBER" } });
+  await until(() => roomA.messages.length === 5, "both are announced");
+  await until(async () => {
+    const now = await history(roomId, ann);
+    return JSON.stringify(asHistory(roomA)) === JSON.stringify(now);
+  }, "the counts are the history's");
+  expect((await clientA.members(roomId)).map(({ userId }) => userId)).toEqual([ann, dan]);
+});
+
+test("who is invited sees the room appear, and who is kicked sees it vanish", async () => {
+  const [ann, ben] = two();
+  const [clientA, clientB] = [await connected(ann), await connected(ben)];
+  await clientB.rooms();
+  const roomId = await clientA.createGroup("room", [ben]);
+  await until(() => clientB.roomList?.length === 1, "the room is there");
+  const roomB = await opened(clientB, roomId);
+  await clientA.renameGroup(roomId, "another name");
+  await clientA.kick(roomId, ben);
+  await until(() => roomB.status === "gone", "the room is gone");
+  await until(() => clientB.roomList?.length === 0, "the list knows");
+});
+
+// The last 200 come with the subscription, up to 200 before them from the history; of more only the newest page.
+test.each([
+  { missed: 30, shown: 40 },
+  { missed: 250, shown: 260 },
+  { missed: 420, shown: 50 },
+])("$missed messages missed without a connection are there when it comes back", async ({ missed, shown }) => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const proxy = await chaosProxy();
+  const client = await connected(ben, { url: proxy.url });
+  const room = await opened(client, roomId);
+  const writer = await connect(ann);
+  const say = (count: number) =>
+    Promise.all(Array.from({ length: count }, (_, index) => writer.say(roomId, `${index}`)));
+  await say(10);
+  await until(() => room.messages.length === 10, "the first are there");
+  proxy.mood = { failCall: 1 };
+  proxy.cut();
+  await until(() => client.connection.status === "waiting", "it is away");
+  await say(missed);
+  await writer.close();
+  await until(async () => (await history(roomId, ann)).length === missed + 10, "all are stored");
+  proxy.mood = {};
+  await client.connect();
+  await until(() => room.messages.length === shown, "what was missed is there");
+  const all = await history(roomId, ben);
+  expect(asHistory(room)).toEqual(all.slice(-shown));
+  while (room.hasOlder) await room.loadOlder();
+  expect(asHistory(room)).toEqual(all);
+});
+
+test("a message that this user deleted leaves no gap that is waited for", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const proxy = await chaosProxy();
+  const client = await connected(ben, { url: proxy.url });
+  const room = await opened(client, roomId);
+  const roomA = await opened(await connected(ann), roomId);
+  await roomA.send("1");
+  await until(() => room.messages.length === 1, "the first is there");
+  proxy.mood = { failCall: 1 };
+  proxy.cut();
+  const second = await roomA.send("2");
+  await roomA.send("3");
+  await call("DELETE", `/rooms/${roomId}/messages/${second.messageId}`, ben);
+  proxy.mood = {};
+  await client.connect();
+  await until(() => room.messages.at(-1)?.content === "3", "the last is there");
+  expect(asHistory(room)).toEqual(await history(roomId, ben));
+  const [first] = storedIn(room);
+  await room.deleteForMe(first!.messageId);
+  expect(asHistory(room)).toEqual(await history(roomId, ben));
+});
+
+test("what was written without a connection is sent by whoever runs next", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const proxy = await chaosProxy();
+  const outbox = memoryOutbox();
+  const before = await connected(ann, { url: proxy.url, outbox });
+  const room = await opened(before, roomId);
+  proxy.mood = { failCall: 1 };
+  proxy.cut();
+  await until(() => before.connection.status !== "connected", "it is away");
+  const texts = ["one", "two", "three"];
+  for (const text of texts) room.send(text).catch(() => {});
+  expect(room.messages.map(({ state }) => state)).toEqual(["sending", "sending", "sending"]);
+  await until(async () => (await outbox.load(ann)).length === 3, "all are kept");
+  await before.disconnect();
+  const next = await connected(ann, { outbox });
+  await until(async () => (await history(roomId, ann)).length === 3, "all are stored");
+  expect((await history(roomId, ann)).map(({ content }) => content)).toEqual(texts);
+  await until(async () => (await outbox.load(ann)).length === 0, "none is kept");
+  expect((await opened(next, roomId)).messages.map(({ state }) => state)).toEqual([
+    "stored",
+    "stored",
+    "stored",
+  ]);
+});
+
+test("a message that was stored by an earlier run is found, not sent again", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const outbox = memoryOutbox();
+  const clientMessageId = "kept-1";
+  const stomp = await connect(ann);
+  await stomp.say(roomId, "once", { clientMessageId });
+  await stomp.close();
+  await until(async () => (await history(roomId, ann)).length === 1, "it is stored");
+  const createdAt = new Date().toISOString();
+  await outbox.put({
+    state: "accepted",
+    userId: ann,
+    roomId,
+    clientMessageId,
+    type: "TEXT",
+    content: "once",
+    createdAt,
+  });
+  await outbox.put({
+    state: "sending",
+    userId: ann,
+    roomId,
+    clientMessageId: "kept-2",
+    type: "TEXT",
+    content: "more",
+    createdAt,
+  });
+  await connected(ann, { outbox });
+  await until(async () => (await outbox.load(ann)).length === 0, "both are through");
+  expect((await history(roomId, ann)).map(({ content }) => content)).toEqual(["once", "more"]);
+});
+
+test("the fourth device ends the first, which does not come back by itself", async () => {
+  const [ann] = two();
+  const clients = [];
+  for (let device = 0; device < 3; device += 1)
+    clients.push(await connected(ann, { deviceId: `device-${device}` }));
+  clients.push(await connected(ann, { deviceId: "device-3" }));
+  const [first, ...others] = clients;
+  await until(() => first!.connection.status === "closed", "the first is closed");
+  expect(first!.connection).toMatchObject({ error: { code: "SESSION_CLOSED", reason: "SESSION_LIMIT" } });
+  expect(others.map(({ connection }) => connection.status)).toEqual(["connected", "connected", "connected"]);
+  // Only when asked to, and then another one has to go.
+  await first!.connect();
+  await until(() => others[0]!.connection.status === "closed", "the second is closed");
+});
+
+test("a logout ends all sessions", async () => {
+  const [ann] = two();
+  const [first, second] = [await connected(ann), await connected(ann)];
+  await first.logOut();
+  expect(first.connection.status).toBe("idle");
+  await until(() => second.connection.status === "closed", "the other one is closed");
+  expect(second.connection).toMatchObject({ error: { code: "SESSION_CLOSED", reason: "LOGGED_OUT" } });
+});
+
+test.each([
+  ["that nobody signed", () => tokenFor(1, { secret: "another secret of at least 32 bytes!" })],
+  ["that is none", async () => "no token"],
+])("a token %s is refused for good", async (_, token) => {
+  const client = chatClient(1, { token });
+  await expect(client.connect()).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+  expect(client.connection).toMatchObject({ status: "closed", error: { code: "UNAUTHORIZED" } });
+});
+
+test("a token source that fails for a while is asked again", async () => {
+  const [ann] = two();
+  let asked = 0;
+  const token = async () => {
+    asked += 1;
+    if (asked < 3) throw new Error("no identity provider");
+    return tokenFor(ann);
+  };
+  const client = await connected(ann, { token });
+  expect(client.userId).toBe(ann);
+  expect(asked).toBe(3);
+});
+
+test("the token is renewed before it ends, on the same connection", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const proxy = await chaosProxy();
+  let tokens = 0;
+  const token = () => {
+    tokens += 1;
+    return tokenFor(ann, { expiresIn: 8 });
+  };
+  const room = await opened(await connected(ann, { url: proxy.url, token }), roomId);
+  await new Promise((resolve) => setTimeout(resolve, 18_000));
+  await expect(room.send("still here")).resolves.toMatchObject({ state: "stored" });
+  expect(tokens).toBeGreaterThanOrEqual(3);
+  expect(proxy.opened).toBe(1);
 });

@@ -94,8 +94,14 @@ const errorFrame = (said: Said, receipt: string | undefined, more = ""): string 
   `message:${said.code} ${said.text.replaceAll(":", " ")}\ncontent-type:application/json\n${more}` +
   `content-length:${Buffer.byteLength(bodyOf(said))}\n\n${bodyOf(said)}\0`;
 
-const queueFrame = (said: Said, messageId: string, id = QUEUE_ID): string =>
-  `MESSAGE\nsubscription:${id}\ndestination:/user/queue/errors\nmessage-id:${messageId}\ncontent-type:application/json\n` +
+/** Like an ERROR it says which frame it is about. */
+const queueFrame = (
+  said: Said,
+  messageId: string,
+  receipt: string | undefined,
+  id: string = QUEUE_ID,
+): string =>
+  `MESSAGE\nsubscription:${id}\n${receipt === undefined ? "" : `receipt-id:${receipt}\n`}destination:/user/queue/errors\nmessage-id:${messageId}\ncontent-type:application/json\n` +
   `content-length:${Buffer.byteLength(bodyOf(said))}\n\n${bodyOf(said)}\0`;
 
 const messageIdOf = (frame: string): string => /\nmessage-id:(error-[\w-]{43})\n/.exec(frame)?.[1] ?? "none";
@@ -420,7 +426,7 @@ describe.each(VERSIONS)("STOMP %s", (version) => {
         clientMessageId: about.clientMessageId,
       };
       if (listens && CODES[code] === "goes on") {
-        expect(answer).toBe(queueFrame(said, messageIdOf(answer)));
+        expect(answer).toBe(queueFrame(said, messageIdOf(answer), RECEIPT));
         await stillServed(socket);
       } else {
         expect(answer).toBe(errorFrame(said, about.receiptId ? about.receiptId(version) : RECEIPT));
@@ -437,7 +443,9 @@ describe.each(VERSIONS)("STOMP %s", (version) => {
       const retryAfter = retryAfterOf(answer);
       const text = tooMany(3, "negotiations and renewed tokens")(retryAfter);
       const said: Said = { code: "RATE_LIMIT_EXCEEDED", text, retryAfter };
-      expect(answer).toBe(listens ? queueFrame(said, messageIdOf(answer)) : errorFrame(said, RECEIPT));
+      expect(answer).toBe(
+        listens ? queueFrame(said, messageIdOf(answer), RECEIPT) : errorFrame(said, RECEIPT),
+      );
       await (listens ? stillServed : closedWithoutMore)(socket);
     });
 
@@ -455,7 +463,9 @@ describe.each(VERSIONS)("STOMP %s", (version) => {
       socket.send(message("x"));
       const answer = await socket.next();
       const said: Said = { code: "INVALID_MESSAGE", text: "The body is not JSON." };
-      expect(answer).toBe(listens ? queueFrame(said, messageIdOf(answer)) : errorFrame(said, undefined));
+      expect(answer).toBe(
+        listens ? queueFrame(said, messageIdOf(answer), undefined) : errorFrame(said, undefined),
+      );
       await (listens ? stillServed : closedWithoutMore)(socket);
     });
 
@@ -468,7 +478,7 @@ describe.each(VERSIONS)("STOMP %s", (version) => {
       const stored = () => history(roomId, user, addresses());
       if (listens) {
         expect(frames).toEqual([
-          queueFrame(said, messageIdOf(frames[0]!)),
+          queueFrame(said, messageIdOf(frames[0]!), RECEIPT),
           "RECEIPT\nreceipt-id:behind\n\n\0",
         ]);
         await until(async () => (await stored()).length === 1, "the message behind is stored");
@@ -497,11 +507,11 @@ test("of two subscriptions to the queue the first one hears it, and after UNSUBS
   const said: Said = { code: "INVALID_MESSAGE", text: "The body is not JSON." };
   socket.send(message("x"));
   const first = await socket.next();
-  expect(first).toBe(queueFrame(said, messageIdOf(first)));
+  expect(first).toBe(queueFrame(said, messageIdOf(first), undefined));
   await accepted(socket, `UNSUBSCRIBE\nid:${QUEUE_ID}\n\n\0`);
   socket.send(message("x"));
   const second = await socket.next();
-  expect(second).toBe(queueFrame(said, messageIdOf(second), "second"));
+  expect(second).toBe(queueFrame(said, messageIdOf(second), undefined, "second"));
   await accepted(socket, "UNSUBSCRIBE\nid:second\n\n\0");
   socket.send(message("x"));
   expect(await socket.next()).toBe(errorFrame(said, undefined));
@@ -600,8 +610,8 @@ describe("UNAVAILABLE: with the event bus standing still", () => {
     const saidBehind: Said = { code: "UNAVAILABLE", text: behindText, roomId, clientMessageId: 2 };
     if (listens)
       expect(frames).toEqual([
-        queueFrame(said, messageIdOf(frames[0]!)),
-        queueFrame(saidBehind, messageIdOf(frames[1]!)),
+        queueFrame(said, messageIdOf(frames[0]!), RECEIPT),
+        queueFrame(saidBehind, messageIdOf(frames[1]!), RECEIPT),
       ]);
     else {
       expect(frames).toEqual([errorFrame(said, RECEIPT)]);

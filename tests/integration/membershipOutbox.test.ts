@@ -598,3 +598,121 @@ test("a SYSTEM_KICK is read by who caused it, and counts whom it is about no mor
   await store();
   expect(await shownTo()).toEqual(["1 TEXT 2 - 0", "2 SYSTEM_KICK 1 3 1"]);
 });
+
+describe("whose list of rooms has changed", () => {
+  const QUEUE = "/user/queue/rooms";
+  /** What a connection has heard of this room on the queue. */
+  const heardBy = (connectionId: string): string[] =>
+    receivedBy(connectionId).flatMap((text) => {
+      const { type, roomId: about } = JSON.parse(text.slice(text.indexOf("\n\n") + 2, -1));
+      return about === roomId ? [type] : [];
+    });
+
+  test("hears it when the sweep has done what was left, once", async () => {
+    roomId = await makeGroup([1, 903]);
+    await subscribe("903-phone", QUEUE);
+    await subscribe("907-phone", QUEUE, "own");
+    bus.away = true;
+    await kick(903);
+    await invite([907]);
+    expect([heardBy("903-phone"), heardBy("907-phone")]).toEqual([[], []]);
+    bus.away = false;
+    await age();
+    await sweepChanges(deps);
+    await sweepChanges(deps);
+    expect([heardBy("903-phone"), heardBy("907-phone")]).toEqual([["ROOM_REMOVED"], ["ROOM_ADDED"]]);
+  });
+
+  test("hears of a removal after it has been taken out of the room's groups", async () => {
+    roomId = await makeGroup([1, 913]);
+    await subscribe("913-phone", QUEUE, "queue");
+    await subscribe("913-phone", room(), "room");
+    const groups: string[][] = [];
+    const noting = changed<Broadcaster>(broadcaster, {
+      async sendToGroup(group, text) {
+        groups.push(groupsOf("913-phone"));
+        await broadcaster.sendToGroup(group, text);
+      },
+    });
+    await kick(913, { broadcaster: noting });
+    expect(groups).toEqual([["q913:queue"]]);
+    expect(heardBy("913-phone")).toEqual(["ROOM_REMOVED"]);
+  });
+
+  test("is not told of a removal that an invitation has undone before it was done", async () => {
+    roomId = await makeGroup([1, 923]);
+    await subscribe("923-phone", QUEUE);
+    bus.away = true;
+    await kick(923);
+    await invite([923]);
+    bus.away = false;
+    await age();
+    await sweepChanges(deps);
+    expect(heardBy("923-phone")).toEqual(["ROOM_ADDED"]);
+  });
+
+  test("is told of the last of several changes that are done together", async () => {
+    await subscribe("933-phone", QUEUE);
+    bus.away = true;
+    await invite([933]);
+    await kick(933);
+    bus.away = false;
+    await age();
+    await sweepChanges(deps);
+    expect(heardBy("933-phone")).toEqual(["ROOM_REMOVED"]);
+  });
+
+  test("has been told of what was done when the rest fails", async () => {
+    const newcomers = Array.from({ length: 250 }, (_, index) => 10_000 + index);
+    await subscribe("10000-phone", QUEUE);
+    await subscribe("10249-phone", QUEUE);
+    bus.away = true;
+    await invite(newcomers);
+    bus.away = false;
+    let times = 0;
+    const failing = changed<EventBus>(bus, {
+      publishAll: async (hub, key, list) => {
+        if (++times > 1) throw new Error("the bus is away again");
+        await bus.publishAll(hub, key, list);
+      },
+    });
+    await age();
+    await sweepChanges({ ...deps, bus: failing });
+    expect([heardBy("10000-phone"), heardBy("10249-phone")]).toEqual([["ROOM_ADDED"], []]);
+    await sweepChanges(deps);
+    expect([heardBy("10000-phone"), heardBy("10249-phone")]).toEqual([["ROOM_ADDED"], ["ROOM_ADDED"]]);
+  });
+
+  test("costs the change nothing where they can't be told", async () => {
+    await subscribe("943-phone", QUEUE);
+    const failing = changed<Broadcaster>(broadcaster, {
+      sendToGroup: () => Promise.reject(new Error("the service has just gone")),
+    });
+    expect(await invite([943], 1, { broadcaster: failing })).toEqual({ roomId, invited: [943] });
+    expect(await pending()).toBe(0);
+    expect(
+      await createGroupRoom({ roomName: "room", userIds: [943] }, 1, { ...deps, broadcaster: failing }),
+    ).toEqual({
+      roomId: expect.any(Number),
+    });
+  });
+
+  test("hears of a one-to-one room that the other one's message brings back; the message waits for nothing where that fails", async () => {
+    ({ roomId } = await openDirectRoom({ targetUserId: 952 }, 951, deps));
+    await subscribe("951-phone", QUEUE);
+    await subscribe("952-phone", room());
+    await leave(951);
+    await say(952);
+    expect(heardBy("951-phone")).toEqual(["ROOM_REMOVED", "ROOM_ADDED"]);
+    await leave(951);
+    const { sendToGroup } = FakeBroadcaster.prototype;
+    broadcaster.sendToGroup = async (group, text) => {
+      if (group.startsWith("q")) throw new Error("refused");
+      await sendToGroup.call(broadcaster, group, text);
+    };
+    await say(952);
+    expect(receivedBy("952-phone")).toHaveLength(2);
+    expect(heardBy("951-phone")).toEqual(["ROOM_REMOVED", "ROOM_ADDED", "ROOM_REMOVED"]);
+    expect(await members()).toEqual([951, 952]);
+  });
+});

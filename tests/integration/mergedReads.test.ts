@@ -95,7 +95,11 @@ let events = 0;
 /** A group of the users from 1, in which user 1 has written so many messages; with its messages' ids. */
 async function makeRoom(members: number, messages: number): Promise<[roomId: number, ids: number[]]> {
   const userIds = times(members - 1, (index) => index + 2);
-  const made = await createGroupRoom({ roomName: "room", userIds }, 1, { database, now: Date.now });
+  const made = await createGroupRoom({ roomName: "room", userIds }, 1, {
+    database,
+    broadcaster,
+    now: Date.now,
+  });
   const batch = times(messages, () =>
     bus.append(
       MESSAGES,

@@ -38,7 +38,7 @@ beforeEach(async () => {
   const sessions = new FakeSessionStore();
   const readMerger = createReadMerger({ database, broadcaster, sessions });
   deps = { database, bus, broadcaster, sessions, readMerger, now: Date.now, retryBudgetMs: 500 };
-  ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3] }, 1, { database, now: Date.now }));
+  ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3] }, 1, deps));
   await addSubscriptionId(database, `r${roomId}`, "sub-0");
 });
 

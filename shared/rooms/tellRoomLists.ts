@@ -1,0 +1,98 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { type RoomListChanged, roomListChangedFrame } from "../events/roomListChanged.js";
+import { atMostEvery, log } from "../log.js";
+import { destinationKey, groupName } from "../routing.js";
+import { prepareMessage } from "../stomp/serializer.js";
+import { listSubscriptionIds } from "../store/subscriptionIds.js";
+import type { RoomDeps } from "./roomDeps.js";
+
+/** Whoever changed the room waits for it, and not longer than this. */
+const WAIT_MS = 2_000;
+const SENDS_AT_ONCE = 16;
+/** After so many the service is taken to be away. */
+const FAILURES = 3;
+
+/** How a user's list of rooms has changed. */
+export type ListChange = RoomListChanged["type"];
+
+/** These users have become members. */
+export const added = (userIds: readonly number[]): ReadonlyMap<number, ListChange> =>
+  new Map(userIds.map((userId) => [userId, "ROOM_ADDED"]));
+
+type Deps = Pick<RoomDeps, "database" | "broadcaster" | "now">;
+
+/** While the service is away every change fails to be told. */
+const limited = atMostEvery(1_000);
+const couldNot = (roomId: number, error: unknown): void =>
+  limited((left) => log.warn("users could not be told of a room in their lists", { roomId, error, left }));
+
+/**
+ * Tells users on `/user/queue/rooms` that this room has come to their lists or gone from them, all their sessions that listen there; after the
+ * commit. It is a hint: never throws, waits two seconds at most, and what could not be told by then is not told.
+ */
+export async function tellRoomLists(
+  roomId: number,
+  changes: ReadonlyMap<number, ListChange>,
+  deps: Deps,
+): Promise<void> {
+  if (changes.size === 0) return;
+  const late = new AbortController();
+  const done = new AbortController();
+  const told = tellAll(roomId, changes, late.signal, deps).catch((error: unknown) => couldNot(roomId, error));
+  const timer = pause(WAIT_MS, "late", { signal: done.signal }).catch(() => "in time");
+  if ((await Promise.race([told, timer])) === "late") {
+    late.abort();
+    couldNot(roomId, new Error(`It was not done within ${WAIT_MS} ms.`));
+  }
+  done.abort();
+}
+
+/** Begins no send once `late` is over, or after a few failures. */
+async function tellAll(
+  roomId: number,
+  changes: ReadonlyMap<number, ListChange>,
+  late: AbortSignal,
+  deps: Deps,
+): Promise<void> {
+  const sends = await sendsOf(roomId, changes, deps);
+  let next = 0;
+  let failures = 0;
+  const worker = async (): Promise<void> => {
+    for (let send = sends[next++]; send; send = sends[next++]) {
+      if (late.aborted || failures >= FAILURES) return;
+      try {
+        await deps.broadcaster.sendToGroup(groupName(send.key, send.wire), send.frame(send.wire));
+      } catch (error) {
+        failures += 1;
+        couldNot(roomId, error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(SENDS_AT_ONCE, sends.length) }, worker));
+}
+
+interface Send {
+  readonly key: string;
+  readonly wire: string;
+  readonly frame: (wire: string) => string;
+}
+
+/** A send for each subscription id in use, by one query for all users; nothing for those who don't listen. */
+async function sendsOf(
+  roomId: number,
+  changes: ReadonlyMap<number, ListChange>,
+  { database, now }: Deps,
+): Promise<readonly Send[]> {
+  const timestamp = now();
+  const frameOf = (type: ListChange) => prepareMessage(...roomListChangedFrame({ type, roomId, timestamp }));
+  const frames = { ROOM_ADDED: frameOf("ROOM_ADDED"), ROOM_REMOVED: frameOf("ROOM_REMOVED") };
+  const framesByKey = new Map(
+    [...changes].map(([userId, type]) => [destinationKey({ kind: "userRooms" }, userId), frames[type]]),
+  );
+  const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
+  const sends = [...ids].flatMap(([key, wires]) =>
+    wires.map((wire, place) => ({ key, wire, place, frame: framesByKey.get(key)! })),
+  );
+  // First one id of every user: somebody who listens by very many must not use up the time of the others.
+  return sends.sort((a, b) => a.place - b.place);
+}
