@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import { allowOrigin, type Cors, isCorsHeader } from "./cors.js";
 import { formatCookie, toHttpData } from "./httpMessages.js";
 import { forwardToApp } from "./httpStream.js";
 import { describe, type Log } from "./log.js";
@@ -30,6 +31,7 @@ export function createHttpServer(
   routePrefix: string,
   log: Log,
   byHand: readonly CalledByHand[],
+  cors: Cors | undefined,
 ): http.Server {
   const routes = new RouteTable<Target>();
   for (const fn of worker.functions.values()) {
@@ -40,6 +42,8 @@ export function createHttpServer(
     routes.add(template, binding.methods ?? ["GET", "POST"], { fn, bindingName });
   }
   const server = http.createServer((request, response) => {
+    // What the host offers for itself is not for pages.
+    if (!/^\/+admin(\/|$)/i.test(request.url ?? "") && allowOrigin(cors, request, response)) return;
     handle(worker, routes, byHand, request, response).catch((error) => {
       log.write("error", `${request.method} ${request.url}: ${describe(error, true)}`);
       refuse(response, 500);
@@ -212,7 +216,7 @@ function refuse(response: ServerResponse, statusCode: number, close = false): vo
     response.destroy();
     return;
   }
-  for (const name of response.getHeaderNames()) response.removeHeader(name);
+  for (const name of response.getHeaderNames()) if (!isCorsHeader(name)) response.removeHeader(name);
   response.writeHead(statusCode, {
     ...(statusCode !== 204 && { "content-length": 0 }),
     ...(close && { connection: "close" }),

@@ -6,7 +6,7 @@ import { findAppFiles } from "./appFiles.js";
 import { startEventHubTriggers } from "./eventHubTriggers.js";
 import { createHttpServer } from "./httpTriggers.js";
 import { createLog, type Log } from "./log.js";
-import { applyAppSettings, readHostSettings } from "./settings.js";
+import { applyAppSettings, readCors, readHostSettings } from "./settings.js";
 import { createTimerTriggers } from "./timerTriggers.js";
 import { Worker } from "./worker.js";
 
@@ -46,7 +46,8 @@ export interface Server {
  */
 export async function start(options: Options = {}): Promise<Server> {
   const app = resolve(options.app ?? ".");
-  applyAppSettings(app, process.env, options.settings);
+  const file = applyAppSettings(app, process.env, options.settings);
+  const cors = file === undefined ? undefined : readCors(file);
   const settings = readHostSettings(app, process.env);
   const log = options.log ?? createLog(settings.logLevel);
   const worker = await Worker.load({
@@ -62,7 +63,7 @@ export async function start(options: Options = {}): Promise<Server> {
     const events = kinds.includes("events");
     const timers = events ? createTimerTriggers(worker, process.env, log) : [];
     if (kinds.includes("http")) {
-      server = createHttpServer(worker, settings.routePrefix, log, timers);
+      server = createHttpServer(worker, settings.routePrefix, log, timers, cors);
       await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
     }
     warnOfOtherTriggers(worker, log);

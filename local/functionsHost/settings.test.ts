@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { applyAppSettings, connectionString, readHostSettings, resolveNames } from "./settings.js";
+import { applyAppSettings, connectionString, readCors, readHostSettings, resolveNames } from "./settings.js";
 
 let app: string;
 beforeEach(() => {
@@ -114,4 +114,35 @@ describe("app settings", () => {
       "only in Azure",
     );
   });
+});
+
+describe("the pages that may call", () => {
+  const cors = (host: string) => {
+    put("settings.json", `{"Host":${host}}`);
+    return readCors(join(app, "settings.json"));
+  };
+
+  it.each([
+    ["{}", undefined],
+    ['{"CORS":""}', undefined],
+    ['{"CORS":"*"}', { origins: ["*"], credentials: false }],
+    [
+      '{"CORS":"http://127.0.0.1:7070, https://chat.example.com/","CORSCredentials":true}',
+      { origins: ["http://127.0.0.1:7070", "https://chat.example.com"], credentials: true },
+    ],
+  ])("%s", (host, expected) => expect(cors(host)).toEqual(expected));
+
+  it("are not said where there is no Host", () => {
+    put("settings.json", "{}");
+    expect(readCors(join(app, "settings.json"))).toBeUndefined();
+  });
+
+  it.each([
+    ["[]", '"Host" must be an object'],
+    ['{"CORS":7}', '"CORS" must be origins separated by commas'],
+    ['{"CORS":"chat.example.com"}', '"chat.example.com" in "CORS" must be an origin'],
+    ['{"CORS":"https://chat.example.com/page"}', "must be an origin"],
+    ['{"CORSCredentials":"yes"}', '"CORSCredentials" must be true or false'],
+    ['{"CORS":"*","CORSCredentials":true}', 'not with "*"'],
+  ])("can't be %s", (host, message) => expect(() => cors(host)).toThrow(message));
 });

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Cors } from "./cors.js";
 import { type Level, parseLevel } from "./log.js";
 
 /** The settings of host.json that this host follows; times in milliseconds. */
@@ -70,6 +71,28 @@ export function applyAppSettings(app: string, env: NodeJS.ProcessEnv, file?: str
     env[name] ??= String(value);
   }
   return chosen;
+}
+
+/**
+ * Which pages may call the app: `Host.CORS`, origins separated by commas, and `Host.CORSCredentials` of the settings file, as Azure
+ * Functions Core Tools reads them. `undefined` when nothing is said there. Throws when an origin is none.
+ */
+export function readCors(file: string): Cors | undefined {
+  const host = readJson(file)["Host"] ?? {};
+  if (!isObject(host)) throw new Error(`${file}: "Host" must be an object`);
+  const { CORS = "", CORSCredentials = false } = host;
+  if (typeof CORS !== "string")
+    throw new Error(`${file}: "CORS" must be origins separated by commas, or "*"`);
+  if (typeof CORSCredentials !== "boolean")
+    throw new Error(`${file}: "CORSCredentials" must be true or false`);
+  const origins = CORS.split(",").map((text) => text.trim().replace(/\/$/, ""));
+  const named = origins.filter((origin) => origin !== "");
+  for (const origin of named)
+    if (origin !== "*" && !/^https?:\/\/[^/\s]+$/i.test(origin))
+      throw new Error(`${file}: "${origin}" in "CORS" must be an origin like http://127.0.0.1:7070, or "*"`);
+  if (CORSCredentials && named.includes("*"))
+    throw new Error(`${file}: "CORSCredentials" goes with named origins only, not with "*"`);
+  return named.length === 0 ? undefined : { origins: named, credentials: CORSCredentials };
 }
 
 /** `text` with each `%NAME%` replaced by the setting of that name; throws when there is no such setting. */

@@ -1,4 +1,5 @@
 import { describe } from "vitest";
+import { corsCases } from "./functionsApp/corsCases.js";
 import { eventHubCases } from "./functionsApp/eventHubCases.js";
 import { httpCases } from "./functionsApp/httpCases.js";
 import { startCases } from "./functionsApp/startCases.js";
@@ -8,6 +9,7 @@ import { timerCases } from "./functionsApp/timerCases.js";
 describe("the Functions host", () => {
   describe("starting", startCases);
   describe("serving HTTP", httpCases);
+  describe("called by pages", corsCases);
   describe("reading Event Hubs", eventHubCases);
   describe("running timers", timerCases);
 });

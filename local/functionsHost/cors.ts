@@ -1,0 +1,46 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
+/** Which pages may call the app from browsers, as `Host.CORS` in the settings file says it. */
+export interface Cors {
+  /** `*`, or origins like `http://127.0.0.1:7070`. */
+  readonly origins: readonly string[];
+  /** Whether calls may bring cookies; not with `*`. */
+  readonly credentials: boolean;
+}
+
+/** How long a browser may remember the answer to a preflight, in seconds. */
+const MAX_AGE_S = 600;
+
+/**
+ * What the host itself does for pages of other origins (Fetch standard, "CORS protocol"): puts the headers that allow it into the
+ * answer, and answers preflights, which never reach a function; then it returns true. An origin that is not allowed gets no header,
+ * so that the browser keeps the answer from the page.
+ */
+export function allowOrigin(
+  cors: Cors | undefined,
+  request: IncomingMessage,
+  response: ServerResponse,
+): boolean {
+  const { origin } = request.headers;
+  if (!cors || origin === undefined) return false;
+  const anyOrigin = cors.origins.includes("*");
+  const allowed = anyOrigin || cors.origins.includes(origin);
+  if (!anyOrigin) response.setHeader("Vary", "Origin");
+  if (allowed) {
+    response.setHeader("Access-Control-Allow-Origin", anyOrigin ? "*" : origin);
+    if (cors.credentials) response.setHeader("Access-Control-Allow-Credentials", "true");
+  }
+  const asked = request.headers["access-control-request-method"];
+  if (request.method !== "OPTIONS" || asked === undefined) return false;
+  if (allowed) {
+    response.setHeader("Access-Control-Allow-Methods", asked);
+    const headers = request.headers["access-control-request-headers"];
+    if (headers) response.setHeader("Access-Control-Allow-Headers", headers);
+    response.setHeader("Access-Control-Max-Age", MAX_AGE_S);
+  }
+  response.writeHead(204).end();
+  return true;
+}
+
+/** The headers that `allowOrigin` sets; they stay whatever becomes of the answer. */
+export const isCorsHeader = (name: string): boolean => /^(access-control-|vary$)/i.test(name);

@@ -1,0 +1,83 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { appFolder, buildHost, type Running, runHost, scratchFolder } from "./processes.js";
+
+const PAGE = "https://chat.example.com";
+
+/** Calls from pages of other origins. */
+export function corsCases(): void {
+  let scratch: ReturnType<typeof scratchFolder>;
+  let main: string;
+
+  beforeAll(async () => {
+    scratch = scratchFolder();
+    main = await buildHost(scratch.path);
+  });
+  afterAll(() => scratch.remove());
+
+  describe.each([
+    { cors: "*", origin: "*", vary: null },
+    { cors: `http://127.0.0.1:7070,${PAGE}`, origin: PAGE, vary: "Origin" },
+  ])("with $cors", ({ cors, origin, vary }) => {
+    let host: Running;
+    beforeAll(async () => {
+      const file = join(scratch.path, "settings.json");
+      writeFileSync(
+        file,
+        JSON.stringify({ Host: { CORS: cors }, Values: { ORDERS_HUB: "o", ORDERS_GROUP: "g" } }),
+      );
+      host = await runHost(main, {}, "--app", appFolder, "--settings", file, "--triggers", "http");
+    });
+    afterAll(async () => void (await host?.end()));
+
+    const call = (method: string, path: string, headers: Record<string, string>) =>
+      fetch(`http://127.0.0.1:${host.ready.port}${path}`, { method, headers });
+
+    it.each(["/api/rooms/7", "/api/nowhere"])("a preflight for %s is answered by the host", async (path) => {
+      const answer = await call("OPTIONS", path, {
+        origin: PAGE,
+        "access-control-request-method": "PATCH",
+        "access-control-request-headers": "authorization,content-type",
+      });
+      expect(answer.status).toBe(204);
+      expect(Object.fromEntries(answer.headers)).toMatchObject({
+        "access-control-allow-origin": origin,
+        "access-control-allow-methods": "PATCH",
+        "access-control-allow-headers": "authorization,content-type",
+        "access-control-max-age": "600",
+      });
+    });
+
+    it.each([
+      ["/api/rooms/7", 200],
+      ["/api/nowhere", 404],
+    ])("the answer of %s may be read by the page", async (path, status) => {
+      const answer = await call("GET", path, { origin: PAGE });
+      expect(answer.status).toBe(status);
+      expect(answer.headers.get("access-control-allow-origin")).toBe(origin);
+      expect(answer.headers.get("vary")).toBe(vary);
+    });
+
+    it("what the host has for itself is not for pages", async () => {
+      const answer = await call("GET", "/admin/host/status", { origin: PAGE });
+      expect(answer.headers.get("access-control-allow-origin")).toBeNull();
+      const preflight = await call("OPTIONS", "/admin/functions/tick", {
+        origin: PAGE,
+        "access-control-request-method": "POST",
+      });
+      expect(preflight.status).toBe(404);
+    });
+
+    it("a call that no page makes is as without", async () => {
+      const answer = await call("GET", "/api/rooms/7", {});
+      expect(answer.headers.get("access-control-allow-origin")).toBeNull();
+    });
+
+    it("another origin gets no leave", async () => {
+      const answer = await call("GET", "/api/rooms/7", { origin: "https://elsewhere.example.com" });
+      expect(answer.status).toBe(200);
+      expect(answer.headers.get("access-control-allow-origin")).toBe(origin === "*" ? "*" : null);
+    });
+  });
+}
