@@ -14,18 +14,30 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { findMySql, findRedis } from "./services/binaries.mjs";
+import { findChromium, findMySql, findRedis } from "./services/binaries.mjs";
 import { SetupError, say, withLock } from "./setupLock.mjs";
 
 const LEAST_NODE = [20, 19];
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const LOCK = ".local-setup";
 const SOURCES = ["functions", "shared", "local", "bench"];
-const BUILDS = ["tsconfig.build.json", "tsconfig.local.json", "tsconfig.bench.json"];
+const BUILDS = [
+  "client/tsconfig.build.json",
+  "tsconfig.build.json",
+  "tsconfig.local.json",
+  "tsconfig.bench.json",
+];
+const PAGE = "web/vite.config.ts";
 
 const COMMANDS = {
   start: { services: true, script: "dist/local/stackMain.js", run: runStack },
-  test: { services: true, script: "node_modules/vitest/vitest.mjs", first: ["run"], run: runScript },
+  test: {
+    services: true,
+    browser: true,
+    script: "node_modules/vitest/vitest.mjs",
+    first: ["run"],
+    run: runScript,
+  },
   token: { services: false, script: "dist/local/token.js", run: runScript },
   bench: { services: true, named: (name) => `dist/bench/${name || "all"}.js`, run: runScript },
   run: { services: false, named: (path) => path, run: runScript },
@@ -37,11 +49,15 @@ async function main([name, ...rest]) {
   if (!command) throw new SetupError(`the command must be one of ${Object.keys(COMMANDS).join(", ")}`);
   const args = rest[0] === "--" ? rest.slice(1) : rest;
   requireNode(process.versions.node);
-  if (!isInstalled(ROOT) || !isBuilt(ROOT) || (command.services && missingServices(process.env).length > 0))
+  if (
+    !isInstalled(ROOT) ||
+    !isBuilt(ROOT) ||
+    (command.services && missingServices(process.env, command).length > 0)
+  )
     await withLock(join(ROOT, LOCK), async () => {
       // Looked at once more: another set-up may just have done it.
       if (!isInstalled(ROOT)) install(ROOT);
-      if (command.services) provideServices(process.env);
+      if (command.services) provideServices(process.env, command);
       if (!isBuilt(ROOT)) build(ROOT);
     });
   const script = command.named ? command.named(args.shift() ?? "") : command.script;
@@ -101,45 +117,52 @@ function install(root) {
   writeFileSync(join(root, "node_modules/.nonstop-lock-hash"), lockHash(root));
 }
 
-// MySQL and Redis
+// MySQL, Redis and Chromium
 
-/** Which of the two have neither an address in the environment nor a program on this machine. */
-export function missingServices(env) {
+/** Which of them have neither an address in the environment nor a program on this machine; a browser only if it is needed. */
+export function missingServices(env, { browser = false } = {}) {
   const missing = [];
   if (!env.MYSQL_URL && !findMySql(env)) missing.push("mysql");
   if (!env.REDIS_URL && !findRedis(env)) missing.push("redis");
+  if (browser && !findChromium(env)) missing.push("chromium");
   return missing;
 }
 
-/** How each package manager installs the two; `before` may fail, as one of several sources may be away. */
+/** How each package manager installs them; `before` may fail, as one of several sources may be away. */
 const MANAGERS = [
   {
     program: "apt-get",
     root: true,
     before: ["apt-get", "update"],
     command: ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends"],
-    packages: { mysql: "mariadb-server", redis: "redis-server" },
+    packages: { mysql: "mariadb-server", redis: "redis-server", chromium: "chromium" },
   },
   {
     program: "dnf",
     root: true,
     command: ["dnf", "install", "-y"],
-    packages: { mysql: "mariadb-server", redis: "redis" },
+    packages: { mysql: "mariadb-server", redis: "redis", chromium: "chromium" },
   },
-  { program: "apk", root: true, command: ["apk", "add"], packages: { mysql: "mariadb", redis: "redis" } },
+  {
+    program: "apk",
+    root: true,
+    command: ["apk", "add"],
+    packages: { mysql: "mariadb", redis: "redis", chromium: "chromium" },
+  },
   {
     program: "brew",
     root: false,
     command: ["brew", "install"],
-    packages: { mysql: "mariadb", redis: "redis" },
+    packages: { mysql: "mariadb", redis: "redis", chromium: "google-chrome" },
   },
 ];
 
-function provideServices(env) {
-  const missing = missingServices(env);
+function provideServices(env, needs) {
+  const missing = missingServices(env, needs);
   if (missing.length === 0) return;
   const manager = MANAGERS.find(({ program }) => isRunnable(program));
-  const byHand = `install MariaDB (or MySQL) and Redis, or set MYSQL_URL and REDIS_URL to running servers`;
+  const browser = needs.browser ? "; and Chromium, or set CHROMIUM_PATH" : "";
+  const byHand = `install MariaDB (or MySQL) and Redis, or set MYSQL_URL and REDIS_URL to running servers${browser}`;
   if (!manager) throw new SetupError(`missing on this machine: ${missing.join(" and ")}. Please ${byHand}`);
   const packages = missing.map((service) => manager.packages[service]);
   const command = [...manager.command, ...packages];
@@ -151,7 +174,7 @@ function provideServices(env) {
   const options = { stdio: ["ignore", 2, 2], env: { ...env, DEBIAN_FRONTEND: "noninteractive" } };
   const run = ([program, ...args]) => spawnSync(program, args, options).status === 0;
   if (manager.before) run([...prefix, ...manager.before]);
-  if (!run([...prefix, ...command]) || missingServices(env).length > 0)
+  if (!run([...prefix, ...command]) || missingServices(env, needs).length > 0)
     throw new SetupError(`${command.join(" ")} did not help. Please ${byHand}`);
 }
 
@@ -170,19 +193,23 @@ export function isBuilt(root) {
 
 /** Every file that decides what the build makes, with its size and its time of change in milliseconds. */
 function sources(root) {
-  const configs = ["tsconfig.json", "package-lock.json", ...BUILDS];
-  const files = SOURCES.flatMap((folder) => filesBelow(join(root, folder)));
-  return [...configs.map((name) => join(root, name)), ...files].filter(existsSync).map((file) => {
+  const configs = ["tsconfig.json", "package-lock.json", "client/tsconfig.json", ...BUILDS];
+  const folders = [...SOURCES, "client"];
+  const files = folders.flatMap((folder) => filesBelow(join(root, folder), /(?<!\.test)\.ts$/));
+  const page = filesBelow(join(root, "web"), /(?<!\.test\.tsx?)$/);
+  return [...configs.map((name) => join(root, name)), ...files, ...page].filter(existsSync).map((file) => {
     const { size, mtimeMs } = statSync(file);
     return [relative(root, file), size, mtimeMs];
   });
 }
 
-function filesBelow(folder) {
+/** The files whose names match, without what is made or installed. */
+function filesBelow(folder, name) {
   if (!existsSync(folder)) return [];
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
-  const sourceFiles = entries.filter((entry) => entry.isFile() && /(?<!\.test)\.ts$/.test(entry.name));
-  return sourceFiles.map((entry) => join(entry.parentPath, entry.name)).sort();
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const isMade = (path) => /(^|[\\/])(dist|node_modules)[\\/]/.test(relative(folder, path));
+  return paths.filter((path) => name.test(path) && !isMade(path)).sort();
 }
 
 function build(root) {
@@ -190,13 +217,16 @@ function build(root) {
   // Taken before the compiler reads them: a file that is changed meanwhile makes the next build.
   const seen = sources(root);
   removeOrphans(root, seen);
-  for (const config of BUILDS.filter((name) => existsSync(join(root, name)))) {
-    const tsc = join(root, "node_modules/typescript/bin/tsc");
-    const { status } = spawnSync(process.execPath, [tsc, "-p", config], {
+  const steps = BUILDS.map((config) => ({ config, args: ["typescript/bin/tsc", "-p", config] }));
+  // The page: what it loads from us is built before it.
+  steps.push({ config: PAGE, args: ["vite/bin/vite.js", "build", "web", "--logLevel", "warn"] });
+  for (const { config, args } of steps.filter(({ config }) => existsSync(join(root, config)))) {
+    const [program, ...rest] = args;
+    const { status } = spawnSync(process.execPath, [join(root, "node_modules", program), ...rest], {
       cwd: root,
       stdio: ["ignore", 2, 2],
     });
-    if (status !== 0) throw new SetupError(`the build failed (tsc -p ${config}): correct the errors above`);
+    if (status !== 0) throw new SetupError(`the build failed (${config}): correct the errors above`);
   }
   mkdirSync(join(root, "dist"), { recursive: true });
   writeFileSync(join(root, "dist/.built"), JSON.stringify(seen));
@@ -205,11 +235,13 @@ function build(root) {
 /** The host loads every file in dist/functions: what has no source any more must not be one of them. */
 function removeOrphans(root, seen) {
   const kept = new Set(seen.map(([file]) => file));
-  for (const folder of SOURCES.map((name) => join(root, "dist", name)).filter(existsSync)) {
+  const made = SOURCES.map((name) => [join(root, "dist", name), name]);
+  for (const [folder, name] of [...made, [join(root, "client/dist"), "client"]]) {
+    if (!existsSync(folder)) continue;
     for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
       const file = join(entry.parentPath, entry.name);
-      const source = relative(join(root, "dist"), file).replace(/(\.d\.ts|\.js)(\.map)?$/, ".ts");
-      if (entry.isFile() && !kept.has(source)) rmSync(file);
+      const source = join(name, relative(folder, file)).replace(/(\.d\.ts|\.js)(\.map)?$/, ".ts");
+      if (/\.(ts|js|map)$/.test(entry.name) && entry.isFile() && !kept.has(source)) rmSync(file);
     }
   }
 }

@@ -76,6 +76,10 @@ describe("the services", () => {
   it("need no program where their address is given", () => {
     expect(missingServices({ PATH: "", MYSQL_URL: "mysql://a", REDIS_URL: "redis://a" })).toEqual([]);
   });
+  it("may be a browser of one's own", () => {
+    const env = { PATH: "", MYSQL_URL: "mysql://a", REDIS_URL: "redis://a", CHROMIUM_PATH: "/opt/browser" };
+    expect(missingServices(env, { browser: true })).toEqual([]);
+  });
 });
 
 describe("the lock", () => {

@@ -14,6 +14,7 @@ import {
   eventHubsSpec,
   functionsHostSpec,
   type Ports,
+  pageSpec,
   type ServerName,
   webPubSubConnection,
   webPubSubSpec,
@@ -25,6 +26,7 @@ const NAMES = Object.keys(DEFAULT_PORTS) as ServerName[];
 
 /** What `stack.json` in the data folder says while the stack runs. */
 export interface Addresses {
+  readonly page: string;
   readonly api: string;
   readonly webPubSub: string;
   readonly webPubSubConnection: string;
@@ -86,6 +88,7 @@ export class Stack {
     const ports = this.#ports!;
     const pids = [...this.#servers].map(([name, server]) => [name, server.pid]);
     return {
+      page: `http://${LOOPBACK}:${ports.page}`,
       api: `http://${LOOPBACK}:${ports.functionsHost}`,
       webPubSub: `ws://${LOOPBACK}:${ports.webPubSub}/client/hubs/chat`,
       webPubSubConnection: webPubSubConnection(ports.webPubSub),
@@ -103,7 +106,7 @@ export class Stack {
     readAuthSettings(this.#env);
     await this.folder.clearLeftovers();
     this.#ports = await choosePorts(this.options.ports, this.#env);
-    const { mysql, redis, storage, eventHubs, webPubSub, functionsHost } = this.#ports;
+    const { mysql, redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
     const { folder } = this;
     const say = (line: string) => this.#say(line);
     await inParallel([
@@ -122,6 +125,7 @@ export class Stack {
     ]);
     await this.#run(webPubSubSpec(folder, webPubSub, functionsHost));
     await this.#run(functionsHostSpec(folder, functionsHost, this.#appSettings()));
+    await this.#run(pageSpec(folder, page, this.addresses.api, { ...this.addresses.auth }));
     this.#complete = true;
     this.#writeDown();
   }
@@ -151,7 +155,7 @@ export class Stack {
     this.#complete = false;
     const stop = (...names: ServerName[]) =>
       Promise.all(names.map((name) => this.#servers.get(name)?.stop()));
-    await stop("functionsHost");
+    await stop("functionsHost", "page");
     await stop("webPubSub");
     await stop("eventHubs");
     await stop("mysql", "redis", "storage");

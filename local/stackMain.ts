@@ -1,5 +1,6 @@
 import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { makeDemo } from "./demo.js";
 import { type Stack, startStack } from "./stack.js";
 
 const USAGE = `Starts the whole chat system on this machine.
@@ -8,7 +9,7 @@ const USAGE = `Starts the whole chat system on this machine.
   --ports auto    takes free ports instead of the usual ones
   --help          shows this
 
-Ports: API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
+Ports: PAGE_PORT 7070, API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
 MYSQL_URL and REDIS_URL name servers to use instead of starting private ones.`;
 
 // One Ctrl+C reaches this process more than once, by the terminal and by the programs that started it.
@@ -67,7 +68,11 @@ async function main(): Promise<void> {
     fail(error);
   }
   if (stopped.signal.aborted) return stack?.close().then(() => process.exit(0), fail);
-  if (stack) console.log(screen(stack, options.data));
+  if (!stack) return;
+  await makeDemo(options.data, stack.addresses).catch((error: Error) =>
+    console.error(`the demo rooms could not be made, the next start tries again: ${error.message}`),
+  );
+  console.log(screen(stack, options.data));
 }
 
 function parseOrExit(): Options {
@@ -85,10 +90,12 @@ function fail(error: unknown): never {
 }
 
 function screen(stack: Stack, data: string): string {
-  const { api, webPubSub, mysql, redis } = stack.addresses;
+  const { page, api, webPubSub, mysql, redis } = stack.addresses;
   const folder = relative(process.cwd(), resolve(data)) || ".";
   return `
 The chat system is running.
+
+  Open       ${page}
 
   API        ${api}
   sockets    ${webPubSub}

@@ -11,6 +11,7 @@ const EVENT_HUBS_KEY = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAcce
 
 /** Every server of the stack, with its port when nobody chooses another one. */
 export const DEFAULT_PORTS = {
+  page: { service: "the chat page (page)", variable: "PAGE_PORT", port: 7070 },
   functionsHost: { service: "the API (functionsHost)", variable: "API_PORT", port: 7071 },
   webPubSub: { service: "the socket service (webPubSub)", variable: "WEB_PUBSUB_PORT", port: 8080 },
   eventHubs: { service: "eventHubs", variable: "EVENT_HUBS_PORT", port: 5672 },
@@ -56,6 +57,17 @@ export function functionsHostSpec(
   env: Readonly<Record<string, string>>,
 ): ChildSpec {
   return { ...server("functionsHost", port, folder, ["--app", projectRoot, "--split"]), env };
+}
+
+/** `env` holds what tokens of demo users are signed with. */
+export function pageSpec(
+  folder: StackFolder,
+  port: number,
+  api: string,
+  env: Readonly<Record<string, string>>,
+): ChildSpec {
+  const page = join(projectRoot, "dist/web");
+  return { ...server("page", port, folder, ["--folder", page, "--api", api]), env };
 }
 
 /** The full path of something that the build makes; throws when it was not built. */

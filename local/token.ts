@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { SignJWT } from "jose";
 import { type AuthSettings, readAuthSettings } from "./settings.js";
+import { signToken } from "./tokens.js";
+
+const DAY_S = 86_400;
 
 const USAGE = `Prints an access token for local use, valid for 24 hours.
 
@@ -10,17 +12,6 @@ const USAGE = `Prints an access token for local use, valid for 24 hours.
 
 USER_ID is a whole number from 1 to ${Number.MAX_SAFE_INTEGER}. The token is for the stack that runs on the data
 folder DIR (default .local), or else for the settings in local.settings.json.`;
-
-function signToken(auth: AuthSettings, userId: number, nickname: string | undefined): Promise<string> {
-  return new SignJWT(nickname === undefined ? {} : { nickname })
-    .setProtectedHeader({ alg: "HS256", typ: "JWT" })
-    .setSubject(String(userId))
-    .setIssuer(auth.AUTH_ISSUER)
-    .setAudience(auth.AUTH_AUDIENCE)
-    .setIssuedAt()
-    .setExpirationTime("24h")
-    .sign(new TextEncoder().encode(auth.AUTH_JWT_SECRET));
-}
 
 /** The settings that the running stack on `data` was started with; `undefined` when none runs there. */
 function authOfStack(data: string): AuthSettings | undefined {
@@ -45,7 +36,7 @@ async function main(args: string[]): Promise<void> {
   if (rest.length > 0)
     throw new Error(`"${rest[0]}" is one word too many: put a nickname with blanks in quotes`);
   const auth = readAuthSettings({ ...authOfStack(values.data), ...process.env });
-  console.log(await signToken(auth, userId, nickname));
+  console.log(await signToken(auth, { userId, nickname }, DAY_S));
 }
 
 try {

@@ -1,5 +1,5 @@
 /**
- * Where the programs of MySQL (or MariaDB) and Redis are on this machine. Plain JavaScript, because `local/setup.mjs`
+ * Where the programs of MySQL (or MariaDB), Redis and Chromium are on this machine. Plain JavaScript, because `local/setup.mjs`
  * needs it before the project is built.
  */
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
@@ -40,6 +40,18 @@ export function findMySql(env = process.env) {
 /** The Redis server, or its fork Valkey; `undefined` when there is none. */
 export function findRedis(env = process.env) {
   return findProgram(["redis-server", "valkey-server"], env);
+}
+
+const MAC_BROWSERS = [
+  "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+  "/Applications/Chromium.app/Contents/MacOS/Chromium",
+];
+
+/** Chromium or Chrome, for the tests of the page; `CHROMIUM_PATH` names another one. `undefined` when there is none. */
+export function findChromium(env = process.env) {
+  if (env.CHROMIUM_PATH) return env.CHROMIUM_PATH;
+  const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+  return findProgram(names, env) ?? MAC_BROWSERS.find(isProgram);
 }
 
 /** Homebrew keeps versioned packages like mysql@8.4 out of its bin folder. */

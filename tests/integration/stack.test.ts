@@ -71,7 +71,7 @@ describe("a running stack", () => {
     const written = JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
     expect(written).toEqual(stack.addresses);
     expect(Object.keys(written.pids).sort()).toEqual(
-      ["eventHubs", "functionsHost", "mysql", "redis", "stack", "storage", "webPubSub"].sort(),
+      ["eventHubs", "functionsHost", "mysql", "page", "redis", "stack", "storage", "webPubSub"].sort(),
     );
     expect(pidsOf(written.pids).every(isRunning)).toBe(true);
   });

@@ -12,6 +12,7 @@ declare module "vitest" {
 }
 
 export interface Addresses {
+  readonly page: string;
   readonly api: string;
   readonly webPubSub: string;
   readonly eventHubs: string;

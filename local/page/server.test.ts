@@ -1,0 +1,148 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { decodeJwt, jwtVerify } from "jose";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Server, start } from "./server.js";
+
+const folder = mkdtempSync(join(tmpdir(), "nonstop-page-"));
+const auth = {
+  AUTH_JWT_SECRET: "a secret of this test, thirty-two bytes or more",
+  AUTH_ISSUER: "issuer",
+  AUTH_AUDIENCE: "audience",
+};
+const index = `<!doctype html><title>Chat</title>${" ".repeat(500)}`;
+let server: Server;
+
+beforeAll(async () => {
+  mkdirSync(join(folder, "page/assets"), { recursive: true });
+  writeFileSync(join(folder, "secret.txt"), "not for anyone");
+  writeFileSync(join(folder, "page/index.html"), index);
+  writeFileSync(join(folder, "page/assets/main-a1b2.js"), "1;");
+  server = await start({ port: 0, folder: join(folder, "page"), api: "http://127.0.0.1:7071", auth });
+});
+afterAll(async () => {
+  await server?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const url = (path: string) => `http://127.0.0.1:${server.port}${path}`;
+const post = (body: unknown, type = "application/json") =>
+  fetch(url("/demo/token"), {
+    method: "POST",
+    headers: { "content-type": type },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+
+/** A request whose path goes out as it is written. */
+function raw(path: string, headers: Record<string, string> = {}): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    request({ host: "127.0.0.1", port: server.port, path, headers }, async (response) => {
+      let body = "";
+      for await (const chunk of response) body += chunk;
+      resolve({ status: response.statusCode ?? 0, body });
+    })
+      .on("error", reject)
+      .end();
+  });
+}
+
+describe("the page", () => {
+  it.each(["/", "/index.html", "/rooms/7", "/?lang=ko"])(
+    "is at %s, never kept without asking",
+    async (path) => {
+      const answer = await fetch(url(path));
+      expect(answer.status).toBe(200);
+      expect(await answer.text()).toBe(index);
+      expect(Object.fromEntries(answer.headers)).toMatchObject({
+        "content-type": "text/html; charset=utf-8",
+        "cache-control": "no-cache",
+        "content-encoding": "gzip",
+        "x-content-type-options": "nosniff",
+      });
+      expect(answer.headers.get("content-security-policy")).toContain("script-src 'self';");
+    },
+  );
+
+  it("has files whose names change with their content, kept for ever", async () => {
+    const answer = await fetch(url("/assets/main-a1b2.js"));
+    expect(answer.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
+    expect(answer.headers.get("content-type")).toBe("text/javascript; charset=utf-8");
+    expect(await answer.text()).toBe("1;");
+  });
+
+  it("is told without its body to HEAD", async () => {
+    const answer = await fetch(url("/"), { method: "HEAD", headers: { "accept-encoding": "identity" } });
+    expect(answer.headers.get("content-length")).toBe(String(index.length));
+    expect(await answer.text()).toBe("");
+  });
+
+  it.each(["/secret.txt", "/../secret.txt", "/%2e%2e/secret.txt", "/assets/../../secret.txt", "/nowhere.js"])(
+    "has nothing at %s",
+    async (path) => expect((await raw(path)).status).toBe(404),
+  );
+
+  it("can't be written", async () => {
+    const answer = await fetch(url("/"), { method: "PUT" });
+    expect(answer.status).toBe(405);
+    expect(answer.headers.get("allow")).toBe("GET, HEAD");
+  });
+
+  it.each(["evil.example.com", "127.0.0.1.evil.example.com"])("is not for a page of %j", async (host) => {
+    expect((await raw("/demo/users", { host })).status).toBe(400);
+  });
+
+  it("may be called localhost", async () => {
+    expect((await raw("/demo/users", { host: `localhost:${server.port}` })).status).toBe(200);
+  });
+});
+
+describe("what the page needs on a developer's machine", () => {
+  it("is where the API is, and who can be chosen", async () => {
+    expect(await (await fetch(url("/config.json"))).json()).toEqual({ api: "http://127.0.0.1:7071" });
+    const { users } = (await (await fetch(url("/demo/users"))).json()) as { users: object[] };
+    expect(users).toContainEqual({ userId: 1, nickname: "Ann" });
+    expect(users).toContainEqual({ userId: 4, nickname: "민준" });
+  });
+
+  it("is a token for one of them", async () => {
+    const answer = await post({ userId: 4 });
+    const { token, expiresAt } = (await answer.json()) as { token: string; expiresAt: string };
+    const key = new TextEncoder().encode(auth.AUTH_JWT_SECRET);
+    const { payload } = await jwtVerify(token, key, { issuer: "issuer", audience: "audience" });
+    expect(payload).toMatchObject({ sub: "4", nickname: "민준" });
+    expect(payload.exp! - payload.iat!).toBe(3_600);
+    expect(Math.abs(Date.parse(expiresAt) - payload.exp! * 1_000)).toBeLessThanOrEqual(1_000);
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+  });
+
+  it("may be a short one", async () => {
+    const { token } = (await (await post({ userId: 1, seconds: 30 })).json()) as { token: string };
+    const { exp, iat } = decodeJwt(token);
+    expect(exp! - iat!).toBe(30);
+  });
+
+  it.each([
+    [{ userId: 7 }, "must be one of the demo users' ids: 1, 2, 3, 4, 5, 6"],
+    [{}, "must be one of the demo users' ids"],
+    [{ userId: 1, seconds: 1e9 }, "seconds"],
+    ["{", "expected object"],
+    [JSON.stringify({ userId: 1, more: "x".repeat(2_000) }), "expected object"],
+  ])("is refused for %j", async (body, message) => {
+    const answer = await post(body);
+    expect(answer.status).toBe(400);
+    expect(((await answer.json()) as { error: string }).error).toContain(message);
+  });
+
+  it("is not for a form of another page", async () => {
+    expect((await post({ userId: 1 }, "text/plain")).status).toBe(415);
+    expect((await fetch(url("/demo/token"))).status).toBe(405);
+  });
+});
+
+it("does not start without the built page", async () => {
+  await expect(start({ port: 0, folder: join(folder, "nowhere"), api: "", auth })).rejects.toThrow(
+    "has no index.html: build the page, which npm start does first",
+  );
+});

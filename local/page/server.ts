@@ -1,0 +1,138 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { z } from "zod";
+import { LOOPBACK } from "../ports.js";
+import type { AuthSettings } from "../settings.js";
+import { signToken } from "../tokens.js";
+import { DEMO_USERS, TokenRequest } from "./demo.js";
+import { type PageFile, readPage } from "./files.js";
+
+export interface Options {
+  /** 0: any free one. */
+  readonly port: number;
+  /** The built page. */
+  readonly folder: string;
+  /** Where the page finds the API. */
+  readonly api: string;
+  /** What demo users' tokens are signed with. */
+  readonly auth: AuthSettings;
+}
+
+export interface Server {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+const MOST_BODY_BYTES = 1_024;
+const FOR_EVER_S = 31_536_000;
+/** The page loads nothing from elsewhere but pictures, and talks to the API and the socket service wherever they are. */
+const SECURITY = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' https: data:; font-src 'self'; " +
+    "manifest-src 'self'; connect-src 'self' http: https: ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+};
+
+/**
+ * Serves the page, on the loopback interface only, and what it needs on a developer's machine: the API's address and tokens for demo
+ * users. Rejects when the page was not built or the port is taken.
+ */
+export async function start({ port, folder, api, auth }: Options): Promise<Server> {
+  const files = readPage(folder);
+  const server = createServer((request, response) => {
+    answer(request, response, { files, api, auth }).catch(() => {
+      if (response.headersSent) response.destroy();
+      else json(response, 500, { error: "the page's server failed" });
+    });
+  });
+  server.requestTimeout = 10_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, LOOPBACK, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    async close() {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeAllConnections();
+      await closed;
+    },
+  };
+}
+
+interface Served {
+  readonly files: ReadonlyMap<string, PageFile>;
+  readonly api: string;
+  readonly auth: AuthSettings;
+}
+
+async function answer(request: IncomingMessage, response: ServerResponse, served: Served): Promise<void> {
+  // A foreign page whose name was made to lead here would be handed tokens.
+  if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ""))
+    return json(response, 400, { error: "this server is for 127.0.0.1 and localhost only" });
+  const [path = "/"] = (request.url ?? "/").split("?");
+  if (path === "/demo/token") return token(request, response, served.auth);
+  if (request.method !== "GET" && request.method !== "HEAD") return notAllowed(response, "GET, HEAD");
+  if (path === "/config.json") return json(response, 200, { api: served.api });
+  if (path === "/demo/users") return json(response, 200, { users: DEMO_USERS });
+  // An address within the page; a file that is missing has an extension.
+  const file = served.files.get(path) ?? (/\.\w+$/.test(path) ? undefined : served.files.get("/index.html"));
+  if (!file) return json(response, 404, { error: "there is no such file" });
+  const gzipped = /\bgzip\b/.test(String(request.headers["accept-encoding"] ?? ""))
+    ? file.gzipped
+    : undefined;
+  response.writeHead(200, {
+    ...SECURITY,
+    "content-type": file.type,
+    "cache-control": file.isHashed ? `public, max-age=${FOR_EVER_S}, immutable` : "no-cache",
+    "content-length": (gzipped ?? file.body).length,
+    vary: "Accept-Encoding",
+    ...(gzipped && { "content-encoding": "gzip" }),
+  });
+  response.end(request.method === "HEAD" ? undefined : (gzipped ?? file.body));
+}
+
+/** Only with this content type, which a form of a foreign page can't send. */
+async function token(request: IncomingMessage, response: ServerResponse, auth: AuthSettings): Promise<void> {
+  if (request.method !== "POST") return notAllowed(response, "POST");
+  if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? ""))
+    return json(response, 415, { error: "the content type must be application/json" });
+  const read = TokenRequest.safeParse(await body(request));
+  if (!read.success) return json(response, 400, { error: z.prettifyError(read.error) });
+  const { userId, seconds } = read.data;
+  const user = DEMO_USERS.find((one) => one.userId === userId)!;
+  const expiresAt = new Date((Math.floor(Date.now() / 1_000) + seconds) * 1_000).toISOString();
+  json(response, 200, { token: await signToken(auth, user, seconds), expiresAt });
+}
+
+/** Nothing when it is too long or no JSON. */
+async function body(request: IncomingMessage): Promise<unknown> {
+  let text = "";
+  // Leaving the loop early must not close the socket: the answer still has to go out.
+  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+    text += chunk;
+    if (text.length > MOST_BODY_BYTES) return undefined;
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function notAllowed(response: ServerResponse, allow: string): void {
+  response.setHeader("allow", allow);
+  json(response, 405, { error: `only ${allow}` });
+}
+
+function json(response: ServerResponse, status: number, value: object): void {
+  const text = JSON.stringify(value);
+  response.writeHead(status, {
+    ...SECURITY,
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "content-length": Buffer.byteLength(text),
+  });
+  response.end(text);
+}
