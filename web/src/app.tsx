@@ -1,0 +1,63 @@
+import { useEffect, useState } from "react";
+import { Chat } from "./chat.js";
+import { loadSurroundings, type Surroundings, type User } from "./identity.js";
+import { useTexts } from "./language.js";
+import { type Session, SessionProvider, startSession } from "./session.js";
+import { SignIn } from "./signIn.js";
+
+const KEY = "nonstop-user";
+
+/** Who was chosen in this tab before a reload. */
+function rememberedIn({ users }: Surroundings): User | undefined {
+  const userId = Number(sessionStorage.getItem(KEY));
+  return users?.find((user) => user.userId === userId);
+}
+
+export function App() {
+  const texts = useTexts();
+  const [surroundings, setSurroundings] = useState<Surroundings | "failed">();
+  const [session, setSession] = useState<Session>();
+
+  const signIn = async (user: User, where: Surroundings) => {
+    sessionStorage.setItem(KEY, String(user.userId));
+    setSession(await startSession(user, where));
+  };
+  const load = () => {
+    setSurroundings(undefined);
+    loadSurroundings().then(
+      (found) => {
+        setSurroundings(found);
+        const user = rememberedIn(found);
+        if (user) void signIn(user, found);
+      },
+      () => setSurroundings("failed"),
+    );
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the page begins
+  useEffect(load, []);
+
+  const signOut = () => {
+    void session?.client.disconnect();
+    sessionStorage.removeItem(KEY);
+    location.hash = "";
+    setSession(undefined);
+  };
+  if (session)
+    return (
+      <SessionProvider value={session}>
+        <Chat onSignOut={signOut} />
+      </SessionProvider>
+    );
+  if (surroundings === "failed")
+    return (
+      <main className="plain">
+        <h1>{texts.appName}</h1>
+        <p role="alert">{texts.noConfig}</p>
+        <button type="button" className="primary" onClick={load}>
+          {texts.tryAgain}
+        </button>
+      </main>
+    );
+  if (!surroundings || rememberedIn(surroundings)) return <main className="plain" aria-busy="true" />;
+  return <SignIn users={surroundings.users} onChoose={(user) => signIn(user, surroundings)} />;
+}

@@ -1,0 +1,70 @@
+import type { ChatError, ConnectionState } from "@nonstop/chat-client";
+import { Icon } from "./icons.js";
+import { useTexts } from "./language.js";
+import { useConnection, useNow, useSendingPaused, useSession } from "./session.js";
+import type { Texts } from "./texts/en.js";
+
+/** What stands between the user and the chat: no connection, an ended session, a limit. */
+export function Banner() {
+  const { client } = useSession();
+  const texts = useTexts();
+  const connection = useConnection();
+  const pausedUntil = useSendingPaused();
+  const connect = () => void client.connect().catch(() => {});
+  return (
+    <div className="banners">
+      {connection.status === "closed" && (
+        <section className="banner closed" role="alert">
+          <Icon name="alert" />
+          <p>
+            <strong>{texts.closedTitle}</strong> {whyClosed(connection.error, texts)}
+          </p>
+          <button type="button" className="primary" onClick={connect}>
+            {texts.useHere}
+          </button>
+        </section>
+      )}
+      <Waiting connection={connection} onNow={connect} />
+      {pausedUntil !== undefined && <Paused until={pausedUntil} />}
+    </div>
+  );
+}
+
+function Waiting({
+  connection,
+  onNow,
+}: {
+  readonly connection: ConnectionState;
+  readonly onNow: () => void;
+}) {
+  const texts = useTexts();
+  const isWaiting = connection.status === "waiting";
+  const now = useNow(isWaiting);
+  if (!isWaiting) return null;
+  const seconds = Math.max(Math.ceil((connection.retryAt - now) / 1_000), 0);
+  return (
+    <section className="banner" aria-label={texts.connecting}>
+      <p>{texts.waiting(seconds)}</p>
+      <button type="button" className="quiet" onClick={onNow}>
+        {texts.now}
+      </button>
+    </section>
+  );
+}
+
+function Paused({ until }: { readonly until: number }) {
+  const texts = useTexts();
+  const now = useNow(true);
+  return (
+    <section className="banner" role="timer" data-testid="rate-limit">
+      <Icon name="clock" />
+      <p>{texts.rateLimit(Math.max(Math.ceil((until - now) / 1_000), 0))}</p>
+    </section>
+  );
+}
+
+function whyClosed({ reason }: ChatError, texts: Texts): string {
+  if (reason === "SESSION_LIMIT") return texts.closedLimit;
+  if (reason === "DEVICE_RECONNECTED") return texts.closedDevice;
+  return reason === "LOGGED_OUT" ? texts.closedLogout : texts.closedIdentity;
+}

@@ -1,0 +1,31 @@
+import { Avatar } from "./avatar.js";
+import type { User } from "./identity.js";
+import { useTexts } from "./language.js";
+
+interface Props {
+  readonly people: readonly User[];
+  readonly chosen: ReadonlySet<number>;
+  readonly onChange: (chosen: ReadonlySet<number>) => void;
+}
+
+export function ChoosePeople({ people, chosen, onChange }: Props) {
+  const texts = useTexts();
+  const toggle = (userId: number) => {
+    const next = new Set(chosen);
+    if (!next.delete(userId)) next.add(userId);
+    onChange(next);
+  };
+  return (
+    <fieldset className="choose">
+      <legend>{texts.people}</legend>
+      {people.map(({ userId, nickname }) => (
+        <label key={userId} className="choice">
+          <Avatar id={userId} name={nickname} />
+          <span>{nickname}</span>
+          <input type="checkbox" checked={chosen.has(userId)} onChange={() => toggle(userId)} />
+        </label>
+      ))}
+      {people.length === 0 && <p className="hint">{texts.nobodyLeft}</p>}
+    </fieldset>
+  );
+}

@@ -1,0 +1,96 @@
+import type { Room } from "@nonstop/chat-client";
+import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { Icon } from "./icons.js";
+import { useTexts } from "./language.js";
+import { isAddress } from "./links.js";
+import { draftIn, keepDraft } from "./place.js";
+import { useSession } from "./session.js";
+
+/** The service counts characters, not UTF-16 units. */
+const MOST_CHARACTERS = 5_000;
+const TELL_BELOW = 500;
+
+/** A phone's keyboard would cover the messages that one has come to read. */
+const hasKeyboard = () => matchMedia("(hover: hover) and (min-width: 720px)").matches;
+
+export function Composer({ room }: { readonly room: Room }) {
+  const { me } = useSession();
+  const texts = useTexts();
+  const [text, setText] = useState(() => draftIn(me.userId, room.roomId));
+  const area = useRef<HTMLTextAreaElement>(null);
+  const left = MOST_CHARACTERS - [...text].length;
+  const isReady = text.trim() !== "" && left >= 0;
+
+  useEffect(() => {
+    if (hasKeyboard()) area.current?.focus();
+  }, []);
+  // As high as its text, up to what the style sheet allows.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the height follows the text
+  useLayoutEffect(() => {
+    const element = area.current!;
+    element.style.height = "auto";
+    element.style.height = `${element.scrollHeight}px`;
+  }, [text]);
+
+  const change = (next: string) => {
+    setText(next);
+    keepDraft(me.userId, room.roomId, next);
+  };
+  const send = (type: "TEXT" | "IMAGE" = "TEXT") => {
+    if (!isReady) return;
+    // A refusal is shown beside the message.
+    room.send(text.trim(), { type }).catch(() => {});
+    change("");
+    area.current?.focus();
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    // Enter also ends a syllable that is being put together.
+    const isComposing = event.nativeEvent.isComposing || event.keyCode === 229;
+    if (event.key !== "Enter" || event.shiftKey || isComposing) return;
+    event.preventDefault();
+    send();
+  };
+  return (
+    <form
+      className="composer"
+      onSubmit={(event) => {
+        event.preventDefault();
+        send();
+      }}
+    >
+      {isAddress(text.trim()) && (
+        <button type="button" className="quiet asPicture" onClick={() => send("IMAGE")}>
+          {texts.asPicture}
+        </button>
+      )}
+      <div className="write">
+        <textarea
+          ref={area}
+          rows={1}
+          value={text}
+          aria-label={texts.write}
+          placeholder={texts.write}
+          aria-describedby={left < TELL_BELOW ? "left" : undefined}
+          aria-invalid={left < 0}
+          enterKeyHint="send"
+          onChange={({ target }) => change(target.value)}
+          onKeyDown={onKeyDown}
+        />
+        <button
+          type="submit"
+          className="round send"
+          aria-label={texts.send}
+          title={texts.send}
+          disabled={!isReady}
+        >
+          <Icon name="send" />
+        </button>
+      </div>
+      {left < TELL_BELOW && (
+        <p id="left" className={left < 0 ? "left over" : "left"} role="status">
+          {left < 0 ? texts.tooLong(-left) : texts.left5000(left)}
+        </p>
+      )}
+    </form>
+  );
+}

@@ -1,0 +1,34 @@
+/**
+ * Where identity comes from: on a developer's machine the page's own server hands out tokens for demo users. Whoever deploys the
+ * page asks their identity provider here instead.
+ */
+
+export interface User {
+  readonly userId: number;
+  readonly nickname: string;
+}
+
+export interface Surroundings {
+  readonly api: string;
+  /** Who can be chosen and talked to; undefined where there are no demo users. */
+  readonly users: readonly User[] | undefined;
+}
+
+export async function loadSurroundings(): Promise<Surroundings> {
+  const [config, demo] = await Promise.all([fetch("/config.json"), fetch("/demo/users")]);
+  if (!config.ok) throw new Error(`/config.json answered ${config.status}`);
+  const { api } = (await config.json()) as { api: string };
+  if (!demo.ok) return { api, users: undefined };
+  const { users } = (await demo.json()) as { users: readonly User[] };
+  return { api, users };
+}
+
+export async function tokenFor(userId: number): Promise<string> {
+  const answer = await fetch("/demo/token", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ userId }),
+  });
+  if (!answer.ok) throw new Error(`no token: ${answer.status}`);
+  return ((await answer.json()) as { token: string }).token;
+}

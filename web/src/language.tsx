@@ -1,0 +1,38 @@
+import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { en, type Texts } from "./texts/en.js";
+import { ko } from "./texts/ko.js";
+
+const LANGUAGES = { en, ko };
+export type Language = keyof typeof LANGUAGES;
+
+interface Speaking {
+  readonly language: Language;
+  readonly texts: Texts;
+  readonly switchLanguage: () => void;
+}
+
+const Context = createContext<Speaking>({ language: "en", texts: en, switchLanguage: () => {} });
+const KEY = "nonstop-language";
+
+/** What the user chose before, or what the browser prefers. */
+function initial(): Language {
+  const chosen = localStorage.getItem(KEY);
+  if (chosen === "en" || chosen === "ko") return chosen;
+  return navigator.languages.some((one) => one.startsWith("ko")) ? "ko" : "en";
+}
+
+export function LanguageProvider({ children }: { readonly children: ReactNode }) {
+  const [language, setLanguage] = useState(initial);
+  useEffect(() => {
+    document.documentElement.lang = language;
+  }, [language]);
+  const switchLanguage = () => {
+    const next = language === "en" ? "ko" : "en";
+    localStorage.setItem(KEY, next);
+    setLanguage(next);
+  };
+  return <Context value={{ language, texts: LANGUAGES[language], switchLanguage }}>{children}</Context>;
+}
+
+export const useLanguage = () => useContext(Context);
+export const useTexts = () => useContext(Context).texts;

@@ -1,0 +1,164 @@
+import type { Room, RoomMessage } from "@nonstop/chat-client";
+import { Fragment, useCallback, useEffect, useMemo, useRef, useState } from "react";
+import { arrange } from "./arrange.js";
+import { dayText } from "./dates.js";
+import { Icon } from "./icons.js";
+import { useLanguage, useTexts } from "./language.js";
+import { MessageRow } from "./messageRow.js";
+import { useScrolling } from "./scrolling.js";
+import { useMessages, useSession } from "./session.js";
+import { systemText } from "./systemText.js";
+
+interface Props {
+  readonly room: Room;
+  readonly name: string;
+}
+
+export function MessageList({ room, name }: Props) {
+  const { me } = useSession();
+  const { language, texts } = useLanguage();
+  const messages = useMessages(room);
+  const log = useRef<HTMLDivElement>(null);
+  const rows = useMemo(() => arrange(messages, me.userId), [messages, me.userId]);
+  const { isAtEnd, isSettled, toEnd, onScroll } = useScrolling(log, room, messages, me.userId);
+  const lastSeq = lastStored(messages)?.seq ?? 0;
+  const newCount = useNewCount(messages, isAtEnd, me.userId);
+  useReading(room, isSettled && isAtEnd, lastSeq);
+  const now = new Date();
+  return (
+    <div className="logFrame">
+      <div
+        ref={log}
+        className="log"
+        role="log"
+        aria-live="off"
+        aria-label={texts.messagesOf(name)}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: whoever has no mouse scrolls it with the keyboard
+        tabIndex={0}
+        data-testid="log"
+        onScroll={onScroll}
+      >
+        <Older room={room} isReady={isSettled} first={messages[0]} log={log} />
+        <ol className="messages">
+          {rows.map(({ key, message, isMine, isFirst, isLast, day }) => (
+            <Fragment key={key}>
+              {day && (
+                <li className="day">
+                  <span>{dayText(day, now, language, texts)}</span>
+                </li>
+              )}
+              {message.state === "stored" && message.seq === room.unreadFrom && (
+                <li className="newLine">
+                  <span>{texts.newMessages}</span>
+                </li>
+              )}
+              <MessageRow room={room} message={message} isMine={isMine} isFirst={isFirst} isLast={isLast} />
+            </Fragment>
+          ))}
+        </ol>
+      </div>
+      {!isAtEnd && (
+        <button type="button" className="toEnd" onClick={toEnd}>
+          <Icon name="down" />
+          {texts.toNewest(newCount)}
+        </button>
+      )}
+      <Announcer messages={messages} me={me.userId} />
+    </div>
+  );
+}
+
+const lastStored = (messages: readonly RoomMessage[]) =>
+  messages.findLast((message) => message.state === "stored");
+
+/** How many of the others' messages came since one has scrolled away from the end. */
+function useNewCount(messages: readonly RoomMessage[], isAtEnd: boolean, me: number): number {
+  const [seen, setSeen] = useState(0);
+  const last = lastStored(messages)?.seq ?? 0;
+  useEffect(() => {
+    if (isAtEnd || seen === 0) setSeen(last);
+  }, [isAtEnd, seen, last]);
+  if (isAtEnd || seen === 0) return 0;
+  return messages.filter(
+    (message) => message.state === "stored" && message.seq > seen && message.senderId !== me,
+  ).length;
+}
+
+/** Reads the room while its end is seen: the page is in front and has the focus. */
+function useReading(room: Room, isEndShown: boolean, lastSeq: number): void {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each new message is read anew
+  useEffect(() => {
+    if (!isEndShown) return;
+    const read = () => {
+      if (document.visibilityState === "visible" && document.hasFocus()) room.markRead();
+    };
+    read();
+    window.addEventListener("focus", read);
+    document.addEventListener("visibilitychange", read);
+    return () => {
+      window.removeEventListener("focus", read);
+      document.removeEventListener("visibilitychange", read);
+    };
+  }, [room, isEndShown, lastSeq]);
+}
+
+interface OlderProps {
+  readonly room: Room;
+  readonly isReady: boolean;
+  readonly first: RoomMessage | undefined;
+  readonly log: { readonly current: HTMLElement | null };
+}
+
+/** Loads the page before when the top comes near. */
+function Older({ room, isReady, first, log }: OlderProps) {
+  const texts = useTexts();
+  const [failed, setFailed] = useState(false);
+  const top = useRef<HTMLDivElement>(null);
+  const load = useCallback(() => {
+    setFailed(false);
+    room.loadOlder().catch(() => setFailed(true));
+  }, [room]);
+  const seq = first?.state === "stored" ? first.seq : 0;
+  // Anew for each page: the top may still be near after one.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `seq` tells that a page has come
+  useEffect(() => {
+    if (!isReady || !room.hasOlder || failed) return;
+    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && load(), {
+      root: log.current,
+      rootMargin: "600px 0px 0px 0px",
+    });
+    observer.observe(top.current!);
+    return () => observer.disconnect();
+  }, [isReady, seq, failed, room, load, log]);
+  return (
+    <div ref={top} className="older">
+      {!isReady && room.status === "loading" && <p>{texts.loading}</p>}
+      {isReady && room.hasOlder && !failed && <p>{texts.loadingOlder}</p>}
+      {isReady && !room.hasOlder && <p>{texts.oldest}</p>}
+      {failed && (
+        <button type="button" className="quiet" onClick={load}>
+          {texts.tryAgain}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** Says what others write to those who can't see it; history that is loaded is not read out. */
+function Announcer({ messages, me }: { readonly messages: readonly RoomMessage[]; readonly me: number }) {
+  const texts = useTexts();
+  const last = lastStored(messages);
+  const [since, setSince] = useState<number>();
+  useEffect(() => {
+    if (last && since === undefined) setSince(last.seq);
+  }, [last, since]);
+  const isNews = last && since !== undefined && last.seq > since && last.senderId !== me;
+  return (
+    <p className="unseen" aria-live="polite">
+      {isNews
+        ? (systemText(last, texts) ??
+          `${last.senderNickname}: ${last.type === "IMAGE" ? texts.picture : last.content}`)
+        : ""}
+    </p>
+  );
+}

@@ -1,0 +1,100 @@
+import type { Room, RoomSummary } from "@nonstop/chat-client";
+import { useState } from "react";
+import { Avatar } from "./avatar.js";
+import { Composer } from "./composer.js";
+import { Question } from "./dialog.js";
+import { Icon } from "./icons.js";
+import { useTexts } from "./language.js";
+import { MembersDialog } from "./membersDialog.js";
+import { MessageList } from "./messageList.js";
+import { useMessages, useReport, useRoom, useRoomList, useSession } from "./session.js";
+
+interface Props {
+  readonly roomId: number;
+  readonly onBack: () => void;
+}
+
+export function RoomView({ roomId, onBack }: Props) {
+  const room = useRoom(roomId);
+  const summary = useRoomList()?.find((one) => one.roomId === roomId);
+  // Opened in an effect, so not there for the very first drawing.
+  return room ? <OpenRoom room={room} summary={summary} onBack={onBack} /> : null;
+}
+
+interface OpenProps {
+  readonly room: Room;
+  readonly summary: RoomSummary | undefined;
+  readonly onBack: () => void;
+}
+
+function OpenRoom({ room, summary, onBack }: OpenProps) {
+  const texts = useTexts();
+  useMessages(room);
+  const name = summary?.name ?? "";
+  return (
+    <section className="room" aria-label={name}>
+      <RoomHead room={room} summary={summary} onBack={onBack} />
+      {room.status === "gone" ? (
+        <div className="empty">
+          <p role="alert">{texts.gone}</p>
+          <button type="button" className="primary" onClick={onBack}>
+            {texts.back}
+          </button>
+        </div>
+      ) : (
+        <>
+          <MessageList room={room} name={name} />
+          <Composer room={room} />
+        </>
+      )}
+    </section>
+  );
+}
+
+function RoomHead({ room, summary, onBack }: OpenProps) {
+  const { client } = useSession();
+  const texts = useTexts();
+  const report = useReport();
+  const [open, setOpen] = useState<"members" | "leave">();
+  const isGroup = summary?.type === "GROUP";
+  const close = () => setOpen(undefined);
+  const leave = () => {
+    close();
+    client.leave(room.roomId).then(onBack, report);
+  };
+  return (
+    <header className="roomHead">
+      <button type="button" className="round back" aria-label={texts.back} onClick={onBack}>
+        <Icon name="back" />
+      </button>
+      {summary && <Avatar id={room.roomId} name={summary.name ?? ""} image={summary.imageUrl} />}
+      <div className="who">
+        <h2>{summary?.name}</h2>
+        {isGroup && <p className="muted">{texts.members(summary.memberCount)}</p>}
+      </div>
+      {summary && room.status !== "gone" && (
+        <button
+          type="button"
+          className="round"
+          aria-label={isGroup ? texts.roomMenu : texts.leave}
+          title={isGroup ? texts.roomMenu : texts.leave}
+          onClick={() => setOpen(isGroup ? "members" : "leave")}
+        >
+          <Icon name={isGroup ? "people" : "leave"} />
+        </button>
+      )}
+      {open === "members" && summary && (
+        <MembersDialog summary={summary} onClose={close} onLeave={() => setOpen("leave")} />
+      )}
+      {open === "leave" && (
+        <Question
+          question={texts.leaveQuestion(summary?.name ?? "")}
+          hint={texts.leaveHint}
+          yes={texts.leave}
+          onYes={leave}
+          onNo={close}
+        />
+      )}
+    </header>
+  );
+}

@@ -1,0 +1,119 @@
+import type { Room, RoomMessage } from "@nonstop/chat-client";
+import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { keepPlace, placeIn } from "./place.js";
+
+/** How many pixels above the end still count as the end. */
+const END_PX = 48;
+/** How many pages are loaded to find the place from before a reload. */
+const MOST_PAGES = 10;
+/** Where the line of new messages is put: this part of the height below the top. */
+const LINE_AT = 0.25;
+
+const seqOf = (message: RoomMessage | undefined) => (message?.state === "stored" ? message.seq : undefined);
+
+/**
+ * Where a room's log is scrolled to: first to the place from before a reload, the line of new messages, or the end; it stays at the
+ * end when messages come, and where it is when older ones are put before.
+ */
+export function useScrolling(
+  log: RefObject<HTMLDivElement | null>,
+  room: Room,
+  messages: readonly RoomMessage[],
+  me: number,
+) {
+  const [isAtEnd, setAtEnd] = useState(true);
+  const [isSettled, setSettled] = useState(false);
+  /** What was drawn last. */
+  const drawn = useRef({ height: 0, first: undefined as number | undefined, count: 0 });
+  const end = useRef(true);
+  const pages = useRef(0);
+
+  const look = useCallback(() => {
+    const element = log.current!;
+    end.current = element.scrollHeight - element.scrollTop - element.clientHeight < END_PX;
+    setAtEnd(end.current);
+  }, [log]);
+
+  const toEnd = useCallback(() => {
+    log.current!.scrollTop = log.current!.scrollHeight;
+    look();
+  }, [log, look]);
+
+  useLayoutEffect(() => {
+    const element = log.current!;
+    if (room.status !== "ready" && messages.length === 0) return;
+    const first = seqOf(messages[0]);
+    const { height, first: firstBefore, count } = drawn.current;
+    if (!isSettled) {
+      if (room.status !== "ready" || !settle(element, room, me, pages)) return;
+      setSettled(true);
+    } else if (first !== undefined && firstBefore !== undefined && first < firstBefore) {
+      // What is seen stays where it is.
+      if (!end.current) element.scrollTop += element.scrollHeight - height;
+      else element.scrollTop = element.scrollHeight;
+    } else {
+      const wroteMyself = messages.length > count && messages.at(-1)?.state === "sending";
+      // After a long absence the log begins anew further down.
+      const isElsewhere = first !== undefined && firstBefore !== undefined && first > firstBefore;
+      if (end.current || wroteMyself || isElsewhere) element.scrollTop = element.scrollHeight;
+    }
+    drawn.current = { height: element.scrollHeight, first, count: messages.length };
+    look();
+  }, [log, room, messages, me, isSettled, look]);
+
+  // Pictures load, the window and the composer change their size.
+  useEffect(() => {
+    const element = log.current!;
+    const observer = new ResizeObserver(() => {
+      if (end.current) element.scrollTop = element.scrollHeight;
+      drawn.current.height = element.scrollHeight;
+    });
+    observer.observe(element);
+    for (const child of element.children) observer.observe(child);
+    return () => observer.disconnect();
+  }, [log]);
+
+  const onScroll = useCallback(() => {
+    look();
+    if (isSettled) keepPlace(me, room.roomId, end.current ? "end" : topOf(log.current!));
+  }, [look, isSettled, me, room, log]);
+
+  return { isAtEnd, isSettled, toEnd, onScroll };
+}
+
+/** Whether the log is where it belongs; else older messages are on their way. */
+function settle(element: HTMLElement, room: Room, me: number, pages: { current: number }): boolean {
+  const place = placeIn(me, room.roomId);
+  const rowOf = (seq: number) => element.querySelector<HTMLElement>(`[data-seq="${seq}"]`);
+  if (place && place !== "end") {
+    const row = rowOf(place.seq);
+    if (row) {
+      element.scrollTop = row.offsetTop - place.offset;
+      return true;
+    }
+    if (room.hasOlder && pages.current < MOST_PAGES) {
+      pages.current += 1;
+      // When it can't be loaded, the next change tries again.
+      room.loadOlder().catch(() => {});
+      return false;
+    }
+  }
+  const line = element.querySelector<HTMLElement>(".newLine");
+  element.scrollTop = line ? line.offsetTop - element.clientHeight * LINE_AT : element.scrollHeight;
+  return true;
+}
+
+/** The first row that is seen, and how far below the top it begins. */
+function topOf(element: HTMLElement): { seq: number; offset: number } {
+  const rows = element.querySelectorAll<HTMLElement>("[data-seq]");
+  // Rows are in their order: halving finds it.
+  let [low, high] = [0, rows.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    const row = rows[middle]!;
+    if (row.offsetTop + row.offsetHeight <= element.scrollTop) low = middle + 1;
+    else high = middle;
+  }
+  const row = rows[low];
+  return { seq: Number(row?.dataset["seq"] ?? 0), offset: (row?.offsetTop ?? 0) - element.scrollTop };
+}

@@ -1,0 +1,101 @@
+import { ChatClient, type ChatError, type Room } from "@nonstop/chat-client";
+import { indexedDbOutbox } from "@nonstop/chat-client/indexeddb";
+import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
+import { deviceId } from "./device.js";
+import { type Surroundings, tokenFor, type User } from "./identity.js";
+
+export interface Session {
+  readonly client: ChatClient;
+  readonly me: User;
+  /** Everyone there is to talk to. */
+  readonly users: readonly User[];
+}
+
+const Context = createContext<Session | undefined>(undefined);
+export const SessionProvider = Context;
+
+/** The session of whoever has signed in; throws outside of it. */
+export function useSession(): Session {
+  const session = useContext(Context);
+  if (!session) throw new Error("nobody has signed in");
+  return session;
+}
+
+/** A session of the user, connecting and coming back by itself until `end`. */
+export async function startSession(me: User, { api, users = [] }: Surroundings): Promise<Session> {
+  const client = new ChatClient({
+    url: api,
+    token: () => tokenFor(me.userId),
+    deviceId: await deviceId(),
+    outbox: indexedDbOutbox(),
+  });
+  // Both are shown by what they leave behind: the connection's state, and the list once it can be had.
+  client.connect().catch(() => {});
+  client.rooms().catch(() => {});
+  return { client, me, users };
+}
+
+export function useConnection() {
+  const { client } = useSession();
+  return useSyncExternalStore(
+    (changed) => client.on("connection", changed),
+    () => client.connection,
+  );
+}
+
+export function useRoomList() {
+  const { client } = useSession();
+  return useSyncExternalStore(
+    (changed) => client.on("rooms", changed),
+    () => client.roomList,
+  );
+}
+
+export function useSendingPaused() {
+  const { client } = useSession();
+  return useSyncExternalStore(
+    (changed) => client.on("sending", changed),
+    () => client.sendingPausedUntil,
+  );
+}
+
+/** The room, open for as long as it is shown. */
+export function useRoom(roomId: number): Room | undefined {
+  const { client } = useSession();
+  const [room, setRoom] = useState<Room>();
+  useEffect(() => {
+    const opened = client.open(roomId);
+    setRoom(opened);
+    return () => {
+      opened.close();
+      setRoom(undefined);
+    };
+  }, [client, roomId]);
+  return room;
+}
+
+/** Draws anew whenever something in the room changes. */
+export function useMessages(room: Room) {
+  return useSyncExternalStore(
+    (changed) => room.on("change", changed),
+    () => room.messages,
+  );
+}
+
+/** The time, each second while `isNeeded`. */
+export function useNow(isNeeded: boolean): number {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (!isNeeded) return;
+    setNow(Date.now());
+    const timer = setInterval(() => setNow(Date.now()), 250);
+    return () => clearInterval(timer);
+  }, [isNeeded]);
+  return now;
+}
+
+export type Report = (error: ChatError | Error) => void;
+const ReportContext = createContext<Report>(() => {});
+export const ReportProvider = ReportContext;
+/** Tells the user that something they asked for did not work. */
+export const useReport = () => useContext(ReportContext);
