@@ -170,6 +170,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       http: this.#http,
       sender: this.#sender,
       userId: () => this.userId,
+      isGroup: () => this.#list.isGroup(roomId),
       readSeq: () => this.#list.readSeq(roomId),
       onFound: (message) => this.#hear(message),
       onRead: (id, move) => this.#list.read(id, move),

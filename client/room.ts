@@ -24,6 +24,8 @@ export interface RoomOptions {
   readonly http: Http;
   readonly sender: Sender;
   readonly userId: () => number | undefined;
+  /** Whether it is a group, as far as the list of rooms tells. */
+  readonly isGroup: () => Promise<boolean | undefined>;
   /** The `seq` up to which the user had read the room, if the list of rooms knows it. */
   readonly readSeq: () => number | undefined;
   /** Each message of a page that follows what was known. */
@@ -249,6 +251,7 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   async #loadFirst(): Promise<void> {
+    this.#isGroup ??= await this.options.isGroup();
     await this.#loadMembers();
     const page = await this.#page(`limit=${PAGE}`);
     this.#start(page);

@@ -94,6 +94,13 @@ export class RoomList {
     return this.#entries.get(roomId)?.readSeq;
   }
 
+  /** Whether the room is a group; undefined where nobody asked for the list, or the room isn't in it. Never rejects. */
+  async isGroup(roomId: number): Promise<boolean | undefined> {
+    if (!this.snapshot && this.#loading) await this.#loading.catch(() => {});
+    const type = this.#entries.get(roomId)?.summary.type;
+    return type && type === "GROUP";
+  }
+
   /** Takes a message that came live or with a page; repeats and older ones change nothing. */
   message(message: Message): void {
     const entry = this.#entries.get(message.roomId);

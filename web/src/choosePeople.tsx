@@ -20,7 +20,7 @@ export function ChoosePeople({ people, chosen, onChange }: Props) {
       <legend>{texts.people}</legend>
       {people.map(({ userId, nickname }) => (
         <label key={userId} className="choice">
-          <Avatar id={userId} name={nickname} />
+          <Avatar name={nickname} />
           <span>{nickname}</span>
           <input type="checkbox" checked={chosen.has(userId)} onChange={() => toggle(userId)} />
         </label>

@@ -46,7 +46,7 @@ export function MembersDialog({ summary, onClose, onLeave }: Props) {
       <ul className="members">
         {members?.map((member) => (
           <li key={member.userId}>
-            <Avatar id={member.userId} name={member.nickname} image={member.profileImageUrl} />
+            <Avatar name={member.nickname} image={member.profileImageUrl} />
             <span className="who">
               {member.nickname}
               {member.userId === me.userId && <span className="muted"> ({texts.me})</span>}

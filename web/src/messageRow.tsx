@@ -43,7 +43,7 @@ export const MessageRow = memo(function MessageRow({ room, message, isMine, isFi
       className={`row ${isMine ? "mine" : "theirs"} ${isFirst ? "first" : ""} ${isLast ? "last" : ""}`}
       {...data}
     >
-      {!isMine && isFirst && isStored && <Avatar id={message.senderId} name={sender} />}
+      {!isMine && isFirst && isStored && <Avatar name={sender} />}
       <div className="column">
         {isMine ? (
           <span className="unseen">{texts.you}</span>

@@ -23,7 +23,7 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
   return (
     <aside className="side">
       <header className="sideHead">
-        <Avatar id={me.userId} name={me.nickname} />
+        <Avatar name={me.nickname} />
         <div className="who">
           <h1>{me.nickname}</h1>
           <ConnectionText />
@@ -88,7 +88,7 @@ function RoomRow({ room, isCurrent }: RowProps) {
       data-room-id={roomId}
       aria-current={isCurrent ? "page" : undefined}
     >
-      <Avatar id={roomId} name={name ?? ""} image={imageUrl} />
+      <Avatar name={name ?? ""} image={imageUrl} />
       <span className="roomText">
         <span className="roomName">
           <strong>{name}</strong>

@@ -67,7 +67,7 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
       <button type="button" className="round back" aria-label={texts.back} onClick={onBack}>
         <Icon name="back" />
       </button>
-      {summary && <Avatar id={room.roomId} name={summary.name ?? ""} image={summary.imageUrl} />}
+      {summary && <Avatar name={summary.name ?? ""} image={summary.imageUrl} />}
       <div className="who">
         <h2>{summary?.name}</h2>
         {isGroup && <p className="muted">{texts.members(summary.memberCount)}</p>}

@@ -22,7 +22,7 @@ export function SignIn({ users, onChoose }: Props) {
               {users.map((user) => (
                 <li key={user.userId}>
                   <button type="button" className="person" onClick={() => onChoose(user)}>
-                    <Avatar id={user.userId} name={user.nickname} />
+                    <Avatar name={user.nickname} />
                     <span>{user.nickname}</span>
                   </button>
                 </li>
