@@ -38,14 +38,19 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
 
   return (
     <ReportProvider value={report}>
-      {/* No link: the address' hash names the room. */}
-      <button type="button" className="skip" onClick={() => document.getElementById("conversation")?.focus()}>
-        {texts.skipToRoom}
-      </button>
-      <div className="app" data-view={roomId === undefined ? "list" : "room"}>
+      <main className="app" data-view={roomId === undefined ? "list" : "room"}>
+        <h1 className="unseen">{texts.appName}</h1>
+        {/* No link: the address' hash names the room. */}
+        <button
+          type="button"
+          className="skip"
+          onClick={() => document.getElementById("conversation")?.focus()}
+        >
+          {texts.skipToRoom}
+        </button>
         <Banner />
         <RoomList current={roomId} onOpen={goTo} onSignOut={onSignOut} />
-        <main id="conversation" className="conversation" tabIndex={-1}>
+        <div id="conversation" className="conversation" tabIndex={-1}>
           {roomId === undefined ? (
             <div className="empty">
               <Icon name="chat" />
@@ -58,11 +63,11 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
           ) : (
             <RoomView key={roomId} roomId={roomId} onBack={() => goTo(undefined)} />
           )}
-        </main>
+        </div>
         <p className="toast" role="status" hidden={toast === undefined}>
           {toast}
         </p>
-      </div>
+      </main>
     </ReportProvider>
   );
 }

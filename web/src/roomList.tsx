@@ -21,11 +21,11 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
   const rooms = useRoomList();
   const [isMaking, setMaking] = useState(false);
   return (
-    <aside className="side">
+    <div className="side">
       <header className="sideHead">
         <Avatar name={me.nickname} />
         <div className="who">
-          <h1>{me.nickname}</h1>
+          <p className="name">{me.nickname}</p>
           <ConnectionText />
         </div>
         <button
@@ -56,7 +56,7 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
         </button>
       </footer>
       {isMaking && <NewChat onClose={() => setMaking(false)} onMade={onOpen} />}
-    </aside>
+    </div>
   );
 }
 

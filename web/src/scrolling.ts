@@ -44,18 +44,19 @@ export function useScrolling(
     if (room.status !== "ready" && messages.length === 0) return;
     const first = seqOf(messages[0]);
     const { height, first: firstBefore, count } = drawn.current;
+    // Looked at now: one may have scrolled since the last event told.
+    const wasAtEnd = height - element.scrollTop - element.clientHeight < END_PX;
     if (!isSettled) {
       if (room.status !== "ready" || !settle(element, room, me, pages)) return;
       setSettled(true);
     } else if (first !== undefined && firstBefore !== undefined && first < firstBefore) {
       // What is seen stays where it is.
-      if (!end.current) element.scrollTop += element.scrollHeight - height;
-      else element.scrollTop = element.scrollHeight;
+      element.scrollTop = wasAtEnd ? element.scrollHeight : element.scrollTop + element.scrollHeight - height;
     } else {
       const wroteMyself = messages.length > count && messages.at(-1)?.state === "sending";
       // After a long absence the log begins anew further down.
       const isElsewhere = first !== undefined && firstBefore !== undefined && first > firstBefore;
-      if (end.current || wroteMyself || isElsewhere) element.scrollTop = element.scrollHeight;
+      if (wasAtEnd || wroteMyself || isElsewhere) element.scrollTop = element.scrollHeight;
     }
     drawn.current = { height: element.scrollHeight, first, count: messages.length };
     look();

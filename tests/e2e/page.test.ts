@@ -1,0 +1,318 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { startStack } from "../../local/stack.js";
+import {
+  DEMO,
+  isConnected,
+  pageOf,
+  rowOf,
+  say,
+  screenshot,
+  shownTexts,
+  useBrowser,
+  visit,
+} from "../support/browser.js";
+import { afterTest, chaosProxy } from "../support/chat.js";
+import { call, connect, history, makeRoom, tokenFor, until } from "../support/client.js";
+
+useBrowser();
+const { Ann, Ben, Chloe } = DEMO;
+
+// The service knows users by the tokens it has seen.
+beforeAll(async () => {
+  for (const [nickname, userId] of Object.entries(DEMO))
+    await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
+});
+
+/** Writes so many numbered messages into a room, in their order. */
+async function fill(roomId: number, writer: number, count: number): Promise<void> {
+  const client = await connect(writer, { nickname: "Ann" });
+  const sent = Array.from({ length: count }, (_, index) => client.say(roomId, `message ${index + 1}`));
+  await Promise.all(sent);
+  await client.close();
+  await until(async () => {
+    const page = await call("GET", `/rooms/${roomId}/messages?limit=1`, writer);
+    return page.body.messages[0]?.seq === count;
+  }, "all are stored");
+}
+
+test("two users side by side: a message appears, and the '1' vanishes when it is read", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  const [ann, ben] = [await pageOf("Ann", { roomId }), await pageOf("Ben")];
+  await say(ann, "Are you there?");
+  const row = rowOf(ann, "Are you there?");
+  await row.and(ann.locator("[data-state=stored]")).waitFor();
+  await expect.poll(() => row.getByTestId("unread").innerText()).toBe("1");
+  const inList = ben.locator(`[data-room-id="${roomId}"]`);
+  await inList.getByText("Are you there?").waitFor();
+  await inList.getByText("1 unread message").waitFor({ state: "attached" });
+  await screenshot(ben, "list-unread");
+  await inList.click();
+  await rowOf(ben, "Are you there?").waitFor();
+  await row.getByTestId("unread").waitFor({ state: "detached" });
+  await inList.getByText("1 unread message").waitFor({ state: "detached" });
+  await say(ben, "Yes");
+  await rowOf(ann, "Yes").waitFor();
+  await expect.poll(() => ann.getByTestId("unread").count()).toBe(0);
+  expect(await shownTexts(ann)).toEqual(["Are you there?", "Yes"]);
+  await screenshot(ann, "two-users");
+});
+
+test("a reload keeps the place in a long room", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  await fill(roomId, Ann, 240);
+  const page = await pageOf("Ben", { roomId });
+  await rowOf(page, "message 240").waitFor();
+  const log = page.getByTestId("log");
+  const placeOf = (text: string) =>
+    page.getByText(text, { exact: true }).evaluate((element) => element.getBoundingClientRect().top);
+  // Up through several pages.
+  await until(async () => {
+    await log.evaluate((element) => element.scrollBy(0, -600));
+    return (await page.getByText("message 60", { exact: true }).count()) === 1;
+  }, "older ones are loaded");
+  await page.getByText("message 75", { exact: true }).scrollIntoViewIfNeeded();
+  // The place is kept with the last scroll event.
+  await page.waitForTimeout(300);
+  const before = await placeOf("message 75");
+  await page.reload();
+  await isConnected(page);
+  await page.getByText("message 75", { exact: true }).waitFor();
+  await expect.poll(async () => Math.abs((await placeOf("message 75")) - before)).toBeLessThanOrEqual(2);
+});
+
+test("a reload keeps what was not sent yet, and sends it once", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  const proxy = await chaosProxy();
+  const page = await pageOf("Ann", { roomId, through: proxy });
+  await say(page, "first");
+  await page.locator("[data-state=stored]").waitFor();
+  proxy.mood = { failCall: 1 };
+  proxy.cut();
+  await page.locator("body[data-connection=waiting]").waitFor();
+  await say(page, "second");
+  await page.locator("[data-state=sending]").waitFor();
+  await screenshot(page, "waiting-to-send");
+  await page.getByRole("textbox", { name: "Write a message" }).fill("a draft");
+  await page.reload();
+  await rowOf(page, "second").and(page.locator("[data-state=sending]")).waitFor();
+  expect(await page.getByRole("textbox", { name: "Write a message" }).inputValue()).toBe("a draft");
+  proxy.mood = {};
+  await rowOf(page, "second").and(page.locator("[data-state=stored]")).waitFor();
+  expect(await shownTexts(page)).toEqual(["first", "second"]);
+  expect((await history(roomId, Ann)).map(({ content }) => content)).toEqual(["first", "second"]);
+});
+
+test("a killed socket heals, and what came meanwhile is there", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  const proxy = await chaosProxy();
+  const page = await pageOf("Ann", { roomId, through: proxy });
+  await expect.poll(() => page.getByRole("log").count()).toBe(1);
+  proxy.mood = { failCall: 1 };
+  proxy.cut();
+  await page.getByText(/No connection. Trying again in/).waitFor();
+  await screenshot(page, "no-connection");
+  const ben = await connect(Ben, { nickname: "Ben" });
+  await ben.say(roomId, "meanwhile");
+  proxy.mood = {};
+  await page.getByRole("button", { name: "Now" }).click();
+  await rowOf(page, "meanwhile").waitFor();
+  await isConnected(page);
+  await ben.say(roomId, "and after");
+  await ben.close();
+  await rowOf(page, "and after").waitFor();
+  expect(await shownTexts(page)).toEqual(["meanwhile", "and after"]);
+});
+
+test("the fourth device ends the first, which says so and comes back only when asked to", async () => {
+  const first = await pageOf("Dora");
+  const others = [await pageOf("Dora"), await pageOf("Dora"), await pageOf("Dora")];
+  const notice = first.getByRole("alert");
+  await notice.getByText("You signed in on a fourth device").waitFor();
+  await screenshot(first, "session-closed");
+  for (const other of others) await isConnected(other);
+  await notice.getByRole("button", { name: "Use it here" }).click();
+  await isConnected(first);
+  await others[0]!.getByRole("alert").getByText("You signed in on a fourth device").waitFor();
+});
+
+test("a room of a thousand messages scrolls to its beginning, and what is seen stays in its place", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  await fill(roomId, Ann, 1_000);
+  const page = await pageOf("Ben", { roomId });
+  await rowOf(page, "message 1000").waitFor();
+  await page.getByText("New messages").waitFor({ state: "attached" });
+  const log = page.getByTestId("log");
+  const jumps: number[] = [];
+  await until(async () => {
+    // How far what is seen has moved when a page was put before it, beyond what was scrolled.
+    const jump = await log.evaluate(async (element) => {
+      element.scrollTop = Math.max(element.scrollTop, 1) - Math.min(element.scrollTop, 900);
+      // The first row loses its name when another one comes before it.
+      const row = [...element.querySelectorAll("[data-seq]")]
+        .slice(2)
+        .find((one) => one.getBoundingClientRect().bottom > element.getBoundingClientRect().top + 50)!;
+      const before = row.getBoundingClientRect().top;
+      await new Promise((resolve) => setTimeout(resolve, 120));
+      return Math.abs(row.getBoundingClientRect().top - before);
+    });
+    jumps.push(jump);
+    return (await page.getByText("This is where the conversation begins").count()) === 1;
+  }, "the beginning is there");
+  expect(Math.max(...jumps)).toBeLessThanOrEqual(2);
+  expect(await shownTexts(page)).toEqual(Array.from({ length: 1_000 }, (_, index) => `message ${index + 1}`));
+  await say(page, "and the newest");
+  await rowOf(page, "and the newest").waitFor();
+  await expect
+    .poll(() => log.evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight))
+    .toBeLessThan(48);
+}, 120_000);
+
+test("who has scrolled up is told of new messages, and stays where they are", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  await fill(roomId, Ann, 60);
+  const page = await pageOf("Ben", { roomId });
+  await rowOf(page, "message 60").waitFor();
+  const log = page.getByTestId("log");
+  await page
+    .getByRole("button", { name: "To the newest" })
+    .click()
+    .catch(() => {});
+  await log.evaluate((element) => element.scrollTo(0, element.scrollHeight - element.clientHeight - 700));
+  const top = await log.evaluate((element) => element.scrollTop);
+  const ann = await connect(Ann, { nickname: "Ann" });
+  await ann.say(roomId, "news 1");
+  await ann.say(roomId, "news 2");
+  await ann.close();
+  const button = page.getByRole("button", { name: "2 new messages" });
+  await button.waitFor();
+  await screenshot(page, "new-messages");
+  expect(await log.evaluate((element) => element.scrollTop)).toBe(top);
+  await button.click();
+  await button.waitFor({ state: "detached" });
+});
+
+test("groups are made, and members invited, removed and gone, on the page alone", async () => {
+  const ann = await pageOf("Ann");
+  const ben = await pageOf("Ben");
+  await ann.getByRole("button", { name: "New conversation" }).click();
+  await ann.getByRole("checkbox", { name: "Ben" }).check();
+  await ann.getByRole("checkbox", { name: "서연" }).check();
+  const name = `Climbing ${Date.now()}`;
+  await ann.getByLabel("Name of the group").fill(name);
+  await screenshot(ann, "new-group");
+  await ann.getByRole("button", { name: "Start" }).click();
+  await ann.getByRole("heading", { name }).waitFor();
+  await ben.getByRole("link", { name }).click();
+  await say(ann, "Welcome");
+  await rowOf(ben, "Welcome").waitFor();
+  await ann.getByRole("button", { name: "Members and settings" }).click();
+  await ann.getByRole("checkbox", { name: "Chloe" }).check();
+  await ann.getByRole("button", { name: "Invite" }).click();
+  await ann.getByRole("listitem").filter({ hasText: "Chloe" }).getByText("Remove").waitFor();
+  await screenshot(ann, "members");
+  await ben.getByTestId("log").getByText("Ann invited Chloe").waitFor();
+  await ann.getByRole("button", { name: "Remove: Ben" }).click();
+  await ann.getByRole("dialog").getByRole("button", { name: "Remove", exact: true }).click();
+  await ben.getByText("You are no longer in this conversation.").waitFor();
+  await ben.getByRole("link", { name }).waitFor({ state: "detached" });
+  await ann.keyboard.press("Escape");
+  await ann.getByTestId("log").getByText("Ann removed Ben").waitFor();
+  await ann.getByRole("button", { name: "Members and settings" }).click();
+  await ann.getByRole("button", { name: "Leave" }).click();
+  await ann.getByRole("dialog").getByRole("button", { name: "Leave" }).click();
+  await ann.getByText("Choose a conversation").waitFor();
+  await ann.getByRole("link", { name }).waitFor({ state: "detached" });
+});
+
+test("the keyboard alone suffices", async () => {
+  const page = await visit();
+  const focused = () =>
+    page.locator(":focus").evaluate((element) => element.textContent || element.getAttribute("aria-label"));
+  const tabTo = async (name: string | RegExp) => {
+    for (let presses = 0; presses < 40; presses += 1) {
+      await page.keyboard.press("Tab");
+      if (new RegExp(name).test(String(await focused()))) return;
+    }
+    throw new Error(`Tab does not lead to ${name}`);
+  };
+  await page.getByRole("button", { name: "Chloe" }).waitFor();
+  await tabTo("Chloe");
+  await page.keyboard.press("Enter");
+  await isConnected(page);
+  await tabTo("New conversation");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  expect(await focused()).toBe("New conversation");
+  await page.keyboard.press("Enter");
+  for (let presses = 0; presses < 12; presses += 1) {
+    await page.keyboard.press("Tab");
+    const label = await page.locator(":focus").evaluate((element) => element.closest("label")?.textContent);
+    if (label?.includes("Dora")) break;
+  }
+  await page.keyboard.press("Space");
+  await tabTo("Start");
+  await page.keyboard.press("Enter");
+  await page.getByRole("heading", { name: "Dora" }).waitFor();
+  await page.locator("textarea:focus").waitFor();
+  await page.keyboard.type("without");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("a mouse");
+  await page.keyboard.press("Enter");
+  await page.locator("[data-state=stored]").last().waitFor();
+  expect((await shownTexts(page)).at(-1)).toBe("without\na mouse");
+});
+
+test("a syllable that is being put together is not sent", async () => {
+  const roomId = await makeRoom([Ann, Chloe]);
+  const page = await pageOf("Ann", { roomId, locale: "ko-KR" });
+  const text = page.getByRole("textbox", { name: "메시지 입력" });
+  await text.fill("안녕");
+  await text.dispatchEvent("keydown", { key: "Enter", isComposing: true });
+  expect(await text.inputValue()).toBe("안녕");
+  await page.keyboard.press("Enter");
+  await page.locator("[data-state=stored]").waitFor();
+  expect(await shownTexts(page)).toEqual(["안녕"]);
+});
+
+test("whoever writes too fast is told when it goes on, and nothing is lost", async () => {
+  const data = mkdtempSync(join(tmpdir(), "nonstop-page-"));
+  const env = { RATE_LIMIT_PER_MINUTE: "5" };
+  const stack = await startStack({ data, ports: "auto", quiet: true, env });
+  afterTest(async () => {
+    await stack.close();
+    rmSync(data, { recursive: true, force: true });
+  });
+  const roomId = await makeRoom([Ann, Ben], stack.addresses);
+  const page = await pageOf("Ann", { page: stack.addresses.page, roomId });
+  for (let number = 1; number <= 7; number += 1) await say(page, `fast ${number}`);
+  await page.getByText(/You write very fast. Your messages go on in \d+ s/).waitFor();
+  await expect.poll(() => page.locator("[data-state=stored]").count()).toBe(5);
+  expect(await page.locator("[data-state=sending]").count()).toBe(2);
+  await screenshot(page, "rate-limit");
+});
+
+test("text is text, addresses are links, and what is refused can be discarded", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  const page = await pageOf("Ann", { roomId });
+  const text = "<img src=x onerror=alert(1)> see https://example.com/a(b), and javascript:alert(1)";
+  await say(page, text);
+  await page.locator("[data-state=stored]").waitFor();
+  expect(await shownTexts(page)).toEqual([text]);
+  const link = page.locator(".bubble a");
+  expect(await link.getAttribute("href")).toBe("https://example.com/a(b)");
+  expect(await link.getAttribute("rel")).toBe("noopener noreferrer");
+  await say(page, "with a bell \u0007");
+  const refused = page.locator("[data-state=refused]");
+  await refused.waitFor();
+  await screenshot(page, "refused");
+  await refused.getByRole("button", { name: "Discard" }).click();
+  await refused.waitFor({ state: "detached" });
+  await page.getByRole("textbox", { name: "Write a message" }).fill("x".repeat(5_001));
+  await page.getByText("1 characters too many").waitFor();
+  expect(await page.getByRole("button", { name: "Send" }).isDisabled()).toBe(true);
+});

@@ -1,0 +1,91 @@
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { DEMO, isConnected, pageOf, rowOf, say, screenshot, useBrowser, visit } from "../support/browser.js";
+import { chaosProxy } from "../support/chat.js";
+import { call, makeRoom, tokenFor } from "../support/client.js";
+
+useBrowser();
+
+beforeAll(async () => {
+  for (const [nickname, userId] of Object.entries(DEMO))
+    await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
+});
+
+/** What axe finds wrong, as sentences; none when all is well. */
+async function faults(page: Page): Promise<string[]> {
+  const { violations } = await new AxeBuilder({ page })
+    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"])
+    .analyze();
+  return violations.flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`),
+  );
+}
+
+const LOOKS = [
+  { colorScheme: "light", locale: "en-US", device: "desktop", viewport: { width: 1280, height: 800 } },
+  { colorScheme: "dark", locale: "ko-KR", device: "desktop", viewport: { width: 1280, height: 800 } },
+  { colorScheme: "light", locale: "ko-KR", device: "phone", viewport: { width: 390, height: 844 } },
+  { colorScheme: "dark", locale: "en-US", device: "phone", viewport: { width: 390, height: 844 } },
+] as const;
+
+describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...look }) => {
+  const is = (name: string) => `${device}-${look.colorScheme}-${look.locale}-${name}`;
+  const isKorean = look.locale === "ko-KR";
+  const named = (english: string, korean: string) => (isKorean ? korean : english);
+
+  async function check(page: Page, name: string): Promise<void> {
+    await screenshot(page, is(name));
+    expect(await faults(page)).toEqual([]);
+    // Nothing is wider than the screen.
+    const wider = await page.locator("body").evaluate((body) => body.scrollWidth - body.clientWidth);
+    expect(wider).toBe(0);
+  }
+
+  test("the choice of a user", async () => {
+    const page = await visit(look);
+    await page.getByRole("button", { name: "민준" }).waitFor();
+    await check(page, "sign-in");
+  });
+
+  test("the rooms, a conversation, its members and a new one", async () => {
+    const roomId = await makeRoom([DEMO.Ann, DEMO.민준, DEMO.Chloe]);
+    await call("PATCH", `/group-rooms/${roomId}`, DEMO.Ann, { name: named("Weekend plans", "주말 계획") });
+    const [ann, minjun] = [await pageOf("Ann", { ...look, roomId }), await pageOf("민준", { roomId })];
+    await say(minjun, named("Shall we go climbing on Saturday?", "토요일에 등산 갈까요? 날씨가 좋대요 ☀️"));
+    await say(minjun, "https://example.com/trail");
+    await rowOf(ann, "trail").waitFor();
+    await say(ann, named("Yes! I will bring lunch.", "좋아요! 도시락은 제가 챙길게요."));
+    await rowOf(minjun, named("lunch", "도시락")).waitFor();
+    await say(ann, "x".repeat(300));
+    await rowOf(minjun, "xxx").waitFor();
+    await say(ann, "control \u0007");
+    await ann.locator("[data-state=refused]").waitFor();
+    await check(ann, "room");
+    await ann.getByRole("button", { name: named("Members and settings", "멤버와 설정") }).click();
+    await ann.getByText("Chloe").first().waitFor();
+    await check(ann, "members");
+    await ann.keyboard.press("Escape");
+    if (device === "phone")
+      await ann.getByRole("button", { name: named("Back to conversations", "대화 목록으로") }).click();
+    await check(ann, "list");
+    await ann.getByRole("button", { name: named("New conversation", "새 대화") }).click();
+    await ann.getByRole("checkbox", { name: "Ben" }).check();
+    await ann.getByRole("checkbox", { name: "서연" }).check();
+    await check(ann, "new");
+  });
+
+  test("the notices", async () => {
+    const proxy = await chaosProxy();
+    const page = await pageOf("서연", { ...look, through: proxy });
+    proxy.mood = { failCall: 1 };
+    proxy.cut();
+    await page.locator("body[data-connection=waiting]").waitFor();
+    await check(page, "waiting");
+    proxy.mood = {};
+    await isConnected(page);
+    await call("POST", "/sessions/logout", DEMO.서연, {});
+    await page.getByRole("alert").waitFor();
+    await check(page, "closed");
+  });
+});

@@ -1,0 +1,103 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import {
+  type Browser,
+  type BrowserContext,
+  type BrowserContextOptions,
+  chromium,
+  type Page,
+} from "playwright-core";
+import { afterAll, afterEach, beforeAll, expect, inject } from "vitest";
+import { projectRoot } from "../../local/settings.js";
+import type { ChaosProxy } from "./chaosProxy.js";
+
+// Plain JavaScript without declarations: imported by address.
+const { findChromium } = await import(pathToFileURL(join(projectRoot, "local/services/binaries.mjs")).href);
+
+const ARGUMENTS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const PATIENCE_MS = 30_000;
+const SCREENSHOTS = join(projectRoot, ".local-screenshots");
+
+/** The demo users, as the page names them. */
+export const DEMO = { Ann: 1, Ben: 2, Chloe: 3, 민준: 4, 서연: 5, Dora: 6 } as const;
+type Name = keyof typeof DEMO;
+
+let browser: Browser;
+const contexts: BrowserContext[] = [];
+/** What pages complained about that a test did not provoke. */
+const complaints: string[] = [];
+
+/** Begins and ends a browser with the test file; each test's pages are closed after it. */
+export function useBrowser(): void {
+  beforeAll(async () => {
+    const executablePath: string = findChromium();
+    browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+  });
+  afterAll(() => browser?.close());
+  afterEach(async () => {
+    for (const context of contexts.splice(0)) await context.close();
+    expect(complaints.splice(0)).toEqual([]);
+  });
+}
+
+export interface Visit extends BrowserContextOptions {
+  /** The page's address; that of the shared stack unless told. */
+  readonly page?: string;
+  /** The network between the page and the service. */
+  readonly through?: ChaosProxy;
+  /** Which room is opened at once. */
+  readonly roomId?: number;
+}
+
+/** A browser of someone's own, with the page open. */
+export async function visit({ page: address, through, roomId, ...options }: Visit = {}): Promise<Page> {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    locale: "en-US",
+    ...options,
+  });
+  contexts.push(context);
+  context.setDefaultTimeout(PATIENCE_MS);
+  const page = await context.newPage();
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  if (through) await page.route("**/config.json", (route) => route.fulfill({ json: { api: through.url } }));
+  const hash = roomId === undefined ? "" : `#/rooms/${roomId}`;
+  await page.goto((address ?? inject("stack").page) + hash);
+  return page;
+}
+
+/** Someone's page, signed in and connected. */
+export async function pageOf(name: Name, options: Visit = {}): Promise<Page> {
+  const page = await visit(options);
+  await page.getByRole("button", { name }).click();
+  await isConnected(page);
+  return page;
+}
+
+export const isConnected = (page: Page) => page.locator("body[data-connection=connected]").waitFor();
+
+export const say = async (page: Page, text: string): Promise<void> => {
+  await page.getByRole("textbox", { name: /Write a message|메시지 입력/ }).fill(text);
+  await page.keyboard.press("Enter");
+};
+
+/** The row of a message, by its text. */
+export const rowOf = (page: Page, text: string) => page.locator("[data-state]", { hasText: text });
+
+/** The texts of all messages that are shown, in their order. */
+export const shownTexts = (page: Page) => page.locator("[data-state] .bubble").allInnerTexts();
+
+/** Keeps a picture of the page in `.local-screenshots`, for people to look at. */
+export async function screenshot(page: Page, name: string): Promise<void> {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+}
