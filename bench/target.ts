@@ -6,6 +6,7 @@ import { startStack } from "../local/stack.js";
 
 /** What `stack.json` says, as far as measurements need it. */
 export interface Target {
+  readonly page: string;
   readonly api: string;
   readonly webPubSub: string;
   readonly eventHubs: string;

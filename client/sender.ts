@@ -207,10 +207,12 @@ export class Sender {
       if (this.#find(roomId, clientMessageId) !== pending || pending.entry.state !== "accepted") return;
       pending.lookUps += 1;
       try {
-        const message = this.options.isConnected() ? await this.options.find(pending.entry) : undefined;
-        if (message) return this.seen(message);
-        // A repeat is stored once; and if it never can be stored, it is refused once more.
-        if (this.options.isConnected()) await this.options.send(bodyOf(pending.entry));
+        if (this.options.isConnected() && !this.pausedUntil) {
+          const message = await this.options.find(pending.entry);
+          if (message) return this.seen(message);
+          // A repeat is stored once; and if it never can be stored, it is refused once more.
+          await this.options.send(bodyOf(pending.entry));
+        }
       } catch (thrown) {
         const error = thrown as ChatError;
         if (!isPassing(error)) return this.#refuse(pending, error);

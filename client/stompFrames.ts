@@ -29,15 +29,13 @@ export class FrameError extends Error {
   }
 }
 
-/** The frames of one WebSocket message, in their order; none for a heart-beat. Throws `FrameError`. */
-export function decodeFrames(text: string): Frame[] {
-  const frames: Frame[] = [];
+/** The frames of one WebSocket message, in their order; none for a heart-beat. Throws `FrameError` behind the last whole one. */
+export function* decodeFrames(text: string): Generator<Frame, void> {
   for (let at = skipLineEnds(text, 0); at < text.length; ) {
     const { frame, end } = decodeFrame(text, at);
-    frames.push(frame);
+    yield frame;
     at = skipLineEnds(text, end);
   }
-  return frames;
 }
 
 function decodeFrame(text: string, start: number): { frame: Frame; end: number } {
@@ -74,8 +72,14 @@ function endOfBody(text: string, start: number, length: string | undefined): num
   }
   if (!/^\d{1,9}$/.test(length)) throw new FrameError("content-length is no number", start);
   let at = start;
-  for (let left = Number(length); left > 0 && at < text.length; at += 1) left -= bytesOf(text.charCodeAt(at));
-  if (text[at] !== "\0") throw new FrameError("content-length does not lead to the frame's end", at);
+  let left = Number(length);
+  while (left > 0 && at < text.length) {
+    const point = text.codePointAt(at)!;
+    left -= bytesOf(point);
+    at += unitsOf(point);
+  }
+  if (left !== 0 || text[at] !== "\0")
+    throw new FrameError("content-length does not lead to the frame's end", at);
   return at;
 }
 
@@ -88,16 +92,22 @@ function skipLineEnds(text: string, start: number): number {
 /** How many bytes UTF-8 takes for the text. */
 export function utf8Length(text: string): number {
   let bytes = 0;
-  for (let at = 0; at < text.length; at += 1) bytes += bytesOf(text.charCodeAt(at));
+  for (let at = 0; at < text.length; ) {
+    const point = text.codePointAt(at)!;
+    bytes += bytesOf(point);
+    at += unitsOf(point);
+  }
   return bytes;
 }
 
-/** A surrogate is half of a character of four bytes; a lone one is sent as U+FFFD, three bytes, and never by JSON. */
-function bytesOf(unit: number): number {
-  if (unit < 0x80) return 1;
-  if (unit < 0x800) return 2;
-  return unit >= 0xd800 && unit <= 0xdfff ? 2 : 3;
+/** Half of a surrogate pair is sent as U+FFFD, which takes three bytes too. */
+function bytesOf(point: number): number {
+  if (point < 0x80) return 1;
+  if (point < 0x800) return 2;
+  return point < 0x10000 ? 3 : 4;
 }
+
+const unitsOf = (point: number): number => (point < 0x10000 ? 1 : 2);
 
 const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "\r": "\\r", ":": "\\c" };
 const UNESCAPES: Readonly<Record<string, string>> = { "\\\\": "\\", "\\n": "\n", "\\r": "\r", "\\c": ":" };

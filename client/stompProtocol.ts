@@ -1,10 +1,10 @@
 import type { AckMessageError, WebPubSubClientProtocol, WebPubSubMessage } from "@azure/web-pubsub-client";
-import { decodeFrames, encodeFrame, type Frame } from "./stompFrames.js";
+import { decodeFrames, encodeFrame, type Frame, utf8Length } from "./stompFrames.js";
 
 export interface StompProtocolOptions {
   /** More headers for the SUBSCRIBE of a destination, asked each time it is written: `last-seq` of a room. */
   readonly subscribeHeaders?: (destination: string) => Readonly<Record<string, string>>;
-  /** Told of a message of the service that can't be read, which is then left out: its text must not end the connection. */
+  /** Told of what can't be read, which is left out up to the end of its WebSocket message: it must not end the connection. */
   readonly onUnreadable?: (error: Error) => void;
 }
 
@@ -45,12 +45,14 @@ export function stompProtocol(options: StompProtocolOptions = {}): WebPubSubClie
     isReliableSubProtocol: false,
     writeMessage: (message) => write(message, options),
     parseMessages(input) {
+      const messages: WebPubSubMessage[] = [];
       try {
-        return decodeFrames(textOf(input)).flatMap(messagesOf);
+        for (const frame of decodeFrames(textOf(input))) messages.push(...messagesOf(frame));
       } catch (error) {
         options.onUnreadable?.(error instanceof Error ? error : new Error(String(error)));
-        return null;
       }
+      // Also those before what can't be read: the SDK waits without end for an answer that is left out.
+      return messages;
     },
   };
 }
@@ -59,7 +61,7 @@ function write(message: WebPubSubMessage, { subscribeHeaders }: StompProtocolOpt
   switch (message.kind) {
     case "joinGroup": {
       const { group, ackId } = message;
-      const headers = { id: group, destination: group, ...receipt(ackId), ...subscribeHeaders?.(group) };
+      const headers = { ...subscribeHeaders?.(group), id: group, destination: group, ...receipt(ackId) };
       return encodeFrame("SUBSCRIBE", headers);
     }
     case "leaveGroup":
@@ -67,9 +69,9 @@ function write(message: WebPubSubMessage, { subscribeHeaders }: StompProtocolOpt
     case "sendEvent":
       return send(message.event, message.dataType, message.data, message.ackId);
     case "sendToGroup": {
-      const roomId = Number(ROOM_GROUP.exec(message.group)?.[1]);
-      if (!roomId) return send(message.group, message.dataType, message.data, message.ackId);
-      return send(SEND_MESSAGE, "json", toRoom(roomId, message.data), message.ackId);
+      const room = ROOM_GROUP.exec(message.group);
+      if (!room) return send(message.group, message.dataType, message.data, message.ackId);
+      return send(SEND_MESSAGE, "json", toRoom(Number(room[1]), message.data), message.ackId);
     }
     case "ping":
       return encodeFrame("UNSUBSCRIBE", { id: PING, receipt: PING });
@@ -94,7 +96,12 @@ function send(destination: string, type: string, data: unknown, ackId: number | 
   const json = type === "json";
   if (!json && typeof data !== "string")
     throw new Error(`STOMP to this service carries text: send "json" or "text", not "${type}"`);
-  const body = json ? JSON.stringify(data) : (data as string);
+  const body = json ? (JSON.stringify(data) as string | undefined) : (data as string);
+  if (body === undefined)
+    throw new Error(`JSON can't write ${typeof data}: send an object, a text or a number`);
+  const bytes = utf8Length(body);
+  if (bytes > MAX_BODY_BYTES)
+    throw new Error(`a body of ${bytes} bytes is too large: send at most ${MAX_BODY_BYTES}`);
   const headers = {
     destination,
     "content-type": json ? "application/json" : "text/plain",
@@ -117,7 +124,8 @@ function messagesOf({ command, headers, body }: Frame): WebPubSubMessage[] {
     case "MESSAGE": {
       const group = headers.get("subscription") ?? headers.get("destination") ?? "";
       const content = payload(body);
-      const fromUserId = String((content.data as { senderId?: number } | null)?.senderId ?? "");
+      const { senderId } = Object(content.data) as { senderId?: unknown };
+      const fromUserId = typeof senderId === "number" ? String(senderId) : "";
       return [{ kind: "groupData", group, fromUserId, ...content }, ...refusal(headers, content.data)];
     }
     case "RECEIPT":
@@ -146,8 +154,13 @@ function acknowledged(receiptId: string | undefined): WebPubSubMessage[] {
 function refusal(headers: Frame["headers"], data: unknown): WebPubSubMessage[] {
   const ackId = ackIdOf(headers.get("receipt-id"));
   if (ackId === undefined) return [];
-  const { code = "UNAVAILABLE", message = "", type: _, ...rest } = Object(data) as Record<string, string>;
-  const error: RefusalDetail = { ...rest, name: code, message };
+  const told = typeof data === "object" ? data : null;
+  const { code, message, type: _, ...rest } = (told ?? {}) as Record<string, unknown>;
+  const error: RefusalDetail = {
+    ...rest,
+    name: String(code ?? "UNAVAILABLE"),
+    message: String(message ?? headers.get("message") ?? ""),
+  };
   return [{ kind: "ack", ackId, success: false, error }];
 }
 

@@ -7,7 +7,7 @@ export interface Arranged {
   readonly isMine: boolean;
   /** Someone else speaks than before, or after a pause: with a name and a picture. */
   readonly isFirst: boolean;
-  /** The last of what one sends within a minute: with the time. */
+  /** The last stored one of what one sends within a minute: with the time. */
   readonly isLast: boolean;
   /** The day begins with it. */
   readonly day: Date | undefined;
@@ -39,7 +39,7 @@ export function arrange(messages: readonly RoomMessage[], me: number): Arranged[
       message,
       isMine: senderOf(message) === me && !isSystem(message),
       isFirst: isNewDay || !belongTogether(before, message),
-      isLast: !belongTogether(message, after),
+      isLast: after?.state !== "stored" || !belongTogether(message, after),
       day: isNewDay ? time : undefined,
     };
   });

@@ -14,7 +14,7 @@ export function Avatar({ name, image }: { readonly name: string; readonly image?
 
 /** The list of rooms knows the other one's name only, so their colour hangs on that everywhere. */
 function colourOf(name: string): number {
-  let hash = 7;
+  let hash = 24;
   for (const character of name) hash = (hash * 31 + character.codePointAt(0)!) % 10_007;
   return hash % COLOURS;
 }

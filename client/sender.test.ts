@@ -1,0 +1,238 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ChatError } from "./errors.js";
+import { memoryOutbox } from "./outbox.js";
+import { Sender, type SenderOptions } from "./sender.js";
+import type { Message, Outbox, OutboxEntry } from "./types.js";
+
+const USER = 1;
+const ROOM = 7;
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+interface Body {
+  readonly roomId: number;
+  readonly content: string;
+  readonly clientMessageId: string;
+}
+
+/** A sender whose service answers as a test says. */
+function setUp(
+  answer: (body: Body, attempt: number) => Promise<void> | void,
+  options: Partial<SenderOptions> = {},
+) {
+  const sent: Body[] = [];
+  const pauses: (number | undefined)[] = [];
+  const errors: ChatError[] = [];
+  const network = { isConnected: true };
+  const sender = new Sender({
+    outbox: memoryOutbox(),
+    send: async (body) => {
+      sent.push(body as Body);
+      await answer(body as Body, sent.length);
+    },
+    isConnected: () => network.isConnected,
+    find: async () => undefined,
+    onChange: () => {},
+    onPaused: (until) => pauses.push(until),
+    onError: (error) => errors.push(error),
+    ...options,
+  });
+  const seen = (body: Body, seq = 1): void =>
+    sender.seen({
+      ...body,
+      messageId: seq,
+      seq,
+      senderId: USER,
+      senderNickname: "Ann",
+      type: "TEXT",
+      sentAt: "",
+      unreadCount: 0,
+    } as Message);
+  const states = () => sender.pending(ROOM).map(({ content, state }) => `${content} ${state}`);
+  const passes = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
+  return { sender, sent, pauses, errors, network, seen, states, passes };
+}
+
+describe("messages of a room", () => {
+  it("go out one after the other, each when the one before was accepted", async () => {
+    let accept = () => {};
+    const { sender, sent, states, passes, seen } = setUp(
+      () => new Promise<void>((resolve) => (accept = resolve)),
+    );
+    const first = sender.add(USER, ROOM, "one", "TEXT");
+    void sender.add(USER, ROOM, "two", "TEXT");
+    await passes();
+    expect(states()).toEqual(["one sending", "two sending"]);
+    expect(sent.map(({ content }) => content)).toEqual(["one"]);
+    accept();
+    await passes();
+    expect(states()).toEqual(["one accepted", "two sending"]);
+    expect(sent.map(({ content }) => content)).toEqual(["one", "two"]);
+    seen(sent[0]!);
+    await expect(first).resolves.toMatchObject({ content: "one", state: "stored" });
+    expect(states()).toEqual(["two sending"]);
+  });
+
+  it("are sent again with the same clientMessageId until they are taken", async () => {
+    const { sender, sent, states, passes } = setUp((_, attempt) => {
+      if (attempt < 4) throw new ChatError("UNAVAILABLE", "try again");
+    });
+    void sender.add(USER, ROOM, "one", "TEXT");
+    void sender.add(USER, ROOM, "two", "TEXT");
+    await passes(60_000);
+    expect(sent.slice(0, 5).map(({ content }) => content)).toEqual(["one", "one", "one", "one", "two"]);
+    expect(new Set(sent.slice(0, 4).map(({ clientMessageId }) => clientMessageId)).size).toBe(1);
+    expect(states()).toEqual(["one accepted", "two accepted"]);
+  });
+
+  it("wait without a connection, and go on with the next one", async () => {
+    const { sender, sent, network, passes, states } = setUp(() => {});
+    network.isConnected = false;
+    void sender.add(USER, ROOM, "one", "TEXT");
+    await passes(60_000);
+    expect(sent).toEqual([]);
+    network.isConnected = true;
+    sender.flush();
+    await passes();
+    expect(states()).toEqual(["one accepted"]);
+  });
+
+  it("that are refused don't hold up the others, and can be sent again or forgotten", async () => {
+    let isRefusing = true;
+    const { sender, passes, states } = setUp(({ content }) => {
+      if (isRefusing && content === "bad") throw new ChatError("INVALID_MESSAGE", "no");
+    });
+    const refused = sender.add(USER, ROOM, "bad", "TEXT");
+    void sender.add(USER, ROOM, "good", "TEXT");
+    await expect(refused).rejects.toMatchObject({ code: "INVALID_MESSAGE" });
+    await passes();
+    expect(states()).toEqual(["bad refused", "good accepted"]);
+    isRefusing = false;
+    const [bad] = sender.pending(ROOM);
+    sender.retry(ROOM, bad!.clientMessageId);
+    await passes();
+    expect(states()).toEqual(["bad accepted", "good accepted"]);
+    sender.refused(
+      new ChatError("NOT_A_MEMBER", "removed", { roomId: ROOM, clientMessageId: bad!.clientMessageId }),
+    );
+    expect(states()).toEqual(["bad refused", "good accepted"]);
+    sender.discard(ROOM, bad!.clientMessageId);
+    expect(states()).toEqual(["good accepted"]);
+  });
+
+  it("larger than the service takes never go out", async () => {
+    const { sender, sent } = setUp(() => {});
+    await expect(sender.add(USER, ROOM, "가".repeat(30_000), "TEXT")).rejects.toMatchObject({
+      code: "MESSAGE_TOO_LARGE",
+    });
+    expect(sent).toEqual([]);
+  });
+
+  it("are at most a thousand", async () => {
+    const { sender, network } = setUp(() => {});
+    network.isConnected = false;
+    for (let count = 0; count < 1_000; count += 1) void sender.add(USER, ROOM, `${count}`, "TEXT");
+    await expect(sender.add(USER, ROOM, "one more", "TEXT")).rejects.toMatchObject({ code: "OUTBOX_FULL" });
+  });
+});
+
+it("the limit holds up all rooms until it lets them pass", async () => {
+  const { sender, sent, pauses, passes, states } = setUp((_, attempt) => {
+    if (attempt === 2) throw new ChatError("RATE_LIMIT_EXCEEDED", "slow down", { retryAfter: 12 });
+  });
+  void sender.add(USER, ROOM, "one", "TEXT");
+  void sender.add(USER, ROOM, "two", "TEXT");
+  await passes(1_000);
+  void sender.add(USER, 8, "elsewhere", "TEXT");
+  await passes(10_000);
+  expect(sent.length).toBe(2);
+  expect(sender.pausedUntil).toBeGreaterThan(Date.now());
+  await passes(1_500);
+  expect(sent.map(({ content }) => content)).toEqual(["one", "two", "two", "elsewhere"]);
+  expect(states()).toEqual(["one accepted", "two accepted"]);
+  expect(pauses).toEqual([expect.any(Number), undefined]);
+});
+
+describe("an accepted message that isn't seen", () => {
+  it("is looked for in the history", async () => {
+    const found: Message[] = [];
+    const { sender, sent, passes } = setUp(() => {}, { find: async () => found[0] });
+    const stored = sender.add(USER, ROOM, "one", "TEXT");
+    await passes(9_000);
+    found.push({
+      ...sent[0]!,
+      messageId: 5,
+      seq: 5,
+      senderId: USER,
+      senderNickname: "Ann",
+      type: "TEXT",
+      sentAt: "",
+      unreadCount: 0,
+    });
+    await passes(2_000);
+    await expect(stored).resolves.toMatchObject({ seq: 5 });
+    expect(sent.length).toBe(1);
+  });
+
+  it("is sent once more when it isn't there, and refused when it can't be", async () => {
+    const { sender, sent, passes, states } = setUp((_, attempt) => {
+      if (attempt === 2) throw new ChatError("NOT_A_MEMBER", "removed");
+    });
+    const stored = sender.add(USER, ROOM, "one", "TEXT");
+    stored.catch(() => {});
+    await passes(11_000);
+    expect(sent.length).toBe(2);
+    expect(states()).toEqual(["one refused"]);
+    await expect(stored).rejects.toMatchObject({ code: "NOT_A_MEMBER" });
+  });
+});
+
+describe("the outbox", () => {
+  const entry = (
+    content: string,
+    state: OutboxEntry["state"],
+    more: Partial<OutboxEntry> = {},
+  ): OutboxEntry => ({
+    state,
+    userId: USER,
+    roomId: ROOM,
+    clientMessageId: content,
+    type: "TEXT",
+    content,
+    createdAt: "2026-01-02T03:04:05.678Z",
+    ...more,
+  });
+
+  it("gives back what an earlier run left, and keeps what this one changes", async () => {
+    const outbox = memoryOutbox();
+    await outbox.put(entry("one", "sending"));
+    await outbox.put(entry("two", "refused", { refusal: { code: "INVALID_MESSAGE", message: "no" } }));
+    await outbox.put(entry("of another user", "sending", { userId: 2 }));
+    const { sender, sent, passes, states, seen } = setUp(() => {}, { outbox });
+    expect(await sender.load(USER)).toEqual([ROOM]);
+    expect(sender.pending(ROOM)[1]!.error).toMatchObject({ code: "INVALID_MESSAGE" });
+    sender.flush();
+    await passes();
+    expect(states()).toEqual(["one accepted", "two refused"]);
+    seen(sent[0]!);
+    sender.discard(ROOM, "two");
+    await passes();
+    expect(await outbox.load(USER)).toEqual([]);
+    expect((await outbox.load(2)).length).toBe(1);
+  });
+
+  it("that fails keeps nothing from being sent, and is told", async () => {
+    const outbox: Outbox = {
+      load: () => Promise.reject(new Error("no storage")),
+      put: () => Promise.reject(new Error("no storage")),
+      remove: () => Promise.reject(new Error("no storage")),
+    };
+    const { sender, errors, passes, states } = setUp(() => {}, { outbox });
+    await sender.load(USER);
+    void sender.add(USER, ROOM, "one", "TEXT");
+    await passes();
+    expect(states()).toEqual(["one accepted"]);
+    expect(errors[0]).toMatchObject({ code: "OUTBOX_FAILED" });
+  });
+});
