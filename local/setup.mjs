@@ -14,8 +14,8 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { findChromium, findMySql, findRedis } from "./services/binaries.mjs";
 import { SetupError, say, withLock } from "./setupLock.mjs";
+import { missingServices, provideServices } from "./setupServices.mjs";
 
 const LEAST_NODE = [20, 19];
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -27,7 +27,6 @@ const BUILDS = [
   "tsconfig.local.json",
   "tsconfig.bench.json",
 ];
-const PAGE = "web/vite.config.ts";
 
 const COMMANDS = {
   start: { services: true, script: "dist/local/stackMain.js", run: runStack },
@@ -117,71 +116,6 @@ function install(root) {
   writeFileSync(join(root, "node_modules/.nonstop-lock-hash"), lockHash(root));
 }
 
-// MySQL, Redis and Chromium
-
-/** Which of them have neither an address in the environment nor a program on this machine; a browser only if it is needed. */
-export function missingServices(env, { browser = false } = {}) {
-  const missing = [];
-  if (!env.MYSQL_URL && !findMySql(env)) missing.push("mysql");
-  if (!env.REDIS_URL && !findRedis(env)) missing.push("redis");
-  if (browser && !findChromium(env)) missing.push("chromium");
-  return missing;
-}
-
-/** How each package manager installs them; `before` may fail, as one of several sources may be away. */
-const MANAGERS = [
-  {
-    program: "apt-get",
-    root: true,
-    before: ["apt-get", "update"],
-    command: ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends"],
-    packages: { mysql: "mariadb-server", redis: "redis-server", chromium: "chromium" },
-  },
-  {
-    program: "dnf",
-    root: true,
-    command: ["dnf", "install", "-y"],
-    packages: { mysql: "mariadb-server", redis: "redis", chromium: "chromium" },
-  },
-  {
-    program: "apk",
-    root: true,
-    command: ["apk", "add"],
-    packages: { mysql: "mariadb", redis: "redis", chromium: "chromium" },
-  },
-  {
-    program: "brew",
-    root: false,
-    command: ["brew", "install"],
-    packages: { mysql: "mariadb", redis: "redis", chromium: "google-chrome" },
-  },
-];
-
-function provideServices(env, needs) {
-  const missing = missingServices(env, needs);
-  if (missing.length === 0) return;
-  const manager = MANAGERS.find(({ program }) => isRunnable(program));
-  const browser = needs.browser ? "; and Chromium, or set CHROMIUM_PATH" : "";
-  const byHand = `install MariaDB (or MySQL) and Redis, or set MYSQL_URL and REDIS_URL to running servers${browser}`;
-  if (!manager) throw new SetupError(`missing on this machine: ${missing.join(" and ")}. Please ${byHand}`);
-  const packages = missing.map((service) => manager.packages[service]);
-  const command = [...manager.command, ...packages];
-  const prefix =
-    !manager.root || process.getuid() === 0 ? [] : ["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND"];
-  if (prefix.length > 0 && spawnSync("sudo", ["-n", "true"], { stdio: "ignore" }).status !== 0)
-    throw new SetupError(`please run: sudo ${command.join(" ")}\n(or ${byHand})`);
-  say(`installing ${packages.join(" and ")} with ${manager.program}, this takes a minute or two...`);
-  const options = { stdio: ["ignore", 2, 2], env: { ...env, DEBIAN_FRONTEND: "noninteractive" } };
-  const run = ([program, ...args]) => spawnSync(program, args, options).status === 0;
-  if (manager.before) run([...prefix, ...manager.before]);
-  if (!run([...prefix, ...command]) || missingServices(env, needs).length > 0)
-    throw new SetupError(`${command.join(" ")} did not help. Please ${byHand}`);
-}
-
-function isRunnable(program) {
-  return spawnSync(program, ["--version"], { stdio: "ignore" }).error === undefined;
-}
-
 // The build
 
 /** Whether `dist` was made from the sources as they are. */
@@ -192,7 +126,7 @@ export function isBuilt(root) {
 }
 
 /** Every file that decides what the build makes, with its size and its time of change in milliseconds. */
-function sources(root) {
+export function sources(root) {
   const configs = ["tsconfig.json", "package-lock.json", "client/tsconfig.json", ...BUILDS];
   const folders = [...SOURCES, "client"];
   const files = folders.flatMap((folder) => filesBelow(join(root, folder), /(?<!\.test)\.ts$/));
@@ -219,8 +153,9 @@ function build(root) {
   removeOrphans(root, seen);
   const steps = BUILDS.map((config) => ({ config, args: ["typescript/bin/tsc", "-p", config] }));
   // The page: what it loads from us is built before it.
-  steps.push({ config: PAGE, args: ["vite/bin/vite.js", "build", "web", "--logLevel", "warn"] });
-  for (const { config, args } of steps.filter(({ config }) => existsSync(join(root, config)))) {
+  const vite = ["vite/bin/vite.js", "build", "web", "--logLevel", "warn"];
+  steps.push({ config: "web/vite.config.ts", args: vite });
+  for (const { config, args } of steps) {
     const [program, ...rest] = args;
     const { status } = spawnSync(process.execPath, [join(root, "node_modules", program), ...rest], {
       cwd: root,
@@ -233,7 +168,7 @@ function build(root) {
 }
 
 /** The host loads every file in dist/functions: what has no source any more must not be one of them. */
-function removeOrphans(root, seen) {
+export function removeOrphans(root, seen) {
   const kept = new Set(seen.map(([file]) => file));
   const made = SOURCES.map((name) => [join(root, "dist", name), name]);
   for (const [folder, name] of [...made, [join(root, "client/dist"), "client"]]) {

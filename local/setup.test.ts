@@ -1,5 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -8,7 +17,8 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 // Plain JavaScript without declarations: imported by address.
 const load = (name: string) =>
   import(pathToFileURL(join(dirname(fileURLToPath(import.meta.url)), name)).href);
-const { isInstalled, isBuilt, missingServices, requireNode } = await load("setup.mjs");
+const { isInstalled, isBuilt, removeOrphans, requireNode, sources } = await load("setup.mjs");
+const { installCommand, missingServices } = await load("setupServices.mjs");
 const { withLock } = await load("setupLock.mjs");
 
 const folder = mkdtempSync(join(tmpdir(), "nonstop-setup-"));
@@ -70,6 +80,36 @@ describe("the build", () => {
     utimesSync(join(root, "shared/a.ts"), 1, 1);
     expect(isBuilt(root)).toBe(false);
   });
+
+  const put = (...names: string[]) => {
+    for (const name of names) {
+      mkdirSync(dirname(join(root, name)), { recursive: true });
+      writeFileSync(join(root, name), name);
+    }
+  };
+
+  it("is of the client and of whatever the page is made of", () => {
+    const page = ["index.html", "package.json", "public/a.svg", "src/a.tsx", "src/a.ts", "src/a.css"];
+    put(...page.map((name) => `web/${name}`), "client/a.ts", "client/tsconfig.build.json");
+    put("web/src/a.test.ts", "web/src/a.test.tsx", "web/node_modules/b.ts", "web/dist/b.ts");
+    put("client/a.test.ts", "client/dist/a.d.ts", "client/node_modules/b.ts");
+    const seen = sources(root).map(([file]: [string]) => file);
+    expect(seen.sort()).toEqual(
+      [...page.map((name) => `web/${name}`), "client/a.ts", "client/tsconfig.build.json"].sort(),
+    );
+  });
+
+  it("leaves nothing of a source that is gone", () => {
+    put("client/a.ts", "functions/a.ts");
+    const made = (folder: string, name: string) =>
+      [".js", ".js.map", ".d.ts", ".d.ts.map"].map((end) => `${folder}/${name}${end}`);
+    const kept = [...made("client/dist", "a"), ...made("dist/functions", "a"), "client/dist/.tsbuildinfo"];
+    const orphans = [...made("client/dist", "gone"), ...made("dist/functions", "gone")];
+    put(...kept, ...orphans);
+    removeOrphans(root, sources(root));
+    expect(kept.filter((name) => !existsSync(join(root, name)))).toEqual([]);
+    expect(orphans.filter((name) => existsSync(join(root, name)))).toEqual([]);
+  });
 });
 
 describe("the services", () => {
@@ -79,6 +119,20 @@ describe("the services", () => {
   it("may be a browser of one's own", () => {
     const env = { PATH: "", MYSQL_URL: "mysql://a", REDIS_URL: "redis://a", CHROMIUM_PATH: "/opt/browser" };
     expect(missingServices(env, { browser: true })).toEqual([]);
+  });
+  it.each([
+    ["apt-get", ["redis", "chromium"], "install -y --no-install-recommends redis-server chromium"],
+    ["dnf", ["mysql", "chromium"], "dnf install -y mariadb-server chromium"],
+    ["apk", ["chromium"], "apk add chromium"],
+    ["brew", ["mysql", "redis"], "brew install mariadb redis"],
+  ])("are installed by %s: %j", (manager, missing, command) => {
+    expect(installCommand(manager, missing).join(" ")).toContain(command);
+  });
+  it.each([
+    ["brew", ["redis", "chromium"], /redis: install Redis.*\n {2}chromium: install Chromium .*CHROMIUM_PATH/],
+    [undefined, ["mysql"], /by hand:\n {2}mysql: install MariaDB or MySQL, or set MYSQL_URL/],
+  ])("are for the user to install with %s: %j", (manager, missing, message) => {
+    expect(() => installCommand(manager, missing)).toThrow(message);
   });
 });
 

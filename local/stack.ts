@@ -108,6 +108,8 @@ export class Stack {
     this.#ports = await choosePorts(this.options.ports, this.#env);
     const { mysql, redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
     const { folder } = this;
+    // Before the others, which take longer: it throws when there is no page to serve.
+    const pageServer = pageSpec(folder, page, this.addresses.api, { ...this.addresses.auth });
     const say = (line: string) => this.#say(line);
     await inParallel([
       async () => {
@@ -124,8 +126,8 @@ export class Stack {
       () => this.#run(eventHubsSpec(folder, eventHubs)),
     ]);
     await this.#run(webPubSubSpec(folder, webPubSub, functionsHost));
-    await this.#run(functionsHostSpec(folder, functionsHost, this.#appSettings()));
-    await this.#run(pageSpec(folder, page, this.addresses.api, { ...this.addresses.auth }));
+    await this.#run(functionsHostSpec(folder, functionsHost, page, this.#appSettings()));
+    await this.#run(pageServer);
     this.#complete = true;
     this.#writeDown();
   }

@@ -69,9 +69,9 @@ async function main(): Promise<void> {
   }
   if (stopped.signal.aborted) return stack?.close().then(() => process.exit(0), fail);
   if (!stack) return;
-  await makeDemo(options.data, stack.addresses).catch((error: Error) =>
-    console.error(`the demo rooms could not be made, the next start tries again: ${error.message}`),
-  );
+  const demo = await makeDemo(options.data, stack.addresses).catch((error: Error) => error);
+  if (stopped.signal.aborted) return;
+  if (demo) console.error(`the demo rooms could not be made, the next start tries again: ${demo.message}`);
   console.log(screen(stack, options.data));
 }
 

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { findSettingsFile, readCors } from "./functionsHost/settings.js";
 import { LOOPBACK, type PortWish } from "./ports.js";
 import type { ChildSpec } from "./services/child.js";
 import { projectRoot } from "./settings.js";
@@ -50,23 +51,35 @@ export function webPubSubSpec(folder: StackFolder, port: number, apiPort: number
   return server("webPubSub", port, folder, ["--config", folder.file("webPubSub.json")]);
 }
 
-/** `env` are the settings of the app; those of `local.settings.json` count where it has none. */
+/**
+ * `env` are the settings of the app; those of `local.settings.json` count where it has none. Whatever its `Host.CORS` says, our own page
+ * at `pagePort` may call.
+ */
 export function functionsHostSpec(
   folder: StackFolder,
   port: number,
+  pagePort: number,
   env: Readonly<Record<string, string>>,
 ): ChildSpec {
-  return { ...server("functionsHost", port, folder, ["--app", projectRoot, "--split"]), env };
+  const cors = corsWithPage(readCors(findSettingsFile(projectRoot))?.origins, pagePort);
+  const args = ["--app", projectRoot, "--split", "--cors", cors];
+  return { ...server("functionsHost", port, folder, args), env };
 }
 
-/** `env` holds what tokens of demo users are signed with. */
+/** The origins that may call, those of the page at `port` among them, as `--cors` takes them. */
+export function corsWithPage(origins: readonly string[] = [], port: number): string {
+  if (origins.includes("*")) return "*";
+  return [...new Set([...origins, `http://${LOOPBACK}:${port}`, `http://localhost:${port}`])].join(",");
+}
+
+/** `env` holds what tokens of demo users are signed with. Throws when the page was not built. */
 export function pageSpec(
   folder: StackFolder,
   port: number,
   api: string,
   env: Readonly<Record<string, string>>,
 ): ChildSpec {
-  const page = join(projectRoot, "dist/web");
+  const page = dirname(built("web/index.html"));
   return { ...server("page", port, folder, ["--folder", page, "--api", api]), env };
 }
 

@@ -44,3 +44,9 @@ export function allowOrigin(
 
 /** The headers that `allowOrigin` sets; they stay whatever becomes of the answer. */
 export const isCorsHeader = (name: string): boolean => /^(access-control-|vary$)/i.test(name);
+
+/** Puts a header of the function's answer into the host's: what `allowOrigin` has set counts for more, and `Vary` names both. */
+export function setAppHeader(response: ServerResponse, name: string, value: string | string[]): void {
+  if (!isCorsHeader(name) || !response.hasHeader(name)) response.setHeader(name, value);
+  else if (/^vary$/i.test(name)) response.appendHeader(name, value);
+}

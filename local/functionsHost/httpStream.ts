@@ -1,4 +1,5 @@
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import { setAppHeader } from "./cors.js";
 
 const hopByHop = ["connection", "keep-alive", "transfer-encoding", "upgrade", "x-ms-invocation-id"];
 
@@ -27,7 +28,7 @@ export function forwardToApp(
   });
   forwarded.on("response", (answer) => {
     for (const [name, value] of Object.entries(answer.headers))
-      if (value !== undefined && !hopByHop.includes(name)) response.setHeader(name, value);
+      if (value !== undefined && !hopByHop.includes(name)) setAppHeader(response, name, value);
     response.statusCode = answer.statusCode ?? 200;
     answer.on("error", () => response.destroy());
     answer.pipe(response);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import { allowOrigin, type Cors, isCorsHeader } from "./cors.js";
+import { allowOrigin, type Cors, isCorsHeader, setAppHeader } from "./cors.js";
 import { formatCookie, toHttpData } from "./httpMessages.js";
 import { forwardToApp } from "./httpStream.js";
 import { describe, type Log } from "./log.js";
@@ -202,7 +202,7 @@ function send(response: ServerResponse, http: HttpData | null | undefined): void
     return;
   }
   response.statusCode = Number(http.statusCode ?? 200);
-  for (const [name, value] of Object.entries(http.headers ?? {})) response.setHeader(name, value);
+  for (const [name, value] of Object.entries(http.headers ?? {})) setAppHeader(response, name, value);
   const cookies = (http.cookies ?? []).map(formatCookie);
   if (cookies.length > 0) response.appendHeader("set-cookie", cookies);
   const body = http.body?.bytes ?? http.body?.string;

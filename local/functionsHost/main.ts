@@ -10,6 +10,7 @@ const usage = `Runs an Azure Functions app (Node, programming model v4): its HTT
   --host ADDRESS       address to listen on (default 127.0.0.1)
   --app DIR            folder with package.json and host.json (default: the current one)
   --settings FILE      app settings (default: local.settings.json, or local.settings.example.json)
+  --cors ORIGINS       pages that may call, separated by commas, or * (default: Host.CORS of the settings)
   --triggers KIND      only http, or only events: Event Hubs and timers (default: both)
   --split              both, those of events in a process of their own
   --exit-with-stdin    end when stdin ends
@@ -25,6 +26,7 @@ function readArguments() {
       host: { type: "string", default: "127.0.0.1" },
       app: { type: "string", default: "." },
       settings: { type: "string" },
+      cors: { type: "string" },
       triggers: { type: "string" },
       split: { type: "boolean", default: false },
       "exit-with-stdin": { type: "boolean", default: false },
@@ -83,6 +85,7 @@ async function main(): Promise<void> {
     host: values.host,
     app: values.app,
     ...(values.settings !== undefined && { settings: values.settings }),
+    ...(values.cors !== undefined && { cors: values.cors }),
     ...(kinds !== undefined && { triggers: kinds }),
     // The real host restarts a worker whose function timed out; here whoever started this process does.
     onTimeout: () => process.exit(1),

@@ -23,6 +23,8 @@ export interface Options {
   readonly main?: string;
   /** Instead of local.settings.json, or local.settings.example.json where there is none. */
   readonly settings?: string;
+  /** Which pages may call, instead of `Host.CORS` in the settings: origins separated by commas, or `*`. */
+  readonly cors?: string;
   /** Instead of a log to stderr at the level of host.json. */
   readonly log?: Log;
   /** Only these triggers are served; all unless told. Without HTTP nothing listens, and `port` is 0. */
@@ -47,7 +49,7 @@ export interface Server {
 export async function start(options: Options = {}): Promise<Server> {
   const app = resolve(options.app ?? ".");
   const file = applyAppSettings(app, process.env, options.settings);
-  const cors = file === undefined ? undefined : readCors(file);
+  const cors = readCors(file, options.cors);
   const settings = readHostSettings(app, process.env);
   const log = options.log ?? createLog(settings.logLevel);
   const worker = await Worker.load({

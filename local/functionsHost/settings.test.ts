@@ -126,6 +126,7 @@ describe("the pages that may call", () => {
     ["{}", undefined],
     ['{"CORS":""}', undefined],
     ['{"CORS":"*"}', { origins: ["*"], credentials: false }],
+    ['{"cors":"HTTPS://Chat.example.com"}', { origins: ["https://chat.example.com"], credentials: false }],
     [
       '{"CORS":"http://127.0.0.1:7070, https://chat.example.com/","CORSCredentials":true}',
       { origins: ["http://127.0.0.1:7070", "https://chat.example.com"], credentials: true },
@@ -135,13 +136,24 @@ describe("the pages that may call", () => {
   it("are not said where there is no Host", () => {
     put("settings.json", "{}");
     expect(readCors(join(app, "settings.json"))).toBeUndefined();
+    expect(readCors(undefined)).toBeUndefined();
+  });
+
+  it("are named in any letter case, and --cors counts for more", () => {
+    put("settings.json", '{"host":{"Cors":"https://a.example.com","corsCredentials":true}}');
+    const file = join(app, "settings.json");
+    expect(readCors(file)).toEqual({ origins: ["https://a.example.com"], credentials: true });
+    expect(readCors(file, "http://b")).toEqual({ origins: ["http://b"], credentials: true });
+    expect(readCors(file, "")).toBeUndefined();
+    expect(readCors(undefined, "*")).toEqual({ origins: ["*"], credentials: false });
+    expect(() => readCors(undefined, "b.example.com")).toThrow('--cors has "b.example.com"');
   });
 
   it.each([
     ["[]", '"Host" must be an object'],
     ['{"CORS":7}', '"CORS" must be origins separated by commas'],
-    ['{"CORS":"chat.example.com"}', '"chat.example.com" in "CORS" must be an origin'],
-    ['{"CORS":"https://chat.example.com/page"}', "must be an origin"],
+    ['{"CORS":"chat.example.com"}', '"CORS" has "chat.example.com" but must have origins like'],
+    ['{"CORS":"https://chat.example.com/page"}', "must have origins like"],
     ['{"CORSCredentials":"yes"}', '"CORSCredentials" must be true or false'],
     ['{"CORS":"*","CORSCredentials":true}', 'not with "*"'],
   ])("can't be %s", (host, message) => expect(() => cors(host)).toThrow(message));

@@ -54,8 +54,7 @@ export function readHostSettings(app: string, env: NodeJS.ProcessEnv): HostSetti
  * `local.settings.json` or `local.settings.example.json` below `app`. Returns the file read, `undefined` when there is none.
  */
 export function applyAppSettings(app: string, env: NodeJS.ProcessEnv, file?: string): string | undefined {
-  const candidates = ["local.settings.json", "local.settings.example.json"].map((name) => join(app, name));
-  const chosen = file ?? candidates.find((candidate) => existsSync(candidate));
+  const chosen = file ?? findSettingsFile(app);
   if (chosen === undefined) return undefined;
   if (!existsSync(chosen)) throw new Error(`${chosen} does not exist: name an existing settings file`);
   const { IsEncrypted, Values } = readJson(chosen);
@@ -73,26 +72,39 @@ export function applyAppSettings(app: string, env: NodeJS.ProcessEnv, file?: str
   return chosen;
 }
 
+/** The file of app settings below `app` that counts when none is named; `undefined` when there is none. */
+export function findSettingsFile(app: string): string | undefined {
+  const candidates = ["local.settings.json", "local.settings.example.json"].map((name) => join(app, name));
+  return candidates.find((candidate) => existsSync(candidate));
+}
+
 /**
- * Which pages may call the app: `Host.CORS`, origins separated by commas, and `Host.CORSCredentials` of the settings file, as Azure
- * Functions Core Tools reads them. `undefined` when nothing is said there. Throws when an origin is none.
+ * Which pages may call the app: `Host.CORS`, origins separated by commas, and `Host.CORSCredentials` of the settings file, in any
+ * letter case, as Azure Functions Core Tools reads them; `flag` (`--cors`) counts instead of `Host.CORS`. `undefined` when nobody says
+ * anything. Throws when an origin is none.
  */
-export function readCors(file: string): Cors | undefined {
-  const host = readJson(file)["Host"] ?? {};
+export function readCors(file: string | undefined, flag?: string): Cors | undefined {
+  const host = (file === undefined ? undefined : anyCase(readJson(file), "Host")) ?? {};
   if (!isObject(host)) throw new Error(`${file}: "Host" must be an object`);
-  const { CORS = "", CORSCredentials = false } = host;
-  if (typeof CORS !== "string")
-    throw new Error(`${file}: "CORS" must be origins separated by commas, or "*"`);
-  if (typeof CORSCredentials !== "boolean")
-    throw new Error(`${file}: "CORSCredentials" must be true or false`);
-  const origins = CORS.split(",").map((text) => text.trim().replace(/\/$/, ""));
-  const named = origins.filter((origin) => origin !== "");
-  for (const origin of named)
-    if (origin !== "*" && !/^https?:\/\/[^/\s]+$/i.test(origin))
-      throw new Error(`${file}: "${origin}" in "CORS" must be an origin like http://127.0.0.1:7070, or "*"`);
-  if (CORSCredentials && named.includes("*"))
+  const where = flag === undefined ? `${file}: "CORS"` : "--cors";
+  const text = flag ?? anyCase(host, "CORS") ?? "";
+  if (typeof text !== "string") throw new Error(`${where} must be origins separated by commas, or "*"`);
+  const credentials = anyCase(host, "CORSCredentials") ?? false;
+  if (typeof credentials !== "boolean") throw new Error(`${file}: "CORSCredentials" must be true or false`);
+  // As browsers write them.
+  const written = text.split(",").map((one) => one.trim().replace(/\/$/, "").toLowerCase());
+  const origins = written.filter((origin) => origin !== "");
+  for (const origin of origins)
+    if (origin !== "*" && !/^https?:\/\/[^/\s]+$/.test(origin))
+      throw new Error(`${where} has "${origin}" but must have origins like http://127.0.0.1:7070, or "*"`);
+  if (credentials && origins.includes("*"))
     throw new Error(`${file}: "CORSCredentials" goes with named origins only, not with "*"`);
-  return named.length === 0 ? undefined : { origins: named, credentials: CORSCredentials };
+  return origins.length === 0 ? undefined : { origins, credentials };
+}
+
+function anyCase(object: Json, name: string): unknown {
+  const written = Object.keys(object).find((key) => key.toLowerCase() === name.toLowerCase());
+  return written === undefined ? undefined : object[written];
 }
 
 /** `text` with each `%NAME%` replaced by the setting of that name; throws when there is no such setting. */

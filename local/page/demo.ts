@@ -18,5 +18,5 @@ export const TokenRequest = z.object({
     DEMO_USERS.map(({ userId }) => z.literal(userId)),
     { error: `must be one of the demo users' ids: ${DEMO_USERS.map(({ userId }) => userId).join(", ")}` },
   ),
-  seconds: z.int().min(10).max(86_400).default(HOUR_S),
+  seconds: z.int().min(30).max(86_400).default(HOUR_S),
 });

@@ -89,8 +89,26 @@ describe("the page", () => {
     expect(answer.headers.get("allow")).toBe("GET, HEAD");
   });
 
-  it.each(["evil.example.com", "127.0.0.1.evil.example.com"])("is not for a page of %j", async (host) => {
-    expect((await raw("/demo/users", { host })).status).toBe(400);
+  it.each([
+    (port: number) => `evil.example.com:${port}`,
+    (port: number) => `127.0.0.1.evil.example.com:${port}`,
+    (port: number) => `evil.example.com#127.0.0.1:${port}`,
+    () => "127.0.0.1",
+    (port: number) => `localhost:${port + 1}`,
+  ])("is not given under a foreign name, case %#", async (host) => {
+    for (const path of ["/", "/demo/users", "/demo/token"])
+      expect((await raw(path, { host: host(server.port) })).status).toBe(400);
+  });
+
+  it("lets no other page read it", async () => {
+    const answer = await fetch(url("/demo/users"), { headers: { origin: "https://evil.example.com" } });
+    expect(answer.headers.get("access-control-allow-origin")).toBeNull();
+    const preflight = await fetch(url("/demo/token"), {
+      method: "OPTIONS",
+      headers: { origin: "https://evil.example.com", "access-control-request-method": "POST" },
+    });
+    expect(preflight.status).toBe(405);
+    expect(preflight.headers.get("access-control-allow-origin")).toBeNull();
   });
 
   it("may be called localhost", async () => {
@@ -126,9 +144,13 @@ describe("what the page needs on a developer's machine", () => {
   it.each([
     [{ userId: 7 }, "must be one of the demo users' ids: 1, 2, 3, 4, 5, 6"],
     [{}, "must be one of the demo users' ids"],
-    [{ userId: 1, seconds: 1e9 }, "seconds"],
-    ["{", "expected object"],
-    [JSON.stringify({ userId: 1, more: "x".repeat(2_000) }), "expected object"],
+    [{ userId: "1" }, "must be one of the demo users' ids"],
+    [{ userId: 1, seconds: 29 }, "seconds"],
+    [{ userId: 1, seconds: 86_401 }, "seconds"],
+    [{ userId: 1, seconds: 30.5 }, "seconds"],
+    ["null", "expected object"],
+    ["{", "must be JSON of at most 1024 bytes"],
+    [JSON.stringify({ userId: 1, more: "x".repeat(2_000) }), "must be JSON of at most 1024 bytes"],
   ])("is refused for %j", async (body, message) => {
     const answer = await post(body);
     expect(answer.status).toBe(400);

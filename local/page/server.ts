@@ -41,6 +41,7 @@ const SECURITY = {
 export async function start({ port, folder, api, auth }: Options): Promise<Server> {
   const files = readPage(folder);
   const server = createServer((request, response) => {
+    if (!isForUs(request)) return json(response, 400, { error: "ask for this server by its own address" });
     answer(request, response, { files, api, auth }).catch(() => {
       if (response.headersSent) response.destroy();
       else json(response, 500, { error: "the page's server failed" });
@@ -61,6 +62,11 @@ export async function start({ port, folder, api, auth }: Options): Promise<Serve
   };
 }
 
+/** A foreign page whose name was made to lead here would be handed tokens: only our own names count. */
+function isForUs({ headers, socket }: IncomingMessage): boolean {
+  return [LOOPBACK, "localhost"].some((name) => headers.host === `${name}:${socket.localPort}`);
+}
+
 interface Served {
   readonly files: ReadonlyMap<string, PageFile>;
   readonly api: string;
@@ -68,9 +74,6 @@ interface Served {
 }
 
 async function answer(request: IncomingMessage, response: ServerResponse, served: Served): Promise<void> {
-  // A foreign page whose name was made to lead here would be handed tokens.
-  if (!/^(127\.0\.0\.1|localhost)(:\d+)?$/.test(request.headers.host ?? ""))
-    return json(response, 400, { error: "this server is for 127.0.0.1 and localhost only" });
   const [path = "/"] = (request.url ?? "/").split("?");
   if (path === "/demo/token") return token(request, response, served.auth);
   if (request.method !== "GET" && request.method !== "HEAD") return notAllowed(response, "GET, HEAD");
@@ -98,7 +101,10 @@ async function token(request: IncomingMessage, response: ServerResponse, auth: A
   if (request.method !== "POST") return notAllowed(response, "POST");
   if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? ""))
     return json(response, 415, { error: "the content type must be application/json" });
-  const read = TokenRequest.safeParse(await body(request));
+  const asked = await body(request);
+  if (asked === undefined)
+    return json(response, 400, { error: `the body must be JSON of at most ${MOST_BODY_BYTES} bytes` });
+  const read = TokenRequest.safeParse(asked);
   if (!read.success) return json(response, 400, { error: z.prettifyError(read.error) });
   const { userId, seconds } = read.data;
   const user = DEMO_USERS.find((one) => one.userId === userId)!;

@@ -40,6 +40,33 @@ async function query(url: string, sql: string): Promise<unknown> {
   }
 }
 
+/** Calls the API as a demo user, with a token from the page's server. */
+async function call({ page, api }: Addresses, userId: number, path: string, method = "GET", body?: object) {
+  const given = await fetch(`${page}/demo/token`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ userId }),
+  });
+  const { token } = (await given.json()) as { token: string };
+  const answer = await fetch(`${api}/api/v1/chat${path}`, {
+    method,
+    headers: { authorization: `Bearer ${token}` },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  expect(answer.status).toBe(200);
+  return answer.json();
+}
+
+interface Room {
+  readonly roomId: number;
+  readonly type: string;
+  readonly name: string;
+}
+
+async function roomsOf(addresses: Addresses, userId: number): Promise<Room[]> {
+  return ((await call(addresses, userId, "/rooms")) as { rooms: Room[] }).rooms;
+}
+
 /** Runs the command line of the stack; `output` grows while it runs. */
 function runCommand(args: string[], variables: Record<string, string> = {}) {
   const child = spawn(process.execPath, ["dist/local/stackMain.js", ...args], {
@@ -85,13 +112,31 @@ describe("a running stack", () => {
     expect(await query(stack.addresses.mysql, "SHOW TABLES")).not.toEqual([]);
   });
 
+  it("serves the page, which may call the API", async () => {
+    const { page, api } = stack.addresses;
+    const index = await fetch(page);
+    expect([index.status, index.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
+    expect(await (await fetch(`${page}/config.json`)).json()).toEqual({ api });
+    const preflight = await fetch(`${api}/api/v1/chat/rooms`, {
+      method: "OPTIONS",
+      headers: {
+        origin: page,
+        "access-control-request-method": "GET",
+        "access-control-request-headers": "authorization",
+      },
+    });
+    expect(preflight.status).toBe(204);
+    expect(["*", page]).toContain(preflight.headers.get("access-control-allow-origin"));
+    expect(await roomsOf(stack.addresses, 1)).toEqual([]);
+  });
+
   it("refuses a second stack on its data folder, and says who has it", async () => {
     const second = startStack({ data, ports: "auto", quiet: true, env });
     await expect(second).rejects.toThrow(`process ${process.pid} is running on the data folder ${data}`);
     expect(existsSync(join(data, "stack.json"))).toBe(true);
   });
 
-  it.each(["redis", "mysql", "storage", "eventHubs", "webPubSub", "functionsHost"] as const)(
+  it.each(["redis", "mysql", "storage", "eventHubs", "webPubSub", "functionsHost", "page"] as const)(
     "starts %s again when it is killed, at the same address",
     async (name) => {
       const before = stack.addresses;
@@ -177,6 +222,33 @@ describe("the command", () => {
     command.child.kill("SIGINT");
     expect(await command.exitCode).toBe(0);
     expect(Object.values<number>(pids).filter(isRunning)).toEqual([]);
+  });
+
+  it("makes demo rooms on the first start, and leaves them alone from then on", async () => {
+    const data = join(folder, "demo");
+    const run = async (use: (addresses: Addresses) => Promise<void>) => {
+      const command = runCommand(["--data", data, "--ports", "auto"]);
+      await vi.waitFor(() => expect(command.output).toContain("The chat system is running"), patience);
+      const addresses: Addresses = JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
+      expect(command.output).toContain(`Open       ${addresses.page}\n`);
+      await use(addresses);
+      command.child.kill("SIGINT");
+      expect(await command.exitCode).toBe(0);
+    };
+    const roomWithBen = { type: "ONE_TO_ONE", name: "Ben", memberCount: 2 };
+    await run(async (addresses) => {
+      const rooms = await roomsOf(addresses, 1);
+      expect(rooms).toHaveLength(2);
+      expect(rooms).toContainEqual(expect.objectContaining(roomWithBen));
+      const group = rooms.find(({ type }) => type === "GROUP")!;
+      expect(group).toMatchObject({ name: "Nonstop", memberCount: 6 });
+      expect((await roomsOf(addresses, 6)).map(({ name }) => name)).toEqual(["Nonstop"]);
+      await call(addresses, 1, `/group-rooms/${group.roomId}`, "PATCH", { name: "Ours now" });
+    });
+    await run(async (addresses) => {
+      const names = (await roomsOf(addresses, 1)).map(({ name }) => name);
+      expect(names.sort()).toEqual(["Ben", "Ours now"]);
+    });
   });
 
   it("can be stopped while it starts", async () => {

@@ -43,6 +43,13 @@ app.http("stream", {
   }),
 });
 
+app.http("ownLeave", {
+  methods: ["GET"],
+  handler: () => ({
+    headers: { vary: "Accept", "access-control-allow-origin": "https://app.example.com" },
+    body: "read me",
+  }),
+});
 app.http("nothing", { methods: ["GET"], handler: () => undefined });
 app.http("throws", {
   methods: ["GET"],
