@@ -5,6 +5,7 @@ import { Http } from "./http.js";
 import { ERRORS, errorOf } from "./link.js";
 import { memoryOutbox } from "./outbox.js";
 import { movesOf, type ReadMessage } from "./readers.js";
+import { Reads } from "./reads.js";
 import { Room } from "./room.js";
 import { ROOMS, RoomList } from "./roomList.js";
 import { Sender } from "./sender.js";
@@ -53,6 +54,7 @@ export class ChatClient extends Emitter<ChatEvents> {
   readonly #http: Http;
   readonly #connection: Connection;
   readonly #sender: Sender;
+  readonly #reads: Reads;
   readonly #list: RoomList;
   readonly #rooms = new Map<number, { readonly room: Room; opened: number }>();
   /** Rooms with messages on their way are heard even when nobody has them open. */
@@ -85,6 +87,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       onPaused: (until) => this.emit("sending", until),
       onError: (error) => this.emit("error", error),
     });
+    this.#reads = new Reads((destination, body) => this.#connection.send(destination, body));
     this.#list = new RoomList({
       connection: this.#connection,
       http: this.#http,
@@ -173,7 +176,11 @@ export class ChatClient extends Emitter<ChatEvents> {
       isGroup: () => this.#list.isGroup(roomId),
       readSeq: () => this.#list.readSeq(roomId),
       onFound: (message) => this.#hear(message),
-      onRead: (id, move) => this.#list.read(id, move),
+      onRead: (move) => {
+        this.#reads.mark(roomId, move.lastReadMessageId);
+        // The list need not wait for the way there and back.
+        this.#list.read(roomId, move);
+      },
       onDeleted: (id, messageId) => this.#list.deleted(id, messageId),
       onClose: () => this.#close(room),
     });
@@ -229,7 +236,10 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   #onState(state: ConnectionState): void {
     const isConnected = state.status === "connected";
-    if (isConnected) this.#sender.flush();
+    if (isConnected) {
+      this.#sender.flush();
+      this.#reads.flush();
+    }
     this.#list.poll(isConnected);
     this.emit("connection", state);
   }
@@ -265,6 +275,7 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   #gone(roomId: number, error: ChatError): void {
     this.#list.remove(roomId);
+    this.#reads.forget(roomId);
     this.#rooms.get(roomId)?.room.end(error);
   }
 

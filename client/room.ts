@@ -13,11 +13,8 @@ const GAP_PAGE = 100;
 /** Of a longer gap only the newest page is loaded, and the rest as one scrolls up. */
 const LONGEST_GAP = 200;
 const MOST_REFRESHED_PAGES = 10;
-/** Of a room's reads, at most one goes out in this time. */
-const READ_EVERY_MS = 500;
 const MEMBERS_AFTER_MS = 200;
 const OPEN_ROOMS_FIRST = 1;
-const SEND_READ = "/pub/chat/read";
 
 export interface RoomOptions {
   readonly connection: Connection;
@@ -30,8 +27,8 @@ export interface RoomOptions {
   readonly readSeq: () => number | undefined;
   /** Each message of a page that follows what was known. */
   readonly onFound: (message: Message) => void;
-  /** The user has read the room up to there, which the service will tell in a moment. */
-  readonly onRead: (roomId: number, move: ReadMove) => void;
+  /** The user has read the room up to there. */
+  readonly onRead: (move: ReadMove) => void;
   readonly onDeleted: (roomId: number, messageId: number) => void;
   readonly onClose: () => void;
 }
@@ -58,9 +55,10 @@ export class Room extends Emitter<{ change: undefined }> {
   #loading: Promise<void> | undefined;
   #older: Promise<void> | undefined;
   #emitting = false;
-  /** A read that has not gone out yet, and the furthest that has. */
-  #read = { wanted: 0, sent: 0 };
-  #readPause: (() => void) | undefined;
+  /** The `last-seq` of the latest SUBSCRIBE. */
+  #subscribedFrom: number | undefined;
+  /** A subscription was made without `last-seq`: what was loaded before it may lack what came before it. */
+  #isBehind = false;
   #membersPlanned: (() => void) | undefined;
 
   constructor(
@@ -81,7 +79,10 @@ export class Room extends Emitter<{ change: undefined }> {
         onMessage: (data) => this.#take(data as Message),
         onJoined: () => this.#onJoined("messages"),
         onRefused,
-        lastSeq: () => this.#timeline.upTo,
+        lastSeq: () => {
+          this.#subscribedFrom = this.#timeline.upTo;
+          return this.#subscribedFrom;
+        },
       }),
       options.connection.listen(`${destination}/read`, {
         priority: OPEN_ROOMS_FIRST,
@@ -142,12 +143,8 @@ export class Room extends Emitter<{ change: undefined }> {
     const last = this.#timeline.messages.at(-1);
     const userId = this.options.userId();
     if (!last || userId === undefined || this.status !== "ready") return;
-    if (last.messageId <= Math.max(this.#read.wanted, this.#readers.positionOf(userId))) return;
-    this.#read.wanted = last.messageId;
-    // The list need not wait for the way there and back.
-    const { messageId: lastReadMessageId, seq: lastReadSeq } = last;
-    this.options.onRead(this.roomId, { userId, lastReadMessageId, lastReadSeq });
-    if (!this.#readPause) this.#sendRead();
+    if (last.messageId <= this.#readers.positionOf(userId)) return;
+    this.options.onRead({ userId, lastReadMessageId: last.messageId, lastReadSeq: last.seq });
   }
 
   /** Deletes a message for this user only. */
@@ -168,7 +165,6 @@ export class Room extends Emitter<{ change: undefined }> {
     if (this.#closed) return;
     this.#closed = true;
     for (const end of this.#ends) end();
-    this.#readPause?.();
     this.#membersPlanned?.();
     this.#settle(error ?? new ChatError("ABORTED", "the room was closed"));
     if (!error) return;
@@ -223,9 +219,9 @@ export class Room extends Emitter<{ change: undefined }> {
     this.#joined[which] = generation;
     // The pages come after both: what they don't tell comes live.
     if (this.#joined.messages !== generation || this.#joined.reads !== generation) return;
+    this.#isBehind = this.#subscribedFrom === undefined;
     void this.#load();
     if (this.status === "ready") void this.#whileOpen(() => this.#refreshReaders());
-    if (this.#read.wanted > this.#read.sent) this.#sendRead();
   }
 
   /** Loads what is missing; one load at a time. */
@@ -238,19 +234,35 @@ export class Room extends Emitter<{ change: undefined }> {
 
   async #loadMissing(): Promise<void> {
     if (this.#timeline.upTo === undefined) await this.#loadFirst();
-    while (!this.#closed && this.#timeline.aheadTo !== undefined) {
-      const known = this.#timeline.aheadTo;
-      if (this.#timeline.missing > LONGEST_GAP) this.#start(await this.#page(`limit=${PAGE}`));
-      else {
-        const page = await this.#page(`after=${this.#timeline.upTo}&limit=${GAP_PAGE}`);
-        this.#timeline.fill(page, GAP_PAGE, known);
-        for (const message of page) this.options.onFound(message);
-      }
-      this.changed();
+    if (this.#isBehind) await this.#catchUp();
+    while (!this.#closed && this.#timeline.aheadTo !== undefined) await this.#fillGap(this.#timeline.aheadTo);
+    // Made anew while the above went on.
+    if (this.#isBehind && !this.#closed) await this.#loadMissing();
+  }
+
+  /** Asked for behind the subscription, the newest page has what came before it, or shows that more is missing. */
+  async #catchUp(): Promise<void> {
+    this.#isBehind = false;
+    await this.#refreshReaders();
+    for (const message of (await this.#page(`limit=${PAGE}`)).toReversed()) {
+      this.#timeline.add(message);
+      this.options.onFound(message);
     }
+    this.changed();
+  }
+
+  async #fillGap(known: number): Promise<void> {
+    if (this.#timeline.missing > LONGEST_GAP) this.#start(await this.#page(`limit=${PAGE}`));
+    else {
+      const page = await this.#page(`after=${this.#timeline.upTo}&limit=${GAP_PAGE}`);
+      this.#timeline.fill(page, GAP_PAGE, known);
+      for (const message of page) this.options.onFound(message);
+    }
+    this.changed();
   }
 
   async #loadFirst(): Promise<void> {
+    this.#isBehind = false;
     this.#isGroup ??= await this.options.isGroup();
     await this.#loadMembers();
     const page = await this.#page(`limit=${PAGE}`);
@@ -322,25 +334,6 @@ export class Room extends Emitter<{ change: undefined }> {
       if (done || !oldest || oldest.seq <= (this.#timeline.messages[0]?.seq ?? 0)) return;
       query = `before=${oldest.seq}&limit=${GAP_PAGE}`;
     }
-  }
-
-  #sendRead(): void {
-    const { wanted } = this.#read;
-    this.#readPause = after(READ_EVERY_MS, () => {
-      this.#readPause = undefined;
-      if (this.#read.wanted > Math.max(wanted, this.#read.sent)) this.#sendRead();
-    });
-    this.options.connection.send(SEND_READ, { roomId: this.roomId, messageId: wanted }).then(
-      () => {
-        this.#read.sent = Math.max(this.#read.sent, wanted);
-      },
-      (error: ChatError) => {
-        // Without a connection it goes out with the next one.
-        if (error.code === "OFFLINE" || !isPassing(error) || this.#closed) return;
-        this.#readPause?.();
-        this.#readPause = after((error.retryAfter ?? 2) * 1_000, () => this.#sendRead());
-      },
-    );
   }
 
   /** Tries until it succeeds or the room is closed; a refusal ends the room. */

@@ -80,6 +80,8 @@ export class RoomList {
       this.#planned = undefined;
       for (let failures = 0; this.#isLive; failures += 1)
         try {
+          // One that began before may lack what this one is asked for.
+          await this.#loading?.catch(() => {});
           return await this.#load();
         } catch (error) {
           // Without a connection the next one asks.

@@ -157,6 +157,67 @@ test.each([
   expect(asHistory(room)).toEqual(all);
 });
 
+test("a connection that breaks while a room is opened leaves nothing out", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const proxy = await chaosProxy();
+  const client = await connected(ben, { url: proxy.url });
+  const writer = await connect(ann);
+  for (let round = 0; round < 12; round += 1) {
+    proxy.mood = { delayMs: 120 };
+    const room = client.open(roomId);
+    const cutting = setTimeout(() => proxy.cut(), 400 * Math.random());
+    for (let count = 0; count < 4; count += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 120 * Math.random()));
+      await writer.say(roomId, `${round} ${count}`);
+    }
+    clearTimeout(cutting);
+    proxy.mood = {};
+    // Nobody writes any more, so nothing else can tell what is missing.
+    await until(async () => (await history(roomId, ben)).length === 4 * (round + 1), "all are stored");
+    const now = await history(roomId, ben);
+    await until(
+      () => JSON.stringify(asHistory(room).slice(-40)) === JSON.stringify(now.slice(-40)),
+      "all is there",
+    );
+    room.close();
+  }
+  await writer.close();
+});
+
+test("a read reaches the service, though the room is closed at once or there is no connection", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const proxy = await chaosProxy();
+  const client = await connected(ben, { url: proxy.url });
+  const writer = await connect(ann);
+  const read = async () => (await history(roomId, ann)).map(({ unreadCount }) => unreadCount).join();
+  const room = await opened(client, roomId);
+  for (const text of ["one", "two"]) {
+    await writer.say(roomId, text);
+    await until(
+      () => room.messages.at(-1)?.state === "stored" && room.messages.at(-1)?.content === text,
+      text,
+    );
+    room.markRead();
+  }
+  room.close();
+  await until(async () => (await read()) === "0,0", "both are read");
+  const again = await opened(client, roomId);
+  await writer.say(roomId, "three");
+  await until(() => again.messages.length === 3, "the third is there");
+  await writer.close();
+  proxy.mood = { failCall: 1 };
+  proxy.cut();
+  await until(() => client.connection.status !== "connected", "it is away");
+  again.markRead();
+  again.close();
+  expect(await read()).toBe("0,0,1");
+  proxy.mood = {};
+  await client.connect();
+  await until(async () => (await read()) === "0,0,0", "all are read");
+});
+
 test("a message that this user deleted leaves no gap that is waited for", async () => {
   const [ann, ben] = two();
   const roomId = await makeRoom([ann, ben]);

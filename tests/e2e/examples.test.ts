@@ -1,0 +1,184 @@
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { expect, inject, test } from "vitest";
+import { afterTest } from "../support/chat.js";
+import { call, history, type Json, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+
+const FOLDER = "docs/examples";
+/** Where `npm start` has the API; of a README's program the tests change it to their own. */
+const API = "http://127.0.0.1:7071";
+
+interface Run {
+  readonly out: string;
+  readonly errors: string;
+  /** Resolves with the exit code. */
+  readonly ended: Promise<number | null>;
+}
+
+/** A program as a user runs it; ended after the test if it runs then. */
+function run(program: string, args: readonly string[], token: string): Run {
+  const { api, webPubSub } = inject("stack");
+  const { PATH } = process.env;
+  const child = spawn(program, args, { env: { PATH, TOKEN: token, API: api, CHAT: webPubSub } });
+  afterTest(() => child.kill());
+  const state = { out: "", errors: "", ended: Promise.resolve<number | null>(null) };
+  child.stdout.on("data", (data) => {
+    state.out += data;
+  });
+  child.stderr.on("data", (data) => {
+    state.errors += data;
+  });
+  state.ended = new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", resolve);
+  });
+  return state;
+}
+
+interface Finished {
+  readonly out: string;
+  readonly errors: string;
+  readonly ended: number | null;
+}
+
+/** What a program printed until its end, which it comes to by itself. */
+async function finished(running: Run): Promise<Finished> {
+  const ended = await running.ended;
+  return { out: running.out, errors: running.errors, ended };
+}
+
+const runNode = (file: string, token: string, ...args: string[]) =>
+  run(process.execPath, [file, ...args], token);
+
+async function newUser(nickname = "Ann"): Promise<[id: number, token: string]> {
+  const [id] = newUsers(1) as [number];
+  return [id, await tokenFor(id, { nickname })];
+}
+
+const roomsOf = async (user: number): Promise<Json[]> => (await call("GET", "/rooms", user)).body.rooms;
+
+test("stompjs.mjs prints the message as every member gets it", async () => {
+  const [ann, token] = await newUser();
+  const { out, errors, ended } = await finished(runNode(`${FOLDER}/stompjs.mjs`, token));
+  expect([ended, errors]).toEqual([0, ""]);
+  expect(JSON.parse(out)).toMatchObject({ seq: 1, senderId: ann, senderNickname: "Ann", content: "Hello" });
+  const [room] = await roomsOf(ann);
+  expect(room).toMatchObject({ type: "ONE_TO_ONE", lastMessage: { content: "Hello" } });
+});
+
+test("chatClient.mjs prints what came and what became of it, each time it runs", async () => {
+  const [ann, token] = await newUser();
+  for (const seq of [1, 2]) {
+    const { out, errors, ended } = await finished(runNode(`${FOLDER}/chatClient.mjs`, token));
+    expect([ended, errors]).toEqual([0, ""]);
+    expect(out).toBe(`Ann: Hello\nstored as number ${seq}, not read yet by 1\n`);
+  }
+  expect(await roomsOf(ann)).toHaveLength(1);
+});
+
+test("webPubSubClient.mjs prints what comes until a logout", async () => {
+  const [ann, token] = await newUser();
+  const example = runNode(`${FOLDER}/webPubSubClient.mjs`, token);
+  await until(() => example.out.includes("\n"), "its first line");
+  await finished(runNode(`${FOLDER}/stompjs.mjs`, token));
+  await until(() => example.out === "Ann: Hello\nAnn: Hello\n", "the second message");
+  expect((await call("POST", "/sessions/logout", ann, {})).status).toBe(200);
+  expect(await example.ended).toBe(0);
+  expect(example.errors).toMatch(/^closed: SESSION_CLOSED .*\n$/);
+});
+
+test("http.sh prints the answers of all its calls", async () => {
+  const [ann, token] = await newUser();
+  const { out, errors, ended } = await finished(run("sh", [`${FOLDER}/http.sh`], token));
+  expect([ended, errors]).toEqual([0, ""]);
+  const answers = out
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  const { roomId } = answers[1];
+  const messages = await history(roomId, ann);
+  expect(answers).toEqual([
+    { url: expect.stringMatching(/^ws:/), protocol: "v12.stomp", expiresAt: expect.any(String) },
+    { roomId: expect.any(Number) },
+    { rooms: [expect.objectContaining({ roomId, name: "From the shell" })], cursor: null },
+    { roomId, invited: [3] },
+    { messages: [expect.objectContaining({ type: "SYSTEM_INVITE", seq: 1, roomId })] },
+    { roomId, messageId: messages[0].messageId },
+  ]);
+});
+
+test.each(["stompjs.mjs", "chatClient.mjs", "webPubSubClient.mjs", "http.sh"])(
+  "%s says what is wrong with a token, and ends",
+  async (name) => {
+    const file = `${FOLDER}/${name}`;
+    const program = name.endsWith(".sh") ? "sh" : process.execPath;
+    const refused = await finished(run(program, [file], "no.token.atall"));
+    expect(refused.ended).not.toBe(0);
+    expect(refused.errors + refused.out).toMatch(/UNAUTHORIZED/);
+    const missing = await finished(run(program, [file], ""));
+    expect(missing.ended).not.toBe(0);
+    expect(missing.errors).toContain("oken");
+  },
+);
+
+test("the examples' README has a command for each, and they reach npm start without settings", () => {
+  const readme = readFileSync(`${FOLDER}/README.md`, "utf8");
+  const examples = readdirSync(FOLDER).filter((name) => name !== "README.md");
+  expect(examples).toHaveLength(4);
+  for (const name of examples) {
+    expect(readme).toMatch(new RegExp(`^TOKEN=.* (node|sh) ${FOLDER}/${name}$`, "m"));
+    expect(readFileSync(`${FOLDER}/${name}`, "utf8")).toContain(API);
+  }
+});
+
+/** The programs of the client's README, each under the name in the comment before it. */
+const programs = new Map(
+  [...readFileSync("client/README.md", "utf8").matchAll(/(?:<!-- (.*) -->\n)?```js\n([\s\S]*?)```/g)].map(
+    ([, name = "without a name", text = ""]) => [name, text],
+  ),
+);
+
+async function runOfReadme(name: string, token: string, ...args: string[]): Promise<Finished> {
+  // Beside package.json, because it imports the packages by name.
+  const file = `readme-${process.pid}-${name.replace(".mjs", ".local.mjs")}`;
+  const text = programs.get(name) ?? "";
+  expect(text).toContain(API);
+  writeFileSync(file, text.replaceAll(API, inject("stack").api));
+  try {
+    return await finished(runNode(file, token, ...args));
+  } finally {
+    rmSync(file);
+  }
+}
+
+test("all programs of the client's README are run here", () => {
+  expect([...programs.keys()]).toEqual(["chat.mjs", "refused.mjs", "sdk.mjs"]);
+});
+
+test("chat.mjs shows a message from its sending to its storing", async () => {
+  const [, token] = await newUser();
+  const { out, errors, ended } = await runOfReadme("chat.mjs", token);
+  expect([ended, errors]).toEqual([0, ""]);
+  const lines = out.trim().split("\n");
+  expect(lines.slice(0, 2)).toEqual(["connecting", "connected"]);
+  expect(lines).toContain("[ 'Hello (sending)' ]");
+  expect(lines.slice(-2)).toEqual(["[ 'Hello (stored)' ]", "idle"]);
+});
+
+test("refused.mjs shows a refusal, and that what follows is sent", async () => {
+  const [ann, token] = await newUser();
+  const { out, errors, ended } = await runOfReadme("refused.mjs", token);
+  expect([ended, errors]).toEqual([0, ""]);
+  expect(out).toMatch(/^refused: INVALID_MESSAGE\nINVALID_MESSAGE: .+\ntrue\n$/);
+  const [{ roomId }] = await roomsOf(ann);
+  expect((await history(roomId, ann)).map(({ content }) => content)).toEqual(["what follows is sent"]);
+});
+
+test("sdk.mjs has its message accepted in a room, and refused elsewhere", async () => {
+  const [ann, token] = await newUser();
+  const [mine, other] = [await makeRoom([ann]), await makeRoom(newUsers(1))];
+  const accepted = await runOfReadme("sdk.mjs", token, String(mine));
+  expect(accepted).toEqual({ out: "accepted\n", errors: "", ended: 0 });
+  const refused = await runOfReadme("sdk.mjs", token, String(other));
+  expect(refused).toEqual({ out: "refused: NOT_A_MEMBER\n", errors: "", ended: 0 });
+});
