@@ -173,6 +173,8 @@ test("a connection that breaks while a room is opened leaves nothing out", async
     }
     clearTimeout(cutting);
     proxy.mood = {};
+    // It has broken so often by now that it would wait for long.
+    await client.connect();
     // Nobody writes any more, so nothing else can tell what is missing.
     await until(async () => (await history(roomId, ben)).length === 4 * (round + 1), "all are stored");
     const now = await history(roomId, ben);
@@ -182,6 +184,32 @@ test("a connection that breaks while a room is opened leaves nothing out", async
     );
     room.close();
   }
+  await writer.close();
+});
+
+test("a page that was asked for before a reconnect does not stand for what came until then", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const proxy = await chaosProxy();
+  const client = await connected(ben, { url: proxy.url });
+  const writer = await connect(ann);
+  await writer.say(roomId, "before");
+  await until(async () => (await history(roomId, ben)).length === 1, "it is stored");
+  proxy.mood = { hold: /\/messages/ };
+  const room = client.open(roomId);
+  await until(() => proxy.held === 1, "the page is on its way");
+  proxy.cut();
+  await until(() => client.connection.status === "waiting", "it is away");
+  await writer.say(roomId, "meanwhile");
+  await until(async () => (await history(roomId, ben)).length === 2, "it is stored");
+  await client.connect();
+  // Its subscriptions are made one after the other: behind this one the room's is there.
+  const other = client.open(await makeRoom([ben, ann]));
+  await until(() => proxy.held === 2, "the other room's page is asked for, behind its subscription");
+  proxy.release();
+  await until(() => room.messages.length === 2, "what came meanwhile is there");
+  expect(asHistory(room)).toEqual(await history(roomId, ben));
+  other.close();
   await writer.close();
 });
 

@@ -12,6 +12,8 @@ export interface Mood {
   readonly cut?: number;
   /** An HTTP call is answered 503 without being passed on, or passed on and its answer lost. */
   readonly failCall?: number;
+  /** Answers to calls of these paths stay with the proxy, as they were, until `release`. */
+  readonly hold?: RegExp;
 }
 
 export interface ChaosProxy {
@@ -24,6 +26,10 @@ export interface ChaosProxy {
   readonly opened: number;
   /** Breaks all connections. */
   cut(): void;
+  /** How many answers are held back. */
+  readonly held: number;
+  /** Lets go what is held back, and holds nothing any more. */
+  release(): void;
   close(): Promise<void>;
 }
 
@@ -35,6 +41,7 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
     handleProtocols: (offered) => [...offered][0] ?? false,
   });
   const server = createServer((incoming, answer) => void forward(incoming, answer));
+  const held: (() => void)[] = [];
   let upstream = "";
   const proxy = {
     url: "",
@@ -43,10 +50,18 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
     get connections() {
       return [...sockets].filter(({ readyState }) => readyState === WebSocket.OPEN).length / 2;
     },
+    get held() {
+      return held.length;
+    },
+    release() {
+      proxy.mood = {};
+      for (const letGo of held.splice(0)) letGo();
+    },
     cut() {
       for (const socket of sockets) socket.terminate();
     },
     async close() {
+      proxy.release();
       proxy.cut();
       accepting.close();
       server.closeAllConnections();
@@ -64,6 +79,7 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
       const chunks: Buffer[] = [];
       for await (const chunk of response) chunks.push(chunk as Buffer);
       if (fails) return void answer.destroy();
+      if (proxy.mood.hold?.test(incoming.url ?? "")) await new Promise<void>((resolve) => held.push(resolve));
       const body = incoming.url?.endsWith("/negotiate") ? negotiated(chunks) : Buffer.concat(chunks);
       const { "content-length": _, "transfer-encoding": __, ...headers } = response.headers;
       answer.writeHead(response.statusCode ?? 502, headers).end(body);
@@ -77,7 +93,10 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
     if (url === undefined) return text;
     const address = new URL(url);
     upstream = address.origin;
-    return JSON.stringify({ ...rest, url: `${proxy.url.replace("http", "ws")}${address.pathname}${address.search}` });
+    return JSON.stringify({
+      ...rest,
+      url: `${proxy.url.replace("http", "ws")}${address.pathname}${address.search}`,
+    });
   }
 
   server.on("upgrade", (incoming, socket, head) => {
