@@ -33,13 +33,14 @@ export interface ChatErrorDetails {
 /** Everything that this package throws and reports. */
 export class ChatError extends Error {
   readonly code: ErrorCode;
-  readonly retryAfter?: number;
-  readonly roomId?: number;
-  readonly clientMessageId?: string | number;
-  readonly field?: string;
-  readonly reason?: string;
+  // Only declared: what an error doesn't have is not to be printed with it.
+  declare readonly retryAfter?: number;
+  declare readonly roomId?: number;
+  declare readonly clientMessageId?: string | number;
+  declare readonly field?: string;
+  declare readonly reason?: string;
   /** Of the HTTP answer. */
-  readonly status?: number;
+  declare readonly status?: number;
 
   constructor(code: ErrorCode, message: string, { cause, ...details }: ChatErrorDetails = {}) {
     super(message, cause === undefined ? undefined : { cause });

@@ -1,4 +1,4 @@
-import { type DBSchema, openDB } from "idb";
+import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 import type { Outbox, OutboxEntry } from "./types.js";
 
 interface Schema extends DBSchema {
@@ -15,18 +15,14 @@ interface Schema extends DBSchema {
  * without it.
  */
 export function indexedDbOutbox(name = "nonstop-chat-outbox"): Outbox {
-  const database = openDB<Schema>(name, 1, {
-    upgrade(db) {
-      const entries = db.createObjectStore("entries", { keyPath: ["userId", "roomId", "clientMessageId"] });
-      entries.createIndex("order", ["userId", "order"]);
-    },
-  });
+  const database = open(name);
   // Said by the first call instead.
   database.catch(() => {});
   return {
     async load(userId) {
+      const db = await database;
       const range = IDBKeyRange.bound([userId, 0], [userId, Number.MAX_SAFE_INTEGER]);
-      const entries = await (await database).getAllFromIndex("entries", "order", range);
+      const entries = await db.getAllFromIndex("entries", "order", range);
       return entries.map(({ order: _, ...entry }) => entry);
     },
     async put(entry) {
@@ -40,4 +36,14 @@ export function indexedDbOutbox(name = "nonstop-chat-outbox"): Outbox {
       await (await database).delete("entries", [userId, roomId, clientMessageId]);
     },
   };
+}
+
+/** Rejects also where there is no IndexedDB at all. */
+async function open(name: string): Promise<IDBPDatabase<Schema>> {
+  return await openDB<Schema>(name, 1, {
+    upgrade(db) {
+      const entries = db.createObjectStore("entries", { keyPath: ["userId", "roomId", "clientMessageId"] });
+      entries.createIndex("order", ["userId", "order"]);
+    },
+  });
 }

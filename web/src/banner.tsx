@@ -1,6 +1,8 @@
 import type { ChatError, ConnectionState } from "@nonstop/chat-client";
+import { useEffect } from "react";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
+import { useReport } from "./reporting.js";
 import { useConnection, useNow, useSendingPaused, useSession } from "./session.js";
 import type { Texts } from "./texts/en.js";
 
@@ -10,6 +12,8 @@ export function Banner() {
   const texts = useTexts();
   const connection = useConnection();
   const pausedUntil = useSendingPaused();
+  const report = useReport();
+  useEffect(() => client.on("error", report), [client, report]);
   const connect = () => void client.connect().catch(() => {});
   return (
     <div className="banners">

@@ -1,29 +1,19 @@
-import { useCallback, useEffect, useRef, useState } from "react";
+import { useEffect, useRef } from "react";
 import { Banner } from "./banner.js";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
+import { Reporting } from "./reporting.js";
 import { RoomList } from "./roomList.js";
 import { RoomView } from "./roomView.js";
 import { useRoute } from "./route.js";
-import { ReportProvider, useConnection, useRoomList } from "./session.js";
-
-const TOAST_MS = 8_000;
+import { useConnection, useRoomList } from "./session.js";
 
 export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
   const texts = useTexts();
   const connection = useConnection();
   const rooms = useRoomList();
   const [roomId, goTo] = useRoute();
-  const [toast, setToast] = useState<string>();
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const report = useCallback(
-    (error: Error) => {
-      clearTimeout(timer.current);
-      setToast(texts.toast(error.message));
-      timer.current = setTimeout(() => setToast(undefined), TOAST_MS);
-    },
-    [texts],
-  );
+  useFocusOnPhones(roomId);
 
   const unread = (rooms ?? []).reduce((sum, room) => sum + room.unreadCount, 0);
   useEffect(() => {
@@ -37,8 +27,8 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
   }, [connection.status]);
 
   return (
-    <ReportProvider value={report}>
-      <main className="app" data-view={roomId === undefined ? "list" : "room"}>
+    <main className="app" data-view={roomId === undefined ? "list" : "room"}>
+      <Reporting>
         <h1 className="unseen">{texts.appName}</h1>
         {/* No link: the address' hash names the room. */}
         <button
@@ -53,7 +43,9 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
         <div id="conversation" className="conversation" tabIndex={-1}>
           {roomId === undefined ? (
             <div className="empty">
-              <Icon name="chat" />
+              <span className="emptyIcon">
+                <Icon name="chat" />
+              </span>
               <p>
                 <strong>{texts.chooseRoom}</strong>
                 <br />
@@ -64,10 +56,19 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
             <RoomView key={roomId} roomId={roomId} onBack={() => goTo(undefined)} />
           )}
         </div>
-        <p className="toast" role="status" hidden={toast === undefined}>
-          {toast}
-        </p>
-      </main>
-    </ReportProvider>
+      </Reporting>
+    </main>
   );
+}
+
+/** Where only one side is shown, what had the focus goes with the other side. */
+function useFocusOnPhones(roomId: number | undefined): void {
+  const before = useRef(roomId);
+  useEffect(() => {
+    const left = before.current;
+    before.current = roomId;
+    if (left === roomId || !matchMedia("(max-width: 719px)").matches) return;
+    const row = `[data-room-id="${left}"]`;
+    document.querySelector<HTMLElement>(roomId === undefined ? row : "#conversation")?.focus();
+  }, [roomId]);
 }

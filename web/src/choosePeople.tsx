@@ -3,12 +3,13 @@ import type { User } from "./identity.js";
 import { useTexts } from "./language.js";
 
 interface Props {
+  readonly title: string;
   readonly people: readonly User[];
   readonly chosen: ReadonlySet<number>;
   readonly onChange: (chosen: ReadonlySet<number>) => void;
 }
 
-export function ChoosePeople({ people, chosen, onChange }: Props) {
+export function ChoosePeople({ title, people, chosen, onChange }: Props) {
   const texts = useTexts();
   const toggle = (userId: number) => {
     const next = new Set(chosen);
@@ -17,7 +18,7 @@ export function ChoosePeople({ people, chosen, onChange }: Props) {
   };
   return (
     <fieldset className="choose">
-      <legend>{texts.people}</legend>
+      <legend>{title}</legend>
       {people.map(({ userId, nickname }) => (
         <label key={userId} className="choice">
           <Avatar name={nickname} />

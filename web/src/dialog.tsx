@@ -1,6 +1,7 @@
 import { type ReactNode, useEffect, useId, useRef } from "react";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
+import { Reporting } from "./reporting.js";
 
 interface Props {
   readonly title: string;
@@ -38,7 +39,7 @@ export function Dialog({ title, onClose, children }: Props) {
           <Icon name="close" />
         </button>
       </header>
-      {children}
+      <Reporting isDialog>{children}</Reporting>
     </dialog>
   );
 }

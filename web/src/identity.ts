@@ -18,7 +18,9 @@ export async function loadSurroundings(): Promise<Surroundings> {
   const [config, demo] = await Promise.all([fetch("/config.json"), fetch("/demo/users")]);
   if (!config.ok) throw new Error(`/config.json answered ${config.status}`);
   const { api } = (await config.json()) as { api: string };
-  if (!demo.ok) return { api, users: undefined };
+  // Many a static server answers with the page itself where there is nothing.
+  const isDemo = demo.ok && demo.headers.get("content-type")?.startsWith("application/json");
+  if (!isDemo) return { api, users: undefined };
   const { users } = (await demo.json()) as { users: readonly User[] };
   return { api, users };
 }

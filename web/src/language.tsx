@@ -18,7 +18,8 @@ const KEY = "nonstop-language";
 function initial(): Language {
   const chosen = localStorage.getItem(KEY);
   if (chosen === "en" || chosen === "ko") return chosen;
-  return navigator.languages.some((one) => one.startsWith("ko")) ? "ko" : "en";
+  const preferred = navigator.languages.map((one) => one.split("-")[0]);
+  return preferred.find((one) => one === "en" || one === "ko") ?? "en";
 }
 
 export function LanguageProvider({ children }: { readonly children: ReactNode }) {

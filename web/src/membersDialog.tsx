@@ -1,10 +1,12 @@
 import type { Member, RoomSummary } from "@nonstop/chat-client";
-import { type FormEvent, useCallback, useEffect, useState } from "react";
+import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
 import { Avatar } from "./avatar.js";
 import { ChoosePeople } from "./choosePeople.js";
 import { Dialog, Question } from "./dialog.js";
+import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
-import { useReport, useSession } from "./session.js";
+import { useReport } from "./reporting.js";
+import { useSession } from "./session.js";
 
 interface Props {
   readonly summary: RoomSummary;
@@ -13,13 +15,23 @@ interface Props {
 }
 
 /** Who is in a group; with what one may do about it. */
-export function MembersDialog({ summary, onClose, onLeave }: Props) {
+export function MembersDialog({ onClose, ...props }: Props) {
+  const texts = useTexts();
+  return (
+    <Dialog title={texts.membersTitle} onClose={onClose}>
+      <Members {...props} />
+    </Dialog>
+  );
+}
+
+function Members({ summary, onLeave }: Omit<Props, "onClose">) {
   const { client, me, users } = useSession();
   const { roomId, name, memberCount } = summary;
   const texts = useTexts();
   const report = useReport();
   const [members, setMembers] = useState<readonly Member[]>();
   const [removing, setRemoving] = useState<Member>();
+  const list = useRef<HTMLUListElement>(null);
   const load = useCallback(() => {
     client.members(roomId).then(setMembers, report);
   }, [client, roomId, report]);
@@ -29,21 +41,16 @@ export function MembersDialog({ summary, onClose, onLeave }: Props) {
   const isCreator = members?.some((member) => member.userId === me.userId && member.isCreator);
   const remove = ({ userId }: Member) => {
     setRemoving(undefined);
-    client.kick(roomId, userId).then(load, report);
+    client
+      .kick(roomId, userId)
+      .then(load, report)
+      // The button that had the focus goes with its row.
+      .finally(() => list.current?.focus());
   };
-  if (removing)
-    return (
-      <Question
-        question={texts.removeQuestion(removing.nickname, name ?? "")}
-        yes={texts.remove}
-        onYes={() => remove(removing)}
-        onNo={() => setRemoving(undefined)}
-      />
-    );
   return (
-    <Dialog title={texts.membersTitle} onClose={onClose}>
+    <>
       <Rename roomId={roomId} name={name ?? ""} />
-      <ul className="members">
+      <ul ref={list} className="members" tabIndex={-1} aria-label={texts.membersTitle}>
         {members?.map((member) => (
           <li key={member.userId}>
             <Avatar name={member.nickname} image={member.profileImageUrl} />
@@ -72,12 +79,21 @@ export function MembersDialog({ summary, onClose, onLeave }: Props) {
           onDone={load}
         />
       )}
-      <footer className="dialogFoot">
+      <footer className="dialogFoot apart">
         <button type="button" className="danger" onClick={onLeave}>
+          <Icon name="leave" />
           {texts.leave}
         </button>
       </footer>
-    </Dialog>
+      {removing && (
+        <Question
+          question={texts.removeQuestion(removing.nickname, name ?? "")}
+          yes={texts.remove}
+          onYes={() => remove(removing)}
+          onNo={() => setRemoving(undefined)}
+        />
+      )}
+    </>
   );
 }
 
@@ -121,12 +137,13 @@ function Invite({ roomId, people, onDone }: InviteProps) {
   };
   return (
     <form onSubmit={invite}>
-      <h3>{texts.inviteTitle}</h3>
-      <ChoosePeople people={people} chosen={chosen} onChange={setChosen} />
+      <ChoosePeople title={texts.inviteTitle} people={people} chosen={chosen} onChange={setChosen} />
       {people.length > 0 && (
-        <button type="submit" className="primary" disabled={chosen.size === 0}>
-          {texts.invite}
-        </button>
+        <footer className="dialogFoot">
+          <button type="submit" className="primary" disabled={chosen.size === 0}>
+            {texts.invite}
+          </button>
+        </footer>
       )}
     </form>
   );

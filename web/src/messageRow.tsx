@@ -3,10 +3,10 @@ import { memo } from "react";
 import { timeOf } from "./arrange.js";
 import { Avatar } from "./avatar.js";
 import { timeText } from "./dates.js";
+import { errorText } from "./errorText.js";
 import { Icon } from "./icons.js";
 import { useLanguage, useTexts } from "./language.js";
 import { isAddress, piecesOf } from "./links.js";
-import { refusalText } from "./refusals.js";
 import { useSession } from "./session.js";
 import { systemText } from "./systemText.js";
 
@@ -63,7 +63,12 @@ export const MessageRow = memo(function MessageRow({ room, message, isMine, isFi
                 {unread}
               </span>
             )}
-            {isLast && isStored && <time dateTime={message.sentAt}>{timeText(time, language)}</time>}
+            {isStored && (
+              // Seen once for each group, but read out with each message.
+              <time className={isLast ? "" : "unseen"} dateTime={message.sentAt}>
+                {timeText(time, language, texts)}
+              </time>
+            )}
             {!isStored && <State message={message} />}
           </div>
         </div>
@@ -113,7 +118,7 @@ function Refused({ room, message }: { readonly room: Room; readonly message: Pen
   const { clientMessageId, error } = message;
   return (
     <div className="refusal">
-      <span>{refusalText(error, texts)}</span>
+      <span>{errorText(error, texts)}</span>
       <button type="button" className="quiet" onClick={() => room.retry(clientMessageId)}>
         {texts.retry}
       </button>

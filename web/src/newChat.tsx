@@ -2,7 +2,8 @@ import { type FormEvent, useState } from "react";
 import { ChoosePeople } from "./choosePeople.js";
 import { Dialog } from "./dialog.js";
 import { useTexts } from "./language.js";
-import { useReport, useSession } from "./session.js";
+import { useReport } from "./reporting.js";
+import { useSession } from "./session.js";
 
 interface Props {
   readonly onClose: () => void;
@@ -10,7 +11,16 @@ interface Props {
 }
 
 /** One person makes a room of two, several a group with a name. */
-export function NewChat({ onClose, onMade }: Props) {
+export function NewChat(props: Props) {
+  const texts = useTexts();
+  return (
+    <Dialog title={texts.newChat} onClose={props.onClose}>
+      <Start {...props} />
+    </Dialog>
+  );
+}
+
+function Start({ onClose, onMade }: Props) {
   const { client, me, users } = useSession();
   const texts = useTexts();
   const report = useReport();
@@ -33,29 +43,27 @@ export function NewChat({ onClose, onMade }: Props) {
     }
   };
   return (
-    <Dialog title={texts.newChat} onClose={onClose}>
-      <form onSubmit={start}>
-        <p className="muted">{texts.groupHint}</p>
-        <ChoosePeople people={others} chosen={chosen} onChange={setChosen} />
-        {isGroup && (
-          <label className="field">
-            {texts.roomName}
-            <input value={name} maxLength={100} required onChange={({ target }) => setName(target.value)} />
-          </label>
-        )}
-        <footer className="dialogFoot">
-          <button type="button" className="quiet" onClick={onClose}>
-            {texts.cancel}
-          </button>
-          <button
-            type="submit"
-            className="primary"
-            disabled={isBusy || chosen.size === 0 || (isGroup && name.trim() === "")}
-          >
-            {texts.start}
-          </button>
-        </footer>
-      </form>
-    </Dialog>
+    <form onSubmit={start}>
+      <p className="muted">{texts.groupHint}</p>
+      <ChoosePeople title={texts.people} people={others} chosen={chosen} onChange={setChosen} />
+      {isGroup && (
+        <label className="field">
+          {texts.roomName}
+          <input value={name} maxLength={100} required onChange={({ target }) => setName(target.value)} />
+        </label>
+      )}
+      <footer className="dialogFoot">
+        <button type="button" className="quiet" onClick={onClose}>
+          {texts.cancel}
+        </button>
+        <button
+          type="submit"
+          className="primary"
+          disabled={isBusy || chosen.size === 0 || (isGroup && name.trim() === "")}
+        >
+          {texts.start}
+        </button>
+      </footer>
+    </form>
   );
 }

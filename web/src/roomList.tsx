@@ -52,6 +52,7 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
       <footer className="sideFoot">
         <LanguageSwitch />
         <button type="button" className="quiet" onClick={onSignOut}>
+          <Icon name="leave" />
           {texts.signOut}
         </button>
       </footer>
@@ -86,6 +87,7 @@ function RoomRow({ room, isCurrent }: RowProps) {
       className="roomRow"
       href={`#/rooms/${roomId}`}
       data-room-id={roomId}
+      data-unread={unreadCount > 0 || undefined}
       aria-current={isCurrent ? "page" : undefined}
     >
       <Avatar name={name ?? ""} image={imageUrl} />

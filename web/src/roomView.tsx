@@ -1,4 +1,4 @@
-import type { Room, RoomSummary } from "@nonstop/chat-client";
+import type { ConnectionState, Room, RoomSummary } from "@nonstop/chat-client";
 import { useState } from "react";
 import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
@@ -7,7 +7,9 @@ import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { MembersDialog } from "./membersDialog.js";
 import { MessageList } from "./messageList.js";
-import { useMessages, useReport, useRoom, useRoomList, useSession } from "./session.js";
+import { useReport } from "./reporting.js";
+import { useConnection, useMessages, useRoom, useRoomList, useSession } from "./session.js";
+import type { Texts } from "./texts/en.js";
 
 interface Props {
   readonly roomId: number;
@@ -36,7 +38,7 @@ function OpenRoom({ room, summary, onBack }: OpenProps) {
       <RoomHead room={room} summary={summary} onBack={onBack} />
       {room.status === "gone" ? (
         <div className="empty">
-          <p role="alert">{texts.gone}</p>
+          <p role="alert">{room.messages.length > 0 ? texts.gone : texts.noSuchRoom}</p>
           <button type="button" className="primary" onClick={onBack}>
             {texts.back}
           </button>
@@ -56,6 +58,7 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
   const texts = useTexts();
   const report = useReport();
   const [open, setOpen] = useState<"members" | "leave">();
+  const { status } = useConnection();
   const isGroup = summary?.type === "GROUP";
   const close = () => setOpen(undefined);
   const leave = () => {
@@ -70,7 +73,7 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
       {summary && <Avatar name={summary.name ?? ""} image={summary.imageUrl} />}
       <div className="who">
         <h2>{summary?.name}</h2>
-        {isGroup && <p className="muted">{texts.members(summary.memberCount)}</p>}
+        <p className="muted">{subtitle(summary, status, texts)}</p>
       </div>
       {summary && room.status !== "gone" && (
         <button
@@ -97,4 +100,14 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
       )}
     </header>
   );
+}
+
+/** On a phone nothing else tells that the connection is on its way. */
+function subtitle(
+  summary: RoomSummary | undefined,
+  status: ConnectionState["status"],
+  texts: Texts,
+): string | undefined {
+  if (status === "connecting" || status === "waiting") return texts.connecting;
+  return summary?.type === "GROUP" ? texts.members(summary.memberCount) : undefined;
 }

@@ -1,4 +1,4 @@
-import { ChatClient, type ChatError, type Room } from "@nonstop/chat-client";
+import { ChatClient, type Room } from "@nonstop/chat-client";
 import { indexedDbOutbox } from "@nonstop/chat-client/indexeddb";
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { deviceId } from "./device.js";
@@ -93,9 +93,3 @@ export function useNow(isNeeded: boolean): number {
   }, [isNeeded]);
   return now;
 }
-
-export type Report = (error: ChatError | Error) => void;
-const ReportContext = createContext<Report>(() => {});
-export const ReportProvider = ReportContext;
-/** Tells the user that something they asked for did not work. */
-export const useReport = () => useContext(ReportContext);

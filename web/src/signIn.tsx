@@ -13,7 +13,10 @@ export function SignIn({ users, onChoose }: Props) {
   return (
     <main className="plain">
       <div className="signIn">
-        <p className="brand">{texts.appName}</p>
+        <p className="brand">
+          <img src="/favicon.svg" alt="" width="32" height="32" />
+          {texts.appName}
+        </p>
         <h1>{texts.signInTitle}</h1>
         {users ? (
           <>

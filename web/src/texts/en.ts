@@ -1,3 +1,15 @@
+type ErrorText =
+  | "INVALID_MESSAGE"
+  | "MESSAGE_TOO_LARGE"
+  | "NOT_A_MEMBER"
+  | "FORBIDDEN"
+  | "ROOM_NOT_FOUND"
+  | "MEMBER_NOT_FOUND"
+  | "RATE_LIMIT_EXCEEDED"
+  | "OFFLINE"
+  | "UNAVAILABLE"
+  | "OUTBOX_FAILED";
+
 /** Every text of the page; the other languages have the same ones. */
 export const en = {
   language: "English",
@@ -10,7 +22,7 @@ export const en = {
   tryAgain: "Try again",
   loading: "Loading…",
   signOut: "Sign out",
-  switchLanguage: "한국어로",
+  switchLanguage: "한국어",
   rooms: "Conversations",
   noRooms: "No conversations yet. Start one with the button above.",
   newChat: "New conversation",
@@ -79,15 +91,26 @@ export const en = {
   useHere: "Use it here",
   rateLimit: (seconds: number) => `You write very fast. Your messages go on in ${seconds} s.`,
   gone: "You are no longer in this conversation.",
-  toast: (text: string) => `That did not work: ${text}`,
+  noSuchRoom: "There is no such conversation, or you are not a member of it.",
+  dismiss: "Dismiss",
+  morning: "AM",
+  afternoon: "PM",
   today: "Today",
   yesterday: "Yesterday",
-  refusals: {
-    INVALID_MESSAGE: "The message is empty or has characters that can't be sent",
-    MESSAGE_TOO_LARGE: "The message is too long",
-    NOT_A_MEMBER: "You are no member of this conversation any more",
-    OTHER: "The service did not take it",
-  },
+  /** Why something did not work and what helps, by the code of the error. */
+  errors: {
+    INVALID_MESSAGE: "The message is empty or has characters that can't be sent.",
+    MESSAGE_TOO_LARGE: "The message is too long.",
+    NOT_A_MEMBER: "You are not a member of this conversation any more.",
+    FORBIDDEN: "Only the creator of the group may do that.",
+    ROOM_NOT_FOUND: "There is no such conversation any more.",
+    MEMBER_NOT_FOUND: "This person is not in the group any more.",
+    RATE_LIMIT_EXCEEDED: "That was too often in a short time. Try again in a minute.",
+    OFFLINE: "There is no connection. Try again when it is back.",
+    UNAVAILABLE: "The service can't do that just now. Try again in a moment.",
+    OUTBOX_FAILED: "This browser keeps nothing: messages that are still on their way won't survive a reload.",
+  } as Readonly<Record<ErrorText, string>>,
+  otherError: "That did not work. Try again in a moment.",
 };
 
 export type Texts = typeof en;
