@@ -75,6 +75,14 @@ describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...loo
     await check(ann, "new");
   });
 
+  test("a room that one is no member of", async () => {
+    const page = await pageOf("Dora", { ...look, roomId: 999_999_999 });
+    await page
+      .getByText(named("You are no longer in this conversation.", "더 이상 이 대화의 멤버가 아니에요."))
+      .waitFor();
+    await check(page, "gone");
+  });
+
   test("the notices", async () => {
     const proxy = await chaosProxy();
     const page = await pageOf("서연", { ...look, through: proxy });

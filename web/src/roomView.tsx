@@ -32,7 +32,7 @@ interface OpenProps {
 function OpenRoom({ room, summary, onBack }: OpenProps) {
   const texts = useTexts();
   useMessages(room);
-  const name = summary?.name ?? "";
+  const name = summary?.name || texts.conversation;
   return (
     <section className="room" aria-label={name}>
       <RoomHead room={room} summary={summary} onBack={onBack} />
@@ -72,7 +72,7 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
       </button>
       {summary && <Avatar name={summary.name ?? ""} image={summary.imageUrl} />}
       <div className="who">
-        <h2>{summary?.name}</h2>
+        <h2>{summary?.name || texts.conversation}</h2>
         <p className="muted">{subtitle(summary, status, texts)}</p>
       </div>
       {summary && room.status !== "gone" && (

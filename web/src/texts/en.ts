@@ -25,6 +25,7 @@ export const en = {
   switchLanguage: "한국어",
   rooms: "Conversations",
   noRooms: "No conversations yet. Start one with the button above.",
+  conversation: "Conversation",
   newChat: "New conversation",
   unread: (count: number) => (count === 1 ? "1 unread message" : `${count} unread messages`),
   members: (count: number) => (count === 1 ? "1 member" : `${count} members`),

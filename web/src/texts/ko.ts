@@ -14,6 +14,7 @@ export const ko: Texts = {
   switchLanguage: "English",
   rooms: "대화",
   noRooms: "아직 대화가 없어요. 위의 버튼으로 시작해 보세요.",
+  conversation: "대화",
   newChat: "새 대화",
   unread: (count) => `읽지 않은 메시지 ${count}개`,
   members: (count) => `${count}명`,
