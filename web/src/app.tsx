@@ -3,7 +3,7 @@ import { Chat } from "./chat.js";
 import { loadSurroundings, type Surroundings, type User } from "./identity.js";
 import { useTexts } from "./language.js";
 import { type Session, SessionProvider, startSession } from "./session.js";
-import { SignIn } from "./signIn.js";
+import { Brand, SignIn } from "./signIn.js";
 
 const KEY = "nonstop-user";
 
@@ -51,11 +51,16 @@ export function App() {
   if (surroundings === "failed")
     return (
       <main className="plain">
-        <h1>{texts.appName}</h1>
-        <p role="alert">{texts.noConfig}</p>
-        <button type="button" className="primary" onClick={load}>
-          {texts.tryAgain}
-        </button>
+        <div className="signIn">
+          <Brand />
+          <h1>{texts.noConfigTitle}</h1>
+          <p role="alert" className="muted">
+            {texts.noConfig}
+          </p>
+          <button type="button" className="primary" onClick={load}>
+            {texts.tryAgain}
+          </button>
+        </div>
       </main>
     );
   if (!surroundings || rememberedIn(surroundings)) return <main className="plain" aria-busy="true" />;

@@ -92,7 +92,7 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
       {open === "leave" && (
         <Question
           question={texts.leaveQuestion(summary?.name ?? "")}
-          hint={texts.leaveHint}
+          hint={isGroup ? texts.leaveGroupHint : texts.leaveHint}
           yes={texts.leave}
           onYes={leave}
           onNo={close}

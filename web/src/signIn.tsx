@@ -1,6 +1,6 @@
 import { Avatar } from "./avatar.js";
 import type { User } from "./identity.js";
-import { useLanguage } from "./language.js";
+import { useTexts } from "./language.js";
 import { LanguageSwitch } from "./languageSwitch.js";
 
 interface Props {
@@ -9,14 +9,11 @@ interface Props {
 }
 
 export function SignIn({ users, onChoose }: Props) {
-  const { texts } = useLanguage();
+  const texts = useTexts();
   return (
     <main className="plain">
       <div className="signIn">
-        <p className="brand">
-          <img src="/favicon.svg" alt="" width="32" height="32" />
-          {texts.appName}
-        </p>
+        <Brand />
         <h1>{texts.signInTitle}</h1>
         {users ? (
           <>
@@ -33,10 +30,20 @@ export function SignIn({ users, onChoose }: Props) {
             </ul>
           </>
         ) : (
-          <p>{texts.noDemo}</p>
+          <p className="muted">{texts.noDemo}</p>
         )}
         <LanguageSwitch />
       </div>
     </main>
+  );
+}
+
+export function Brand() {
+  const texts = useTexts();
+  return (
+    <p className="brand">
+      <img src="/favicon.svg" alt="" width="32" height="32" />
+      {texts.appName}
+    </p>
   );
 }
