@@ -218,7 +218,7 @@ test("limits that are not set are the usual ones, and 0 is none", () => {
     sessions: 3,
     messages: 60,
     reads: 600,
-    subscribes: 120,
+    subscribes: 600,
     negotiates: 30,
     writes: 60,
   });

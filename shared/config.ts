@@ -74,7 +74,7 @@ const Settings = z
     /** Messages of a user, over all sessions. */
     RATE_LIMIT_PER_MINUTE: limit(60),
     RATE_LIMIT_READS_PER_MINUTE: limit(600),
-    RATE_LIMIT_SUBSCRIBES_PER_MINUTE: limit(120),
+    RATE_LIMIT_SUBSCRIBES_PER_MINUTE: limit(600),
     /** Negotiations, and tokens renewed. */
     RATE_LIMIT_NEGOTIATES_PER_MINUTE: limit(30),
     /** HTTP calls that change something. */

@@ -77,9 +77,7 @@ describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...loo
 
   test("a room that one is no member of", async () => {
     const page = await pageOf("Dora", { ...look, roomId: 999_999_999 });
-    await page
-      .getByText(named("You are no longer in this conversation.", "더 이상 이 대화의 멤버가 아니에요."))
-      .waitFor();
+    await page.getByText(named("There is no such conversation", "없는 대화이거나")).waitFor();
     await check(page, "gone");
   });
 

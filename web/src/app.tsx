@@ -1,6 +1,7 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Chat } from "./chat.js";
 import { loadSurroundings, type Surroundings, type User } from "./identity.js";
+import { keptByTab } from "./kept.js";
 import { useTexts } from "./language.js";
 import { type Session, SessionProvider, startSession } from "./session.js";
 import { Brand, SignIn } from "./signIn.js";
@@ -9,7 +10,7 @@ const KEY = "nonstop-user";
 
 /** Who was chosen in this tab before a reload. */
 function rememberedIn({ users }: Surroundings): User | undefined {
-  const userId = Number(sessionStorage.getItem(KEY));
+  const userId = Number(keptByTab.get(KEY));
   return users?.find((user) => user.userId === userId);
 }
 
@@ -18,9 +19,17 @@ export function App() {
   const [surroundings, setSurroundings] = useState<Surroundings | "failed">();
   const [session, setSession] = useState<Session>();
 
+  const isStarting = useRef(false);
   const signIn = async (user: User, where: Surroundings) => {
-    sessionStorage.setItem(KEY, String(user.userId));
-    setSession(await startSession(user, where));
+    // A second click of the same moment.
+    if (isStarting.current) return;
+    isStarting.current = true;
+    keptByTab.set(KEY, String(user.userId));
+    try {
+      setSession(await startSession(user, where));
+    } finally {
+      isStarting.current = false;
+    }
   };
   const load = () => {
     setSurroundings(undefined);
@@ -38,7 +47,7 @@ export function App() {
 
   const signOut = () => {
     void session?.client.disconnect();
-    sessionStorage.removeItem(KEY);
+    keptByTab.remove(KEY);
     location.hash = "";
     setSession(undefined);
   };

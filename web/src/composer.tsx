@@ -86,11 +86,14 @@ export function Composer({ room }: { readonly room: Room }) {
           <Icon name="send" />
         </button>
       </div>
-      {left < TELL_BELOW && (
-        <p id="left" className={left < 0 ? "left over" : "left"} role="status">
-          {left < 0 ? texts.tooLong(-left) : texts.left5000(left)}
-        </p>
-      )}
+      {/* Read out only when it can't be sent, not with each character. */}
+      <div aria-live={left < 0 ? "polite" : "off"}>
+        {left < TELL_BELOW && (
+          <p id="left" className={left < 0 ? "left over" : "left"}>
+            {left < 0 ? texts.tooLong(-left) : texts.left5000(left)}
+          </p>
+        )}
+      </div>
     </form>
   );
 }

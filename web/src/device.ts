@@ -1,14 +1,23 @@
+import { keptByTab } from "./kept.js";
+
 const KEY = "nonstop-device";
+let mine: Promise<string> | undefined;
 
 /**
  * A tab is a device: after a reload its new session takes the place of the old one. A duplicated tab begins with a copy of the
  * storage; it finds the name in use, and takes another one.
  */
-export async function deviceId(): Promise<string> {
-  const known = sessionStorage.getItem(KEY);
+export function deviceId(): Promise<string> {
+  // Asked again, the page would find its own name in use.
+  mine ??= take();
+  return mine;
+}
+
+async function take(): Promise<string> {
+  const known = keptByTab.get(KEY);
   if (known && (await hold(known))) return known;
   const fresh = crypto.randomUUID();
-  sessionStorage.setItem(KEY, fresh);
+  keptByTab.set(KEY, fresh);
   await hold(fresh);
   return fresh;
 }
@@ -17,9 +26,11 @@ export async function deviceId(): Promise<string> {
 function hold(name: string): Promise<boolean> {
   if (!navigator.locks) return Promise.resolve(true);
   return new Promise((resolve) => {
-    void navigator.locks.request(`${KEY} ${name}`, { ifAvailable: true }, (lock) => {
+    const held = navigator.locks.request(`${KEY} ${name}`, { ifAvailable: true }, (lock) => {
       resolve(lock !== null);
       return lock ? new Promise<void>(() => {}) : undefined;
     });
+    // A browser that keeps nothing may refuse locks too.
+    held.catch(() => resolve(true));
   });
 }

@@ -1,4 +1,5 @@
 import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { keptByBrowser } from "./kept.js";
 import { en, type Texts } from "./texts/en.js";
 import { ko } from "./texts/ko.js";
 
@@ -16,7 +17,7 @@ const KEY = "nonstop-language";
 
 /** What the user chose before, or what the browser prefers. */
 function initial(): Language {
-  const chosen = localStorage.getItem(KEY);
+  const chosen = keptByBrowser.get(KEY);
   if (chosen === "en" || chosen === "ko") return chosen;
   const preferred = navigator.languages.map((one) => one.split("-")[0]);
   return preferred.find((one) => one === "en" || one === "ko") ?? "en";
@@ -29,7 +30,7 @@ export function LanguageProvider({ children }: { readonly children: ReactNode })
   }, [language]);
   const switchLanguage = () => {
     const next = language === "en" ? "ko" : "en";
-    localStorage.setItem(KEY, next);
+    keptByBrowser.set(KEY, next);
     setLanguage(next);
   };
   return <Context value={{ language, texts: LANGUAGES[language], switchLanguage }}>{children}</Context>;

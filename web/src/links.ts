@@ -4,6 +4,7 @@ export interface Piece {
   readonly href?: string;
 }
 
+const PUNCTUATION = ".,;:!?…。、";
 const ADDRESS = /https:\/\/[^\s<>"']+/g;
 
 /** The text in pieces, with https addresses as links; punctuation behind one is not part of it. */
@@ -21,10 +22,13 @@ export function piecesOf(text: string): Piece[] {
   return pieces;
 }
 
+/** From the end and no further than needed: whatever someone writes, it takes no longer than to read it. */
 function trimmed(address: string): string {
-  const end = address.replace(/[.,;:!?…。、]+$/u, "");
   // A closing bracket belongs to it only if it was opened in it.
-  return end.endsWith(")") && !end.includes("(") ? trimmed(end.slice(0, -1)) : end;
+  const ends = address.includes("(") ? PUNCTUATION : `${PUNCTUATION})`;
+  let length = address.length;
+  while (length > 0 && ends.includes(address[length - 1]!)) length -= 1;
+  return address.slice(0, length);
 }
 
 /** Whether the text is nothing but one https address. */

@@ -1,3 +1,5 @@
+import { keptByTab } from "./kept.js";
+
 /** Where one has scrolled to in a room: to the end, or with this message so many pixels below the top. */
 export type Place = { readonly seq: number; readonly offset: number } | "end";
 
@@ -6,7 +8,7 @@ const keyOf = (userId: number, roomId: number) => `nonstop-place ${userId} ${roo
 /** What was kept before a reload. */
 export function placeIn(userId: number, roomId: number): Place | undefined {
   try {
-    const place = JSON.parse(sessionStorage.getItem(keyOf(userId, roomId)) ?? "null") as Place | null;
+    const place = JSON.parse(keptByTab.get(keyOf(userId, roomId)) ?? "null") as Place | null;
     if (place === "end") return place;
     return place && Number.isFinite(place.seq) && Number.isFinite(place.offset) ? place : undefined;
   } catch {
@@ -15,15 +17,15 @@ export function placeIn(userId: number, roomId: number): Place | undefined {
 }
 
 export function keepPlace(userId: number, roomId: number, place: Place): void {
-  sessionStorage.setItem(keyOf(userId, roomId), JSON.stringify(place));
+  keptByTab.set(keyOf(userId, roomId), JSON.stringify(place));
 }
 
 /** What one has begun to write in a room. */
 export const draftIn = (userId: number, roomId: number): string =>
-  sessionStorage.getItem(`nonstop-draft ${userId} ${roomId}`) ?? "";
+  keptByTab.get(`nonstop-draft ${userId} ${roomId}`) ?? "";
 
 export function keepDraft(userId: number, roomId: number, text: string): void {
   const key = `nonstop-draft ${userId} ${roomId}`;
-  if (text === "") sessionStorage.removeItem(key);
-  else sessionStorage.setItem(key, text);
+  if (text === "") keptByTab.remove(key);
+  else keptByTab.set(key, text);
 }

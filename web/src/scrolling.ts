@@ -1,6 +1,6 @@
 import type { Room, RoomMessage } from "@nonstop/chat-client";
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { keepPlace, placeIn } from "./place.js";
+import { keepPlace, type Place, placeIn } from "./place.js";
 
 /** How many pixels above the end still count as the end. */
 const END_PX = 48;
@@ -27,6 +27,8 @@ export function useScrolling(
   const drawn = useRef({ height: 0, first: undefined as number | undefined, count: 0 });
   const end = useRef(true);
   const pages = useRef(0);
+  const [hasGivenUp, setGivenUp] = useState(false);
+  const place = useRef<Place>(undefined);
 
   const look = useCallback(() => {
     const element = log.current!;
@@ -39,15 +41,20 @@ export function useScrolling(
     look();
   }, [log, look]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: who has given up settles elsewhere
   useLayoutEffect(() => {
     const element = log.current!;
+    const giveUp = () => {
+      pages.current = MOST_PAGES;
+      setGivenUp(true);
+    };
     if (room.status !== "ready" && messages.length === 0) return;
     const first = seqOf(messages[0]);
     const { height, first: firstBefore, count } = drawn.current;
     // Looked at now: one may have scrolled since the last event told.
     const wasAtEnd = height - element.scrollTop - element.clientHeight < END_PX;
     if (!isSettled) {
-      if (room.status !== "ready" || !settle(element, room, me, pages)) return;
+      if (room.status !== "ready" || !settle(element, room, me, pages, giveUp)) return;
       setSettled(true);
     } else if (first !== undefined && firstBefore !== undefined && first < firstBefore) {
       // What is seen stays where it is.
@@ -60,13 +67,17 @@ export function useScrolling(
     }
     drawn.current = { height: element.scrollHeight, first, count: messages.length };
     look();
-  }, [log, room, messages, me, isSettled, look]);
+  }, [log, room, messages, me, isSettled, hasGivenUp, look]);
 
   // Pictures load, the window and the composer change their size.
   useEffect(() => {
     const element = log.current!;
+    let width = element.clientWidth;
     const observer = new ResizeObserver(() => {
       if (end.current) element.scrollTop = element.scrollHeight;
+      // Every text above has other lines now.
+      else if (element.clientWidth !== width && place.current) toPlace(element, place.current);
+      width = element.clientWidth;
       drawn.current.height = element.scrollHeight;
     });
     observer.observe(element);
@@ -76,32 +87,42 @@ export function useScrolling(
 
   const onScroll = useCallback(() => {
     look();
-    if (isSettled) keepPlace(me, room.roomId, end.current ? "end" : topOf(log.current!));
+    if (!isSettled) return;
+    place.current = end.current ? "end" : topOf(log.current!);
+    keepPlace(me, room.roomId, place.current);
   }, [look, isSettled, me, room, log]);
 
   return { isAtEnd, isSettled, toEnd, onScroll };
 }
 
 /** Whether the log is where it belongs; else older messages are on their way. */
-function settle(element: HTMLElement, room: Room, me: number, pages: { current: number }): boolean {
+function settle(
+  element: HTMLElement,
+  room: Room,
+  me: number,
+  pages: { current: number },
+  onFailed: () => void,
+): boolean {
   const place = placeIn(me, room.roomId);
-  const rowOf = (seq: number) => element.querySelector<HTMLElement>(`[data-seq="${seq}"]`);
   if (place && place !== "end") {
-    const row = rowOf(place.seq);
-    if (row) {
-      element.scrollTop = row.offsetTop - place.offset;
-      return true;
-    }
+    if (toPlace(element, place)) return true;
     if (room.hasOlder && pages.current < MOST_PAGES) {
       pages.current += 1;
-      // When it can't be loaded, the next change tries again.
-      room.loadOlder().catch(() => {});
+      room.loadOlder().catch(onFailed);
       return false;
     }
   }
   const line = element.querySelector<HTMLElement>(".newLine");
   element.scrollTop = line ? line.offsetTop - element.clientHeight * LINE_AT : element.scrollHeight;
   return true;
+}
+
+/** Scrolls to the place; false when its message is not there. */
+function toPlace(element: HTMLElement, place: Place): boolean {
+  if (place === "end") return false;
+  const row = element.querySelector<HTMLElement>(`[data-seq="${place.seq}"]`);
+  if (row) element.scrollTop = row.offsetTop - place.offset;
+  return row !== null;
 }
 
 /** The first row that is seen, and how far below the top it begins. */
