@@ -158,7 +158,8 @@ export class Connection {
     this.#set({ status: "connected" });
     const wanted = [...this.#subscriptions.values()].sort((a, b) => priorityOf(a) - priorityOf(b));
     // All at once: the service takes a connection's frames one after the other, in this order.
-    for (const subscription of wanted) void this.#join(subscription, link);
+    // Whoever heard of the connection may have begun to listen already.
+    for (const subscription of wanted) if (subscription.link !== link) void this.#join(subscription, link);
     const why = await link.closed;
     for (const end of ends) end();
     if (this.#link === link) this.#link = undefined;

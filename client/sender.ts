@@ -2,9 +2,11 @@ import { ChatError } from "./errors.js";
 import { isPassing } from "./http.js";
 import { utf8Length } from "./stompFrames.js";
 import { MAX_BODY_BYTES } from "./stompProtocol.js";
-import { after, backoff } from "./timing.js";
+import { after, backoff, within } from "./timing.js";
 import type { ContentType, Message, Outbox, OutboxEntry, PendingMessage, StoredMessage } from "./types.js";
 
+/** An outbox that takes longer is not waited for. */
+const OUTBOX_MS = 3_000;
 /** How many messages may wait to be sent. */
 const MOST_PENDING = 1_000;
 /** An accepted message is shown within moments; after so long it is looked for. */
@@ -43,12 +45,13 @@ export class Sender {
   #count = 0;
   #writes: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  #outboxFails = false;
 
   constructor(private readonly options: SenderOptions) {}
 
   /** Takes over what an earlier run of the user has left; returns the rooms. */
   async load(userId: number): Promise<readonly number[]> {
-    const entries = await this.#kept(this.options.outbox.load(userId));
+    const entries = await this.#kept(() => this.options.outbox.load(userId));
     for (const entry of entries ?? []) {
       if (this.#find(entry.roomId, entry.clientMessageId)) continue;
       const { refusal } = entry;
@@ -71,15 +74,17 @@ export class Sender {
       state: "sending",
       userId,
       roomId,
-      clientMessageId: crypto.randomUUID(),
+      clientMessageId: newId(),
       type,
       content,
       createdAt: new Date().toISOString(),
     };
     const pending = this.#enqueue(entry, undefined);
     this.options.onChange(roomId);
-    // Written down first: what was sent must be known after a reload.
-    void this.#save(entry).then(() => this.flush(roomId));
+    // Written down first: what was sent must be known after a reload. But not at any price.
+    const saved = this.#save(entry);
+    if (this.#outboxFails) this.flush(roomId);
+    else void saved.then(() => this.flush(roomId));
     return pending.stored;
   }
 
@@ -277,26 +282,45 @@ export class Sender {
     if (left.length === 0) this.#rooms.delete(entry.roomId);
     else this.#rooms.set(entry.roomId, left);
     this.#count -= 1;
-    this.#writes = this.#kept(this.#writes.then(() => this.options.outbox.remove(entry)));
+    void this.#write(() => this.options.outbox.remove(entry));
     this.options.onChange(entry.roomId);
   }
 
-  /** One write after the other, so that the last one stays. */
   #save(entry: OutboxEntry): Promise<unknown> {
-    this.#writes = this.#kept(this.#writes.then(() => this.options.outbox.put(entry)));
+    return this.#write(() => this.options.outbox.put(entry));
+  }
+
+  /** One write after the other, so that the last one stays. */
+  #write(write: () => Promise<void>): Promise<unknown> {
+    this.#writes = this.#writes.then(() => this.#kept(write));
     return this.#writes;
   }
 
-  async #kept<T>(work: Promise<T>): Promise<T | undefined> {
+  /** Undefined when the outbox fails, or hangs; said once until it works again. */
+  async #kept<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await work;
+      const result = await within(OUTBOX_MS, "the outbox did not answer", work);
+      this.#outboxFails = false;
+      return result;
     } catch (cause) {
-      this.options.onError(
-        new ChatError("OUTBOX_FAILED", "unsent messages can't be kept over a reload", { cause }),
-      );
+      if (!this.#outboxFails)
+        this.options.onError(
+          new ChatError("OUTBOX_FAILED", "unsent messages can't be kept over a reload", { cause }),
+        );
+      this.#outboxFails = true;
       return undefined;
     }
   }
+}
+
+/** A UUID (RFC 9562, version 4). Browsers have `randomUUID` on secure pages only. */
+function newId(): string {
+  if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
 const bodyOf = ({ roomId, content, type, clientMessageId }: OutboxEntry) => ({
