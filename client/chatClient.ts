@@ -247,7 +247,7 @@ export class ChatClient extends Emitter<ChatEvents> {
   #take(destination: string, data: unknown): void {
     // Refusals of frames are heard by their senders as well; this is about what was accepted before.
     if (destination === ERRORS) this.#sender.refused(errorOf(data));
-    if (destination === ROOMS) this.#takeHint(data as { type: string; roomId: number });
+    if (destination === ROOMS) this.#takeHint(data as { roomId: number });
     const [, room, read] = ROOM.exec(destination) ?? [];
     if (read) for (const move of movesOf(data as ReadMessage)) this.#list.read(Number(room), move);
     else if (room) {
@@ -264,13 +264,11 @@ export class ChatClient extends Emitter<ChatEvents> {
     if (message.senderId === this.userId) this.#sender.seen(message);
   }
 
-  #takeHint({ type, roomId }: { type: string; roomId: number }): void {
-    if (type === "ROOM_REMOVED")
-      this.#gone(
-        roomId,
-        new ChatError("NOT_A_MEMBER", "you are no member of this room any more", { roomId }),
-      );
-    this.#list.refresh();
+  /** Two hints can come in the wrong order, so the service is asked: by subscribing once more, and for the list. */
+  #takeHint({ roomId }: { roomId: number }): void {
+    this.#connection.again(`/sub/chat/room/${roomId}`);
+    this.#connection.again(`/sub/chat/room/${roomId}/read`);
+    this.#list.refresh(0);
   }
 
   #gone(roomId: number, error: ChatError): void {

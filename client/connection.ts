@@ -110,6 +110,17 @@ export class Connection {
     };
   }
 
+  /**
+   * Makes a subscription anew on the same connection, where there is one: the service may have ended it, with the user's membership, and
+   * perhaps they are a member again. Then it is joined once more, else refused.
+   */
+  again(destination: string): void {
+    const subscription = this.#subscriptions.get(destination);
+    if (!subscription?.joined || !this.#link) return;
+    subscription.joined = false;
+    void this.#join(subscription, this.#link);
+  }
+
   async #run(running: { stopped: boolean; stop(): void }): Promise<void> {
     for (let failures = 0; !running.stopped; failures += 1) {
       this.#set({ status: "connecting" });

@@ -126,6 +126,27 @@ test("who is invited sees the room appear, and who is kicked sees it vanish", as
   await until(() => clientB.roomList?.length === 0, "the list knows");
 });
 
+test("who is kicked and invited again at once goes on hearing the room", async () => {
+  const [ann, ben] = two();
+  const [clientA, clientB] = [await connected(ann), await connected(ben)];
+  const roomId = await clientA.createGroup("room", [ben]);
+  await clientB.rooms();
+  const roomA = await opened(clientA, roomId);
+  let roomB = await opened(clientB, roomId);
+  for (let round = 0; round < 5; round += 1) {
+    await clientA.kick(roomId, ben);
+    await clientA.invite(roomId, [ben]);
+    await roomA.send(`round ${round}`);
+    const isShown = () => {
+      // It may have seen that it was gone for a moment.
+      if (roomB.status === "gone") roomB = clientB.open(roomId);
+      return roomB.messages.at(-1)?.content === `round ${round}`;
+    };
+    await until(isShown, "the message is shown");
+    await until(() => clientB.roomList?.[0]?.lastMessage?.content === `round ${round}`, "the list has it");
+  }
+});
+
 // The last 200 come with the subscription, up to 200 before them from the history; of more only the newest page.
 test.each([
   { missed: 30, shown: 40 },
