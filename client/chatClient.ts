@@ -9,7 +9,7 @@ import { Reads } from "./reads.js";
 import { Room } from "./room.js";
 import { ROOMS, RoomList } from "./roomList.js";
 import { Sender } from "./sender.js";
-import { after, backoff } from "./timing.js";
+import { after, backoff, within } from "./timing.js";
 import { type TokenSource, Tokens } from "./tokens.js";
 import type { ConnectionState, Member, Message, Outbox, OutboxEntry, RoomSummary } from "./types.js";
 
@@ -41,6 +41,7 @@ const FIND_PAGE = 100;
 const MOST_FIND_PAGES = 20;
 /** How far the clocks of device and service may differ. */
 const CLOCKS_MS = 600_000;
+const FLUSH_MS = 2_000;
 const AFTER_ALL = 3;
 const ROOM = /^\/sub\/chat\/room\/(\d+)(\/read)?$/;
 
@@ -65,6 +66,8 @@ export class ChatClient extends Emitter<ChatEvents> {
   #started = false;
   readonly #check = () => {
     if (globalThis.document?.visibilityState !== "hidden") this.#connection.check();
+    // It may never be looked at again.
+    else if (this.connection.status === "connected") void this.#reads.flush();
   };
 
   constructor({ url, token, deviceId, outbox = memoryOutbox() }: ChatClientOptions) {
@@ -138,10 +141,15 @@ export class ChatClient extends Emitter<ChatEvents> {
     });
   }
 
-  /** Closes the connection and stays away; open rooms stay as they are and go on with the next `connect()`. */
+  /** Says what was read, closes the connection and stays away; open rooms stay as they are and go on with the next `connect()`. */
   async disconnect(): Promise<void> {
     if (!this.#started) return;
     this.#started = false;
+    // A read that is a moment old must not be lost with the program.
+    if (this.connection.status === "connected")
+      await within(FLUSH_MS, "the last reads were not taken", () => this.#reads.flush()).catch(() => {});
+    // Meanwhile it may have been connected anew.
+    if (this.#started) return;
     this.#listenToDevice(false);
     this.#sender.stop();
     this.#connection.stop();
@@ -238,7 +246,7 @@ export class ChatClient extends Emitter<ChatEvents> {
     const isConnected = state.status === "connected";
     if (isConnected) {
       this.#sender.flush();
-      this.#reads.flush();
+      void this.#reads.flush();
     }
     this.#list.poll(isConnected);
     this.emit("connection", state);

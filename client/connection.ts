@@ -43,6 +43,13 @@ export interface ConnectionOptions {
   readonly onState: (state: ConnectionState) => void;
 }
 
+/** From a start to its stop. */
+interface Running {
+  stopped: boolean;
+  readonly signal: AbortSignal;
+  stop(): void;
+}
+
 /** The connection with all its reconnects. Subscriptions stay, and are made anew on each. */
 export class Connection {
   state: ConnectionState = { status: "idle" };
@@ -50,7 +57,9 @@ export class Connection {
   generation = 0;
   readonly #subscriptions = new Map<string, Subscription>();
   #link: Link | undefined;
-  #running: { stopped: boolean; stop(): void } | undefined;
+  /** The token that the connection was made with, or was renewed with. */
+  #accepted: string | undefined;
+  #running: Running | undefined;
   #wake: (() => void) | undefined;
 
   constructor(private readonly options: ConnectionOptions) {}
@@ -61,7 +70,8 @@ export class Connection {
       this.#wake?.();
       return;
     }
-    const running = { stopped: false, stop: () => {} };
+    const aborted = new AbortController();
+    const running: Running = { stopped: false, signal: aborted.signal, stop: () => aborted.abort() };
     this.#running = running;
     void this.#run(running);
   }
@@ -121,7 +131,7 @@ export class Connection {
     void this.#join(subscription, this.#link);
   }
 
-  async #run(running: { stopped: boolean; stop(): void }): Promise<void> {
+  async #run(running: Running): Promise<void> {
     for (let failures = 0; !running.stopped; failures += 1) {
       this.#set({ status: "connecting" });
       const { error, lasted } = await this.#once(running);
@@ -139,17 +149,19 @@ export class Connection {
   }
 
   /** From negotiation to the connection's end. */
-  async #once(running: { stopped: boolean; stop(): void }): Promise<{ error: ChatError; lasted: boolean }> {
+  async #once(running: Running): Promise<{ error: ChatError; lasted: boolean }> {
     let link: Link | undefined;
     let openedAt = Number.POSITIVE_INFINITY;
     try {
-      const { url } = await this.options.http.request<{ url: string }>("POST", "/negotiate");
+      const { http } = this.options;
+      const { url } = await http.request<{ url: string }>("POST", "/negotiate", undefined, running.signal);
       if (running.stopped) throw new ChatError("ABORTED", "disconnected");
+      this.#accepted = this.options.tokens.current?.text;
       link = new Link(this.#clientUrl(url), {
         subscribeHeaders: (destination) => this.#headersOf(destination),
         onMessage: (destination, data) => this.#take(destination, data),
       });
-      running.stop = () => link!.close(new ChatError("ABORTED", "disconnected"));
+      running.signal.onabort = () => link!.close(new ChatError("ABORTED", "disconnected"));
       await link.open();
       // First of all: from here on a refusal doesn't close the connection.
       await Promise.all([link.join(ERRORS), link.join(SESSION)]);
@@ -230,9 +242,10 @@ export class Connection {
   async #hasNewToken(error: ChatError, lasted: boolean): Promise<boolean> {
     if (error.code !== "TOKEN_EXPIRED" || !lasted) return false;
     const { tokens } = this.options;
-    const before = tokens.current?.text;
+    // It may be there already: what a source gives twice is no reason to stay away then.
+    if (tokens.current && tokens.current.text !== this.#accepted) return true;
     try {
-      return (await tokens.renew()).text !== before;
+      return (await tokens.renew()).text !== this.#accepted;
     } catch (cause) {
       // Without an answer nothing is known: the next attempt asks again.
       return !isFinal((cause as ChatError).code);
@@ -251,6 +264,7 @@ export class Connection {
       try {
         const { text } = await tokens.renew();
         await link.send(RENEW_TOKEN, { token: text });
+        this.#accepted = text;
         if (this.#link === link) plan();
       } catch {
         if (this.#link === link) end = after(RENEW_AGAIN_MS, renew);

@@ -19,17 +19,24 @@ export class Http {
    * Resolves with the answer's JSON. Rejects with a `ChatError`: the service's code, or `OFFLINE` when it wasn't reached. A token
    * that is refused is renewed once.
    */
-  async request<T>(method: string, path: string, body?: object): Promise<T> {
+  async request<T>(method: string, path: string, body?: object, signal?: AbortSignal): Promise<T> {
     const token = await this.tokens.get();
-    const response = await this.#fetch(method, path, body, token.text);
+    const response = await this.#fetch(method, path, body, token.text, signal);
     if (response.status !== 401) return await read<T>(response);
     // Meanwhile another call may have renewed it.
     const { current } = this.tokens;
     const renewed = current && current.text !== token.text ? current : await this.tokens.renew();
-    return await read<T>(await this.#fetch(method, path, body, renewed.text));
+    return await read<T>(await this.#fetch(method, path, body, renewed.text, signal));
   }
 
-  async #fetch(method: string, path: string, body: object | undefined, token: string): Promise<Response> {
+  async #fetch(
+    method: string,
+    path: string,
+    body: object | undefined,
+    token: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Response> {
+    const timeout = AbortSignal.timeout(TIMEOUT_MS);
     try {
       return await fetch(this.#url + path, {
         method,
@@ -39,7 +46,7 @@ export class Http {
         },
         ...(body && { body: JSON.stringify(body) }),
         cache: "no-store",
-        signal: AbortSignal.timeout(TIMEOUT_MS),
+        signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
       });
     } catch (cause) {
       throw new ChatError("OFFLINE", `the service was not reached: ${(cause as Error).message}`, { cause });

@@ -21,15 +21,17 @@ export function indexedDbOutbox(name = "nonstop-chat-outbox"): Outbox {
   return {
     async load(userId) {
       const db = await database;
-      const range = IDBKeyRange.bound([userId, 0], [userId, Number.MAX_SAFE_INTEGER]);
-      const entries = await db.getAllFromIndex("entries", "order", range);
+      const entries = await db.getAllFromIndex("entries", "order", allOf(userId));
       return entries.map(({ order: _, ...entry }) => entry);
     },
     async put(entry) {
       const transaction = (await database).transaction("entries", "readwrite");
       const { userId, roomId, clientMessageId } = entry;
       const before = await transaction.store.get([userId, roomId, clientMessageId]);
-      await transaction.store.put({ ...entry, order: before?.order ?? Date.parse(entry.createdAt) });
+      // Not the time: several are written within a millisecond, and clocks are set back.
+      const last = await transaction.store.index("order").openCursor(allOf(userId), "prev");
+      const order = before?.order ?? (last?.value.order ?? 0) + 1;
+      await transaction.store.put({ ...entry, order });
       await transaction.done;
     },
     async remove({ userId, roomId, clientMessageId }) {
@@ -37,6 +39,8 @@ export function indexedDbOutbox(name = "nonstop-chat-outbox"): Outbox {
     },
   };
 }
+
+const allOf = (userId: number) => IDBKeyRange.bound([userId, 0], [userId, Number.MAX_SAFE_INTEGER]);
 
 /** Rejects also where there is no IndexedDB at all. */
 async function open(name: string): Promise<IDBPDatabase<Schema>> {

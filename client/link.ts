@@ -4,7 +4,7 @@ import {
   SendMessageError,
   WebPubSubClient,
 } from "@azure/web-pubsub-client";
-import { ChatError } from "./errors.js";
+import { ChatError, isFinal } from "./errors.js";
 import { type RefusalDetail, stompProtocol } from "./stompProtocol.js";
 import { within } from "./timing.js";
 
@@ -136,7 +136,9 @@ export class Link {
       this.lastHeardAt = Date.now();
     } catch (cause) {
       const detail = cause instanceof SendMessageError ? cause.errorDetail : undefined;
-      if (detail) throw refusalOf(detail, cause);
+      // It is the connection that is refused then, not the frame: another one may take it.
+      if (detail && isFinal(detail.name)) this.close(refusalOf(detail, cause));
+      else if (detail) throw refusalOf(detail, cause);
       // Nobody knows which of the frames before it were heard.
       if (signal.aborted)
         this.close(new ChatError("OFFLINE", `the service did not answer within ${timeoutMs / 1_000} s`));

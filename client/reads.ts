@@ -26,12 +26,13 @@ export class Reads {
     this.#rooms.set(roomId, read);
     if (messageId <= read.wanted) return;
     read.wanted = messageId;
-    if (!read.pause) this.#send(roomId, read);
+    if (!read.pause) void this.#send(roomId, read);
   }
 
-  /** Sends what was not taken yet; to be called when connected. */
-  flush(): void {
-    for (const [roomId, read] of this.#rooms) if (read.wanted > read.sent) this.#send(roomId, read);
+  /** Sends at once what was not taken yet; to be called when connected. Resolves when all of it was tried; never rejects. */
+  async flush(): Promise<void> {
+    const left = [...this.#rooms].filter(([, read]) => read.wanted > read.sent);
+    await Promise.all(left.map(([roomId, read]) => this.#send(roomId, read)));
   }
 
   /** Forgets the room: there is nothing to read any more. */
@@ -40,10 +41,10 @@ export class Reads {
     this.#rooms.delete(roomId);
   }
 
-  #send(roomId: number, read: Read): void {
+  async #send(roomId: number, read: Read): Promise<void> {
     const { wanted } = read;
     this.#pause(roomId, read, EVERY_MS, wanted);
-    this.send(SEND_READ, { roomId, messageId: wanted }).then(
+    await this.send(SEND_READ, { roomId, messageId: wanted }).then(
       () => {
         read.sent = Math.max(read.sent, wanted);
       },
@@ -61,7 +62,7 @@ export class Reads {
     read.pause?.();
     read.pause = after(ms, () => {
       read.pause = undefined;
-      if (read.wanted > Math.max(than, read.sent)) this.#send(roomId, read);
+      if (read.wanted > Math.max(than, read.sent)) void this.#send(roomId, read);
     });
   }
 }

@@ -117,15 +117,9 @@ export class Room extends Emitter<{ change: undefined }> {
    * when it is refused.
    */
   send(content: string, { type = "TEXT" }: { readonly type?: ContentType } = {}): Promise<StoredMessage> {
-    const userId = this.options.userId();
-    if (userId === undefined || this.#closed)
-      return Promise.reject(
-        new ChatError(
-          "NOT_SUPPORTED",
-          this.#closed ? "the room is closed: open it again" : "connect() comes first",
-        ),
-      );
-    return this.options.sender.add(userId, this.roomId, content, type);
+    if (this.#closed)
+      return Promise.reject(new ChatError("NOT_SUPPORTED", "the room is closed: open it again"));
+    return this.options.sender.add(this.options.userId(), this.roomId, content, type);
   }
 
   /** Sends a refused message once more. */
@@ -140,7 +134,8 @@ export class Room extends Emitter<{ change: undefined }> {
 
   /** Reads the room up to the last message in `messages`; to be called whenever that is seen, as often as one likes. */
   markRead(): void {
-    const last = this.#timeline.messages.at(-1);
+    // One that was deleted is to be read, too: it counts as unread else.
+    const last = this.#timeline.newest;
     const userId = this.options.userId();
     if (!last || userId === undefined || this.status !== "ready") return;
     if (last.messageId <= this.#readers.positionOf(userId)) return;

@@ -7,6 +7,7 @@ import type { ContentType, Message, Outbox, OutboxEntry, PendingMessage, StoredM
 
 /** An outbox that takes longer is not waited for. */
 const OUTBOX_MS = 3_000;
+const NOBODY = 0;
 /** How many messages may wait to be sent. */
 const MOST_PENDING = 1_000;
 /** An accepted message is shown within moments; after so long it is looked for. */
@@ -49,8 +50,10 @@ export class Sender {
 
   constructor(private readonly options: SenderOptions) {}
 
-  /** Takes over what an earlier run of the user has left; returns the rooms. */
+  /** Says whose messages these are, and takes over what an earlier run of the user has left; returns the rooms. */
   async load(userId: number): Promise<readonly number[]> {
+    for (const pending of [...this.#rooms.values()].flat())
+      if (pending.entry.userId === NOBODY) this.#change(pending, { ...pending.entry, userId });
     const entries = await this.#kept(() => this.options.outbox.load(userId));
     for (const entry of entries ?? []) {
       if (this.#find(entry.roomId, entry.clientMessageId)) continue;
@@ -65,14 +68,19 @@ export class Sender {
   }
 
   /** The message is in the queue at once; `stored` rejects with a `ChatError` when it is refused. */
-  add(userId: number, roomId: number, content: string, type: ContentType): Promise<StoredMessage> {
+  add(
+    userId: number | undefined,
+    roomId: number,
+    content: string,
+    type: ContentType,
+  ): Promise<StoredMessage> {
     if (this.#count >= MOST_PENDING)
       return Promise.reject(
         new ChatError("OUTBOX_FULL", `${MOST_PENDING} messages wait to be sent: wait until some of them are`),
       );
     const entry: OutboxEntry = {
       state: "sending",
-      userId,
+      userId: userId ?? NOBODY,
       roomId,
       clientMessageId: newId(),
       type,
@@ -287,6 +295,8 @@ export class Sender {
   }
 
   #save(entry: OutboxEntry): Promise<unknown> {
+    // Without a token nobody knows yet whose it is.
+    if (entry.userId === NOBODY) return Promise.resolve();
     return this.#write(() => this.options.outbox.put(entry));
   }
 

@@ -9,6 +9,8 @@ export class Timeline {
   /** Nothing up to it is missing; undefined before the first page. */
   #upTo: number | undefined;
   readonly #ahead = new Map<number, Message>();
+  /** The newest message that was ever here, also if it was deleted since. */
+  newest: Message | undefined;
   /** Whether the history may have messages before the first one here. */
   hasOlder = true;
 
@@ -46,6 +48,7 @@ export class Timeline {
   start(page: readonly Message[], limit: number): void {
     this.#messages = [...page].reverse();
     this.#upTo = this.#messages.at(-1)?.seq ?? 0;
+    this.newest = this.#messages.at(-1) ?? this.newest;
     this.hasOlder = page.length === limit;
     this.#absorb();
   }
@@ -75,6 +78,7 @@ export class Timeline {
   #push(message: Message): void {
     // A new array for each change would make a long gap quadratic; readers take a copy.
     this.#messages.push(message);
+    this.newest = message;
     this.#upTo = message.seq;
   }
 

@@ -14,10 +14,8 @@ export function after(ms: number, run: () => void): () => void {
 /** Rejects with the code `OFFLINE` when `run` takes longer; what it does then is not waited for. */
 export function within<T>(ms: number, what: string, run: () => Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new ChatError("OFFLINE", `${what} within ${ms / 1_000} s`)), ms);
-    run()
-      .then(resolve, reject)
-      .finally(() => clearTimeout(timer));
+    const end = after(ms, () => reject(new ChatError("OFFLINE", `${what} within ${ms / 1_000} s`)));
+    run().then(resolve, reject).finally(end);
   });
 }
 

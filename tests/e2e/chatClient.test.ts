@@ -395,6 +395,74 @@ test("a token source that fails for a while is asked again", async () => {
   expect(asked).toBe(3);
 });
 
+test("what is sent, read and opened after the token has ended is not lost, whenever there is a new one", async () => {
+  const [ann, ben] = two();
+  const [roomId, another] = [await makeRoom([ann, ben]), await makeRoom([ann, ben])];
+  const ends = Date.now() + 6_000;
+  let isAway = false;
+  let next: string | undefined;
+  // As a source with a memory: the same token for as long as it is good.
+  const token = async () => {
+    if (isAway) throw new Error("no identity provider");
+    if (Date.now() > ends) next ??= await tokenFor(ann);
+    return next ?? (await tokenFor(ann, { expiresIn: 6 }));
+  };
+  const client = await connected(ann, { token });
+  const room = await opened(client, roomId);
+  const writer = await connect(ben);
+  await writer.say(roomId, "to be read");
+  await until(() => room.messages.length === 1, "it is there");
+  isAway = true;
+  await new Promise((resolve) => setTimeout(resolve, ends - Date.now() + 2_000));
+  room.markRead();
+  const sent = room.send("kept");
+  const other = client.open(another);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  isAway = false;
+  await expect(sent).resolves.toMatchObject({ content: "kept" });
+  await other.ready;
+  await until(async () => (await history(roomId, ben))[0].unreadCount === 0, "it is read");
+  await writer.close();
+});
+
+test("what is written before the first token is there is sent with it", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const outbox = memoryOutbox();
+  let isAway = true;
+  const token = async () => {
+    if (isAway) throw new Error("no identity provider");
+    return tokenFor(ann);
+  };
+  const client = chatClient(ann, { token, outbox });
+  client.connect().catch(() => {});
+  const room = client.open(roomId);
+  const sent = room.send("early");
+  expect(room.messages).toMatchObject([{ state: "sending", content: "early" }]);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  isAway = false;
+  await expect(sent).resolves.toMatchObject({ content: "early", senderId: ann });
+  await until(async () => (await outbox.load(ann)).length === 0, "nothing is kept");
+});
+
+test("a read of the last moment is said before disconnecting, also of what one has deleted", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const client = await connected(ben);
+  const room = await opened(client, roomId);
+  const writer = await opened(await connected(ann), roomId);
+  await writer.send("one");
+  await until(() => room.messages.length === 1, "the first is there");
+  room.markRead();
+  const { messageId } = await writer.send("two");
+  await until(() => room.messages.length === 2, "the second is there");
+  await room.deleteForMe(messageId);
+  room.markRead();
+  await client.disconnect();
+  const counts = async () => (await history(roomId, ann)).map(({ unreadCount }) => unreadCount).join();
+  await until(async () => (await counts()) === "0,0", "both are read");
+});
+
 test("the token is renewed before it ends, on the same connection", async () => {
   const [ann, ben] = two();
   const roomId = await makeRoom([ann, ben]);

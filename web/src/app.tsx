@@ -27,6 +27,8 @@ export function App() {
     keptByTab.set(KEY, String(user.userId));
     try {
       setSession(await startSession(user, where));
+    } catch {
+      setSurroundings("failed");
     } finally {
       isStarting.current = false;
     }

@@ -1,9 +1,10 @@
-import type { Room } from "@nonstop/chat-client";
+import type { ChatError, Room } from "@nonstop/chat-client";
 import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { isAddress } from "./links.js";
 import { draftIn, keepDraft } from "./place.js";
+import { useReport } from "./reporting.js";
 import { useSession } from "./session.js";
 
 /** The service counts characters, not UTF-16 units. */
@@ -15,6 +16,7 @@ const hasKeyboard = () => matchMedia("(hover: hover) and (min-width: 720px)").ma
 
 export function Composer({ room }: { readonly room: Room }) {
   const { me } = useSession();
+  const report = useReport();
   const texts = useTexts();
   const [text, setText] = useState(() => draftIn(me.userId, room.roomId));
   const area = useRef<HTMLTextAreaElement>(null);
@@ -38,8 +40,12 @@ export function Composer({ room }: { readonly room: Room }) {
   };
   const send = (type: "TEXT" | "IMAGE" = "TEXT") => {
     if (!isReady) return;
-    // A refusal is shown beside the message.
-    room.send(text.trim(), { type }).catch(() => {});
+    // A refusal is shown beside the message; what didn't become one is given back.
+    room.send(text.trim(), { type }).catch((error: ChatError) => {
+      if (error.code !== "OUTBOX_FULL" && error.code !== "NOT_SUPPORTED") return;
+      report(error);
+      change(text);
+    });
     change("");
     area.current?.focus();
   };

@@ -16,7 +16,8 @@ export function deviceId(): Promise<string> {
 async function take(): Promise<string> {
   const known = keptByTab.get(KEY);
   if (known && (await hold(known))) return known;
-  const fresh = crypto.randomUUID();
+  // Not a UUID: those are for secure pages only.
+  const fresh = [...crypto.getRandomValues(new Uint32Array(4))].join("-");
   keptByTab.set(KEY, fresh);
   await hold(fresh);
   return fresh;

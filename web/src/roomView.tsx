@@ -1,5 +1,5 @@
 import type { ConnectionState, Room, RoomSummary } from "@nonstop/chat-client";
-import { useState } from "react";
+import { useCallback, useEffect, useState } from "react";
 import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
 import { Question } from "./dialog.js";
@@ -11,16 +11,33 @@ import { useReport } from "./reporting.js";
 import { useConnection, useMessages, useRoom, useRoomList, useSession } from "./session.js";
 import type { Texts } from "./texts/en.js";
 
+const AGAIN_MS = 1_000;
+
 interface Props {
   readonly roomId: number;
   readonly onBack: () => void;
 }
 
 export function RoomView({ roomId, onBack }: Props) {
-  const room = useRoom(roomId);
+  const [opening, setOpening] = useState(0);
+  const room = useRoom(roomId, opening);
   const summary = useRoomList()?.find((one) => one.roomId === roomId);
+  const onAgain = useCallback(() => setOpening((before) => before + 1), []);
   // Opened in an effect, so not there for the very first drawing.
-  return room ? <OpenRoom room={room} summary={summary} onBack={onBack} /> : null;
+  return room ? (
+    <OpenRoom key={opening} room={room} summary={summary} onBack={onBack} onAgain={onAgain} />
+  ) : null;
+}
+
+/** Whoever was removed and is in the room's list again, or invited to what they had open, sees the room come back. */
+function useComingBack(room: Room, isListed: boolean, onAgain: () => void): void {
+  const isGone = room.status === "gone";
+  useEffect(() => {
+    if (!isGone || !isListed) return;
+    // The list may not have heard of the removal yet.
+    const timer = setTimeout(onAgain, AGAIN_MS);
+    return () => clearTimeout(timer);
+  }, [isGone, isListed, onAgain]);
 }
 
 interface OpenProps {
@@ -29,9 +46,10 @@ interface OpenProps {
   readonly onBack: () => void;
 }
 
-function OpenRoom({ room, summary, onBack }: OpenProps) {
+function OpenRoom({ room, summary, onBack, onAgain }: OpenProps & { readonly onAgain: () => void }) {
   const texts = useTexts();
   useMessages(room);
+  useComingBack(room, summary !== undefined, onAgain);
   const name = summary?.name || texts.conversation;
   return (
     <section className="room" aria-label={name}>

@@ -59,10 +59,11 @@ export function useSendingPaused() {
   );
 }
 
-/** The room, open for as long as it is shown. */
-export function useRoom(roomId: number): Room | undefined {
+/** The room, open for as long as it is shown; opened anew when `opening` changes. */
+export function useRoom(roomId: number, opening: number): Room | undefined {
   const { client } = useSession();
   const [room, setRoom] = useState<Room>();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another opening is another room
   useEffect(() => {
     const opened = client.open(roomId);
     setRoom(opened);
@@ -70,7 +71,7 @@ export function useRoom(roomId: number): Room | undefined {
       opened.close();
       setRoom(undefined);
     };
-  }, [client, roomId]);
+  }, [client, roomId, opening]);
   return room;
 }
 
