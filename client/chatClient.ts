@@ -39,8 +39,8 @@ export type ChatEvents = {
 
 const FIND_PAGE = 100;
 const MOST_FIND_PAGES = 20;
-/** How far the clocks of device and service may differ. */
-const CLOCKS_MS = 600_000;
+/** How far the clocks of device and service may differ: a day and more, where a time zone is set wrong. */
+const CLOCKS_MS = 26 * 3_600_000;
 const FLUSH_MS = 2_000;
 const AFTER_ALL = 3;
 const ROOM = /^\/sub\/chat\/room\/(\d+)(\/read)?$/;
@@ -263,7 +263,8 @@ export class ChatClient extends Emitter<ChatEvents> {
       this.#hear(message);
       if (message.seq <= (this.#told.get(message.roomId) ?? 0)) return;
       this.#told.set(message.roomId, message.seq);
-      this.emit("message", message);
+      // When the room shows it.
+      queueMicrotask(() => this.emit("message", message));
     }
   }
 

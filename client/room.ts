@@ -6,7 +6,7 @@ import { movesOf, Readers, type ReadMessage, type ReadMove } from "./readers.js"
 import type { Sender } from "./sender.js";
 import { Timeline } from "./timeline.js";
 import { after, backoff } from "./timing.js";
-import type { ContentType, Member, Message, RoomMessage, StoredMessage } from "./types.js";
+import type { ContentType, Member, Message, PendingMessage, RoomMessage, StoredMessage } from "./types.js";
 
 const PAGE = 50;
 const GAP_PAGE = 100;
@@ -60,6 +60,8 @@ export class Room extends Emitter<{ change: undefined }> {
   /** A subscription was made without `last-seq`: what was loaded before it may lack what came before it. */
   #isBehind = false;
   #membersPlanned: (() => void) | undefined;
+  /** Lists that were asked for, the last one taken, and changes of members that were heard. */
+  readonly #memberLists = { asked: 0, taken: 0, changes: 0 };
 
   constructor(
     readonly roomId: number,
@@ -189,13 +191,24 @@ export class Room extends Emitter<{ change: undefined }> {
       const same = shown?.unreadCount === unreadCount;
       this.#shown.set(message.seq, same ? shown : { ...message, unreadCount, state: "stored" });
     }
-    return [...this.#shown.values(), ...this.options.sender.pending(this.roomId)];
+    return [...this.#shown.values(), ...this.#ownWaiting(), ...this.options.sender.pending(this.roomId)];
+  }
+
+  /** One's own messages that are stored, but behind others that are being asked for. */
+  #ownWaiting(): PendingMessage[] {
+    const own = this.#timeline.waiting.filter(({ senderId }) => senderId === this.options.userId());
+    return own.flatMap(({ roomId, clientMessageId, type, content, sentAt }) =>
+      typeof clientMessageId === "string" && (type === "TEXT" || type === "IMAGE")
+        ? [{ state: "accepted", roomId, clientMessageId, type, content, createdAt: sentAt }]
+        : [],
+    );
   }
 
   #take(message: Message): void {
     this.#readers.move(message.senderId, message.messageId);
     if (message.target) {
       this.#readers.apply(message);
+      this.#memberLists.changes += 1;
       this.#planMembers();
     }
     this.#timeline.add(message);
@@ -293,10 +306,15 @@ export class Room extends Emitter<{ change: undefined }> {
   /** The members' positions; a one-to-one room has no such list. */
   async #loadMembers(): Promise<void> {
     if (this.#isGroup === false) return;
+    this.#memberLists.asked += 1;
+    const { asked, changes } = this.#memberLists;
     try {
       const path = `/group-rooms/${this.roomId}/members`;
       const { members } = await this.options.http.request<{ members: Member[] }>("GET", path);
       this.#isGroup = true;
+      // An answer that was overtaken, by a later one or by a change of members, which has another one asked for.
+      if (asked < this.#memberLists.taken || changes !== this.#memberLists.changes) return;
+      this.#memberLists.taken = asked;
       this.#readers.setMembers(members);
     } catch (error) {
       if ((error as ChatError).code !== "ROOM_NOT_FOUND" || this.#isGroup) throw error;

@@ -191,6 +191,16 @@ describe("an accepted message that isn't seen", () => {
     expect(sent.length).toBe(1);
   });
 
+  it("is given up when it stays away though it was taken twice: it was deleted", async () => {
+    const { sender, sent, passes, states } = setUp(() => {});
+    const stored = sender.add(USER, ROOM, "one", "TEXT");
+    stored.catch(() => {});
+    await passes(300_000);
+    expect(sent.length).toBe(2);
+    expect(states()).toEqual([]);
+    await expect(stored).rejects.toMatchObject({ code: "MESSAGE_NOT_FOUND" });
+  });
+
   it("is sent once more when it isn't there, and refused when it can't be", async () => {
     const { sender, sent, passes, states } = setUp((_, attempt) => {
       if (attempt === 2) throw new ChatError("NOT_A_MEMBER", "removed");

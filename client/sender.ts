@@ -12,6 +12,7 @@ const NOBODY = 0;
 const MOST_PENDING = 1_000;
 /** An accepted message is shown within moments; after so long it is looked for. */
 const LOOK_AFTER_MS = 10_000;
+const MOST_LOOK_UPS = 5;
 
 interface Pending {
   entry: OutboxEntry;
@@ -218,13 +219,14 @@ export class Sender {
     this.#later(ms, async () => {
       const { roomId, clientMessageId } = pending.entry;
       if (this.#find(roomId, clientMessageId) !== pending || pending.entry.state !== "accepted") return;
-      pending.lookUps += 1;
       try {
         if (this.options.isConnected() && !this.pausedUntil) {
+          pending.lookUps += 1;
           const message = await this.options.find(pending.entry);
           if (message) return this.seen(message);
           // A repeat is stored once; and if it never can be stored, it is refused once more.
-          await this.options.send(bodyOf(pending.entry));
+          if (pending.lookUps === 1) await this.options.send(bodyOf(pending.entry));
+          else if (pending.lookUps === MOST_LOOK_UPS) return this.#giveUp(pending);
         }
       } catch (thrown) {
         const error = thrown as ChatError;
@@ -232,6 +234,17 @@ export class Sender {
       }
       this.#lookLater(pending, LOOK_AFTER_MS + backoff(pending.lookUps));
     });
+  }
+
+  /** It can't have been lost, so it was deleted since, or is older than what the history is searched for. */
+  #giveUp(pending: Pending): void {
+    this.#drop(pending);
+    pending.settle(
+      new ChatError("MESSAGE_NOT_FOUND", "the message was accepted, but the history has it no more", {
+        roomId: pending.entry.roomId,
+        clientMessageId: pending.entry.clientMessageId,
+      }),
+    );
   }
 
   #later(ms: number, run: () => void): void {

@@ -42,6 +42,7 @@ describe("messages that come live", () => {
     expect(timeline.add(message(3))).toBe(false);
     expect(seqsOf(timeline)).toEqual([1]);
     expect([timeline.aheadTo, timeline.missing]).toEqual([4, 1]);
+    expect(timeline.waiting.map(({ seq }) => seq)).toEqual([3, 4]);
     expect(timeline.add(message(2))).toBe(true);
     expect(seqsOf(timeline)).toEqual([1, 2, 3, 4]);
     expect([timeline.aheadTo, timeline.missing]).toEqual([undefined, 0]);

@@ -22,6 +22,11 @@ export class Timeline {
     return this.#upTo;
   }
 
+  /** What waits for its predecessors, by `seq`. */
+  get waiting(): readonly Message[] {
+    return [...this.#ahead.values()].sort((a, b) => a.seq - b.seq);
+  }
+
   /** The highest `seq` that waits for its predecessors. */
   get aheadTo(): number | undefined {
     return this.#ahead.size === 0 ? undefined : Math.max(...this.#ahead.keys());

@@ -113,6 +113,26 @@ test("members who come, go and read are counted as the history counts them", asy
   expect((await clientA.members(roomId)).map(({ userId }) => userId)).toEqual([ann, dan]);
 });
 
+test("a list of members that was overtaken by a change of members does not count", async () => {
+  const [ann, ben, cem] = newUsers(3) as [number, number, number];
+  const proxy = await chaosProxy();
+  const clientA = await connected(ann, { url: proxy.url });
+  const roomId = await clientA.createGroup("room", [ben, cem]);
+  const roomA = await opened(clientA, roomId);
+  // The first answer, of a reload of the list, is slow, and tells of a member who is gone when it comes.
+  proxy.mood = { hold: /\/members$/ };
+  proxy.cut();
+  await until(() => proxy.held === 1, "the list of three is on its way");
+  proxy.mood = {};
+  await call("DELETE", `/group-rooms/${roomId}/members/${cem}`, ann);
+  await until(() => roomA.messages.length === 1, "the removal is shown");
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  proxy.release();
+  await roomA.send("for one");
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  expect(asHistory(roomA)).toEqual(await history(roomId, ann));
+});
+
 test("who is invited sees the room appear, and who is kicked sees it vanish", async () => {
   const [ann, ben] = two();
   const [clientA, clientB] = [await connected(ann), await connected(ben)];
