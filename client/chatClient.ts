@@ -263,8 +263,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       this.#hear(message);
       if (message.seq <= (this.#told.get(message.roomId) ?? 0)) return;
       this.#told.set(message.roomId, message.seq);
-      // When the room shows it.
-      queueMicrotask(() => this.emit("message", message));
+      this.emit("message", message);
     }
   }
 

@@ -218,9 +218,10 @@ export class Connection {
   }
 
   #take(destination: string, data: unknown): void {
-    this.options.onMessage(destination, data);
     for (const { onMessage } of [...(this.#subscriptions.get(destination)?.listeners ?? [])])
       onMessage?.(data);
+    // Last: who is told of a message finds it in its room.
+    this.options.onMessage(destination, data);
   }
 
   /** Whoever has the fewest messages decides; the others drop what they have. */
