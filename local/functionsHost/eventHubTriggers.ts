@@ -11,7 +11,7 @@ import type { ContainerClient } from "@azure/storage-blob";
 import { checkpointContainer, LocalCheckpointStore, ownerName } from "./checkpoints.js";
 import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
 import { describe, type Log, throttled } from "./log.js";
-import { withRetries } from "./retry.js";
+import { pause, withRetries } from "./retry.js";
 import type { RegisteredFunction } from "./rpc.js";
 import { connectionString, type EventHubSettings, resolveNames } from "./settings.js";
 import type { Worker } from "./worker.js";
@@ -127,20 +127,32 @@ export class EventHubTrigger {
     return this.#prepared.fn.metadata.name;
   }
 
-  // Storage may come up after this host: until the container is there, nothing can be read.
+  // Storage and Event Hubs may come up after this host. The SDK waits for Event Hubs too, but tries its first request, the
+  // one for the partitions, only every 30 s, whatever the retry options of the client.
   async #start(): Promise<void> {
+    const { container, consumer } = this.#prepared;
+    await this.#waitFor("the storage of AzureWebJobsStorage", (options) =>
+      container.createIfNotExists(options),
+    );
+    await this.#waitFor("its event hub", (options) => consumer.getEventHubProperties(options));
+    if (!this.#closing.signal.aborted) this.#subscribe();
+  }
+
+  async #waitFor(
+    what: string,
+    request: (options: { abortSignal: AbortSignal }) => Promise<unknown>,
+  ): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       try {
-        await this.#prepared.container.createIfNotExists({ abortSignal: signal });
-        break;
+        await request({ abortSignal: signal });
+        return;
       } catch (error) {
         if (signal.aborted) return;
-        this.#warn(`${this.#name} waits for the storage of AzureWebJobsStorage: ${describe(error)}`);
-        await new Promise((resolve) => setTimeout(resolve, 500));
+        this.#warn(`${this.#name} waits for ${what}: ${describe(error)}`);
+        await pause(500, signal);
       }
     }
-    if (!signal.aborted) this.#subscribe();
   }
 
   #subscribe(): void {

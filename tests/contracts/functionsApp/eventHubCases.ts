@@ -27,7 +27,7 @@ export function eventHubCases(): void {
 
   let scratch: ReturnType<typeof scratchFolder>;
   // Every test has a hub of its own, so that none meets events or checkpoints of another one.
-  const names = Array.from({ length: 12 }, (_, index) => `orders-${index}`);
+  const names = Array.from({ length: 13 }, (_, index) => `orders-${index}`);
   const hubs = Object.fromEntries(
     names.map((name, index) => [
       name,
@@ -245,6 +245,15 @@ export function eventHubCases(): void {
       expect(await running.end("SIGTERM")).toBe(0);
       azurite = await runAzurite(scratch.path, azuritePort);
       eventHubs = await startEventHubs();
+    });
+
+    it("of Event Hubs that come up after storage and the host are noticed within seconds", async () => {
+      await eventHubs.close();
+      const running = await host();
+      await eventually(() => running.log().includes("orders waits for its event hub"));
+      eventHubs = await startEventHubs();
+      await send(["one"]);
+      await eventually(() => texts().includes("one"), 15);
     });
 
     it("of Event Hubs and of storage are survived, also when both are away at the start", async () => {
