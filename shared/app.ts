@@ -22,7 +22,7 @@ import { createReadMerger } from "./consumers/mergedReads.js";
 import { storeMessages } from "./consumers/storeMessages.js";
 import { storeReadsPaced } from "./consumers/storeReads.js";
 import { sweepReads } from "./consumers/sweepReads.js";
-import { type ChatError, toChatError } from "./errors.js";
+import { ChatError, toChatError } from "./errors.js";
 import { atMostEvery, log, logUnavailable } from "./log.js";
 import { count, flushCounts } from "./metrics.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
@@ -100,7 +100,12 @@ function keysNotFetched(): (error: unknown) => void {
 export function createApp(adapters: Adapters, proof: CallerProof) {
   const { database, bus, broadcaster, sessions, verifyToken } = adapters;
   const handlers = upstreamHandlers(adapters);
-  const onError = (error: unknown): void => log.error("an upstream event failed", { error });
+  const onError = (error: unknown): void => {
+    // Every event fails while the keys of the service's identity can't be had.
+    if (error instanceof ChatError && error.code === "UNAVAILABLE")
+      logUnavailable("an upstream event", error);
+    else log.error("an upstream event failed", { error });
+  };
   const readMerger = createReadMerger(adapters);
   const calls = { ...adapters, scheduleReads: readMerger.schedule };
   const consuming = { ...adapters, readMerger, retryBudgetMs: RETRY_BUDGET_MS };

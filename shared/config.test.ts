@@ -88,7 +88,10 @@ test.each([
   ["REDIS_URL", "redis://127.0.0.1:6380,"],
   ["REDIS_CLUSTER", "yes"],
   ["ALLOWED_ORIGINS", "chat.example.com"],
-  ["ALLOWED_ORIGINS", "https://chat.example.com/"],
+  ["ALLOWED_ORIGINS", "https://chat.example.com/chat"],
+  ["ALLOWED_ORIGINS", "https://chat.example.com/?"],
+  ["ALLOWED_ORIGINS", "https://me@chat.example.com"],
+  ["ALLOWED_ORIGINS", "https://chat.example.com:port"],
   ["ALLOWED_ORIGINS", "https://chat.example.com https://other.example.com/x"],
   ["ALLOWED_ORIGINS", "*"],
   ["SESSION_LIMIT", "-1"],
@@ -206,9 +209,24 @@ test("Redis may be a cluster of several nodes", () => {
   expect(readConfig(env).redis).toEqual({ urls: ["rediss://a:1", "redis://b:2"], cluster: true });
 });
 
+test("several nodes of Redis that are no cluster are refused: only one of them would be used", () => {
+  const env = { ...example, REDIS_URL: "redis://a:1,redis://b:2" };
+  expect(refusalOf(env)).toContain("  REDIS_URL names several nodes: set REDIS_CLUSTER to true");
+  expect(refusalOf({ ...env, REDIS_CLUSTER: "true" })).toBe("not refused");
+});
+
 test("origins are separated by commas, with or without spaces", () => {
   const env = { ...example, ALLOWED_ORIGINS: " https://chat.example.com ,http://localhost:5173,, " };
   expect(readConfig(env).allowedOrigins).toEqual(["https://chat.example.com", "http://localhost:5173"]);
+});
+
+test("origins are taken as browsers write them", () => {
+  const env = {
+    ...example,
+    ALLOWED_ORIGINS: "HTTPS://Chat.Example.com/,https://a.example:443,http://a:8080",
+  };
+  const origins = ["https://chat.example.com", "https://a.example", "http://a:8080"];
+  expect(readConfig(env).allowedOrigins).toEqual(origins);
 });
 
 test("limits that are not set are the usual ones, and 0 is none", () => {

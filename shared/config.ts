@@ -8,6 +8,9 @@ const isKeyUrl = (url: string): boolean =>
 
 const KeyUrl = z.string().refine(isKeyUrl, "must be https://HOST/PATH (http on this machine only)");
 
+/** Whether it says scheme, host and port, and nothing else. */
+const isOrigin = (text: string): boolean => /^https?:\/\/[^/?#@]+\/?$/i.test(text) && URL.canParse(text);
+
 const isRedisUrl = (url: string): boolean => URL.canParse(url) && /^rediss?:\/\/./.test(url);
 
 /** How many in any 60 seconds; 0 is no limit. */
@@ -66,9 +69,11 @@ const Settings = z
       .default("")
       .transform((origins) => origins.split(",").flatMap((origin) => origin.trim() || []))
       .refine(
-        (origins) => origins.every((origin) => /^https?:\/\/[^/]+$/.test(origin)),
+        (origins) => origins.every(isOrigin),
         "must be origins like https://chat.example.com, separated by commas",
-      ),
+      )
+      // As browsers write them: in lower case, without the usual port.
+      .transform((origins) => origins.map((origin) => new URL(origin).origin)),
     /** Live connections of a user; 0 is no limit. */
     SESSION_LIMIT: limit(3),
     /** Messages of a user, over all sessions. */
@@ -85,6 +90,11 @@ const Settings = z
     error: "is missing: set it, or AUTH_JWT_SECRET for local use",
     // Also when other settings are missing or wrong, so that all are named together.
     when: () => true,
+  })
+  .superRefine(({ REDIS_URL, REDIS_CLUSTER }, context) => {
+    if (REDIS_URL.length === 1 || REDIS_CLUSTER !== "false" || !REDIS_URL.every(isRedisUrl)) return;
+    const message = "names several nodes: set REDIS_CLUSTER to true if they are of one cluster, or name one";
+    context.addIssue({ code: "custom", path: ["REDIS_URL"], message });
   })
   .superRefine((values, context) => {
     if (!CONNECTION.test(values.WEB_PUBSUB_CONNECTION)) return;

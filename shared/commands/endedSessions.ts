@@ -76,7 +76,8 @@ async function closeOne(userId: number, ended: Farewell, deps: Deps): Promise<bo
 /** The connection has been told and closed. */
 export async function settled(userId: number, { connectionId, reason }: Farewell, deps: Deps): Promise<void> {
   if (reason === "ENDED") return;
-  await deps.sessions.closed(userId, connectionId);
+  // Two may have closed it: one after its claim had run out.
+  if ((await deps.sessions.closed(userId, connectionId)) === false) return;
   count.sessionEnded(reason);
   limited((left) => log.info("a session was closed", { userId, connectionId, reason, left }));
 }
@@ -94,16 +95,22 @@ export function farewell({ connectionId, reason, queue }: Farewell, now: number)
 }
 
 const USERS_A_SWEEP = 500;
+/** The next sweep goes on: this one must not hold up what else is swept, however slow the socket service is. */
+const SWEEP_MS = 10_000;
 
-/** Tells and closes what processes that died have left, of users of whom nobody comes by. Called every few seconds, by one process at a time. */
+/**
+ * Tells and closes what processes that died have left, of users of whom nobody comes by; those who can't be finished are put behind the others. Called every few seconds, by one
+ * process at a time, and ends after some 13 s at the latest.
+ */
 export async function sweepEnded(deps: Deps): Promise<void> {
   const users = await deps.sessions.listLeft(USERS_A_SWEEP);
-  for (let first = 0; first < users.length; first += AT_ONCE)
+  const end = deps.now() + SWEEP_MS;
+  for (let first = 0; first < users.length && deps.now() < end; first += AT_ONCE)
     await Promise.all(
       users.slice(first, first + AT_ONCE).map(async (one) => {
         const { toClose, left } = await deps.sessions.claimLeft(one.userId);
-        const done = await closeEnded(one.userId, toClose, deps);
-        if (done && left === toClose.length) await deps.sessions.noneLeft(one);
+        const isDone = await closeEnded(one.userId, toClose, deps);
+        await deps.sessions.lookedAfter(one, isDone && left === toClose.length);
       }),
     );
 }

@@ -7,12 +7,12 @@ import {
   CLAIM_LEFT,
   CLOSED,
   LOG_OUT,
+  LOOKED_AFTER,
   NOTE,
   NOTED,
   REGISTER,
   REMOVE,
   TAKE_ONE,
-  UNNOTE,
 } from "./sessionScripts.js";
 import type { Admission, EndedSession, EndReason, RateKind, Session, SessionStore } from "./sessionStore.js";
 
@@ -46,7 +46,7 @@ const SCRIPTS = {
   claimLeft: { keys: 5, lua: CLAIM_LEFT },
   note: { keys: 1, lua: NOTE },
   noted: { keys: 1, lua: NOTED },
-  unnote: { keys: 1, lua: UNNOTE },
+  lookedAfter: { keys: 1, lua: LOOKED_AFTER },
 };
 
 /** Redis behind the port. A call waits for it a moment at most and then goes on without it; failures are logged once a minute with their count. */
@@ -142,7 +142,8 @@ export function connectRedis(config: RedisConfig): SessionStore {
       return had === undefined ? undefined : had === 1;
     },
     async closed(userId, connectionId) {
-      await script("closed", sessionKeys(userId), [connectionId]);
+      const was = await script<number>("closed", sessionKeys(userId), [connectionId]);
+      return was === undefined ? undefined : was === 1;
     },
     async logOut(userId, device) {
       await note(userId);
@@ -160,8 +161,8 @@ export function connectRedis(config: RedisConfig): SessionStore {
       const [left = 1, ...ended] = answer ?? [];
       return { left: Number(left), toClose: endedSessions(ended.map(String)) };
     },
-    async noneLeft({ userId, noted }) {
-      await script("unnote", [LEFT_KEY], [userId, noted]);
+    async lookedAfter({ userId, noted }, isDone) {
+      await script("lookedAfter", [LEFT_KEY], [userId, noted, isDone ? 1 : 0]);
     },
 
     ping: () => redis.ping(),

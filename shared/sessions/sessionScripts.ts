@@ -267,7 +267,13 @@ local noted = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now - ${CLAIM_MS}, 'W
 if #noted == 0 then noted = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. (now + ${CLAIM_MS}), '+inf', 'WITHSCORES', 'LIMIT', 0, ARGV[1]) end
 return noted`;
 
-/** Nothing is left of a user, unless they were noted anew. KEYS: users. ARGV: user, moment. */
-export const UNNOTE = `
-if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) == tonumber(ARGV[2]) then return redis.call('ZREM', KEYS[1], ARGV[1]) end
-return 0`;
+/**
+ * A user was looked after: forgotten when nothing is left, else put behind the others; nothing is changed if they were noted anew.
+ * KEYS: users. ARGV: user, moment, 1 for nothing left.
+ */
+export const LOOKED_AFTER = `${NOW}
+if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) ~= tonumber(ARGV[2]) then return 0 end
+if ARGV[3] == '1' then return redis.call('ZREM', KEYS[1], ARGV[1]) end
+-- Never the moment of a note, so that the next call for it finds out whether there was one since.
+redis.call('ZADD', KEYS[1], string.format('%.0f.5', now), ARGV[1])
+return 1`;

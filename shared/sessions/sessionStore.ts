@@ -25,16 +25,16 @@ export interface SessionStore {
   take(userId: number, rate: Rate): Promise<number | undefined>;
   /** Forgets a connection that is gone, and never takes it in again; says whether it had a place. */
   remove(userId: number, connectionId: string): Promise<boolean | undefined>;
-  /** An ended connection has been told and closed: nobody needs to do that any more. */
-  closed(userId: number, connectionId: string): Promise<void>;
+  /** An ended connection has been told and closed: nobody needs to do that any more. Says whether this is the first to say so. */
+  closed(userId: number, connectionId: string): Promise<boolean | undefined>;
   /** Ends all sessions of a user, or those of one device; answers with them all that is still to be closed of the user. */
   logOut(userId: number, device: string | undefined): Promise<readonly EndedSession[] | undefined>;
   /** Users of whom somebody lost a place some seconds ago; some of those connections may not be closed yet. */
   listLeft(most: number): Promise<readonly Left[]>;
   /** Takes on what is left to be told and closed of a user, and nobody is at. */
   claimLeft(userId: number): Promise<{ readonly toClose: readonly EndedSession[]; readonly left: number }>;
-  /** Nothing is left of a user, unless somebody lost a place since. */
-  noneLeft(left: Left): Promise<void>;
+  /** A user was looked after: forgotten if nothing is left, else put behind the others. Changes nothing if somebody lost a place since. */
+  lookedAfter(left: Left, isDone: boolean): Promise<void>;
 
   /** Throws when the store can't be reached. */
   ping(): Promise<void>;

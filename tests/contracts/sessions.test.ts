@@ -321,11 +321,36 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     await store.closed(userId, "a");
     expect(await store.claimLeft(userId)).toEqual({ left: 0, toClose: [] });
     await connect("e");
-    await store.noneLeft(left);
+    await store.lookedAfter(left, true);
     await store.closed(userId, "b");
     await expect.poll(find, { timeout: 30_000 }).toBeDefined();
-    await store.noneLeft((await find())!);
+    await store.lookedAfter((await find())!, true);
     expect(await find()).toBeUndefined();
+  });
+
+  test("that could not be closed are put behind the others, unless more have lost a place", async () => {
+    const [others] = newUsers(1) as [number];
+    for (const id of ["a", "b", "c", "d"]) await connect(id);
+    await other.logOut(others, undefined);
+    const order = async () =>
+      (await other.listLeft(1_000)).map((one) => one.userId).filter((id) => [userId, others].includes(id));
+    await expect.poll(order, { timeout: 30_000 }).toEqual([userId, others]);
+    const left = (await other.listLeft(1_000)).find((one) => one.userId === userId)!;
+    await store.lookedAfter(left, false);
+    expect(await order()).toEqual([others]);
+    await expect.poll(order, { timeout: 30_000 }).toEqual([others, userId]);
+    // What was listed before does not count any more.
+    await store.lookedAfter(left, true);
+    expect(await order()).toEqual([others, userId]);
+    const again = (await other.listLeft(1_000)).find((one) => one.userId === userId)!;
+    await store.lookedAfter(again, true);
+    expect(await order()).toEqual([others]);
+  });
+
+  test("are closed once, whoever says so", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id);
+    expect(await store.closed(userId, "a")).toBe(true);
+    expect(await other.closed(userId, "a")).toBe(false);
   });
 
   test("all end when their user logs out, or those of one device", async () => {

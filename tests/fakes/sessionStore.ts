@@ -205,8 +205,8 @@ export class FakeSessionStore implements SessionStore {
     return user.places.delete(connectionId);
   }
 
-  async closed(userId: number, connectionId: string): Promise<void> {
-    if (!this.away) this.#user(userId).closing.delete(connectionId);
+  async closed(userId: number, connectionId: string): Promise<boolean | undefined> {
+    return this.away ? undefined : this.#user(userId).closing.delete(connectionId);
   }
 
   async logOut(userId: number, device: string | undefined): Promise<readonly EndedSession[] | undefined> {
@@ -221,8 +221,9 @@ export class FakeSessionStore implements SessionStore {
 
   async listLeft(most: number): Promise<readonly Left[]> {
     if (this.away) return [];
-    const due = [...this.#left].filter(([, noted]) => noted <= this.now() - CLAIM_MS).slice(0, most);
-    return due.map(([userId, noted]) => ({ userId, noted }));
+    const due = [...this.#left].filter(([, noted]) => noted <= this.now() - CLAIM_MS);
+    const oldest = due.sort(([, a], [, b]) => a - b).slice(0, most);
+    return oldest.map(([userId, noted]) => ({ userId, noted }));
   }
 
   async claimLeft(userId: number): Promise<{ toClose: readonly EndedSession[]; left: number }> {
@@ -231,8 +232,10 @@ export class FakeSessionStore implements SessionStore {
     return { toClose: user.claim(this.now()), left: user.closing.size };
   }
 
-  async noneLeft({ userId, noted }: Left): Promise<void> {
-    if (!this.away && this.#left.get(userId) === noted) this.#left.delete(userId);
+  async lookedAfter({ userId, noted }: Left, isDone: boolean): Promise<void> {
+    if (this.away || this.#left.get(userId) !== noted) return;
+    if (isDone) this.#left.delete(userId);
+    else this.#left.set(userId, this.now() + 0.5);
   }
 
   async ping(): Promise<void> {

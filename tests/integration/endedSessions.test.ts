@@ -89,11 +89,11 @@ test("the socket service being away leaves it to the sweep, which comes again un
   broadcaster.away = true;
   await open(ids[2]).catch(() => {});
   expect(broadcaster.closed).toEqual([]);
-  await until(async () => {
-    await sweepEnded(deps());
-    return (await sessions.listLeft(1_000)).some((one) => one.userId === userId);
-  }, "it is found by the sweep");
-  expect((await sessions.listLeft(1_000)).map((one) => one.userId)).toContain(userId);
+  const isFound = async () => (await sessions.listLeft(1_000)).some((one) => one.userId === userId);
+  await until(isFound, "it is found by the sweep");
+  await sweepEnded(deps());
+  expect(broadcaster.closed).toEqual([]);
+  await until(isFound, "it is found once more");
   broadcaster.away = false;
   await until(async () => {
     await sweepEnded(deps());
