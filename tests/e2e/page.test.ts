@@ -60,6 +60,30 @@ test("two users side by side: a message appears, and the '1' vanishes when it is
   await screenshot(ann, "two-users");
 });
 
+test("what others write is read out to those who can't see it, and one's own and old messages are not", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  await fill(roomId, Ann, 3);
+  const ben = await pageOf("Ben", { roomId });
+  await rowOf(ben, "message 3").waitFor();
+  const spoken = ben.locator(".logFrame [aria-live=polite]");
+  expect(await spoken.innerText()).toBe("");
+  await say(ben, "mine");
+  await rowOf(ben, "mine").and(ben.locator("[data-state=stored]")).waitFor();
+  expect(await spoken.innerText()).toBe("");
+  // In one message of the socket, so in one drawing.
+  const ann = await connect(Ann, { nickname: "Ann" });
+  await Promise.all([ann.say(roomId, "first"), ann.say(roomId, "second")]);
+  await until(async () => (await spoken.textContent())!.includes("Ann: second"), "the last is read out");
+  await spoken.locator("span").evaluate((element) => element.setAttribute("data-before", ""));
+  await ann.say(roomId, "second");
+  // Read out only if it is an element of its own.
+  await spoken
+    .locator("span:not([data-before])")
+    .getByText(/^Ann: second$/)
+    .waitFor({ state: "attached" });
+  await ann.close();
+});
+
 test("a reload keeps the place in a long room", async () => {
   const roomId = await makeRoom([Ann, Ben]);
   await fill(roomId, Ann, 240);
@@ -301,7 +325,7 @@ test("a syllable that is being put together is not sent", async () => {
   expect(await shownTexts(page)).toEqual(["안녕"]);
 });
 
-test("whoever writes too fast is told when it goes on, and nothing is lost", async () => {
+test("whoever writes too fast is told when it goes on, and keeps what waits", async () => {
   const data = mkdtempSync(join(tmpdir(), "nonstop-page-"));
   const env = { RATE_LIMIT_PER_MINUTE: "5" };
   const stack = await startStack({ data, ports: "auto", quiet: true, env });
@@ -312,7 +336,13 @@ test("whoever writes too fast is told when it goes on, and nothing is lost", asy
   const roomId = await makeRoom([Ann, Ben], stack.addresses);
   const page = await pageOf("Ann", { page: stack.addresses.page, roomId });
   for (let number = 1; number <= 7; number += 1) await say(page, `fast ${number}`);
-  await page.getByText(/You write very fast. Your messages go on in \d+ s/).waitFor();
+  const notice = /^You write very fast. Your messages go on in \d+ s.$/;
+  await page.getByRole("timer").getByText(notice).waitFor();
+  // Read out once, while the seconds go down.
+  const spoken = await page.getByRole("alert").innerText();
+  expect(spoken).toMatch(notice);
+  await until(async () => (await page.getByRole("timer").innerText()) !== spoken, "a second has passed");
+  expect(await page.getByRole("alert").innerText()).toBe(spoken);
   await expect.poll(() => page.locator("[data-state=stored]").count()).toBe(5);
   expect(await page.locator("[data-state=sending]").count()).toBe(2);
   await screenshot(page, "rate-limit");

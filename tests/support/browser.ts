@@ -99,5 +99,5 @@ export const shownTexts = (page: Page) => page.locator("[data-state] .bubble").a
 /** Keeps a picture of the page in `.local-screenshots`, for people to look at. */
 export async function screenshot(page: Page, name: string): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true });
-  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: "disabled" });
 }

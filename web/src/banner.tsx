@@ -1,5 +1,5 @@
 import type { ChatError, ConnectionState } from "@nonstop/chat-client";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { useReport } from "./reporting.js";
@@ -29,7 +29,7 @@ export function Banner() {
         </section>
       )}
       <Waiting connection={connection} onNow={connect} />
-      {pausedUntil !== undefined && <Paused until={pausedUntil} />}
+      {pausedUntil !== undefined && <Paused key={pausedUntil} until={pausedUntil} />}
     </div>
   );
 }
@@ -59,10 +59,16 @@ function Waiting({
 function Paused({ until }: { readonly until: number }) {
   const texts = useTexts();
   const now = useNow(true);
+  const text = texts.rateLimit(Math.max(Math.ceil((until - now) / 1_000), 0));
+  // Read out once, not each second.
+  const [spoken] = useState(text);
   return (
-    <section className="banner" role="timer" data-testid="rate-limit">
+    <section className="banner" data-testid="rate-limit">
       <Icon name="clock" />
-      <p>{texts.rateLimit(Math.max(Math.ceil((until - now) / 1_000), 0))}</p>
+      <p role="timer">{text}</p>
+      <p className="unseen" role="alert">
+        {spoken}
+      </p>
     </section>
   );
 }

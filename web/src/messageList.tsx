@@ -1,4 +1,4 @@
-import type { Room, RoomMessage } from "@nonstop/chat-client";
+import type { Room, RoomMessage, StoredMessage } from "@nonstop/chat-client";
 import { Fragment, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { arrange } from "./arrange.js";
 import { dayText } from "./dates.js";
@@ -8,6 +8,7 @@ import { MessageRow } from "./messageRow.js";
 import { useScrolling } from "./scrolling.js";
 import { useMessages, useSession } from "./session.js";
 import { systemText } from "./systemText.js";
+import type { Texts } from "./texts/en.js";
 
 interface Props {
   readonly room: Room;
@@ -63,7 +64,7 @@ export function MessageList({ room, name }: Props) {
           {texts.toNewest(newCount)}
         </button>
       )}
-      <Announcer messages={messages} me={me.userId} />
+      <Announcer room={room} messages={messages} me={me.userId} />
     </div>
   );
 }
@@ -144,21 +145,40 @@ function Older({ room, isReady, first, log }: OlderProps) {
   );
 }
 
+interface AnnouncerProps {
+  readonly room: Room;
+  readonly messages: readonly RoomMessage[];
+  readonly me: number;
+}
+
+/** So many of the messages that came in one go are read out. */
+const MOST_ANNOUNCED = 5;
+
 /** Says what others write to those who can't see it; history that is loaded is not read out. */
-function Announcer({ messages, me }: { readonly messages: readonly RoomMessage[]; readonly me: number }) {
+function Announcer({ room, messages, me }: AnnouncerProps) {
   const texts = useTexts();
-  const last = lastStored(messages);
-  const [since, setSince] = useState<number>();
+  const told = useRef<number>(undefined);
+  const [news, setNews] = useState<{ readonly key: number; readonly text: string }>();
   useEffect(() => {
-    if (last && since === undefined) setSince(last.seq);
-  }, [last, since]);
-  const isNews = last && since !== undefined && last.seq > since && last.senderId !== me;
+    if (room.status !== "ready") return;
+    const last = lastStored(messages)?.seq ?? 0;
+    const since = told.current ?? last;
+    told.current = Math.max(since, last);
+    const fresh = messages.filter(
+      (message) => message.state === "stored" && message.seq > since && message.senderId !== me,
+    );
+    if (fresh.length === 0) return;
+    const lines = fresh.slice(-MOST_ANNOUNCED).map((message) => spoken(message as StoredMessage, texts));
+    setNews({ key: last, text: lines.join("\n") });
+  }, [room, messages, me, texts]);
   return (
     <p className="unseen" aria-live="polite">
-      {isNews
-        ? (systemText(last, texts) ??
-          `${last.senderNickname}: ${last.type === "IMAGE" ? texts.picture : last.content}`)
-        : ""}
+      {/* Another element each time: the same words twice are news, too. */}
+      {news && <span key={news.key}>{news.text}</span>}
     </p>
   );
 }
+
+const spoken = (message: StoredMessage, texts: Texts): string =>
+  systemText(message, texts) ??
+  `${message.senderNickname}: ${message.type === "IMAGE" ? texts.picture : message.content}`;

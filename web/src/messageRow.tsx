@@ -119,12 +119,14 @@ function Refused({ room, message }: { readonly room: Room; readonly message: Pen
   return (
     <div className="refusal">
       <span>{errorText(error, texts)}</span>
-      <button type="button" className="quiet" onClick={() => room.retry(clientMessageId)}>
-        {texts.retry}
-      </button>
-      <button type="button" className="quiet" onClick={() => room.discard(clientMessageId)}>
-        {texts.discard}
-      </button>
+      <span className="choices">
+        <button type="button" className="quiet" onClick={() => room.retry(clientMessageId)}>
+          {texts.retry}
+        </button>
+        <button type="button" className="quiet" onClick={() => room.discard(clientMessageId)}>
+          {texts.discard}
+        </button>
+      </span>
     </div>
   );
 }
