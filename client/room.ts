@@ -13,6 +13,7 @@ const GAP_PAGE = 100;
 /** Of a longer gap only the newest page is loaded, and the rest as one scrolls up. */
 const LONGEST_GAP = 200;
 const MOST_REFRESHED_PAGES = 10;
+const MOST_OLDER_PAGES = 30;
 const MEMBERS_AFTER_MS = 200;
 const OPEN_ROOMS_FIRST = 1;
 
@@ -38,7 +39,7 @@ export class Room extends Emitter<{ change: undefined }> {
   /** `gone`: there is no such room, or one is no member (any more); see `error`. */
   status: "loading" | "ready" | "gone" = "loading";
   error: ChatError | undefined;
-  /** The `seq` of the first message that was unread when the room was opened. */
+  /** The `seq` of the first message that was unread when the room was opened; it may be before those that are loaded. */
   unreadFrom: number | undefined;
   /** Resolves with the first page of history; rejects with a `ChatError` when the room is gone. */
   readonly ready: Promise<void>;
@@ -106,9 +107,12 @@ export class Room extends Emitter<{ change: undefined }> {
     return this.status !== "gone" && this.#timeline.hasOlder;
   }
 
-  /** Loads the page before the first message. Rejects with a `ChatError`; then it can be tried again. */
-  loadOlder(): Promise<void> {
-    this.#older ??= this.#loadOlder().finally(() => {
+  /**
+   * Loads the page before the first message; with `to` all from the message with this `seq` on, if they are not too many (some
+   * thousand). While it loads, another call waits for the same. Rejects with a `ChatError`; then it can be tried again.
+   */
+  loadOlder(to?: number): Promise<void> {
+    this.#older ??= this.#loadOlder(to).finally(() => {
       this.#older = undefined;
     });
     return this.#older;
@@ -280,7 +284,10 @@ export class Room extends Emitter<{ change: undefined }> {
     const position = this.#readers.positionOf(userId);
     const unread = ({ seq, messageId }: Message) =>
       readSeq !== undefined ? seq > readSeq : this.#isGroup && messageId > position;
-    this.unreadFrom = this.#timeline.messages.find(unread)?.seq;
+    const { messages, hasOlder } = this.#timeline;
+    const first = messages.find(unread);
+    const mayBeBefore = first === messages[0] && hasOlder && readSeq !== undefined;
+    this.unreadFrom = first && (mayBeBefore ? readSeq + 1 : first.seq);
     this.status = "ready";
     this.changed();
     this.#settle();
@@ -291,11 +298,18 @@ export class Room extends Emitter<{ change: undefined }> {
     for (const message of page) this.options.onFound(message);
   }
 
-  async #loadOlder(): Promise<void> {
-    const first = this.#timeline.messages[0];
-    if (!first || !this.hasOlder) return;
-    this.#timeline.prepend(await this.#page(`before=${first.seq}&limit=${PAGE}`), first.seq, PAGE);
-    this.changed();
+  async #loadOlder(to: number | undefined): Promise<void> {
+    const limit = to === undefined ? PAGE : GAP_PAGE;
+    try {
+      for (let pages = 0; pages < MOST_OLDER_PAGES && !this.#closed; pages += 1) {
+        const first = this.#timeline.messages[0];
+        if (!first || !this.hasOlder || (to !== undefined && first.seq <= to)) return;
+        this.#timeline.prepend(await this.#page(`before=${first.seq}&limit=${limit}`), first.seq, limit);
+        if (to === undefined) return;
+      }
+    } finally {
+      this.changed();
+    }
   }
 
   async #page(query: string): Promise<readonly Message[]> {

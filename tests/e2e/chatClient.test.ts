@@ -198,6 +198,35 @@ test.each([
   expect(asHistory(room)).toEqual(all);
 });
 
+test("what is unread begins before the first page, and can be loaded at once", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const writer = await connect(ann);
+  await Promise.all(Array.from({ length: 300 }, (_, index) => writer.say(roomId, `${index + 1}`)));
+  await writer.close();
+  await until(async () => (await history(roomId, ann)).length === 300, "all are stored");
+  const all = await history(roomId, ben);
+  const client = await connected(ben);
+  await client.rooms();
+  const room = await opened(client, roomId);
+  room.close();
+  expect([room.unreadFrom, room.messages.length]).toEqual([1, 50]);
+  const { status } = await call("PATCH", `/rooms/${roomId}/read?messageId=${all[99].messageId}`, ben);
+  expect(status).toBe(202);
+  await until(() => client.roomList?.[0]?.unreadCount === 200, "a third is read");
+  const again = await opened(client, roomId);
+  expect([again.unreadFrom, again.messages.length]).toEqual([101, 50]);
+  await again.loadOlder(again.unreadFrom);
+  expect(again.messages.length).toBeGreaterThanOrEqual(200);
+  expect(again.messages.length).toBeLessThan(300);
+  expect(asHistory(again)).toEqual((await history(roomId, ben)).slice(-again.messages.length));
+  await again.loadOlder(again.unreadFrom);
+  const { length } = again.messages;
+  await again.loadOlder(1);
+  expect(again.messages.length).toBeGreaterThan(length);
+  expect(asHistory(again)).toEqual(await history(roomId, ben));
+});
+
 test("a connection that breaks while a room is opened leaves nothing out", async () => {
   const [ann, ben] = two();
   const roomId = await makeRoom([ann, ben]);

@@ -182,9 +182,10 @@ test("the fourth device ends the first, which says so and comes back only when a
 test("a room of a thousand messages scrolls to its beginning, and what is seen stays in its place", async () => {
   const roomId = await makeRoom([Ann, Ben]);
   await fill(roomId, Ann, 1_000);
-  const page = await pageOf("Ben", { roomId });
+  // Whoever wrote them has read them: the newest come first.
+  const page = await pageOf("Ann", { roomId });
   await rowOf(page, "message 1000").waitFor();
-  await page.getByText("New messages").waitFor({ state: "attached" });
+  expect(await page.getByText("message 900", { exact: true }).count()).toBe(0);
   const log = page.getByTestId("log");
   const jumps: number[] = [];
   await until(async () => {
@@ -209,6 +210,42 @@ test("a room of a thousand messages scrolls to its beginning, and what is seen s
   await expect
     .poll(() => log.evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight))
     .toBeLessThan(48);
+}, 120_000);
+
+test("a room with much that is unread begins at the first of it, and a reload far up comes back to there", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  await fill(roomId, Ann, 1_000);
+  const readTo = async (seq: number) => {
+    const { body } = await call("GET", `/rooms/${roomId}/messages?after=${seq - 1}&limit=1`, Ben);
+    await call("PATCH", `/rooms/${roomId}/read?messageId=${body.messages[0].messageId}`, Ben);
+    const unread = async () => (await call("GET", "/rooms", Ben)).body.rooms[0].unreadCount;
+    await until(async () => (await unread()) === 1_000 - seq, "it is read");
+  };
+  await readTo(300);
+  const page = await pageOf("Ben", { roomId });
+  const log = page.getByTestId("log");
+  const isSeen = (text: string) =>
+    page.getByText(text, { exact: true }).evaluate((element) => {
+      const [row, frame] = [element.getBoundingClientRect(), element.closest("[data-testid=log]")!];
+      const { top, bottom } = frame.getBoundingClientRect();
+      return row.top >= top && row.bottom <= bottom;
+    });
+  await page.locator("[data-testid=log][data-settled=true]").waitFor();
+  expect(await isSeen("message 300")).toBe(true);
+  expect(await isSeen("New messages")).toBe(true);
+  expect(await isSeen("message 301")).toBe(true);
+  const [line, first] = [page.locator("li.newLine"), page.getByText("message 301", { exact: true })];
+  expect((await line.boundingBox())!.y).toBeLessThan((await first.boundingBox())!.y);
+  await until(async () => {
+    await log.evaluate((element) => element.scrollBy(0, -2_000));
+    return (await page.getByText("message 120", { exact: true }).count()) === 1;
+  }, "older ones are loaded");
+  await page.getByText("message 120", { exact: true }).scrollIntoViewIfNeeded();
+  // The place is kept with the last scroll event.
+  await page.waitForTimeout(300);
+  await page.reload();
+  await page.locator("[data-testid=log][data-settled=true]").waitFor();
+  expect(await isSeen("message 120")).toBe(true);
 }, 120_000);
 
 test("who has scrolled up is told of new messages, and stays where they are", async () => {

@@ -22,6 +22,7 @@ export function MessageList({ room, name }: Props) {
   const log = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => arrange(messages, me.userId), [messages, me.userId]);
   const { isAtEnd, isSettled, toEnd, onScroll } = useScrolling(log, room, messages, me.userId);
+  const firstUnread = firstUnreadOf(room, messages);
   const lastSeq = lastStored(messages)?.seq ?? 0;
   const newCount = useNewCount(messages, isAtEnd, me.userId);
   useReading(room, isSettled && isAtEnd, lastSeq);
@@ -37,6 +38,7 @@ export function MessageList({ room, name }: Props) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: whoever has no mouse scrolls it with the keyboard
         tabIndex={0}
         data-testid="log"
+        data-settled={isSettled}
         onScroll={onScroll}
       >
         <Older room={room} isReady={isSettled} first={messages[0]} log={log} />
@@ -48,7 +50,7 @@ export function MessageList({ room, name }: Props) {
                   <span>{dayText(day, now, language, texts)}</span>
                 </li>
               )}
-              {message.state === "stored" && message.seq === room.unreadFrom && (
+              {message === firstUnread && (
                 <li className="newLine">
                   <span>{texts.newMessages}</span>
                 </li>
@@ -71,6 +73,16 @@ export function MessageList({ room, name }: Props) {
 
 const lastStored = (messages: readonly RoomMessage[]) =>
   messages.findLast((message) => message.state === "stored");
+
+/** The first message that was unread when the room was opened, if it is loaded. */
+function firstUnreadOf({ unreadFrom, hasOlder }: Room, messages: readonly RoomMessage[]) {
+  if (unreadFrom === undefined) return undefined;
+  const index = messages.findIndex((message) => message.state === "stored" && message.seq >= unreadFrom);
+  const first = messages[index];
+  // The one itself may be deleted; what is before the first page can't be known.
+  const isKnown = index > 0 || !hasOlder || (first?.state === "stored" && first.seq === unreadFrom);
+  return isKnown ? first : undefined;
+}
 
 /** How many of the others' messages came since one has scrolled away from the end. */
 function useNewCount(messages: readonly RoomMessage[], isAtEnd: boolean, me: number): number {
@@ -133,7 +145,7 @@ function Older({ room, isReady, first, log }: OlderProps) {
   }, [isReady, seq, failed, room, load, log]);
   return (
     <div ref={top} className="older">
-      {!isReady && room.status === "loading" && <p>{texts.loading}</p>}
+      {!isReady && <p>{texts.loading}</p>}
       {isReady && room.hasOlder && !failed && <p>{texts.loadingOlder}</p>}
       {isReady && !room.hasOlder && <p>{texts.oldest}</p>}
       {failed && (

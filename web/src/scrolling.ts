@@ -4,8 +4,6 @@ import { keepPlace, type Place, placeIn } from "./place.js";
 
 /** How many pixels above the end still count as the end. */
 const END_PX = 48;
-/** How many pages are loaded to find the place from before a reload. */
-const MOST_PAGES = 10;
 /** Where the line of new messages is put: this part of the height below the top. */
 const LINE_AT = 0.25;
 
@@ -26,8 +24,8 @@ export function useScrolling(
   /** What was drawn last. */
   const drawn = useRef({ height: 0, first: undefined as number | undefined, count: 0 });
   const end = useRef(true);
-  const pages = useRef(0);
-  const [hasGivenUp, setGivenUp] = useState(false);
+  /** Whether what is needed for the first place is loaded, as far as it can be. */
+  const [isLoaded, setLoaded] = useState<boolean>();
   const place = useRef<Place>(undefined);
 
   const look = useCallback(() => {
@@ -41,20 +39,23 @@ export function useScrolling(
     look();
   }, [log, look]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: who has given up settles elsewhere
   useLayoutEffect(() => {
     const element = log.current!;
-    const giveUp = () => {
-      pages.current = MOST_PAGES;
-      setGivenUp(true);
-    };
     if (room.status !== "ready" && messages.length === 0) return;
     const first = seqOf(messages[0]);
     const { height, first: firstBefore, count } = drawn.current;
     // Looked at now: one may have scrolled since the last event told.
     const wasAtEnd = height - element.scrollTop - element.clientHeight < END_PX;
     if (!isSettled) {
-      if (room.status !== "ready" || !settle(element, room, me, pages, giveUp)) return;
+      if (room.status !== "ready" || isLoaded === false) return;
+      const to = isLoaded ? undefined : farther(room, me);
+      if (to !== undefined) {
+        setLoaded(false);
+        const done = () => setLoaded(true);
+        room.loadOlder(to).then(done, done);
+        return;
+      }
+      settle(element, room, me);
       setSettled(true);
     } else if (first !== undefined && firstBefore !== undefined && first < firstBefore) {
       // What is seen stays where it is.
@@ -67,7 +68,7 @@ export function useScrolling(
     }
     drawn.current = { height: element.scrollHeight, first, count: messages.length };
     look();
-  }, [log, room, messages, me, isSettled, hasGivenUp, look]);
+  }, [log, room, messages, me, isSettled, isLoaded, look]);
 
   // Pictures load, the window and the composer change their size.
   useEffect(() => {
@@ -95,26 +96,20 @@ export function useScrolling(
   return { isAtEnd, isSettled, toEnd, onScroll };
 }
 
-/** Whether the log is where it belongs; else older messages are on their way. */
-function settle(
-  element: HTMLElement,
-  room: Room,
-  me: number,
-  pages: { current: number },
-  onFailed: () => void,
-): boolean {
+/** The `seq` that must be loaded to begin where one was, or with what is new; undefined when it is there. */
+function farther(room: Room, me: number): number | undefined {
   const place = placeIn(me, room.roomId);
-  if (place && place !== "end") {
-    if (toPlace(element, place)) return true;
-    if (room.hasOlder && pages.current < MOST_PAGES) {
-      pages.current += 1;
-      room.loadOlder().catch(onFailed);
-      return false;
-    }
-  }
+  const to = place && place !== "end" ? place.seq : room.unreadFrom;
+  const first = seqOf(room.messages[0]);
+  return to !== undefined && first !== undefined && to < first && room.hasOlder ? to : undefined;
+}
+
+/** Scrolls to the place from before a reload, else to the line of new messages, else to the end. */
+function settle(element: HTMLElement, room: Room, me: number): void {
+  const place = placeIn(me, room.roomId);
+  if (place && toPlace(element, place)) return;
   const line = element.querySelector<HTMLElement>(".newLine");
   element.scrollTop = line ? line.offsetTop - element.clientHeight * LINE_AT : element.scrollHeight;
-  return true;
 }
 
 /** Scrolls to the place; false when its message is not there. */
