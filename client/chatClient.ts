@@ -18,6 +18,8 @@ export interface ChatClientOptions {
   readonly url: string;
   /** Asked for an access token when one is needed, and for a new one each time the last is about to end. */
   readonly token: TokenSource;
+  /** Whose tokens `token` gives, where that is known: what is written before the first one is kept at once, too. */
+  readonly userId?: number;
   /** 1 to 64 characters: a new session with the same one takes the place of the old one. */
   readonly deviceId?: string;
   /** Where unsent messages are kept; usually in memory. */
@@ -52,6 +54,7 @@ const ROOM = /^\/sub\/chat\/room\/(\d+)(\/read)?$/;
  */
 export class ChatClient extends Emitter<ChatEvents> {
   readonly #tokens: Tokens;
+  readonly #givenUserId: number | undefined;
   readonly #http: Http;
   readonly #connection: Connection;
   readonly #sender: Sender;
@@ -70,8 +73,9 @@ export class ChatClient extends Emitter<ChatEvents> {
     else if (this.connection.status === "connected") void this.#reads.flush();
   };
 
-  constructor({ url, token, deviceId, outbox = memoryOutbox() }: ChatClientOptions) {
+  constructor({ url, token, userId, deviceId, outbox = memoryOutbox() }: ChatClientOptions) {
     super();
+    this.#givenUserId = userId;
     this.#tokens = new Tokens(token);
     this.#http = new Http(url, this.#tokens);
     this.#connection = new Connection({
@@ -99,9 +103,9 @@ export class ChatClient extends Emitter<ChatEvents> {
     });
   }
 
-  /** Known with the first token. */
+  /** Known with the first token, if it wasn't given. */
   get userId(): number | undefined {
-    return this.#tokens.current?.userId;
+    return this.#tokens.current?.userId ?? this.#givenUserId;
   }
 
   /** Another object after each change. */
@@ -307,12 +311,12 @@ export class ChatClient extends Emitter<ChatEvents> {
     }
   }
 
-  /** Once there is a token, which says whose messages they are. */
+  /** Once it is known whose messages they are: a token says so. */
   #loadOutbox(): Promise<void> {
     this.#outboxLoaded ??= (async () => {
       for (let failures = 0; this.#started; failures += 1)
         try {
-          const { userId } = await this.#tokens.get();
+          const userId = this.#givenUserId ?? (await this.#tokens.get()).userId;
           await this.#sender.load(userId);
           this.#sender.flush();
           return;

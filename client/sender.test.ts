@@ -248,6 +248,31 @@ describe("the outbox", () => {
     expect((await outbox.load(2)).length).toBe(1);
   });
 
+  it("goes before what is written while it is read", async () => {
+    const outbox = memoryOutbox();
+    await outbox.put(entry("old", "sending"));
+    let isRead = () => {};
+    const read = new Promise<void>((resolve) => {
+      isRead = resolve;
+    });
+    const load: Outbox["load"] = async (userId) => {
+      await read;
+      return outbox.load(userId);
+    };
+    const { sender, sent, passes, states } = setUp(() => {}, { outbox: { ...outbox, load } });
+    const loaded = sender.load(USER);
+    void sender.add(USER, ROOM, "new", "TEXT");
+    sender.flush();
+    await passes();
+    expect(sent).toEqual([]);
+    isRead();
+    await loaded;
+    expect(states()).toEqual(["old sending", "new sending"]);
+    sender.flush();
+    await passes();
+    expect(sent.map(({ content }) => content)).toEqual(["old", "new"]);
+  });
+
   it("that hangs holds up the first message for moments, and the others not at all", async () => {
     const never = new Promise<never>(() => {});
     const outbox: Outbox = { load: async () => [], put: () => never, remove: () => never };

@@ -45,17 +45,24 @@ export class Sender {
   readonly #draining = new Set<number>();
   readonly #timers = new Set<() => void>();
   #count = 0;
-  #writes: Promise<unknown> = Promise.resolve();
   #stopped = false;
+  #loading: Promise<unknown> | undefined;
   #outboxFails = false;
 
   constructor(private readonly options: SenderOptions) {}
 
   /** Says whose messages these are, and takes over what an earlier run of the user has left; returns the rooms. */
-  async load(userId: number): Promise<readonly number[]> {
+  load(userId: number): Promise<readonly number[]> {
+    const loading = this.#load(userId);
+    this.#loading = loading;
+    return loading;
+  }
+
+  async #load(userId: number): Promise<readonly number[]> {
     for (const pending of [...this.#rooms.values()].flat())
       if (pending.entry.userId === NOBODY) this.#change(pending, { ...pending.entry, userId });
     const entries = await this.#kept(() => this.options.outbox.load(userId));
+    const written = new Map(this.#rooms);
     for (const entry of entries ?? []) {
       if (this.#find(entry.roomId, entry.clientMessageId)) continue;
       const { refusal } = entry;
@@ -64,6 +71,11 @@ export class Sender {
       pending.stored.catch(() => {});
       if (entry.state === "accepted") this.#lookLater(pending, 0);
       this.options.onChange(entry.roomId);
+    }
+    // What was written meanwhile comes behind.
+    for (const [roomId, before] of written) {
+      const queue = this.#rooms.get(roomId) ?? [];
+      this.#rooms.set(roomId, [...queue.filter((one) => !before.includes(one)), ...before]);
     }
     return [...this.#rooms.keys()];
   }
@@ -161,6 +173,7 @@ export class Sender {
     if (this.#draining.has(roomId)) return;
     this.#draining.add(roomId);
     try {
+      await this.#loading;
       for (let failures = 0; ; ) {
         const next = this.#rooms.get(roomId)?.find(({ entry }) => entry.state === "sending");
         if (!next || this.#stopped || this.pausedUntil || !this.options.isConnected()) return;
@@ -303,20 +316,14 @@ export class Sender {
     if (left.length === 0) this.#rooms.delete(entry.roomId);
     else this.#rooms.set(entry.roomId, left);
     this.#count -= 1;
-    void this.#write(() => this.options.outbox.remove(entry));
+    void this.#kept(() => this.options.outbox.remove(entry));
     this.options.onChange(entry.roomId);
   }
 
   #save(entry: OutboxEntry): Promise<unknown> {
     // Without a token nobody knows yet whose it is.
     if (entry.userId === NOBODY) return Promise.resolve();
-    return this.#write(() => this.options.outbox.put(entry));
-  }
-
-  /** One write after the other, so that the last one stays. */
-  #write(write: () => Promise<void>): Promise<unknown> {
-    this.#writes = this.#writes.then(() => this.#kept(write));
-    return this.#writes;
+    return this.#kept(() => this.options.outbox.put(entry));
   }
 
   /** Undefined when the outbox fails, or hangs; said once until it works again. */

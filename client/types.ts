@@ -85,7 +85,10 @@ export type ConnectionState =
   /** It does not come back by itself: the session was ended or identity refused. `connect()` tries anew. */
   | { readonly status: "closed"; readonly error: ChatError };
 
-/** Where unsent messages are kept; `indexedDbOutbox` survives a reload, the usual one doesn't. */
+/**
+ * Where unsent messages are kept; `indexedDbOutbox` survives a reload, the usual one doesn't. A call doesn't wait for the one before:
+ * they must take effect in the order in which they are made.
+ */
 export interface Outbox {
   /** All of a user's messages, the oldest first. */
   load(userId: number): Promise<readonly OutboxEntry[]>;

@@ -145,6 +145,22 @@ test("a reload keeps what was not sent yet, and sends it once", async () => {
   expect((await history(roomId, Ann)).map(({ content }) => content)).toEqual(texts);
 });
 
+test("a reload in the very moment of sending loses nothing", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  const page = await pageOf("Ann", { roomId });
+  const texts: string[] = [];
+  for (let round = 1; round <= 10; round += 1) {
+    for (const text of [`${round}, first`, `${round}, second`]) {
+      await say(page, text);
+      texts.push(text);
+    }
+    await page.reload({ waitUntil: "commit" });
+  }
+  await until(async () => (await history(roomId, Ann)).length >= texts.length, "all are stored");
+  expect((await history(roomId, Ann)).map(({ content }) => content)).toEqual(texts);
+  await expect.poll(() => shownTexts(page)).toEqual(texts);
+});
+
 test("a killed socket heals, and what came meanwhile is there", async () => {
   const roomId = await makeRoom([Ann, Ben]);
   const proxy = await chaosProxy();
@@ -230,7 +246,7 @@ test("a room with much that is unread begins at the first of it, and a reload fa
       const { top, bottom } = frame.getBoundingClientRect();
       return row.top >= top && row.bottom <= bottom;
     });
-  await page.locator("[data-testid=log][data-settled=true]").waitFor();
+  await page.locator("[data-testid=log][data-place=found]").waitFor();
   expect(await isSeen("message 300")).toBe(true);
   expect(await isSeen("New messages")).toBe(true);
   expect(await isSeen("message 301")).toBe(true);
@@ -244,7 +260,7 @@ test("a room with much that is unread begins at the first of it, and a reload fa
   // The place is kept with the last scroll event.
   await page.waitForTimeout(300);
   await page.reload();
-  await page.locator("[data-testid=log][data-settled=true]").waitFor();
+  await page.locator("[data-testid=log][data-place=found]").waitFor();
   expect(await isSeen("message 120")).toBe(true);
 }, 120_000);
 

@@ -21,7 +21,7 @@ export function MessageList({ room, name }: Props) {
   const messages = useMessages(room);
   const log = useRef<HTMLDivElement>(null);
   const rows = useMemo(() => arrange(messages, me.userId), [messages, me.userId]);
-  const { isAtEnd, isSettled, toEnd, onScroll } = useScrolling(log, room, messages, me.userId);
+  const { isAtEnd, isSettled, isSettling, toEnd, onScroll } = useScrolling(log, room, messages, me.userId);
   const firstUnread = firstUnreadOf(room, messages);
   const lastSeq = lastStored(messages)?.seq ?? 0;
   const newCount = useNewCount(messages, isAtEnd, me.userId);
@@ -38,7 +38,7 @@ export function MessageList({ room, name }: Props) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: whoever has no mouse scrolls it with the keyboard
         tabIndex={0}
         data-testid="log"
-        data-settled={isSettled}
+        data-place={isSettled ? "found" : isSettling ? "far" : undefined}
         onScroll={onScroll}
       >
         <Older room={room} isReady={isSettled} first={messages[0]} log={log} />
@@ -145,7 +145,7 @@ function Older({ room, isReady, first, log }: OlderProps) {
   }, [isReady, seq, failed, room, load, log]);
   return (
     <div ref={top} className="older">
-      {!isReady && <p>{texts.loading}</p>}
+      {!isReady && room.status !== "gone" && <p>{texts.loading}</p>}
       {isReady && room.hasOlder && !failed && <p>{texts.loadingOlder}</p>}
       {isReady && !room.hasOlder && <p>{texts.oldest}</p>}
       {failed && (

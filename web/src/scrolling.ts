@@ -93,7 +93,8 @@ export function useScrolling(
     keepPlace(me, room.roomId, place.current);
   }, [look, isSettled, me, room, log]);
 
-  return { isAtEnd, isSettled, toEnd, onScroll };
+  const isSettling = !isSettled && isLoaded === false;
+  return { isAtEnd, isSettled, isSettling, toEnd, onScroll };
 }
 
 /** The `seq` that must be loaded to begin where one was, or with what is new; undefined when it is there. */

@@ -26,6 +26,7 @@ export async function startSession(me: User, { api, users = [] }: Surroundings):
   const client = new ChatClient({
     url: api,
     token: () => tokenFor(me.userId),
+    userId: me.userId,
     deviceId: await deviceId(),
     outbox: indexedDbOutbox(),
   });
