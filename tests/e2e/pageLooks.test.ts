@@ -3,7 +3,7 @@ import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import { DEMO, isConnected, pageOf, rowOf, say, screenshot, useBrowser, visit } from "../support/browser.js";
 import { chaosProxy } from "../support/chat.js";
-import { call, makeRoom, tokenFor } from "../support/client.js";
+import { call, connect, makeRoom, newUsers, tokenFor } from "../support/client.js";
 
 useBrowser();
 
@@ -93,5 +93,58 @@ describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...loo
     await call("POST", "/sessions/logout", DEMO.서연, {});
     await page.getByRole("alert").waitFor();
     await check(page, "closed");
+  });
+});
+
+describe.each([
+  { device: "desktop", viewport: { width: 1280, height: 800 } },
+  { device: "small phone", viewport: { width: 320, height: 568 } },
+  { device: "phone on its side", viewport: { width: 740, height: 360 } },
+])("with the longest names, on a $device", ({ device, viewport }) => {
+  /** What reaches beyond the screen's sides, or has a text that reaches beyond its own. */
+  const cut = (page: Page) =>
+    page.locator("body").evaluate((body) => {
+      const width = body.clientWidth;
+      const visible = [...body.querySelectorAll("*")].filter((one) => one.checkVisibility());
+      const isCut = (one: typeof body) => {
+        const { left, right } = one.getBoundingClientRect();
+        const { clientWidth, scrollWidth } = one;
+        const hasText = [...one.childNodes].some(({ nodeType }) => nodeType === one.TEXT_NODE);
+        const { overflowX } = body.ownerDocument.defaultView!.getComputedStyle(one);
+        const spills = hasText && overflowX === "visible" && scrollWidth > clientWidth + 1;
+        return right > width + 1 || left < -1 || (spills && clientWidth > 0);
+      };
+      return visible
+        .filter((one) => isCut(one) && !one.closest(".unseen, .skip"))
+        .map((one) => one.outerHTML.slice(0, 200));
+    });
+
+  test.each([
+    ["without a space", "W".repeat(100)],
+    ["of many words", "한 사람의 아주 긴 이름 ".repeat(7).slice(0, 100).trim()],
+  ])("%s nothing is cut off", async (words, name) => {
+    const [writer] = newUsers(1) as [number];
+    await call("POST", "/negotiate", await tokenFor(writer, { nickname: name }));
+    const { body } = await call("POST", "/group-rooms", writer, { roomName: name, userIds: [DEMO.Ann] });
+    await call("POST", "/rooms", writer, { targetUserId: DEMO.Ann });
+    const ann = await pageOf("Ann", { viewport, roomId: body.roomId });
+    const client = await connect(writer, { nickname: name });
+    await client.say(body.roomId, "Hello");
+    await client.close();
+    await rowOf(ann, "Hello").waitFor();
+    await call("POST", `/group-rooms/${body.roomId}/invite`, writer, { userIds: [DEMO.Ben] });
+    await ann.getByText("invited Ben").first().waitFor();
+    expect(await cut(ann)).toEqual([]);
+    await screenshot(ann, `long-${words.split(" ")[0]}-${viewport.width}-room`);
+    await ann.getByRole("button", { name: "Members and settings" }).click();
+    await ann.getByRole("dialog").getByText("Ben").first().waitFor();
+    expect(await cut(ann)).toEqual([]);
+    await screenshot(ann, `long-${words.split(" ")[0]}-${viewport.width}-members`);
+    await ann.keyboard.press("Escape");
+    if (device === "small phone") {
+      await ann.getByRole("button", { name: "Back to conversations" }).click();
+      expect(await cut(ann)).toEqual([]);
+      await screenshot(ann, `long-${words.split(" ")[0]}-${viewport.width}-list`);
+    }
   });
 });
