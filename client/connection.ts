@@ -38,7 +38,7 @@ export interface ConnectionOptions {
   readonly http: Http;
   readonly tokens: Tokens;
   readonly deviceId: string | undefined;
-  /** Each MESSAGE once, before the listeners of its destination hear it. */
+  /** Each MESSAGE once, after the listeners of its destination have heard it. */
   readonly onMessage: (destination: string, data: unknown) => void;
   readonly onState: (state: ConnectionState) => void;
 }
