@@ -67,6 +67,7 @@ export class ChatClient extends Emitter<ChatEvents> {
   readonly #told = new Map<number, number>();
   #outboxLoaded: Promise<void> | undefined;
   #started = false;
+  #disconnecting: Promise<void> | undefined;
   readonly #check = () => {
     if (globalThis.document?.visibilityState !== "hidden") this.#connection.check();
     // It may never be looked at again.
@@ -131,10 +132,15 @@ export class ChatClient extends Emitter<ChatEvents> {
     if (!this.#started) this.#listenToDevice(true);
     this.#started = true;
     this.#sender.start();
+    // Before it starts: whoever hears of that may disconnect at once.
+    const connected = this.connection.status === "connected" ? undefined : this.#nextConnection();
     this.#connection.start();
     void this.#loadOutbox();
-    if (this.connection.status === "connected") return;
-    await new Promise<void>((resolve, reject) => {
+    await connected;
+  }
+
+  #nextConnection(): Promise<void> {
+    return new Promise((resolve, reject) => {
       const off = this.on("connection", (state) => {
         if (state.status === "connected") resolve();
         else if (state.status === "closed") reject(state.error);
@@ -147,11 +153,16 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** Says what was read, closes the connection and stays away; open rooms stay as they are and go on with the next `connect()`. */
   async disconnect(): Promise<void> {
-    if (!this.#started) return;
+    if (!this.#started) return this.#disconnecting;
     this.#started = false;
-    // A read that is a moment old must not be lost with the program.
-    if (this.connection.status === "connected")
-      await within(FLUSH_MS, "the last reads were not taken", () => this.#reads.flush()).catch(() => {});
+    this.#disconnecting ??= this.#disconnect().finally(() => {
+      this.#disconnecting = undefined;
+    });
+    await this.#disconnecting;
+  }
+
+  async #disconnect(): Promise<void> {
+    await this.#flushReads();
     // Meanwhile it may have been connected anew.
     if (this.#started) return;
     this.#listenToDevice(false);
@@ -159,8 +170,15 @@ export class ChatClient extends Emitter<ChatEvents> {
     this.#connection.stop();
   }
 
+  /** A read that is a moment old must not be lost with the connection. */
+  async #flushReads(): Promise<void> {
+    if (this.connection.status !== "connected") return;
+    await within(FLUSH_MS, "the last reads were not taken", () => this.#reads.flush()).catch(() => {});
+  }
+
   /** Ends all sessions of the user, this one too. */
   async logOut(): Promise<void> {
+    await this.#flushReads();
     await this.#http.request("POST", "/sessions/logout", {});
     await this.disconnect();
   }
@@ -313,20 +331,28 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** Once it is known whose messages they are: a token says so. */
   #loadOutbox(): Promise<void> {
-    this.#outboxLoaded ??= (async () => {
-      for (let failures = 0; this.#started; failures += 1)
-        try {
-          const userId = this.#givenUserId ?? (await this.#tokens.get()).userId;
-          await this.#sender.load(userId);
-          this.#sender.flush();
-          return;
-        } catch {
-          // The connection tells what is wrong with tokens.
-          await new Promise<void>((resolve) => after(backoff(failures), resolve));
-        }
-      this.#outboxLoaded = undefined;
-    })();
+    this.#outboxLoaded ??= this.#tryOutbox().then((isLoaded) => {
+      if (!isLoaded) this.#outboxLoaded = undefined;
+    });
     return this.#outboxLoaded;
+  }
+
+  async #tryOutbox(): Promise<boolean> {
+    for (let failures = 0; this.#started; failures += 1)
+      try {
+        const userId = this.#givenUserId ?? (await this.#tokens.get()).userId;
+        await this.#sender.load(userId);
+        // What is shown already is stored.
+        for (const { room } of this.#rooms.values())
+          for (const message of room.messages)
+            if (message.state === "stored" && message.senderId === userId) this.#sender.seen(message);
+        if (this.connection.status === "connected") this.#sender.flush();
+        return true;
+      } catch {
+        // The connection tells what is wrong with tokens.
+        await new Promise<void>((resolve) => after(backoff(failures), resolve));
+      }
+    return false;
   }
 
   /** One's own message by its `clientMessageId`, from the newest back to when it was written. */

@@ -61,6 +61,9 @@ export class Connection {
   #accepted: string | undefined;
   #running: Running | undefined;
   #wake: (() => void) | undefined;
+  /** Resolves with the next connection. */
+  #next: Promise<void> | undefined;
+  #tellNext = () => {};
 
   constructor(private readonly options: ConnectionOptions) {}
 
@@ -126,9 +129,20 @@ export class Connection {
    */
   again(destination: string): void {
     const subscription = this.#subscriptions.get(destination);
-    if (!subscription?.joined || !this.#link) return;
+    if (!subscription || !this.#link) return;
+    // It is about to be made anyway; unless it was refused.
+    if (!subscription.joined && subscription.link === this.#link) return;
     subscription.joined = false;
     void this.#join(subscription, this.#link);
+  }
+
+  /** Resolves as soon as there is a connection. */
+  connected(): Promise<void> {
+    if (this.state.status === "connected") return Promise.resolve();
+    this.#next ??= new Promise((resolve) => {
+      this.#tellNext = resolve;
+    });
+    return this.#next;
   }
 
   async #run(running: Running): Promise<void> {
@@ -299,6 +313,10 @@ export class Connection {
   #set(state: ConnectionState): void {
     if (state.status === this.state.status && state.status === "idle") return;
     this.state = state;
+    if (state.status === "connected") {
+      this.#tellNext();
+      this.#next = undefined;
+    }
     this.options.onState(state);
   }
 }

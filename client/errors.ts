@@ -1,4 +1,4 @@
-/** Codes of the service, and two of this client: `OFFLINE` (it was not reached) and `ABORTED` (it was not waited for). */
+/** Codes of the service, and from `OFFLINE` on this client's own. */
 export type ErrorCode =
   | "RATE_LIMIT_EXCEEDED"
   | "NOT_A_MEMBER"
@@ -14,6 +14,9 @@ export type ErrorCode =
   | "UNAVAILABLE"
   | "OFFLINE"
   | "ABORTED"
+  | "MESSAGE_NOT_FOUND"
+  | "OUTBOX_FULL"
+  | "OUTBOX_FAILED"
   // The HTTP calls have more, and later services may have others.
   | (string & {});
 
@@ -54,3 +57,8 @@ const FINAL: ReadonlySet<string> = new Set(["SESSION_CLOSED", "UNAUTHORIZED", "T
 
 /** Whether a client that was closed with this code must not come back by itself with the same token. */
 export const isFinal = (code: string): boolean => FINAL.has(code);
+
+const OF_ROOM: ReadonlySet<string> = new Set(["NOT_A_MEMBER", "ROOM_NOT_FOUND"]);
+
+/** Whether the service has said of the room itself that the user can't have it; other failures may be anybody's on the way. */
+export const isOfRoom = (code: string): boolean => OF_ROOM.has(code);

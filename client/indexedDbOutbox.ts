@@ -119,7 +119,8 @@ class Unwritten {
 /** None where somebody else has written there. */
 function read(key: string): readonly OutboxEntry[] {
   try {
-    return JSON.parse(localStorage.getItem(key) ?? "[]") as readonly OutboxEntry[];
+    const entries: unknown = JSON.parse(localStorage.getItem(key) ?? "[]");
+    return Array.isArray(entries) ? entries : [];
   } catch {
     return [];
   }

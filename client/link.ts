@@ -6,10 +6,12 @@ import {
 } from "@azure/web-pubsub-client";
 import { ChatError, isFinal } from "./errors.js";
 import { type RefusalDetail, stompProtocol } from "./stompProtocol.js";
-import { within } from "./timing.js";
+import { after, within } from "./timing.js";
 
 const OPEN_TIMEOUT_MS = 15_000;
+/** When no frame is answered for so long, or one of them for the longest, the connection is given up. */
 const ANSWER_TIMEOUT_MS = 20_000;
+const LONGEST_ANSWER_MS = 180_000;
 const PROBE_TIMEOUT_MS = 10_000;
 /** An id that is never in use: unsubscribing it changes nothing and is answered. */
 const NOWHERE = "nowhere";
@@ -30,6 +32,7 @@ export class Link {
   readonly #client: WebPubSubClient;
   #end!: (why: ChatError) => void;
   #ended = false;
+  #answeredAt = Date.now();
 
   constructor(
     url: string,
@@ -130,20 +133,44 @@ export class Link {
     timeoutMs = ANSWER_TIMEOUT_MS,
   ): Promise<void> {
     if (this.#ended) throw new ChatError("OFFLINE", "not connected");
-    const signal = AbortSignal.timeout(timeoutMs);
+    const { signal, end } = this.#untilSilent(timeoutMs);
     try {
       await ask(signal);
+      this.#answeredAt = Date.now();
       this.lastHeardAt = Date.now();
     } catch (cause) {
       const detail = cause instanceof SendMessageError ? cause.errorDetail : undefined;
+      if (detail) this.#answeredAt = Date.now();
       // It is the connection that is refused then, not the frame: another one may take it.
       if (detail && isFinal(detail.name)) this.close(refusalOf(detail, cause));
       else if (detail) throw refusalOf(detail, cause);
       // Nobody knows which of the frames before it were heard.
-      if (signal.aborted)
-        this.close(new ChatError("OFFLINE", `the service did not answer within ${timeoutMs / 1_000} s`));
+      if (signal.aborted) this.close(new ChatError("OFFLINE", "the service has stopped answering"));
       throw new ChatError("OFFLINE", "the connection was lost before the answer", { cause });
+    } finally {
+      end();
     }
+  }
+
+  /**
+   * Aborts when no frame at all was answered for so long. One frame alone may take longer: the service takes a connection's
+   * frames one after the other, and after a reconnect there are many.
+   */
+  #untilSilent(timeoutMs: number): { signal: AbortSignal; end: () => void } {
+    const aborted = new AbortController();
+    const since = Date.now();
+    let end = () => {};
+    const watch = () => {
+      const now = Date.now();
+      const left = Math.min(
+        timeoutMs - (now - Math.max(since, this.#answeredAt)),
+        LONGEST_ANSWER_MS - (now - since),
+      );
+      if (left <= 0) aborted.abort();
+      else end = after(left, watch);
+    };
+    watch();
+    return { signal: aborted.signal, end: () => end() };
   }
 }
 

@@ -35,6 +35,11 @@ export class Readers {
     return Math.max(this.#positions.get(userId) ?? 0, this.#members?.get(userId) ?? 0);
   }
 
+  /** None as long as they are not known. */
+  get memberCount(): number {
+    return this.#members?.size ?? 0;
+  }
+
   /** The members of a group as the service has just told them. */
   setMembers(members: readonly Pick<Member, "userId" | "lastReadMessageId">[]): void {
     this.#members = new Map(members.map((member) => [member.userId, member.lastReadMessageId ?? 0]));

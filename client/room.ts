@@ -1,11 +1,11 @@
 import type { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
-import { ChatError } from "./errors.js";
-import { type Http, isPassing } from "./http.js";
+import { ChatError, isOfRoom } from "./errors.js";
+import type { Http } from "./http.js";
 import { movesOf, Readers, type ReadMessage, type ReadMove } from "./readers.js";
 import type { Sender } from "./sender.js";
 import { Timeline } from "./timeline.js";
-import { after, backoff } from "./timing.js";
+import { after, backoff, spread } from "./timing.js";
 import type { ContentType, Member, Message, PendingMessage, RoomMessage, StoredMessage } from "./types.js";
 
 const PAGE = 50;
@@ -195,7 +195,16 @@ export class Room extends Emitter<{ change: undefined }> {
       const same = shown?.unreadCount === unreadCount;
       this.#shown.set(message.seq, same ? shown : { ...message, unreadCount, state: "stored" });
     }
-    return [...this.#shown.values(), ...this.#ownWaiting(), ...this.options.sender.pending(this.roomId)];
+    return [...this.#shown.values(), ...this.#ownWaiting(), ...this.#notStored()];
+  }
+
+  /** One's own that are on their way; what an earlier run left may be in the history by now. */
+  #notStored(): readonly PendingMessage[] {
+    const pending = this.options.sender.pending(this.roomId);
+    if (pending.length === 0) return pending;
+    const own = [...this.#shown.values()].filter(({ senderId }) => senderId === this.options.userId());
+    const stored = new Set(own.map(({ clientMessageId }) => clientMessageId));
+    return pending.filter(({ clientMessageId }) => !stored.has(clientMessageId));
   }
 
   /** One's own messages that are stored, but behind others that are being asked for. */
@@ -209,15 +218,19 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   #take(message: Message): void {
-    this.#readers.move(message.senderId, message.messageId);
-    if (message.target) {
-      this.#readers.apply(message);
-      this.#memberLists.changes += 1;
-      this.#planMembers();
-    }
+    this.#follow(message);
     this.#timeline.add(message);
     this.changed();
     if (this.#timeline.upTo !== undefined && this.#timeline.aheadTo !== undefined) void this.#load();
+  }
+
+  /** What a new message says about who has read what: its sender has read it, and members come and go. */
+  #follow(message: Message): void {
+    this.#readers.move(message.senderId, message.messageId);
+    if (!message.target) return;
+    this.#readers.apply(message);
+    this.#memberLists.changes += 1;
+    this.#planMembers();
   }
 
   #takeMoves(message: ReadMessage): void {
@@ -254,11 +267,17 @@ export class Room extends Emitter<{ change: undefined }> {
 
   /** Asked for behind the subscription, the newest page has what came before it, or shows that more is missing. */
   async #catchUp(): Promise<void> {
+    // Before the requests: a subscription that is made anew meanwhile needs another page.
     this.#isBehind = false;
-    await this.#refreshReaders();
-    for (const message of (await this.#page(`limit=${PAGE}`)).toReversed()) {
-      this.#timeline.add(message);
-      this.options.onFound(message);
+    try {
+      await this.#refreshReaders();
+      for (const message of (await this.#page(`limit=${PAGE}`)).toReversed()) {
+        this.#timeline.add(message);
+        this.options.onFound(message);
+      }
+    } catch (error) {
+      this.#isBehind = true;
+      throw error;
     }
     this.changed();
   }
@@ -267,6 +286,7 @@ export class Room extends Emitter<{ change: undefined }> {
     if (this.#timeline.missing > LONGEST_GAP) this.#start(await this.#page(`limit=${PAGE}`));
     else {
       const page = await this.#page(`after=${this.#timeline.upTo}&limit=${GAP_PAGE}`);
+      for (const message of page) if (message.seq > (this.#timeline.upTo ?? 0)) this.#follow(message);
       this.#timeline.fill(page, GAP_PAGE, known);
       for (const message of page) this.options.onFound(message);
     }
@@ -302,9 +322,11 @@ export class Room extends Emitter<{ change: undefined }> {
     const limit = to === undefined ? PAGE : GAP_PAGE;
     try {
       for (let pages = 0; pages < MOST_OLDER_PAGES && !this.#closed; pages += 1) {
-        const first = this.#timeline.messages[0];
-        if (!first || !this.hasOlder || (to !== undefined && first.seq <= to)) return;
-        this.#timeline.prepend(await this.#page(`before=${first.seq}&limit=${limit}`), first.seq, limit);
+        const { messages, upTo } = this.#timeline;
+        // All that is loaded may have been deleted.
+        const before = messages[0]?.seq ?? (upTo ?? 0) + 1;
+        if (upTo === undefined || !this.hasOlder || (to !== undefined && before <= to)) return;
+        this.#timeline.prepend(await this.#page(`before=${before}&limit=${limit}`), before, limit);
         if (to === undefined) return;
       }
     } finally {
@@ -338,7 +360,8 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   #planMembers(): void {
-    this.#membersPlanned ??= after(MEMBERS_AFTER_MS, () => {
+    const ms = MEMBERS_AFTER_MS + spread(this.#readers.memberCount);
+    this.#membersPlanned ??= after(ms, () => {
       this.#membersPlanned = undefined;
       void this.#whileOpen(() => this.#loadMembers());
     });
@@ -363,16 +386,17 @@ export class Room extends Emitter<{ change: undefined }> {
     }
   }
 
-  /** Tries until it succeeds or the room is closed; a refusal ends the room. */
+  /** Tries until it succeeds or the room is closed, but only while there is a connection; a refusal of the room ends it. */
   async #whileOpen(work: () => Promise<void>): Promise<void> {
     for (let failures = 0; !this.#closed; failures += 1)
       try {
         return await work();
       } catch (thrown) {
         const error = thrown as ChatError;
-        if (!isPassing(error)) return this.end(error);
+        if (isOfRoom(error.code)) return this.end(error);
         const ms = (error.retryAfter ?? 0) * 1_000 || backoff(failures);
         await new Promise<void>((resolve) => after(ms, resolve));
+        await this.options.connection.connected();
       }
   }
 }

@@ -2,7 +2,7 @@ import type { Connection } from "./connection.js";
 import type { ChatError } from "./errors.js";
 import { type Http, isPassing } from "./http.js";
 import type { ReadMove } from "./readers.js";
-import { after, backoff } from "./timing.js";
+import { after, backoff, spread } from "./timing.js";
 import type { Message, RoomSummary } from "./types.js";
 
 const PAGE = 100;
@@ -45,7 +45,7 @@ export class RoomList {
   #entries = new Map<number, Entry>();
   readonly #heard = { messages: new Map<number, () => void>(), reads: new Map<number, () => void>() };
   #loading: Promise<void> | undefined;
-  #planned: (() => void) | undefined;
+  #planned: { readonly at: number; readonly end: () => void } | undefined;
   #polling: (() => void) | undefined;
   #isLive = false;
   #emitting = false;
@@ -73,22 +73,29 @@ export class RoomList {
     });
   }
 
-  /** Loads it once more, soon; calls in between are one. */
+  /** Loads it once more, soon; calls in between are one, at the earliest of their times. */
   refresh(ms = REFRESH_AFTER_MS): void {
-    if (!this.#isLive) return;
-    this.#planned ??= after(ms, async () => {
+    const at = Date.now() + ms;
+    if (!this.#isLive || (this.#planned && this.#planned.at <= at)) return;
+    this.#planned?.end();
+    const end = after(ms, () => {
       this.#planned = undefined;
-      for (let failures = 0; this.#isLive; failures += 1)
-        try {
-          // One that began before may lack what this one is asked for.
-          await this.#loading?.catch(() => {});
-          return await this.#load();
-        } catch (error) {
-          // Without a connection the next one asks.
-          if (!isPassing(error as ChatError) || this.options.connection.state.status !== "connected") return;
-          await new Promise<void>((resolve) => after(backoff(failures), resolve));
-        }
+      void this.#reload();
     });
+    this.#planned = { at, end };
+  }
+
+  async #reload(): Promise<void> {
+    for (let failures = 0; this.#isLive; failures += 1)
+      try {
+        // One that began before may lack what this one is asked for.
+        await this.#loading?.catch(() => {});
+        return await this.#load();
+      } catch (error) {
+        // Without a connection the next one asks.
+        if (!isPassing(error as ChatError) || this.options.connection.state.status !== "connected") return;
+        await new Promise<void>((resolve) => after(backoff(failures), resolve));
+      }
   }
 
   /** The `seq` up to which the user has read the room. */
@@ -118,7 +125,8 @@ export class RoomList {
       if (seq > entry.lastSeq + 1) this.refresh();
       entry.lastSeq = seq;
       entry.summary = { ...entry.summary, lastMessage: { messageId, seq, content, type, sentAt, senderId } };
-      if (message.target) this.refresh();
+      // All members do so.
+      if (message.target) this.refresh(REFRESH_AFTER_MS + spread(entry.summary.memberCount));
       this.#toFront(message.roomId, entry);
     }
     this.#changed();
@@ -152,19 +160,16 @@ export class RoomList {
   }
 
   async #loadAll(): Promise<void> {
-    const rooms: RoomSummary[] = [];
-    let cursor: string | null | undefined;
-    for (let pages = 0; pages < MOST_PAGES && cursor !== null; pages += 1) {
-      const path = `/rooms?limit=${PAGE}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ""}`;
-      const page = await this.options.http.request<{ rooms: RoomSummary[]; cursor: string | null }>(
-        "GET",
-        path,
-      );
-      rooms.push(...page.rooms);
-      cursor = page.cursor;
+    const first = await this.#page();
+    let { rooms, cursor } = first;
+    for (let pages = 1; pages < MOST_PAGES && cursor !== null; pages += 1) {
+      const next = await this.#page(cursor);
+      rooms = [...rooms, ...next.rooms];
+      cursor = next.cursor;
     }
+    // What moved to the front meanwhile is on none of the pages.
+    if (first.cursor !== null) rooms = inFront((await this.#page()).rooms, rooms);
     const before = this.#entries;
-    // A room that moved while the pages were read comes twice.
     this.#entries = new Map(
       rooms.map((summary) => [summary.roomId, merged(summary, before.get(summary.roomId))]),
     );
@@ -172,6 +177,11 @@ export class RoomList {
     const ahead = [...this.#entries].filter(([id, entry]) => entry.lastSeq > (seqOf(rooms, id) ?? 0));
     for (const [roomId, entry] of ahead.reverse()) this.#toFront(roomId, entry);
     this.#changed();
+  }
+
+  #page(cursor?: string): Promise<{ rooms: readonly RoomSummary[]; cursor: string | null }> {
+    const from = cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    return this.options.http.request("GET", `/rooms?limit=${PAGE}${from}`);
   }
 
   #toFront(roomId: number, entry: Entry): void {
@@ -207,6 +217,11 @@ export class RoomList {
       connection.listen(`/sub/chat/room/${roomId}/read`, { priority: LAST, onJoined: () => this.refresh() }),
     );
   }
+}
+
+function inFront(first: readonly RoomSummary[], others: readonly RoomSummary[]): readonly RoomSummary[] {
+  const ids = new Set(first.map(({ roomId }) => roomId));
+  return [...first, ...others.filter(({ roomId }) => !ids.has(roomId))];
 }
 
 /** Begins to hear what is among the first `count`, and ends what has fallen well behind them. */

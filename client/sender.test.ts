@@ -214,6 +214,50 @@ describe("an accepted message that isn't seen", () => {
   });
 });
 
+describe("an accepted message", () => {
+  it("stays accepted, whatever else is in the way of looking for it", async () => {
+    const find = () => Promise.reject(new ChatError("UNAUTHORIZED", "by a gateway"));
+    const { sender, passes, states } = setUp(() => {}, { find });
+    void sender.add(USER, ROOM, "one", "TEXT");
+    await passes(120_000);
+    expect(states()).toEqual(["one accepted"]);
+  });
+
+  it("is refused when the room is no more", async () => {
+    const find = () => Promise.reject(new ChatError("NOT_A_MEMBER", "no"));
+    const { sender, passes, states } = setUp(() => {}, { find });
+    sender.add(USER, ROOM, "one", "TEXT").catch(() => {});
+    await passes(20_000);
+    expect(states()).toEqual(["one refused"]);
+  });
+});
+
+it("a message that was seen is not refused any more, nor written down again", async () => {
+  const memory = memoryOutbox();
+  const put: string[] = [];
+  const outbox: Outbox = {
+    ...memory,
+    put: (entry) => {
+      put.push(entry.state);
+      return memory.put(entry);
+    },
+  };
+  let refuse = (_: Error) => {};
+  const answer = () =>
+    new Promise<void>((_, reject) => {
+      refuse = reject;
+    });
+  const { sender, sent, seen, passes } = setUp(answer, { outbox });
+  const stored = sender.add(USER, ROOM, "one", "TEXT");
+  await passes();
+  seen(sent[0]!);
+  refuse(new ChatError("NOT_A_MEMBER", "removed just behind it"));
+  await passes();
+  expect(await stored).toMatchObject({ state: "stored" });
+  expect(put).toEqual(["sending"]);
+  expect(await outbox.load(USER)).toEqual([]);
+});
+
 describe("the outbox", () => {
   const entry = (
     content: string,

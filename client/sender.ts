@@ -1,4 +1,4 @@
-import { ChatError } from "./errors.js";
+import { ChatError, isOfRoom } from "./errors.js";
 import { isPassing } from "./http.js";
 import { utf8Length } from "./stompFrames.js";
 import { MAX_BODY_BYTES } from "./stompProtocol.js";
@@ -20,6 +20,10 @@ interface Pending {
   readonly stored: Promise<StoredMessage>;
   settle(result: StoredMessage | ChatError): void;
   lookUps: number;
+  /** Ends the plan to look for it. */
+  look: (() => void) | undefined;
+  /** By an earlier run. */
+  isLeft: boolean;
 }
 
 export interface SenderOptions {
@@ -69,6 +73,7 @@ export class Sender {
       const pending = this.#enqueue(entry, refusal && new ChatError(refusal.code, refusal.message));
       // Nobody of this run waits for it.
       pending.stored.catch(() => {});
+      pending.isLeft = true;
       if (entry.state === "accepted") this.#lookLater(pending, 0);
       this.options.onChange(entry.roomId);
     }
@@ -117,9 +122,16 @@ export class Sender {
     });
   }
 
-  /** Sends what waits, of one room or of all; to be called when connected. */
+  /** Sends what waits, of one room or of all, and looks for what an earlier run left; to be called when connected. */
   flush(roomId?: number): void {
+    if (roomId === undefined) this.#lookForLeft();
     for (const id of roomId === undefined ? [...this.#rooms.keys()] : [roomId]) void this.#drain(id);
+  }
+
+  #lookForLeft(): void {
+    for (const pending of [...this.#rooms.values()].flat())
+      if (pending.isLeft && pending.entry.state === "accepted" && pending.lookUps === 0)
+        this.#lookLater(pending, 0);
   }
 
   /** One's own message was seen in the history. */
@@ -157,7 +169,7 @@ export class Sender {
 
   stop(): void {
     this.#stopped = true;
-    for (const end of this.#timers) end();
+    for (const end of [...this.#timers]) end();
     this.#timers.clear();
     this.#pause(undefined);
   }
@@ -188,7 +200,6 @@ export class Sender {
 
   /** Whether it is through with the message, one way or the other. */
   async #send(pending: Pending): Promise<boolean> {
-    const { roomId, clientMessageId } = pending.entry;
     const body = bodyOf(pending.entry);
     if (utf8Length(JSON.stringify(body)) > MAX_BODY_BYTES) {
       // The service would close the connection.
@@ -204,7 +215,7 @@ export class Sender {
       return !isPassing(error);
     }
     // It may have been seen before its receipt.
-    if (this.#find(roomId, clientMessageId) === pending) {
+    if (this.#isQueued(pending)) {
       this.#change(pending, { ...pending.entry, state: "accepted" });
       this.#lookLater(pending, LOOK_AFTER_MS);
     }
@@ -229,24 +240,34 @@ export class Sender {
 
   /** Its MESSAGE may have been missed, or it was stored in an earlier run: then it is in the history. */
   #lookLater(pending: Pending, ms: number): void {
-    this.#later(ms, async () => {
-      const { roomId, clientMessageId } = pending.entry;
-      if (this.#find(roomId, clientMessageId) !== pending || pending.entry.state !== "accepted") return;
-      try {
-        if (this.options.isConnected() && !this.pausedUntil) {
-          pending.lookUps += 1;
-          const message = await this.options.find(pending.entry);
-          if (message) return this.seen(message);
-          // A repeat is stored once; and if it never can be stored, it is refused once more.
-          if (pending.lookUps === 1) await this.options.send(bodyOf(pending.entry));
-          else if (pending.lookUps === MOST_LOOK_UPS) return this.#giveUp(pending);
-        }
-      } catch (thrown) {
-        const error = thrown as ChatError;
-        if (!isPassing(error)) return this.#refuse(pending, error);
-      }
-      this.#lookLater(pending, LOOK_AFTER_MS + backoff(pending.lookUps));
+    pending.look?.();
+    const end = this.#later(ms, async () => {
+      if (this.options.isConnected() && !this.pausedUntil) await this.#look(pending);
+      // Another look may be planned by now.
+      if (pending.look === end && this.#isQueued(pending) && pending.entry.state === "accepted")
+        this.#lookLater(pending, LOOK_AFTER_MS + backoff(pending.lookUps));
     });
+    pending.look = end;
+  }
+
+  async #look(pending: Pending): Promise<void> {
+    if (!this.#isQueued(pending) || pending.entry.state !== "accepted") return;
+    pending.lookUps += 1;
+    let message: Message | undefined;
+    try {
+      message = await this.options.find(pending.entry);
+    } catch (error) {
+      // Whatever else is in the way: it was accepted.
+      if (isOfRoom((error as ChatError).code)) this.#refuse(pending, error as ChatError);
+      return;
+    }
+    if (message) this.seen(message);
+    else if (pending.lookUps === MOST_LOOK_UPS) this.#giveUp(pending);
+    // A repeat is stored once; and if it never can be stored, it is refused once more.
+    else if (pending.lookUps === 1)
+      await this.options.send(bodyOf(pending.entry)).catch((error: ChatError) => {
+        if (!isPassing(error)) this.#refuse(pending, error);
+      });
   }
 
   /** It can't have been lost, so it was deleted since, or is older than what the history is searched for. */
@@ -260,12 +281,18 @@ export class Sender {
     );
   }
 
-  #later(ms: number, run: () => void): void {
-    const end = after(ms, () => {
+  /** Returns what ends it. */
+  #later(ms: number, run: () => void): () => void {
+    const stop = after(ms, () => {
       this.#timers.delete(end);
       if (!this.#stopped) run();
     });
+    const end = () => {
+      this.#timers.delete(end);
+      stop();
+    };
     this.#timers.add(end);
+    return end;
   }
 
   #sleep(ms: number): Promise<void> {
@@ -287,7 +314,7 @@ export class Sender {
     const stored = new Promise<StoredMessage>((resolve, reject) => {
       settle = (result) => (result instanceof ChatError ? reject(result) : resolve(result));
     });
-    const pending: Pending = { entry, error, stored, settle, lookUps: 0 };
+    const pending: Pending = { entry, error, stored, settle, lookUps: 0, look: undefined, isLeft: false };
     this.#rooms.set(entry.roomId, [...(this.#rooms.get(entry.roomId) ?? []), pending]);
     this.#count += 1;
     return pending;
@@ -297,7 +324,13 @@ export class Sender {
     return this.#rooms.get(roomId)?.find(({ entry }) => entry.clientMessageId === clientMessageId);
   }
 
+  /** Until it was seen or given up. */
+  #isQueued(pending: Pending): boolean {
+    return this.#find(pending.entry.roomId, pending.entry.clientMessageId) === pending;
+  }
+
   #refuse(pending: Pending, error: ChatError): void {
+    if (!this.#isQueued(pending)) return;
     pending.error = error;
     const refusal = { code: error.code, message: error.message };
     this.#change(pending, { ...pending.entry, state: "refused", refusal });
@@ -311,7 +344,9 @@ export class Sender {
   }
 
   #drop(pending: Pending): void {
+    if (!this.#isQueued(pending)) return;
     const { entry } = pending;
+    pending.look?.();
     const left = (this.#rooms.get(entry.roomId) ?? []).filter((one) => one !== pending);
     if (left.length === 0) this.#rooms.delete(entry.roomId);
     else this.#rooms.set(entry.roomId, left);

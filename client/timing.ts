@@ -30,3 +30,10 @@ export function backoff(failures: number): number {
   const whole = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
   return whole * (0.5 + Math.random() / 2);
 }
+
+const SPREAD_MS = 2;
+const LONGEST_SPREAD_MS = 10_000;
+
+/** A pause at random, the longer the more clients do the same at the same moment: about one for each millisecond or two. */
+export const spread = (clients: number): number =>
+  Math.random() * Math.min(clients * SPREAD_MS, LONGEST_SPREAD_MS);

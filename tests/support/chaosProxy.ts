@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket, WebSocketServer } from "ws";
 import { LOOPBACK } from "../../local/ports.js";
 
@@ -14,6 +15,10 @@ export interface Mood {
   readonly failCall?: number;
   /** Answers to calls of these paths stay with the proxy, as they were, until `release`. */
   readonly hold?: RegExp;
+  /** Answers a call itself, where it gives a status: as something on the way that is not the service. */
+  readonly answer?: (path: string) => number | undefined;
+  /** How long each SUBSCRIBE takes, one after the other. */
+  readonly subscribeMs?: number;
 }
 
 export interface ChaosProxy {
@@ -72,6 +77,8 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
   async function forward(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
     const fails = random() < (proxy.mood.failCall ?? 0);
     if (fails && random() < 0.5) return void answer.writeHead(503).end();
+    const status = proxy.mood.answer?.(incoming.url ?? "");
+    if (status !== undefined) return void answer.writeHead(status).end("<html></html>");
     await pause();
     const passedOn = request(api + incoming.url, { method: incoming.method, headers: incoming.headers });
     passedOn.once("error", () => answer.destroy());
@@ -126,6 +133,8 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
     let last = Promise.resolve();
     const passOn = async (text: string): Promise<void> => {
       await pause();
+      const { subscribeMs = 0 } = proxy.mood;
+      if (subscribeMs > 0 && text.startsWith("SUBSCRIBE")) await sleep(subscribeMs);
       if (random() < (proxy.mood.cut ?? 0)) {
         from.terminate();
         to.terminate();
@@ -148,7 +157,7 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
 
   async function pause(): Promise<void> {
     const ms = random() * (proxy.mood.delayMs ?? 0);
-    if (ms >= 1) await new Promise((resolve) => setTimeout(resolve, ms));
+    if (ms >= 1) await sleep(ms);
   }
 
   await new Promise<void>((resolve) => server.listen(0, LOOPBACK, resolve));

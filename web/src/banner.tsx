@@ -1,4 +1,4 @@
-import type { ChatError, ConnectionState } from "@nonstop/chat-client";
+import type { ChatError } from "@nonstop/chat-client";
 import { useEffect, useState } from "react";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
@@ -28,24 +28,17 @@ export function Banner() {
           </button>
         </section>
       )}
-      <Waiting connection={connection} onNow={connect} />
+      {connection.status === "waiting" && (
+        <Waiting key={connection.retryAt} retryAt={connection.retryAt} onNow={connect} />
+      )}
       {pausedUntil !== undefined && <Paused key={pausedUntil} until={pausedUntil} />}
     </div>
   );
 }
 
-function Waiting({
-  connection,
-  onNow,
-}: {
-  readonly connection: ConnectionState;
-  readonly onNow: () => void;
-}) {
+function Waiting({ retryAt, onNow }: { readonly retryAt: number; readonly onNow: () => void }) {
   const texts = useTexts();
-  const isWaiting = connection.status === "waiting";
-  const now = useNow(isWaiting);
-  if (!isWaiting) return null;
-  const seconds = Math.max(Math.ceil((connection.retryAt - now) / 1_000), 0);
+  const seconds = Math.max(Math.ceil((retryAt - useNow()) / 1_000), 0);
   return (
     <section className="banner" aria-label={texts.connecting}>
       <p>{texts.waiting(seconds)}</p>
@@ -58,8 +51,7 @@ function Waiting({
 
 function Paused({ until }: { readonly until: number }) {
   const texts = useTexts();
-  const now = useNow(true);
-  const text = texts.rateLimit(Math.max(Math.ceil((until - now) / 1_000), 0));
+  const text = texts.rateLimit(Math.max(Math.ceil((until - useNow()) / 1_000), 0));
   // Read out once, not each second.
   const [spoken] = useState(text);
   return (

@@ -18,6 +18,9 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
   const unread = (rooms ?? []).reduce((sum, room) => sum + room.unreadCount, 0);
   useEffect(() => {
     document.title = unread > 0 ? `(${unread}) ${texts.appName}` : texts.appName;
+    return () => {
+      document.title = texts.appName;
+    };
   }, [unread, texts]);
   useEffect(() => {
     document.body.dataset["connection"] = connection.status;

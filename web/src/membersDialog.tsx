@@ -32,8 +32,12 @@ function Members({ summary, onLeave }: Omit<Props, "onClose">) {
   const [members, setMembers] = useState<readonly Member[]>();
   const [removing, setRemoving] = useState<Member>();
   const list = useRef<HTMLUListElement>(null);
+  const asked = useRef(0);
   const load = useCallback(() => {
-    client.members(roomId).then(setMembers, report);
+    asked.current += 1;
+    const mine = asked.current;
+    // An answer that was overtaken does not count.
+    client.members(roomId).then((found) => mine === asked.current && setMembers(found), report);
   }, [client, roomId, report]);
   // Also when others change them.
   // biome-ignore lint/correctness/useExhaustiveDependencies: the count tells of a change

@@ -12,6 +12,7 @@ import { useConnection, useMessages, useRoom, useRoomList, useSession } from "./
 import type { Texts } from "./texts/en.js";
 
 const AGAIN_MS = 1_000;
+const MOST_DOUBLINGS = 5;
 
 interface Props {
   readonly roomId: number;
@@ -24,20 +25,18 @@ export function RoomView({ roomId, onBack }: Props) {
   const summary = useRoomList()?.find((one) => one.roomId === roomId);
   const onAgain = useCallback(() => setOpening((before) => before + 1), []);
   // Opened in an effect, so not there for the very first drawing.
-  return room ? (
-    <OpenRoom key={opening} room={room} summary={summary} onBack={onBack} onAgain={onAgain} />
-  ) : null;
+  return room ? <OpenRoom key={opening} {...{ room, summary, opening, onBack, onAgain }} /> : null;
 }
 
 /** Whoever was removed and is in the room's list again, or invited to what they had open, sees the room come back. */
-function useComingBack(room: Room, isListed: boolean, onAgain: () => void): void {
+function useComingBack(room: Room, isListed: boolean, opening: number, onAgain: () => void): void {
   const isGone = room.status === "gone";
   useEffect(() => {
     if (!isGone || !isListed) return;
-    // The list may not have heard of the removal yet.
-    const timer = setTimeout(onAgain, AGAIN_MS);
+    // The list may not have heard of the removal yet, or another reason may last.
+    const timer = setTimeout(onAgain, AGAIN_MS * 2 ** Math.min(opening, MOST_DOUBLINGS));
     return () => clearTimeout(timer);
-  }, [isGone, isListed, onAgain]);
+  }, [isGone, isListed, opening, onAgain]);
 }
 
 interface OpenProps {
@@ -46,10 +45,16 @@ interface OpenProps {
   readonly onBack: () => void;
 }
 
-function OpenRoom({ room, summary, onBack, onAgain }: OpenProps & { readonly onAgain: () => void }) {
+interface OpeningProps extends OpenProps {
+  /** How often the room was opened anew. */
+  readonly opening: number;
+  readonly onAgain: () => void;
+}
+
+function OpenRoom({ room, summary, onBack, opening, onAgain }: OpeningProps) {
   const texts = useTexts();
   useMessages(room);
-  useComingBack(room, summary !== undefined, onAgain);
+  useComingBack(room, summary !== undefined, opening, onAgain);
   const name = summary?.name || texts.conversation;
   return (
     <section className="room" aria-label={name}>

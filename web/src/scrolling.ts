@@ -4,6 +4,8 @@ import { keepPlace, type Place, placeIn } from "./place.js";
 
 /** How many pixels above the end still count as the end. */
 const END_PX = 48;
+/** Of what lies further back than so many messages only the newest page is shown at first. */
+const FARTHEST = 3_000;
 /** Where the line of new messages is put: this part of the height below the top. */
 const LINE_AT = 0.25;
 
@@ -102,7 +104,8 @@ function farther(room: Room, me: number): number | undefined {
   const place = placeIn(me, room.roomId);
   const to = place && place !== "end" ? place.seq : room.unreadFrom;
   const first = seqOf(room.messages[0]);
-  return to !== undefined && first !== undefined && to < first && room.hasOlder ? to : undefined;
+  if (to === undefined || first === undefined || !room.hasOlder) return undefined;
+  return to < first && first - to <= FARTHEST ? to : undefined;
 }
 
 /** Scrolls to the place from before a reload, else to the line of new messages, else to the end. */

@@ -21,6 +21,9 @@ export function useSession(): Session {
   return session;
 }
 
+/** Of all users: it knows whose a message is. */
+const outbox = indexedDbOutbox();
+
 /** A session of the user, connecting and coming back by itself until `end`. */
 export async function startSession(me: User, { api, users = [] }: Surroundings): Promise<Session> {
   const client = new ChatClient({
@@ -28,7 +31,7 @@ export async function startSession(me: User, { api, users = [] }: Surroundings):
     token: () => tokenFor(me.userId),
     userId: me.userId,
     deviceId: await deviceId(),
-    outbox: indexedDbOutbox(),
+    outbox,
   });
   // Both are shown by what they leave behind: the connection's state, and the list once it can be had.
   client.connect().catch(() => {});
@@ -84,14 +87,14 @@ export function useMessages(room: Room) {
   );
 }
 
-/** The time, each second while `isNeeded`. */
-export function useNow(isNeeded: boolean): number {
+const TICK_MS = 250;
+
+/** The time, several times a second, so that a countdown is never a second behind. */
+export function useNow(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
-    if (!isNeeded) return;
-    setNow(Date.now());
-    const timer = setInterval(() => setNow(Date.now()), 250);
+    const timer = setInterval(() => setNow(Date.now()), TICK_MS);
     return () => clearInterval(timer);
-  }, [isNeeded]);
+  }, []);
   return now;
 }

@@ -8,6 +8,8 @@ type ErrorText =
   | "RATE_LIMIT_EXCEEDED"
   | "OFFLINE"
   | "UNAVAILABLE"
+  | "OUTBOX_FULL"
+  | "TOO_MANY_SUBSCRIPTIONS"
   | "OUTBOX_FAILED";
 
 /** Every text of the page; the other languages have the same ones. */
@@ -111,6 +113,8 @@ export const en = {
     RATE_LIMIT_EXCEEDED: "That was too often in a short time. Try again in a minute.",
     OFFLINE: "There is no connection. Try again when it is back.",
     UNAVAILABLE: "The service can't do that just now. Try again in a moment.",
+    OUTBOX_FULL: "A thousand messages wait to be sent. Wait until some of them are.",
+    TOO_MANY_SUBSCRIPTIONS: "Too many conversations are open in this tab.",
     OUTBOX_FAILED: "This browser keeps nothing: messages that are still on their way won't survive a reload.",
   } as Readonly<Record<ErrorText, string>>,
   otherError: "That did not work. Try again in a moment.",

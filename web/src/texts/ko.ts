@@ -98,6 +98,8 @@ export const ko: Texts = {
     RATE_LIMIT_EXCEEDED: "짧은 시간에 너무 많이 요청했어요. 잠시 후 다시 시도해 주세요.",
     OFFLINE: "연결이 끊겼어요. 다시 연결된 뒤 시도해 주세요.",
     UNAVAILABLE: "지금은 처리할 수 없어요. 잠시 후 다시 시도해 주세요.",
+    OUTBOX_FULL: "보내지 못한 메시지가 1,000개예요. 전송된 뒤 다시 시도해 주세요.",
+    TOO_MANY_SUBSCRIPTIONS: "이 탭에 열린 대화가 너무 많아요.",
     OUTBOX_FAILED: "브라우저에 저장할 수 없어서, 새로고침하면 보내는 중인 메시지가 사라져요.",
   },
   otherError: "처리하지 못했어요. 잠시 후 다시 시도해 주세요.",
