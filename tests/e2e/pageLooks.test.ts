@@ -76,7 +76,8 @@ describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...loo
   });
 
   test("a room that one is no member of", async () => {
-    const page = await pageOf("Dora", { ...look, roomId: 999_999_999 });
+    // Not who fights for places in another file.
+    const page = await pageOf("민준", { ...look, roomId: 999_999_999 });
     await page.getByText(named("There is no such conversation", "없는 대화이거나")).waitFor();
     await check(page, "gone");
   });

@@ -3,7 +3,7 @@ import { useEffect, useState } from "react";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { useReport } from "./reporting.js";
-import { useConnection, useNow, useSendingPaused, useSession } from "./session.js";
+import { connectionText, useConnection, useNow, useSendingPaused, useSession } from "./session.js";
 import type { Texts } from "./texts/en.js";
 
 /** What stands between the user and the chat: no connection, an ended session, a limit. */
@@ -17,6 +17,9 @@ export function Banner() {
   const connect = () => void client.connect().catch(() => {});
   return (
     <div className="banners">
+      <p className="unseen" role="status">
+        {connectionText(connection.status, texts)}
+      </p>
       {connection.status === "closed" && (
         <section className="banner closed" role="alert">
           <Icon name="alert" />

@@ -10,7 +10,9 @@ export function placeIn(userId: number, roomId: number): Place | undefined {
   try {
     const place = JSON.parse(keptByTab.get(keyOf(userId, roomId)) ?? "null") as Place | null;
     if (place === "end") return place;
-    return place && Number.isFinite(place.seq) && Number.isFinite(place.offset) ? place : undefined;
+    return place && place.seq > 0 && Number.isFinite(place.seq) && Number.isFinite(place.offset)
+      ? place
+      : undefined;
   } catch {
     return undefined;
   }

@@ -6,7 +6,7 @@ import { Icon } from "./icons.js";
 import { useLanguage, useTexts } from "./language.js";
 import { LanguageSwitch } from "./languageSwitch.js";
 import { NewChat } from "./newChat.js";
-import { useConnection, useRoomList, useSession } from "./session.js";
+import { connectionText, useConnection, useRoomList, useSession } from "./session.js";
 import type { Texts } from "./texts/en.js";
 
 interface Props {
@@ -61,14 +61,13 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
   );
 }
 
+/** The banner reads it out: the list isn't always in view. */
 function ConnectionText() {
   const texts = useTexts();
   const { status } = useConnection();
-  const text =
-    status === "connected" ? texts.connected : status === "closed" ? texts.closedTitle : texts.connecting;
   return (
-    <p className="status" data-status={status} role="status">
-      {text}
+    <p className="status" data-status={status}>
+      {connectionText(status, texts)}
     </p>
   );
 }

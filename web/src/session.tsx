@@ -1,8 +1,9 @@
-import { ChatClient, type Room } from "@nonstop/chat-client";
+import { ChatClient, type ConnectionState, type Room } from "@nonstop/chat-client";
 import { indexedDbOutbox } from "@nonstop/chat-client/indexeddb";
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { deviceId } from "./device.js";
 import { type Surroundings, tokenFor, type User } from "./identity.js";
+import type { Texts } from "./texts/en.js";
 
 export interface Session {
   readonly client: ChatClient;
@@ -45,6 +46,11 @@ export function useConnection() {
     (changed) => client.on("connection", changed),
     () => client.connection,
   );
+}
+
+export function connectionText(status: ConnectionState["status"], texts: Texts): string {
+  if (status === "connected") return texts.connected;
+  return status === "closed" ? texts.closedTitle : texts.connecting;
 }
 
 export function useRoomList() {
