@@ -4,9 +4,10 @@ import { ChatError, isOfRoom } from "./errors.js";
 import type { Http } from "./http.js";
 import { movesOf, Readers, type ReadMessage, type ReadMove } from "./readers.js";
 import type { Sender } from "./sender.js";
+import { ShownMessages } from "./shownMessages.js";
 import { Timeline } from "./timeline.js";
 import { after, backoff, spread } from "./timing.js";
-import type { ContentType, Member, Message, PendingMessage, RoomMessage, StoredMessage } from "./types.js";
+import type { ContentType, Member, Message, RoomMessage, StoredMessage } from "./types.js";
 
 const PAGE = 50;
 const GAP_PAGE = 100;
@@ -47,8 +48,7 @@ export class Room extends Emitter<{ change: undefined }> {
   readonly #timeline = new Timeline();
   readonly #readers = new Readers();
   #isGroup: boolean | undefined;
-  #shown = new Map<number, StoredMessage>();
-  #messages: readonly RoomMessage[] | undefined;
+  readonly #shown: ShownMessages;
   /** On which connection, counted, each of the two subscriptions was made. */
   #joined = { messages: 0, reads: 0 };
   #ends: (() => void)[];
@@ -69,6 +69,8 @@ export class Room extends Emitter<{ change: undefined }> {
     private readonly options: RoomOptions,
   ) {
     super();
+    const { sender, userId } = options;
+    this.#shown = new ShownMessages(this.#timeline, this.#readers, () => sender.pending(roomId), userId);
     this.ready = new Promise((resolve, reject) => {
       this.#settle = (error) => (error ? reject(error) : resolve());
     });
@@ -98,8 +100,7 @@ export class Room extends Emitter<{ change: undefined }> {
 
   /** Those of the history by `seq`, without a gap, and behind them one's own that are not stored yet. Another array after each change. */
   get messages(): readonly RoomMessage[] {
-    this.#messages ??= this.#snapshot();
-    return this.#messages;
+    return this.#shown.all;
   }
 
   /** Whether `loadOlder` may find more. */
@@ -176,45 +177,13 @@ export class Room extends Emitter<{ change: undefined }> {
 
   /** Says so once for all that happens in one go. */
   changed(): void {
-    this.#messages = undefined;
+    this.#shown.changed();
     if (this.#emitting) return;
     this.#emitting = true;
     queueMicrotask(() => {
       this.#emitting = false;
       this.emit("change", undefined);
     });
-  }
-
-  #snapshot(): readonly RoomMessage[] {
-    const before = this.#shown;
-    this.#shown = new Map();
-    for (const message of this.#timeline.messages) {
-      const unreadCount = this.#readers.unreadCount(message);
-      const shown = before.get(message.seq);
-      // The same object as long as nothing in it changes, for pages that draw only what is new.
-      const same = shown?.unreadCount === unreadCount;
-      this.#shown.set(message.seq, same ? shown : { ...message, unreadCount, state: "stored" });
-    }
-    return [...this.#shown.values(), ...this.#ownWaiting(), ...this.#notStored()];
-  }
-
-  /** One's own that are on their way; what an earlier run left may be in the history by now. */
-  #notStored(): readonly PendingMessage[] {
-    const pending = this.options.sender.pending(this.roomId);
-    if (pending.length === 0) return pending;
-    const own = [...this.#shown.values()].filter(({ senderId }) => senderId === this.options.userId());
-    const stored = new Set(own.map(({ clientMessageId }) => clientMessageId));
-    return pending.filter(({ clientMessageId }) => !stored.has(clientMessageId));
-  }
-
-  /** One's own messages that are stored, but behind others that are being asked for. */
-  #ownWaiting(): PendingMessage[] {
-    const own = this.#timeline.waiting.filter(({ senderId }) => senderId === this.options.userId());
-    return own.flatMap(({ roomId, clientMessageId, type, content, sentAt }) =>
-      typeof clientMessageId === "string" && (type === "TEXT" || type === "IMAGE")
-        ? [{ state: "accepted", roomId, clientMessageId, type, content, createdAt: sentAt }]
-        : [],
-    );
   }
 
   #take(message: Message): void {

@@ -1,13 +1,12 @@
+import { newClientMessageId } from "./clientMessageId.js";
 import { ChatError, isOfRoom } from "./errors.js";
 import { isPassing } from "./http.js";
+import { KeptOutbox, NOBODY } from "./keptOutbox.js";
 import { utf8Length } from "./stompFrames.js";
 import { MAX_BODY_BYTES } from "./stompProtocol.js";
-import { after, backoff, within } from "./timing.js";
+import { after, backoff } from "./timing.js";
 import type { ContentType, Message, Outbox, OutboxEntry, PendingMessage, StoredMessage } from "./types.js";
 
-/** An outbox that takes longer is not waited for. */
-const OUTBOX_MS = 3_000;
-const NOBODY = 0;
 /** How many messages may wait to be sent. */
 const MOST_PENDING = 1_000;
 /** An accepted message is shown within moments; after so long it is looked for. */
@@ -51,9 +50,11 @@ export class Sender {
   #count = 0;
   #stopped = false;
   #loading: Promise<unknown> | undefined;
-  #outboxFails = false;
+  readonly #outbox: KeptOutbox;
 
-  constructor(private readonly options: SenderOptions) {}
+  constructor(private readonly options: SenderOptions) {
+    this.#outbox = new KeptOutbox(options.outbox, options.onError);
+  }
 
   /** Says whose messages these are, and takes over what an earlier run of the user has left; returns the rooms. */
   load(userId: number): Promise<readonly number[]> {
@@ -65,9 +66,9 @@ export class Sender {
   async #load(userId: number): Promise<readonly number[]> {
     for (const pending of [...this.#rooms.values()].flat())
       if (pending.entry.userId === NOBODY) this.#change(pending, { ...pending.entry, userId });
-    const entries = await this.#kept(() => this.options.outbox.load(userId));
+    const entries = await this.#outbox.load(userId);
     const written = new Map(this.#rooms);
-    for (const entry of entries ?? []) {
+    for (const entry of entries) {
       if (this.#find(entry.roomId, entry.clientMessageId)) continue;
       const { refusal } = entry;
       const pending = this.#enqueue(entry, refusal && new ChatError(refusal.code, refusal.message));
@@ -100,7 +101,7 @@ export class Sender {
       state: "sending",
       userId: userId ?? NOBODY,
       roomId,
-      clientMessageId: newId(),
+      clientMessageId: newClientMessageId(),
       type,
       content,
       createdAt: new Date().toISOString(),
@@ -108,8 +109,8 @@ export class Sender {
     const pending = this.#enqueue(entry, undefined);
     this.options.onChange(roomId);
     // Written down first: what was sent must be known after a reload. But not at any price.
-    const saved = this.#save(entry);
-    if (this.#outboxFails) this.flush(roomId);
+    const saved = this.#outbox.put(entry);
+    if (this.#outbox.fails) this.flush(roomId);
     else void saved.then(() => this.flush(roomId));
     return pending.stored;
   }
@@ -339,7 +340,7 @@ export class Sender {
 
   #change(pending: Pending, entry: OutboxEntry): void {
     pending.entry = entry;
-    void this.#save(entry);
+    void this.#outbox.put(entry);
     this.options.onChange(entry.roomId);
   }
 
@@ -351,41 +352,9 @@ export class Sender {
     if (left.length === 0) this.#rooms.delete(entry.roomId);
     else this.#rooms.set(entry.roomId, left);
     this.#count -= 1;
-    void this.#kept(() => this.options.outbox.remove(entry));
+    void this.#outbox.remove(entry);
     this.options.onChange(entry.roomId);
   }
-
-  #save(entry: OutboxEntry): Promise<unknown> {
-    // Without a token nobody knows yet whose it is.
-    if (entry.userId === NOBODY) return Promise.resolve();
-    return this.#kept(() => this.options.outbox.put(entry));
-  }
-
-  /** Undefined when the outbox fails, or hangs; said once until it works again. */
-  async #kept<T>(work: () => Promise<T>): Promise<T | undefined> {
-    try {
-      const result = await within(OUTBOX_MS, "the outbox did not answer", work);
-      this.#outboxFails = false;
-      return result;
-    } catch (cause) {
-      if (!this.#outboxFails)
-        this.options.onError(
-          new ChatError("OUTBOX_FAILED", "unsent messages can't be kept over a reload", { cause }),
-        );
-      this.#outboxFails = true;
-      return undefined;
-    }
-  }
-}
-
-/** A UUID (RFC 9562, version 4). Browsers have `randomUUID` on secure pages only. */
-function newId(): string {
-  if (typeof crypto.randomUUID === "function") return crypto.randomUUID();
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
 
 const bodyOf = ({ roomId, content, type, clientMessageId }: OutboxEntry) => ({

@@ -1,0 +1,46 @@
+import { ChatError } from "./errors.js";
+import { within } from "./timing.js";
+import type { Outbox, OutboxEntry } from "./types.js";
+
+/** An outbox that takes longer is not waited for. */
+const OUTBOX_MS = 3_000;
+/** Without a token nobody knows yet whose a message is; such ones are not written down. */
+export const NOBODY = 0;
+
+/** An outbox that may fail or hang: its calls never reject, and resolve in time. */
+export class KeptOutbox {
+  /** Whether the last call failed. */
+  fails = false;
+
+  /** `onError` hears that it fails, once until it works again. */
+  constructor(
+    private readonly outbox: Outbox,
+    private readonly onError: (error: ChatError) => void,
+  ) {}
+
+  async load(userId: number): Promise<readonly OutboxEntry[]> {
+    return (await this.#try(() => this.outbox.load(userId))) ?? [];
+  }
+
+  async put(entry: OutboxEntry): Promise<void> {
+    if (entry.userId !== NOBODY) await this.#try(() => this.outbox.put(entry));
+  }
+
+  async remove(entry: OutboxEntry): Promise<void> {
+    await this.#try(() => this.outbox.remove(entry));
+  }
+
+  async #try<T>(work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const result = await within(OUTBOX_MS, "the outbox did not answer", work);
+      this.fails = false;
+      return result;
+    } catch (cause) {
+      const isNew = !this.fails;
+      this.fails = true;
+      const text = "unsent messages can't be kept over a reload";
+      if (isNew) this.onError(new ChatError("OUTBOX_FAILED", text, { cause }));
+      return undefined;
+    }
+  }
+}
