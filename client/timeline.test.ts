@@ -48,6 +48,29 @@ describe("messages that come live", () => {
     expect([timeline.aheadTo, timeline.missing]).toEqual([undefined, 0]);
   });
 
+  it("push the oldest out when they have become thousands, which can be loaded again", () => {
+    const timeline = new Timeline();
+    timeline.start(messages(2, 1), 50);
+    expect(timeline.hasOlder).toBe(false);
+    for (let seq = 3; seq <= 20_000; seq += 1) timeline.add(message(seq));
+    const seqs = seqsOf(timeline);
+    expect(seqs.length).toBeLessThanOrEqual(5_002);
+    expect(seqs).toEqual(Array.from({ length: seqs.length }, (_, index) => 20_001 - seqs.length + index));
+    expect(timeline.hasOlder).toBe(true);
+    const first = seqs[0]!;
+    timeline.prepend(messages(first - 1, first - 2), first, 50);
+    expect(seqsOf(timeline).slice(0, 3)).toEqual([first - 2, first - 1, first]);
+  });
+
+  it("that wait are no more than a thousand; the others are missing and asked for again", () => {
+    const timeline = started(1);
+    for (let seq = 3; seq < 3_003; seq += 1) timeline.add(message(seq));
+    expect([timeline.waiting.length, timeline.aheadTo, timeline.missing]).toEqual([1_000, 3_002, 2_001]);
+    const page = Array.from({ length: 100 }, (_, index) => message(index + 2));
+    timeline.fill(page, 100, 3_002);
+    expect(timeline.upTo).toBe(101);
+  });
+
   it("wait for the first page, and those in it are dropped", () => {
     const timeline = new Timeline();
     for (const seq of [7, 8, 9]) timeline.add(message(seq));

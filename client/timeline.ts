@@ -1,5 +1,10 @@
 import type { Message } from "./types.js";
 
+/** When more have come live beside what was loaded, the older half goes; it can be loaded again. */
+const MOST_LIVE = 5_000;
+/** So many wait for their predecessors. */
+const MOST_AHEAD = 1_000;
+
 /**
  * A room's messages in the order of `seq`, from the oldest loaded one to the newest, with none missing in between but
  * those that the history leaves out too (deleted by this user). What comes live before its predecessors waits.
@@ -8,6 +13,8 @@ export class Timeline {
   #messages: Message[] = [];
   /** Nothing up to it is missing; undefined before the first page. */
   #upTo: number | undefined;
+  /** How many came since the messages before them were loaded. */
+  #live = 0;
   readonly #ahead = new Map<number, Message>();
   /** The newest message that was ever here, also if it was deleted since. */
   newest: Message | undefined;
@@ -41,6 +48,8 @@ export class Timeline {
   add(message: Message): boolean {
     if (this.#upTo === undefined || message.seq > this.#upTo + 1) {
       this.#ahead.set(message.seq, message);
+      // While the history can't be had; then it has this one, too.
+      if (this.#ahead.size > MOST_AHEAD) this.#ahead.delete(this.#ahead.keys().next().value!);
       return false;
     }
     if (message.seq <= this.#upTo) return false;
@@ -52,6 +61,7 @@ export class Timeline {
   /** Begins anew with the newest page of the history, newest first; what waits and follows it is kept. */
   start(page: readonly Message[], limit: number): void {
     this.#messages = [...page].reverse();
+    this.#live = 0;
     this.#upTo = this.#messages.at(-1)?.seq ?? 0;
     this.newest = this.#messages.at(-1) ?? this.newest;
     this.hasOlder = page.length === limit;
@@ -85,6 +95,11 @@ export class Timeline {
     this.#messages.push(message);
     this.newest = message;
     this.#upTo = message.seq;
+    this.#live += 1;
+    if (this.#live <= MOST_LIVE) return;
+    this.#messages.splice(0, MOST_LIVE / 2);
+    this.#live -= MOST_LIVE / 2;
+    this.hasOlder = true;
   }
 
   #absorb(): void {

@@ -64,9 +64,10 @@ export function useScrolling(
       element.scrollTop = wasAtEnd ? element.scrollHeight : element.scrollTop + element.scrollHeight - height;
     } else {
       const wroteMyself = messages.length > count && messages.at(-1)?.state === "sending";
-      // After a long absence the log begins anew further down.
+      // After a long absence the log begins anew further down, and of a very long one the oldest go.
       const isElsewhere = first !== undefined && firstBefore !== undefined && first > firstBefore;
-      if (wasAtEnd || wroteMyself || isElsewhere) element.scrollTop = element.scrollHeight;
+      const isLost = isElsewhere && !(place.current && toPlace(element, place.current));
+      if (wasAtEnd || wroteMyself || isLost) element.scrollTop = element.scrollHeight;
     }
     drawn.current = { height: element.scrollHeight, first, count: messages.length };
     look();
