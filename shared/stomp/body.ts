@@ -1,18 +1,29 @@
 import { quote, StompError } from "./frame.js";
-import { BYTES_PER_UNIT, cutShort, type Limits, malformed, type Reader } from "./reader.js";
+import { BYTES_PER_UNIT, CutShort, type Limits, malformed, type Reader } from "./reader.js";
 
 const DIGIT_0 = 48;
 
-/** Reads a frame's body, up to its NUL or as long as `content-length` says, and leaves the reader behind it. */
-export function readBody(reader: Reader, contentLength: string | undefined): string {
+/** What the body belongs to. */
+export interface Head {
+  /** Where the frame begins in the text. */
+  readonly start: number;
+  readonly contentLength: string | undefined;
+  /** It is for a body that such a frame is sent. */
+  readonly expectsBody: boolean;
+}
+
+/**
+ * Reads a frame's body, up to its NUL or as long as `content-length` says, and leaves the reader behind it. Where the message ends without the NUL, a body that can't go on
+ * is taken as it is: some clients' sockets cut texts at a NUL (React Native's, for one). Throws `CutShort` for one that goes on in another message.
+ */
+export function readBody(reader: Reader, head: Head): string {
   const { text, limits, position: start } = reader;
-  const size = contentLength === undefined ? undefined : sizeOf(contentLength, limits);
+  const size = head.contentLength === undefined ? undefined : sizeOf(head.contentLength, limits);
   const scanEnd = start + limits.bodyBytes + 1;
   const scanned = scanEnd < text.length ? text.slice(0, scanEnd) : text;
   const nul = scanned.indexOf("\0", start);
-  if (size !== undefined) return readSizedBody(reader, nul, size);
-  if (nul < 0)
-    throw Buffer.byteLength(scanned.slice(start)) > limits.bodyBytes ? bodyTooLarge(limits) : cutShort();
+  if (size !== undefined) return readSizedBody(reader, head, nul, size);
+  if (nul < 0) return readUnended(reader, head, scanned);
   const body = text.slice(start, nul);
   if (body.length * BYTES_PER_UNIT > limits.bodyBytes && Buffer.byteLength(body) > limits.bodyBytes) {
     throw bodyTooLarge(limits);
@@ -37,8 +48,43 @@ function bodyTooLarge(limits: Limits): StompError {
   return new StompError("MESSAGE_TOO_LARGE", `The body is larger than ${limits.bodyBytes} bytes.`);
 }
 
+/** Neither a NUL nor a length: whole where nothing can follow, which of a SEND is a JSON object that has been closed. */
+function readUnended(reader: Reader, head: Head, scanned: string): string {
+  const { text, limits, position: start } = reader;
+  if (Buffer.byteLength(scanned.slice(start)) > limits.bodyBytes) throw bodyTooLarge(limits);
+  const body = text.slice(start);
+  if (head.expectsBody ? !isJsonObject(body) : !isEols(body)) throw cutShort(reader, head, 0);
+  endWithoutNul(reader);
+  return body;
+}
+
+/** No beginning of an object is one, so what is one is whole. */
+function isJsonObject(text: string): boolean {
+  if (!text.trimStart().startsWith("{") || !text.trimEnd().endsWith("}")) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Nothing but line ends. */
+export const isEols = (text: string): boolean => !/[^\r\n]/.test(text);
+
+function endWithoutNul(reader: Reader): void {
+  reader.position = reader.text.length;
+  reader.nulIsMissing = true;
+}
+
+/** `bytes` is how many the body has at least, without its NUL. */
+function cutShort(reader: Reader, { start }: Head, bytes: number): CutShort {
+  const headBytes = Buffer.byteLength(reader.text.slice(start, reader.position));
+  return new CutShort(headBytes + bytes, headBytes + reader.limits.bodyBytes + 1);
+}
+
 /** A body of `size` bytes, which may have NULs inside. `nul` is the first NUL after the blank line, or -1. */
-function readSizedBody(reader: Reader, nul: number, size: number): string {
+function readSizedBody(reader: Reader, head: Head, nul: number, size: number): string {
   const { text, position: start } = reader;
   if (nul >= 0) {
     const body = text.slice(start, nul);
@@ -50,16 +96,26 @@ function readSizedBody(reader: Reader, nul: number, size: number): string {
   // `size` bytes never take more than `size` UTF-16 units.
   const bytes = Buffer.from(text.slice(start, start + size), "utf8");
   if (bytes.length < size) {
-    throw malformed(
-      `content-length says ${size} bytes, but only ${bytes.length} follow: the frame was cut or the number is wrong.`,
-    );
+    if (/\0[\r\n]*$/.test(text.slice(-64))) throw wrongLength(reader, nul, size);
+    throw cutShort(reader, head, size);
   }
   const body = text.slice(start, start + bytes.toString("utf8", 0, size).length);
   const after = start + body.length;
-  if (after >= text.length) throw cutShort();
-  if (Buffer.byteLength(body) !== size || text.charCodeAt(after) !== 0) {
-    throw malformed(`The body does not end with a NUL after the ${size} bytes that content-length says.`);
+  if (Buffer.byteLength(body) !== size) throw wrongLength(reader, nul, size);
+  if (after >= text.length) {
+    endWithoutNul(reader);
+    return body;
   }
+  if (text.charCodeAt(after) !== 0) throw wrongLength(reader, nul, size);
   reader.position = after + 1;
   return body;
+}
+
+/** Says how long the body seems to be, and what is counted: most who are wrong have counted characters, or the NUL as well. */
+function wrongLength({ text, position: start }: Reader, nul: number, size: number): StompError {
+  const seen = nul < 0 ? undefined : Buffer.byteLength(text.slice(start, nul));
+  const found = seen === undefined ? "no NUL follows them" : `the body's NUL comes after ${seen}`;
+  return malformed(
+    `content-length says ${size} bytes, but ${found}: it counts the body's bytes in UTF-8, not its characters, and not the NUL.`,
+  );
 }

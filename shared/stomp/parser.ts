@@ -1,15 +1,15 @@
 /**
- * Reads STOMP frames out of one WebSocket message.
+ * Reads STOMP frames out of one WebSocket message, or what several of them hold together.
  *
  * Everything is searched for with `indexOf`, which runs over the text many times faster than a loop over its
  * characters, and is kept as slices of it. Nothing is put off: a frame that is returned was checked whole.
  * Searches are bounded by the limits, however long the message is.
  */
 import { isUtf8 } from "node:buffer";
-import { readBody } from "./body.js";
+import { isEols, readBody } from "./body.js";
 import { escapeHeader, unescapeHeader } from "./escaping.js";
 import { type Frame, type Headers, headerList, quote, StompError, type StompVersion } from "./frame.js";
-import { BYTES_PER_UNIT, cutShort, DEFAULT_LIMITS, type Limits, malformed, type Reader } from "./reader.js";
+import { BYTES_PER_UNIT, CutShort, DEFAULT_LIMITS, type Limits, malformed, type Reader } from "./reader.js";
 
 const COMMAND = /^[A-Z]{1,32}$/;
 const COMMAND_LENGTH = 32;
@@ -19,38 +19,100 @@ const LF = 10;
 const CR = 13;
 const SPACE = 32;
 
+/** What one WebSocket message holds. */
+export interface ParsedMessage {
+  readonly frames: readonly Frame[];
+  /** A frame that has begun at the message's end: its rest comes in the next messages. */
+  readonly beginning?: Beginning;
+  /** The last frame came without its NUL: if that was only late, the next message begins with it. */
+  readonly nulIsMissing: boolean;
+}
+
+export interface Beginning {
+  readonly bytes: Uint8Array;
+  /** With fewer bytes than this in all it can't be whole; 0 where that is not known yet. */
+  readonly least: number;
+  /** With more it would be too large. */
+  readonly most: number;
+}
+
 /**
  * All frames of one WebSocket message, in order. EOLs between frames are heart-beats and are ignored, so a
- * message of nothing else gives an empty array. `version` is the negotiated one; it does not matter for
+ * message of nothing else gives no frame. `version` is the negotiated one; it does not matter for
  * CONNECT and STOMP.
  *
- * Lines end in LF, in 1.2 also in CRLF; CONNECT and STOMP may use CRLF always, as they come before a version is
- * agreed. Commands are not judged beyond their form (1 to 32 letters A-Z).
+ * Lines end in LF or CRLF, which only 1.2 has in its text, but clients of all versions send. Commands are not judged beyond their form (1 to 32 letters A-Z).
+ * What a command without a body has instead of one may be EOLs.
  *
  * Throws `StompError` with the frames before the bad one: `MESSAGE_TOO_LARGE` for a body over the limit,
  * `MALFORMED_FRAME` for everything else, including bytes that are not UTF-8.
  */
+export function parseMessage(
+  data: Uint8Array,
+  version: StompVersion,
+  limits: Limits = DEFAULT_LIMITS,
+): ParsedMessage {
+  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const whole = decoded(bytes);
+  if (whole !== undefined) return readAll(whole, bytes, version, limits);
+  // A frame can be cut inside a character, too.
+  const cut = lengthWithoutCutCharacter(bytes);
+  const text = cut === bytes.length ? undefined : decoded(bytes.subarray(0, cut));
+  const parsed = text === undefined ? undefined : readAll(text, bytes, version, limits);
+  if (parsed?.beginning) return parsed;
+  throw notUtf8(bytes, version, limits);
+}
+
+/** The same where every frame must be whole: throws `StompError` for one that is cut short, too. */
 export function parseFrames(
   data: string | Uint8Array,
   version: StompVersion,
   limits: Limits = DEFAULT_LIMITS,
-): Frame[] {
-  if (typeof data === "string") return readAll(data, version, limits);
-  let text: string;
-  try {
-    text = UTF8.decode(data);
-  } catch {
-    throw notUtf8(Buffer.from(data.buffer, data.byteOffset, data.byteLength), version, limits);
-  }
-  return readAll(text, version, limits);
+): readonly Frame[] {
+  const bytes = typeof data === "string" ? undefined : data;
+  const parsed =
+    bytes === undefined
+      ? readAll(data as string, undefined, version, limits)
+      : parseMessage(bytes, version, limits);
+  if (!parsed.beginning) return parsed.frames;
+  const { message } = new CutShort(0, 0);
+  throw new StompError("MALFORMED_FRAME", message, parsed.frames);
 }
 
-function readAll(text: string, version: StompVersion, limits: Limits): Frame[] {
-  const reader: Reader = { text, version, limits, position: 0, headers: undefined };
+function decoded(bytes: Uint8Array): string | undefined {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Without the one to three bytes at the end that begin a character and don't finish it. */
+function lengthWithoutCutCharacter(bytes: Uint8Array): number {
+  for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
+    const byte = bytes[bytes.length - back]!;
+    if (byte < 0x80) break;
+    if (byte < 0xc0) continue;
+    const size = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    return back < size ? bytes.length - back : bytes.length;
+  }
+  return bytes.length;
+}
+
+/** `bytes` are the text's, and what of a cut character may follow it. */
+function readAll(
+  text: string,
+  bytes: Buffer | undefined,
+  version: StompVersion,
+  limits: Limits,
+): ParsedMessage {
+  const reader: Reader = { text, version, limits, position: 0, headers: undefined, nulIsMissing: false };
   const frames: Frame[] = [];
+  let start = 0;
   try {
     for (skipEols(reader); reader.position < text.length; skipEols(reader)) {
       reader.headers = undefined;
+      start = reader.position;
       if (frames.length === limits.framesPerMessage) {
         throw malformed(
           `More than ${limits.framesPerMessage} frames in one WebSocket message; send fewer at once.`,
@@ -60,16 +122,22 @@ function readAll(text: string, version: StompVersion, limits: Limits): Frame[] {
     }
   } catch (error) {
     if (!(error instanceof StompError)) throw error;
+    if (error instanceof CutShort) {
+      const { least, most } = error;
+      const whole = bytes ?? Buffer.from(text);
+      const beginning = { bytes: whole.subarray(Buffer.byteLength(text.slice(0, start))), least, most };
+      return { frames, beginning, nulIsMissing: false };
+    }
     throw new StompError(error.code, error.message, frames, reader.headers?.wire("receipt"));
   }
-  return frames;
+  return { frames, nulIsMissing: reader.nulIsMissing };
 }
 
 /** The frames before the one with the bad bytes are all in the part that is UTF-8 and ends with a NUL. */
 function notUtf8(bytes: Buffer, version: StompVersion, limits: Limits): StompError {
   let framesBefore: readonly Frame[];
   try {
-    framesBefore = readAll(bytes.toString("utf8", 0, utf8End(bytes)), version, limits);
+    framesBefore = readAll(bytes.toString("utf8", 0, utf8End(bytes)), undefined, version, limits).frames;
   } catch (error) {
     if (!(error instanceof StompError)) throw error;
     framesBefore = error.framesBefore;
@@ -106,84 +174,81 @@ function skipEols(reader: Reader): void {
 }
 
 function readFrame(reader: Reader): Frame {
-  const { text, limits, position } = reader;
-  // Command, its EOL, header lines, blank line: what lies further on can't belong to the head of a valid frame.
-  const headEnd = position + COMMAND_LENGTH + 2 + limits.headerBytes + 2;
-  const head = headEnd < text.length ? text.slice(0, headEnd) : text;
-  const command = readCommand(reader, head);
-  const headers = readHeaderLines(reader, head, command);
+  const { limits, position: start } = reader;
+  const command = readCommand(reader);
+  const headerBytes = isConnect(command) ? limits.connectHeaderBytes : limits.headerBytes;
+  const headers = readHeaderLines(reader, command, headerBytes);
   reader.headers = headers;
-  const body = readBody(reader, headers.get("content-length"));
-  if (body !== "" && !mayHaveBody(command, reader.version)) {
-    throw malformed(`${command} can't have a body: end the frame with a NUL right after the blank line.`);
-  }
-  return { command, headers, body };
+  const contentLength = headers.get("content-length");
+  const body = readBody(reader, { start, contentLength, expectsBody: expectsBody(command) });
+  if (body === "" || mayHaveBody(command, reader.version)) return { command, headers, body };
+  if (isEols(body)) return { command, headers, body: "" };
+  throw malformed(`${command} can't have a body: end the frame with a NUL right after the blank line.`);
 }
 
+const expectsBody = (command: string): boolean =>
+  command === "SEND" || command === "MESSAGE" || command === "ERROR";
+
 /** STOMP 1.1 and 1.2 "Body"; 1.0 does not say, except for what it shows of CONNECT. */
-function mayHaveBody(command: string, version: StompVersion): boolean {
-  switch (command) {
-    case "SEND":
-    case "MESSAGE":
-    case "ERROR":
-      return true;
-    default:
-      return version === "1.0" && !isConnect(command);
-  }
-}
+const mayHaveBody = (command: string, version: StompVersion): boolean =>
+  expectsBody(command) || (version === "1.0" && !isConnect(command));
 
 function isConnect(command: string): boolean {
   return command === "CONNECT" || command === "STOMP";
 }
 
-function readCommand(reader: Reader, head: string): string {
-  const { position: start, version } = reader;
-  const lf = head.indexOf("\n", start);
-  const end = lf < 0 ? head.length : lf;
-  const crlf = lf > start && head.charCodeAt(lf - 1) === CR;
-  const command = head.slice(start, crlf ? end - 1 : end);
+function readCommand(reader: Reader): string {
+  const { text, position: start, limits } = reader;
+  // What lies further on can't belong to a command's line; an error quotes some of it.
+  const line = text.slice(start, start + 2 * COMMAND_LENGTH);
+  const lf = line.indexOf("\n");
+  const end = lf < 0 ? line.length : lf;
+  const command = line.slice(0, line.charCodeAt(end - 1) === CR ? end - 1 : end);
+  if (lf < 0 && start + line.length === text.length && (command === "" || COMMAND.test(command)))
+    throw cutInHead(limits);
   // The comparison spares the common case the regular expression.
-  if (command !== "SEND" && !COMMAND.test(command)) {
+  if (lf < 0 || (command !== "SEND" && !COMMAND.test(command))) {
     throw malformed(`The message does not begin with a STOMP command: ${quote(command)}.`);
   }
-  if (lf < 0) throw cutShort();
-  if (crlf && version !== "1.2" && !isConnect(command)) throw crlfRefused(1, version);
-  reader.position = lf + 1;
+  reader.position = start + lf + 1;
   return command;
 }
 
-function crlfRefused(line: number, version: StompVersion): StompError {
-  return malformed(`Line ${line} ends in CRLF; lines of STOMP ${version} end in LF alone.`);
+/** The head has not ended: the whole frame may become as large as any. */
+function cutInHead({ connectHeaderBytes, bodyBytes }: Limits): CutShort {
+  return new CutShort(0, COMMAND_LENGTH + 2 + connectHeaderBytes + 2 + bodyBytes + 1);
 }
 
 /** Leaves the reader at the first character of the body. */
-function readHeaderLines(reader: Reader, head: string, command: string): Headers {
-  const { text, limits, version, position: start } = reader;
-  const crlfAllowed = version === "1.2" || isConnect(command);
+function readHeaderLines(reader: Reader, command: string, headerBytes: number): Headers {
+  const { text, version, position: start } = reader;
+  // What lies further on can't belong to the head of a valid frame.
+  const headEnd = start + headerBytes + 2;
+  const head = headEnd < text.length ? text.slice(0, headEnd) : text;
   const fields: string[] = [];
   let line = 2;
   let at = start;
   for (; ; line += 1) {
     const lf = head.indexOf("\n", at);
-    if (lf < 0) throw head.length < text.length ? headersTooLong(limits) : cutShort();
-    let end = lf;
-    if (lf > at && head.charCodeAt(lf - 1) === CR) {
-      if (!crlfAllowed) throw crlfRefused(line, version);
-      end -= 1;
-    }
+    if (lf < 0) throw headNotEnded(reader, head, headerBytes);
+    const end = lf > at && head.charCodeAt(lf - 1) === CR ? lf - 1 : lf;
     if (end === at) {
       reader.position = lf + 1;
       break;
     }
     const colon = head.indexOf(":", at);
     if (colon <= at || colon >= end) throw badHeaderLine(head.slice(at, end), line);
-    if (line - 1 > limits.headers) throw malformed(`The frame has more than ${limits.headers} headers.`);
     fields.push(head.slice(at, colon), head.slice(colon + 1, end));
     at = lf + 1;
   }
   const lines = text.slice(start, at);
-  checkHeaderText(lines, limits);
+  checkHeaderText(lines, headerBytes);
   return decodeFields(fields, lines, command, version);
+}
+
+function headNotEnded({ position, limits }: Reader, head: string, headerBytes: number): StompError {
+  checkHeaderText(head.slice(position).replace(/\r$/, ""), headerBytes);
+  return cutInHead(limits);
 }
 
 function badHeaderLine(text: string, line: number): StompError {
@@ -191,16 +256,14 @@ function badHeaderLine(text: string, line: number): StompError {
   return malformed(`Line ${line} ${what}: ${quote(text)}.`);
 }
 
-function headersTooLong(limits: Limits): StompError {
-  return malformed(
-    `The frame's headers are longer than ${limits.headerBytes} bytes, or the blank line is missing.`,
-  );
+function headersTooLong(headerBytes: number): StompError {
+  return malformed(`The frame's headers are longer than ${headerBytes} bytes, or the blank line is missing.`);
 }
 
 /** What no single line shows: the length of all, and characters that no header can have. */
-function checkHeaderText(lines: string, limits: Limits): void {
-  if (lines.length * BYTES_PER_UNIT > limits.headerBytes && Buffer.byteLength(lines) > limits.headerBytes) {
-    throw headersTooLong(limits);
+function checkHeaderText(lines: string, headerBytes: number): void {
+  if (lines.length * BYTES_PER_UNIT > headerBytes && Buffer.byteLength(lines) > headerBytes) {
+    throw headersTooLong(headerBytes);
   }
   if (lines.includes("\0")) {
     throw malformed("A NUL stands among the headers: the blank line before the body is missing.");

@@ -4,17 +4,17 @@ import { type Headers, StompError, type StompVersion } from "./frame.js";
 export interface Limits {
   /** Of one frame's body, in bytes of UTF-8. */
   readonly bodyBytes: number;
-  /** Header lines of one frame, repeats included. */
-  readonly headers: number;
   /** Of all header lines of one frame with their EOLs, in bytes of UTF-8 as sent (still escaped). */
   readonly headerBytes: number;
+  /** The same for CONNECT and STOMP, in which many clients send their tokens. */
+  readonly connectHeaderBytes: number;
   readonly framesPerMessage: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
   bodyBytes: 65_536,
-  headers: 32,
-  headerBytes: 4096,
+  headerBytes: 4_096,
+  connectHeaderBytes: 16_384,
   framesPerMessage: 100,
 };
 
@@ -29,6 +29,8 @@ export interface Reader {
   position: number;
   /** Of the frame being read, once known. */
   headers: Headers | undefined;
+  /** The last frame was whole but for its NUL, with which its message ended. */
+  nulIsMissing: boolean;
 }
 
 /** What is wrong, for an ERROR frame. */
@@ -37,8 +39,18 @@ export function malformed(message: string): StompError {
 }
 
 /** The message ends before its frame does. */
-export function cutShort(): StompError {
-  return malformed(
-    "The frame is split over two WebSocket messages, or its blank line or final NUL is missing.",
-  );
+export class CutShort extends StompError {
+  /** So many bytes, from the frame's first one, it has at least before it can be whole; 0 where its head has not ended yet. */
+  readonly least: number;
+  /** With more bytes it would be too large. */
+  readonly most: number;
+
+  constructor(least: number, most: number) {
+    super(
+      "MALFORMED_FRAME",
+      "The message ends before its frame does: the rest of it, its blank line or its final NUL is missing.",
+    );
+    this.least = least;
+    this.most = most;
+  }
 }

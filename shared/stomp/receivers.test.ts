@@ -205,8 +205,8 @@ type Fields = readonly (readonly [name: string, value: string])[];
 function bodyOfOne(text: string, version: StompVersion, command: string, headers: Fields): string {
   const ours = parseFrames(text, version, {
     bodyBytes: 1e6,
-    headers: 32,
     headerBytes: 1e4,
+    connectHeaderBytes: 1e4,
     framesPerMessage: 1,
   });
   const { headers: found, body } = ours[0]!;

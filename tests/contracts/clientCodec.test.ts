@@ -6,7 +6,12 @@ import type { Limits } from "../../shared/stomp/reader.js";
 import { prepareMessage, serializeFrame } from "../../shared/stomp/serializer.js";
 
 /** The client has a codec of its own: here each reads what the other one wrote. */
-const WIDE: Limits = { bodyBytes: 100_000, headers: 100, headerBytes: 20_000, framesPerMessage: 100 };
+const WIDE: Limits = {
+  bodyBytes: 100_000,
+  headerBytes: 20_000,
+  connectHeaderBytes: 20_000,
+  framesPerMessage: 100,
+};
 
 interface Plain {
   readonly command: string;
