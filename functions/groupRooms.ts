@@ -27,7 +27,7 @@ app.http("listMembers", {
   route: "group-rooms/{roomId}/members",
   methods: ["GET"],
   authLevel: "anonymous",
-  handler: authenticated("uncounted", async ({ request, callerId }) => ({
+  handler: authenticated("lookups", async ({ request, callerId }) => ({
     jsonBody: await chat.listMembers(request.params, callerId),
   })),
 });

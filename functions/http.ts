@@ -17,11 +17,11 @@ const BODY_BYTES = 64 * 1024;
 type Counted = Parameters<App["requireRate"]>[1];
 
 /**
- * An HTTP trigger of a verified caller, whose calls are limited if they are `counted`; whatever is thrown becomes a problem+json answer, here and
+ * An HTTP trigger of a verified caller, whose calls count against a limit; whatever is thrown becomes a problem+json answer, here and
  * nowhere else.
  */
 export function authenticated(
-  counted: Counted | "uncounted",
+  counted: Counted,
   handle: (call: Call) => Promise<HttpResponseInit>,
 ): HttpHandler {
   return async (request, context) => {
@@ -29,7 +29,7 @@ export function authenticated(
       // Also where no body is looked for.
       refuseLonger(request, BODY_BYTES);
       const caller = await getApp().authenticate(request.headers.get("authorization"));
-      if (counted !== "uncounted") await getApp().requireRate(caller.userId, counted);
+      await getApp().requireRate(caller.userId, counted);
       const traceparent = context.traceContext?.traceParent;
       return await handle({ request, caller, callerId: caller.userId, traceparent });
     } catch (thrown) {

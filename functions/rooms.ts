@@ -18,7 +18,7 @@ app.http("listRooms", {
   route: "rooms",
   methods: ["GET"],
   authLevel: "anonymous",
-  handler: authenticated("uncounted", async ({ request, callerId }) => ({
+  handler: authenticated("lookups", async ({ request, callerId }) => ({
     jsonBody: await chat.listRooms(queryOf(request), callerId),
   })),
 });
@@ -36,7 +36,7 @@ app.http("listMessages", {
   route: "rooms/{roomId}/messages",
   methods: ["GET"],
   authLevel: "anonymous",
-  handler: authenticated("uncounted", async ({ request, callerId }) => ({
+  handler: authenticated("lookups", async ({ request, callerId }) => ({
     jsonBody: await chat.listMessages(request.params, queryOf(request), callerId),
   })),
 });

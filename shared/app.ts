@@ -37,6 +37,7 @@ import { openApiDocument } from "./rooms/openApi.js";
 import { readRoom } from "./rooms/readRoom.js";
 import { renameRoom } from "./rooms/renameRoom.js";
 import { validated } from "./rooms/validate.js";
+import { HEART_BEATS } from "./routing.js";
 import { connectRedis } from "./sessions/redis.js";
 import type { RateKind, SessionStore } from "./sessions/sessionStore.js";
 import { type Database, openDatabase } from "./store/database.js";
@@ -61,6 +62,8 @@ export interface Adapters {
   readonly broadcaster: Broadcaster;
   readonly verifyToken: VerifyToken;
   readonly limits: Limits;
+  /** Whether clients that want heart-beats get them. */
+  readonly heartBeats: boolean;
   /** Of pages that may connect; all where there are none. */
   readonly allowedOrigins: readonly string[];
   readonly now: () => number;
@@ -75,6 +78,7 @@ export function connectAdapters(config: Config): Adapters {
     broadcaster: connectWebPubSub(config.webPubSub, HUB),
     verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,
+    heartBeats: config.heartBeats,
     allowedOrigins: config.allowedOrigins,
     now: Date.now,
   };
@@ -120,6 +124,10 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
       await Promise.all([sweepChanges(calls), sweepReads(consuming), sweepEnded(adapters)]);
     },
 
+    /** Called at least twice in the time that CONNECTED promises. */
+    async beat(): Promise<void> {
+      if (adapters.heartBeats) await broadcaster.sendToGroup(HEART_BEATS, "\n");
+    },
     /** Who calls: from the header's JWT. Throws `UNAUTHORIZED`. */
     authenticate: (authorization: string | null): Promise<Identity> =>
       verifyToken(bearerToken(authorization)),
@@ -170,9 +178,9 @@ function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
       const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
       const identity = await adapters.verifyToken(token);
       const implicit = query["connect"]?.[0] === "implicit";
-      const [deviceId, origin] = [query["deviceId"]?.[0], headers["origin"]?.[0]];
-      const request = { identity, subprotocols, implicit, deviceId, origin };
+      const request = { identity, subprotocols, implicit, deviceId: query["deviceId"]?.[0], headers };
       const { subprotocol, state } = acceptHandshake(request, adapters);
+      await requireRate(identity.userId, "handshakes", adapters);
       await remember(identity, adapters.database);
       return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
     }),

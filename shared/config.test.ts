@@ -239,6 +239,11 @@ test("limits that are not set are the usual ones, and 0 is none", () => {
     subscribes: 600,
     negotiates: 30,
     writes: 60,
+    lookups: 600,
+    unsubscribes: 600,
+    handshakes: 120,
+    heartBeats: 120,
+    pieces: 1_200,
   });
   const none = Object.fromEntries(limits.map((name) => [name, "0"]));
   expect(new Set(Object.values(readConfig({ ...example, ...none }).limits))).toEqual(new Set([0]));

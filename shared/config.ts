@@ -84,6 +84,17 @@ const Settings = z
     RATE_LIMIT_NEGOTIATES_PER_MINUTE: limit(30),
     /** HTTP calls that change something. */
     RATE_LIMIT_WRITES_PER_MINUTE: limit(60),
+    /** HTTP calls that change nothing. */
+    RATE_LIMIT_LOOKUPS_PER_MINUTE: limit(600),
+    RATE_LIMIT_UNSUBSCRIBES_PER_MINUTE: limit(600),
+    /** Connections that are made. */
+    RATE_LIMIT_HANDSHAKES_PER_MINUTE: limit(120),
+    /** WebSocket messages without a frame: heart-beats that nobody asked for. */
+    RATE_LIMIT_EMPTY_MESSAGES_PER_MINUTE: limit(120),
+    /** Pieces of frames that come in several WebSocket messages. */
+    RATE_LIMIT_PIECES_PER_MINUTE: limit(1_200),
+    /** Whether clients that want heart-beats get one twice a minute: one REST call for all, and a message for each that wants them. */
+    HEART_BEATS: z.enum(["true", "false"], "must be true or false").default("true"),
   })
   .refine((values) => values.AUTH_JWT_SECRET !== undefined || values.AUTH_JWKS_URI !== undefined, {
     path: ["AUTH_JWKS_URI"],
@@ -131,6 +142,7 @@ export interface Config {
   readonly auth: AuthConfig;
   readonly allowedOrigins: readonly string[];
   readonly limits: Limits;
+  readonly heartBeats: boolean;
 }
 
 export interface EntraCaller {
@@ -153,6 +165,11 @@ export interface Limits {
   readonly subscribes: number;
   readonly negotiates: number;
   readonly writes: number;
+  readonly lookups: number;
+  readonly unsubscribes: number;
+  readonly handshakes: number;
+  readonly heartBeats: number;
+  readonly pieces: number;
 }
 
 /** Reads the settings once; throws one error that names every missing or wrong one. Empty values count as missing. */
@@ -188,7 +205,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       subscribes: values.RATE_LIMIT_SUBSCRIBES_PER_MINUTE,
       negotiates: values.RATE_LIMIT_NEGOTIATES_PER_MINUTE,
       writes: values.RATE_LIMIT_WRITES_PER_MINUTE,
+      lookups: values.RATE_LIMIT_LOOKUPS_PER_MINUTE,
+      unsubscribes: values.RATE_LIMIT_UNSUBSCRIBES_PER_MINUTE,
+      handshakes: values.RATE_LIMIT_HANDSHAKES_PER_MINUTE,
+      heartBeats: values.RATE_LIMIT_EMPTY_MESSAGES_PER_MINUTE,
+      pieces: values.RATE_LIMIT_PIECES_PER_MINUTE,
     },
+    heartBeats: values.HEART_BEATS === "true",
   });
 }
 

@@ -1,7 +1,8 @@
 /**
  * Destinations as clients write them, the short keys under which stores know them, and the service's groups.
- * A group is a pair of destination and subscription id, because a group send carries the same bytes to all
- * its connections while a MESSAGE must carry each receiver's own subscription id.
+ * A group send carries the same bytes to all its connections, while a MESSAGE must carry each receiver's own subscription id, and many clients read
+ * only the first frame of a WebSocket message. So a group is a destination, a subscription id, and whether its members take several frames a
+ * message; the first and the last of these together are a lane.
  */
 
 export type Destination =
@@ -61,13 +62,40 @@ export function destinationKey(destination: Destination, userId: number): string
   }
 }
 
+/** The lane of a destination's subscribers, by the destination's key: `r1`, or `r1p` for those who asked for several frames a message. */
+export const laneOf = (key: string, packed: boolean): string => (packed ? `${key}p` : key);
+
+export const isPacked = (lane: string): boolean => lane.endsWith("p");
+
+/** The key of a lane's destination. */
+export const keyOfLane = (lane: string): string => (isPacked(lane) ? lane.slice(0, -1) : lane);
+
+/** The lanes of a destination. */
+export const lanesOf = (key: string): readonly string[] => [laneOf(key, false), laneOf(key, true)];
+
+/** Subscribers who are served by one send: a lane, and their subscription id as it stands on the wire. */
+export interface SubscriberGroup {
+  readonly lane: string;
+  readonly wire: string;
+}
+
+/** The groups of a destination's subscribers, from the ids in use on its lanes. */
+export const subscriberGroups = (
+  key: string,
+  ids: ReadonlyMap<string, readonly string[]>,
+): readonly SubscriberGroup[] =>
+  lanesOf(key).flatMap((lane) => (ids.get(lane) ?? []).map((wire) => ({ lane, wire })));
+
+/** The group of the connections that want the server's heart-beats. */
+export const HEART_BEATS = "heart-beats";
+
 /**
- * The group for a destination and a subscription id as it stands on the wire. An id of plain characters stands
+ * The group for a lane and a subscription id as it stands on the wire. An id of plain characters stands
  * as it is; any other is base64url behind a `~`, which no plain id contains, so no two ids share a group.
  */
-export function groupName(key: string, subscriptionWire: string): string {
-  if (/^[\w.-]+$/.test(subscriptionWire)) return `${key}:${subscriptionWire}`;
-  return `${key}:~${Buffer.from(subscriptionWire).toString("base64url")}`;
+export function groupName(lane: string, subscriptionWire: string): string {
+  if (/^[\w.-]+$/.test(subscriptionWire)) return `${lane}:${subscriptionWire}`;
+  return `${lane}:~${Buffer.from(subscriptionWire).toString("base64url")}`;
 }
 
 /** The name of the lock that keeps a user's subscribing to a room and their removal from it apart. */

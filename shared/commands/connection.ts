@@ -43,6 +43,8 @@ export interface CommandDeps {
   readonly broadcaster: Broadcaster;
   readonly verifyToken: (token: string) => Promise<{ readonly userId: number; readonly expiresAt: number }>;
   readonly limits: SessionLimits;
+  /** Whether clients that want heart-beats get them. */
+  readonly heartBeats: boolean;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }

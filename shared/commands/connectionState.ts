@@ -16,8 +16,28 @@ export interface ConnectionState {
   readonly order?: number;
   /** Until then: when it connected, in milliseconds since 1970. */
   readonly connectedAt?: number;
-  /** Subscription id as it stands on the wire, to the destination's key. */
+  /** What it looks like, to tell whether an ended session has come straight back; until it has its place. */
+  readonly likeness?: string;
+  /** Subscription id as it stands on the wire, to the destination's lane. */
   readonly subscriptions: ReadonlyMap<string, string>;
+  /** A frame of which not all has come. */
+  readonly unfinished?: Unfinished;
+  /** The last frame was taken without its NUL: if that was only late, the next message begins with it. */
+  readonly nulIsMissing?: true;
+}
+
+/** What is kept of a frame until the rest of it comes. */
+export interface Unfinished {
+  /** When it began, in milliseconds since 1970. */
+  readonly since: number;
+  /** How many bytes of it have come. */
+  readonly bytes: number;
+  /** With fewer in all it can't be whole. */
+  readonly least: number;
+  /** With more it would be too large. */
+  readonly most: number;
+  /** It stood behind a frame that could not be taken. */
+  readonly skipped: boolean;
 }
 
 /** The header's bytes in base64 stay below what proxies and servers commonly take for all headers together. */
@@ -30,7 +50,12 @@ const Encoded = z.object({
   d: z.string().optional(),
   o: z.number().optional(),
   c: z.number().optional(),
+  l: z.string().optional(),
   s: z.array(z.tuple([z.string(), z.string()])).optional(),
+  p: z
+    .tuple([z.number(), z.number(), z.number(), z.number(), z.union([z.literal(0), z.literal(1)])])
+    .optional(),
+  u: z.literal(1).optional(),
 });
 /** The members of the state's JSON; `@azure/web-pubsub-express` puts them into base64 and back. */
 export type EncodedState = z.infer<typeof Encoded>;
@@ -44,15 +69,26 @@ export function encodeState(state: ConnectionState): EncodedState {
     d: state.device,
     o: state.order,
     c: state.connectedAt,
+    l: state.likeness,
     s: state.subscriptions.size === 0 ? undefined : [...state.subscriptions],
+    p: state.unfinished && encodeUnfinished(state.unfinished),
+    u: state.nulIsMissing && 1,
   };
 }
+
+const encodeUnfinished = ({ since, bytes, least, most, skipped }: Unfinished): EncodedState["p"] => [
+  since,
+  bytes,
+  least,
+  most,
+  skipped ? 1 : 0,
+];
 
 /** The state of a user event; nothing when it is not one of ours. The signature has vouched for it. */
 export function decodeState(encoded: unknown): ConnectionState | undefined {
   const result = Encoded.safeParse(encoded);
   if (!result.success) return undefined;
-  const { v, n, x, d, o, c, s } = result.data;
+  const { v, n, x, d, o, c, l, s, p, u } = result.data;
   return {
     ...(v === undefined ? {} : { version: v }),
     ...(n === undefined ? {} : { nickname: n }),
@@ -60,11 +96,18 @@ export function decodeState(encoded: unknown): ConnectionState | undefined {
     ...(d === undefined ? {} : { device: d }),
     ...(o === undefined ? {} : { order: o }),
     ...(c === undefined ? {} : { connectedAt: c }),
+    ...(l === undefined ? {} : { likeness: l }),
     subscriptions: new Map(s ?? []),
+    ...(p === undefined ? {} : { unfinished: decodeUnfinished(p) }),
+    ...(u === undefined ? {} : { nulIsMissing: true as const }),
   };
 }
 
-/** Whether the state still fits in its header. */
+function decodeUnfinished([since, bytes, least, most, skipped]: NonNullable<EncodedState["p"]>): Unfinished {
+  return { since, bytes, least, most, skipped: skipped === 1 };
+}
+
+/** Whether the state still fits in its header, where an unfinished frame would take some 80 bytes more. */
 export function fits(state: ConnectionState): boolean {
   return Math.ceil(Buffer.byteLength(JSON.stringify(encodeState(state))) / 3) * 4 <= STATE_BYTES;
 }

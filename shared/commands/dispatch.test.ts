@@ -55,6 +55,7 @@ beforeEach(async () => {
     broadcaster,
     now: () => NOW,
     limits: UNLIMITED,
+    heartBeats: true,
     verifyToken: async (token) => {
       if (token === "away") throw new ChatError("UNAVAILABLE", "no keys");
       if (!/^\d+$/.test(token)) throw new ChatError("UNAUTHORIZED", "The token is not valid.");
@@ -106,6 +107,14 @@ const published = (hub = HUB) =>
   bus.hubs.get(hub)!.partitions[0]!.map(({ body }) => JSON.parse(Buffer.from(body).toString()));
 const framesOf = (text = ""): string[] => text.split("\0").slice(0, -1);
 const bodyOf = (frame = ""): Record<string, unknown> => JSON.parse(frame.slice(frame.indexOf("\n\n") + 2));
+/** All frames of an answer: those that went before it by REST, too. */
+const heard = (answer: { readonly text?: string }): string[] =>
+  framesOf(
+    broadcaster.sent
+      .splice(0)
+      .map(({ text }) => text)
+      .join("") + (answer.text ?? ""),
+  );
 /** The one ERROR frame that was sent before the connection was closed. */
 const errorSent = (): string => framesOf(broadcaster.sent.map(({ text }) => text).join("")).at(-1)!;
 
@@ -137,12 +146,12 @@ describe("CONNECT", () => {
   test("decides how the frames behind it in the same message are read", async () => {
     const text = `CONNECT\naccept-version:1.1\n\n\0${sendFrame({ roomId: 1, content: "a" }, "receipt:a\\cb\n")}`;
     const answer = await handle(text, fresh);
-    expect(framesOf(answer.text).map((frame) => frame.split("\n")[0])).toEqual(["CONNECTED", "RECEIPT"]);
-    const carriageReturn = `CONNECT\naccept-version:1.1\n\n\0SEND\r\ndestination:/pub/chat/message\n\n{}\0`;
-    await handle(carriageReturn, fresh);
+    expect(heard(answer).map((frame) => frame.split("\n")[0])).toEqual(["CONNECTED", "RECEIPT"]);
+    // 1.1 has no escape for it.
+    await handle("CONNECT\naccept-version:1.1\n\n\0SEND\ndestination:a\\r\n\n{}\0", fresh);
     expect(bodyOf(errorSent())).toMatchObject({
       code: "MALFORMED_FRAME",
-      message: expect.stringContaining("CRLF"),
+      message: expect.stringContaining("no escape of STOMP 1.1"),
     });
   });
 
@@ -160,16 +169,28 @@ describe("CONNECT", () => {
 });
 
 describe("a message of several frames", () => {
-  test("is handled one after the other and answered together", async () => {
-    const data = ["a", "b", "c"]
-      .map((content) => sendFrame({ roomId: 1, content }, `receipt:${content}\n`))
-      .join("\n\r\n");
-    const answer = await handle(data);
+  const three = ["a", "b", "c"]
+    .map((content) => sendFrame({ roomId: 1, content }, `receipt:${content}\n`))
+    .join("\n\r\n");
+  const receipts = ["a", "b", "c"].map((id) => `RECEIPT\nreceipt-id:${id}\n\n\0`);
+
+  test("is handled one after the other and answered one frame a message, the last one with the answer", async () => {
+    const answer = await handle(three);
     expect(published().map(({ content }) => content)).toEqual(["a", "b", "c"]);
-    expect(answer.text).toBe(
-      "RECEIPT\nreceipt-id:a\n\n\0RECEIPT\nreceipt-id:b\n\n\0RECEIPT\nreceipt-id:c\n\n\0",
-    );
+    expect(broadcaster.sent).toEqual(receipts.slice(0, 2).map((text) => ({ to: "conn-1", text })));
+    expect(told).toEqual(["send conn-1 RECEIPT", "sent", "send conn-1 RECEIPT", "sent"]);
+    expect(answer.text).toBe(receipts[2]);
+  });
+
+  test("is answered together where the client takes several frames a message", async () => {
+    const answer = await handle(three, connectionIn({ subscriptions: new Map([["1", "r1p"]]) }));
+    expect(answer.text).toBe(receipts.join(""));
     expect(told).toEqual([]);
+  });
+
+  test("is answered together also where the service can't be reached by REST", async () => {
+    broadcaster.away = true;
+    expect((await handle(three)).text).toBe(receipts.join(""));
   });
 
   test("of heart-beats only is answered with nothing", async () => {
@@ -181,10 +202,7 @@ describe("a message of several frames", () => {
     const good = sendFrame({ roomId: 1, content: "a" }, "receipt:1\n");
     await handle(`${good}ACK\nid:1\n\n\0${good}`);
     expect(published()).toHaveLength(1);
-    expect(framesOf(broadcaster.sent[0]?.text).map((frame) => frame.split("\n")[0])).toEqual([
-      "RECEIPT",
-      "ERROR",
-    ]);
+    expect(broadcaster.sent.map(({ text }) => text.split("\n")[0])).toEqual(["RECEIPT", "ERROR"]);
   });
 
   test("goes on after a refusal that concerns one of them only", async () => {
@@ -195,7 +213,7 @@ describe("a message of several frames", () => {
     ].join("");
     const answer = await handle(data, connectionIn({ subscriptions: listening }));
     expect(published().map(({ content }) => content)).toEqual(["a", "c"]);
-    const [refusal, receipt] = framesOf(answer.text);
+    const [refusal, receipt] = heard(answer);
     expect(bodyOf(refusal)).toMatchObject({ code: "NOT_A_MEMBER", roomId: 2 });
     expect(receipt).toBe("RECEIPT\nreceipt-id:3\n\n");
   });
@@ -204,7 +222,7 @@ describe("a message of several frames", () => {
     const good = sendFrame({ roomId: 1, content: "a" }, "receipt:1\n");
     await handle(`${good}SEND\nno colon\n\n\0`);
     expect(published()).toHaveLength(1);
-    const [receipt, error] = framesOf(broadcaster.sent[0]?.text);
+    const [receipt, error] = heard({});
     expect(receipt).toBe("RECEIPT\nreceipt-id:1\n\n");
     expect(bodyOf(error)).toMatchObject({ code: "MALFORMED_FRAME" });
     expect(broadcaster.closed).toEqual(["conn-1"]);
@@ -251,7 +269,7 @@ describe("an ERROR", () => {
     ],
     ["MALFORMED_FRAME", "last-seq:-1", "SUBSCRIBE\nid:1\ndestination:/sub/chat/room/1\nlast-seq:-1\n\n\0"],
     ["MALFORMED_FRAME", "UNSUBSCRIBE without an id", "UNSUBSCRIBE\n\n\0"],
-    ["MALFORMED_FRAME", "half a frame", "SEND\ndestination:/pub/chat/message\n\n{"],
+    ["MALFORMED_FRAME", "what is no command", "nonsense\n\n\0"],
     ["UNKNOWN_DESTINATION", "SEND elsewhere", "SEND\ndestination:/pub/chat/other\n\n{}\0"],
     ["UNKNOWN_DESTINATION", "SEND to a name every object has", "SEND\ndestination:constructor\n\n{}\0"],
     ["UNKNOWN_DESTINATION", "SUBSCRIBE elsewhere", "SUBSCRIBE\nid:1\ndestination:/sub/chat/room/x\n\n\0"],
@@ -313,16 +331,9 @@ describe("an ERROR", () => {
 test("behind a message that could not be taken none is, so that all are sent again in their order", async () => {
   bus.away = true;
   const frames = [1, 2].map((number) => sendFrame({ roomId: 1, content: "a", clientMessageId: number }));
-  const { text } = await handle(
-    frames.join(""),
-    connectionIn({ ...connectedState, subscriptions: listening }),
-  );
+  const answer = await handle(frames.join(""), connectionIn({ ...connectedState, subscriptions: listening }));
   bus.away = false;
-  const answered = text!
-    .split("\0")
-    .slice(0, -1)
-    .map((frame) => JSON.parse(frame.slice(frame.indexOf("\n\n"))));
-  expect(answered).toMatchObject([
+  expect(heard(answer).map(bodyOf)).toMatchObject([
     { code: "UNAVAILABLE", roomId: 1, clientMessageId: 1 },
     { code: "UNAVAILABLE", roomId: 1, clientMessageId: 2 },
   ]);
@@ -387,7 +398,7 @@ describe("a message that is sent", () => {
     async (version) => {
       const connection = connectionIn({ version, subscriptions: listening });
       const answer = await handle(sendFrame("x", "receipt:r\\c1 가\n") + sendFrame("x"), connection);
-      const withoutMessageId = framesOf(answer.text).map((frame) =>
+      const withoutMessageId = heard(answer).map((frame) =>
         frame.replace(/\nmessage-id:error-[\w-]{43}\n/, "\nmessage-id:…\n"),
       );
       const rest =
@@ -535,8 +546,9 @@ describe("a read that is sent", () => {
     await handle(readFrame({ roomId: 2, messageId: 5 }) + good, connection);
     expect(published(READS)).toHaveLength(1);
     bus.hubs.delete(HUB);
-    const { text } = await handle(sendFrame({ roomId: 1, content: "a" }) + good, connection);
-    expect(framesOf(text).map((frame) => bodyOf(frame)["code"])).toEqual(["UNAVAILABLE", "UNAVAILABLE"]);
+    broadcaster.sent.length = 0;
+    const answer = await handle(sendFrame({ roomId: 1, content: "a" }) + good, connection);
+    expect(heard(answer).map((frame) => bodyOf(frame)["code"])).toEqual(["UNAVAILABLE", "UNAVAILABLE"]);
     expect(published(READS)).toHaveLength(1);
   });
 
@@ -581,7 +593,7 @@ describe("while the bus is away", () => {
     const data = sendFrame({ roomId: 1, content: "a" }).repeat(3);
     const connection = connectionIn({ subscriptions: listening });
     const ids = async (): Promise<(string | undefined)[]> =>
-      framesOf((await handle(data, connection)).text).map((frame) => /message-id:(.*)/.exec(frame)?.[1]);
+      heard(await handle(data, connection)).map((frame) => /message-id:(.*)/.exec(frame)?.[1]);
     const first = await ids();
     expect(new Set(first).size).toBe(3);
     expect(await ids()).toEqual(first);

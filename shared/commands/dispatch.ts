@@ -1,16 +1,17 @@
 import { about, ChatError, toChatError } from "../errors.js";
 import { log, logUnavailable } from "../log.js";
 import { count } from "../metrics.js";
-import { SEND_MESSAGE, SEND_READ, SEND_TOKEN } from "../routing.js";
+import { isPacked, SEND_MESSAGE, SEND_READ, SEND_TOKEN } from "../routing.js";
 import type { RateKind } from "../sessions/sessionStore.js";
-import { type Frame, StompError, type StompVersion } from "../stomp/frame.js";
-import { parseFrames } from "../stomp/parser.js";
+import { type Frame, StompError } from "../stomp/frame.js";
+import type { Beginning } from "../stomp/parser.js";
 import { serializeFrame } from "../stomp/serializer.js";
-import { connect, negotiateVersion } from "./connect.js";
+import { connect } from "./connect.js";
 import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
 import { settled } from "./endedSessions.js";
 import { recognizable } from "./payload.js";
+import { gather, keep } from "./pieces.js";
 import { read } from "./read.js";
 import { errorFrame, refuse } from "./refusals.js";
 import { renewToken } from "./renewToken.js";
@@ -47,22 +48,26 @@ export async function handleMessage(
   connection: Connection,
   deps: CommandDeps,
 ): Promise<Answer> {
-  const { frames, malformed } = parse(message.data, connection.state.version);
+  const {
+    frames,
+    malformed,
+    beginning,
+    skipFirst,
+    state: before,
+  } = await gather(message.data, connection, deps);
+  if (frames.length === 0 && !malformed)
+    return handleNoFrame(beginning, skipFirst, { ...connection, state: before }, deps);
   const texts: string[] = [];
   const deadline = deps.now() + MESSAGE_MS;
-  let state = connection.state;
-  let skip = false;
-  let isEnded = false;
+  let state = before;
+  let skip = skipFirst;
   for (const [index, frame] of frames.entries()) {
     const received = receivedOf(frame, message, index, connection);
     const now = { ...connection, state };
     const outcome: Outcome = skip ? skipped(received, now) : await handleFrame(received, now, deps);
     texts.push(...outcome.frames);
     state = outcome.state;
-    if (outcome.ended === "by another") {
-      isEnded = true;
-      break;
-    }
+    if (outcome.ended === "by another") return answerWith(texts, connection, state, deps);
     if (outcome.close) {
       const answer = await closeAfter(texts, connection, state, deps);
       // With text in the answer it could not be closed: the sweep will.
@@ -72,12 +77,80 @@ export async function handleMessage(
     // Behind a message that was not taken none is: the client sends them again, in their order.
     skip ||= outcome.unavailable === true || deps.now() > deadline;
   }
-  if (malformed && !isEnded) {
-    count.refused(malformed.code, "stomp");
-    const failed = errorFrame(malformed, malformed.receipt, state.version ?? "1.2");
-    return closeAfter([...texts, failed], connection, state, deps);
+  if (malformed) return failWith(malformed, texts, connection, state, deps);
+  if (!beginning) return answerWith(texts, connection, state, deps);
+  try {
+    return answerWith(texts, connection, await keep(beginning, { ...connection, state }, skip, deps), deps);
+  } catch (error) {
+    return failWith(toChatError(error), texts, connection, state, deps);
   }
-  return texts.length === 0 ? { state } : { text: texts.join(""), state };
+}
+
+/** A message without a whole frame: a client's heart-beat, or a piece of a frame. Either costs a call, and so is counted. */
+async function handleNoFrame(
+  beginning: Beginning | undefined,
+  skipped: boolean,
+  connection: Connection,
+  deps: CommandDeps,
+): Promise<Answer> {
+  const kind = beginning ? "pieces" : "heartBeats";
+  let { state } = connection;
+  try {
+    const entry = await enter(connection, kind, deps);
+    state = entry.state;
+    if (entry.kind === "ended") {
+      const { frames, ended } = endedOutcome(entry, deps.now());
+      if (ended === "by another") return { state };
+      const answer = await closeAfter(frames, connection, state, deps);
+      if (ended && answer.text === undefined) await settled(connection.userId, ended, deps);
+      return answer;
+    }
+    if (entry.kind === "limited") throw tooMany(kind, entry.retryAfter, deps);
+    return { state: beginning ? await keep(beginning, { ...connection, state }, skipped, deps) : state };
+  } catch (error) {
+    return failWith(toChatError(error), [], connection, state, deps);
+  }
+}
+
+/** Ends the conversation with an ERROR for what is no frame, or not all of one. */
+function failWith(
+  error: ChatError,
+  texts: readonly string[],
+  connection: Connection,
+  state: ConnectionState,
+  deps: CommandDeps,
+): Promise<Answer> {
+  count.refused(error.code, "stomp");
+  if (error.code === "UNAVAILABLE") logUnavailable("a piece of a frame", error);
+  const receipt = error instanceof StompError ? error.receipt : undefined;
+  const failed = errorFrame(error, receipt, state.version ?? "1.2");
+  return closeAfter([...texts, failed], connection, state, deps);
+}
+
+/**
+ * One frame a message, unless the client takes several: then all but the last go before the answer, by REST. Where the service can't be reached by that they go
+ * together: better read by some than by none.
+ */
+async function answerWith(
+  texts: readonly string[],
+  { connectionId }: Connection,
+  state: ConnectionState,
+  { broadcaster }: CommandDeps,
+): Promise<Answer> {
+  if (texts.length === 0) return { state };
+  let sent = 0;
+  try {
+    if (![...state.subscriptions.values()].some(isPacked))
+      for (; sent < texts.length - 1; sent += 1)
+        await broadcaster.sendToConnection(connectionId, texts[sent]!);
+  } catch (error) {
+    log.warn("several frames are answered in one message", {
+      connectionId,
+      frames: texts.length - sent,
+      error,
+    });
+  }
+  return { text: texts.slice(sent).join(""), state };
 }
 
 /** A frame behind one that was `UNAVAILABLE`, or that its message's time did not suffice for. */
@@ -96,34 +169,6 @@ const receivedOf = (
   eventId: `${connection.connectionId} ${message.eventId} ${index}`,
   ...(message.traceparent === undefined ? {} : { traceparent: message.traceparent }),
 });
-
-/**
- * The frames of a message up to the first malformed one. Before CONNECTED the version is not known yet: it is the one
- * that the CONNECT in front will agree on.
- */
-function parse(
-  data: Uint8Array,
-  version: StompVersion | undefined,
-): { frames: readonly Frame[]; malformed?: StompError } {
-  const assumed = version ?? "1.2";
-  const first = tryParse(data, assumed);
-  const connectFrame = version === undefined ? first.frames[0] : undefined;
-  if (connectFrame?.command !== "CONNECT" && connectFrame?.command !== "STOMP") return first;
-  const agreed = negotiateVersion(connectFrame.headers.get("accept-version"));
-  return agreed === undefined || agreed === assumed ? first : tryParse(data, agreed);
-}
-
-function tryParse(
-  data: Uint8Array,
-  version: StompVersion,
-): { frames: readonly Frame[]; malformed?: StompError } {
-  try {
-    return { frames: parseFrames(data, version) };
-  } catch (error) {
-    if (!(error instanceof StompError)) throw error;
-    return { frames: error.framesBefore, malformed: error };
-  }
-}
 
 async function handleFrame(received: Received, connection: Connection, deps: CommandDeps): Promise<Outcome> {
   const { frame } = received;
@@ -168,6 +213,7 @@ const RATE_KINDS: Readonly<Record<string, RateKind>> = {
 /** The limit that a frame counts against. */
 function rateKindOf({ command, headers }: Frame): RateKind | undefined {
   if (command === "SUBSCRIBE") return "subscribes";
+  if (command === "UNSUBSCRIBE") return "unsubscribes";
   const destination = headers.get("destination") ?? "";
   return command === "SEND" && Object.hasOwn(RATE_KINDS, destination) ? RATE_KINDS[destination] : undefined;
 }
@@ -222,16 +268,15 @@ async function closeAfter(
 ): Promise<Answer> {
   const { connectionId, state: before } = connection;
   const { broadcaster } = deps;
-  let text = texts.join("");
+  let left = texts;
   try {
-    if (text !== "") await broadcaster.sendToConnection(connectionId, text);
-    text = "";
+    for (; left.length > 0; left = left.slice(1)) await broadcaster.sendToConnection(connectionId, left[0]!);
     await broadcaster.closeConnection(connectionId, "the conversation has ended");
     await leaveSession(connection, deps);
     return { state };
   } catch (error) {
     log.warn("a connection could not be closed", { connectionId, error });
-    return text === "" ? { state, drop: true } : { text, state };
+    return left.length === 0 ? { state, drop: true } : { text: left.join(""), state };
   } finally {
     await forgetConnection({ state: { ...state, subscriptions: added(state, before) } }, deps);
   }

@@ -14,7 +14,8 @@ const AT_ONCE = 10;
 type Reason = EndReason | "ENDED";
 
 const TEXTS: Readonly<Record<Reason, string>> = {
-  SESSION_LIMIT: "Another device has connected, and this one was the oldest.",
+  SESSION_LIMIT:
+    "There are too many sessions: another device has connected and this one was the oldest, or came back too soon.",
   DEVICE_RECONNECTED: "This device has connected anew.",
   LOGGED_OUT: "You have logged out.",
   ENDED: "This session has ended.",
@@ -61,7 +62,9 @@ async function closeAll(userId: number, ended: readonly Farewell[], deps: Deps):
 async function closeOne(userId: number, ended: Farewell, deps: Deps): Promise<boolean> {
   const { connectionId, reason } = ended;
   try {
-    await deps.broadcaster.sendToConnection(connectionId, farewell(ended, deps.now()).join(""));
+    // One frame a message: what this client takes is not known here.
+    for (const frame of farewell(ended, deps.now()))
+      await deps.broadcaster.sendToConnection(connectionId, frame);
     await deps.broadcaster.closeConnection(connectionId, TEXTS[reason]);
     await settled(userId, ended, deps);
     return true;

@@ -29,19 +29,20 @@ export interface HandshakeRequest {
   readonly implicit: boolean;
   /** As the client calls its device: a new session of it takes the old one's place. */
   readonly deviceId?: string | undefined;
-  /** Of the page that connects; browsers always say it. */
-  readonly origin?: string | undefined;
+  /** Of the handshake, names in lower case. A page's `origin` is always said by browsers. */
+  readonly headers: Readonly<Record<string, readonly string[] | undefined>>;
 }
 
 /**
- * Accepts a handshake: chooses the highest STOMP version offered. The connection has its place among its user's sessions from when it is open. Throws `NOT_SUPPORTED` where no version
- * is offered, `FORBIDDEN` for a page of another origin, `INVALID_REQUEST` for a bad device id.
+ * Accepts a handshake: chooses the highest STOMP version offered; where no subprotocol at all is offered, as by many native libraries, CONNECT says the version. The connection has its place among its user's sessions from when it is open. Throws `NOT_SUPPORTED` where subprotocols
+ * are offered and none of them is a STOMP version, `FORBIDDEN` for a page of another origin, `INVALID_REQUEST` for a bad device id.
  */
 export function acceptHandshake(
-  { identity, subprotocols, implicit, deviceId, origin }: HandshakeRequest,
+  { identity, subprotocols, implicit, deviceId, headers }: HandshakeRequest,
   { allowedOrigins, now }: { readonly allowedOrigins: readonly string[]; readonly now: () => number },
-): { subprotocol: string; state: ConnectionState } {
+): { subprotocol: string | undefined; state: ConnectionState } {
   const [subprotocol, version] = chosenOf(subprotocols);
+  const origin = headers["origin"]?.[0];
   if (origin !== undefined && allowedOrigins.length > 0 && !allowedOrigins.includes(origin))
     throw new ChatError("FORBIDDEN", "Pages of this origin may not connect.");
   const state = {
@@ -50,15 +51,26 @@ export function acceptHandshake(
     subscriptions: new Map<string, string>(),
     ...(identity.nickname === undefined ? {} : { nickname: identity.nickname }),
     ...(implicit ? { version } : {}),
-    ...(deviceId === undefined ? {} : { device: deviceOf(deviceId) }),
+    ...(deviceId === undefined ? { likeness: likenessOf(headers) } : { device: deviceOf(deviceId) }),
   };
   return { subprotocol, state };
 }
 
-function chosenOf(offered: readonly string[]): readonly [subprotocol: string, version: StompVersion] {
+/** What tells one program of a user from others, as far as its handshake does: the kind of program, its page, its language, its network. */
+function likenessOf(headers: HandshakeRequest["headers"]): string {
+  const told = ["user-agent", "origin", "accept-language", "x-forwarded-for"].map(
+    (name) => headers[name] ?? [],
+  );
+  return createHash("sha256").update(JSON.stringify(told)).digest("base64url").slice(0, 8);
+}
+
+function chosenOf(
+  offered: readonly string[],
+): readonly [subprotocol: string | undefined, version: StompVersion] {
+  if (offered.length === 0) return [undefined, "1.2"];
   const chosen = SUBPROTOCOLS.find(([name]) => offered.includes(name));
   if (chosen) return chosen;
-  const text = "Offer one of the WebSocket subprotocols v12.stomp, v11.stomp, v10.stomp.";
+  const text = "Offer one of the WebSocket subprotocols v12.stomp, v11.stomp, v10.stomp, or none at all.";
   throw new ChatError("NOT_SUPPORTED", text);
 }
 

@@ -1,6 +1,6 @@
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
-import { destinationKey, groupName } from "../routing.js";
+import { destinationKey, groupName, lanesOf, subscriberGroups } from "../routing.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import type { CommandDeps } from "./connection.js";
 import { closeEnded, farewell } from "./endedSessions.js";
@@ -30,8 +30,8 @@ export async function logOut(userId: number, device: string | undefined, deps: D
 /** Those that came while the session store was away: told by the queues that they listen on, and closed by their user. */
 async function closeUncounted(userId: number, { broadcaster, database, now }: Deps): Promise<void> {
   const key = destinationKey({ kind: "userSession" }, userId);
-  const queues = await listSubscriptionIds(database, [key])
-    .then((ids) => ids.get(key) ?? [])
+  const queues = await listSubscriptionIds(database, lanesOf(key))
+    .then((ids) => subscriberGroups(key, ids))
     .catch((error: unknown) => {
       log.warn("the session queues of a user could not be read", { userId, error });
       return [];
@@ -40,7 +40,7 @@ async function closeUncounted(userId: number, { broadcaster, database, now }: De
     farewell({ connectionId: "all", reason: "LOGGED_OUT", queue }, now());
   // Closing is what was asked for, also of those who can't be told.
   await Promise.allSettled(
-    queues.map((queue) => broadcaster.sendToGroup(groupName(key, queue), words(queue)[0]!)),
+    queues.map(({ lane, wire }) => broadcaster.sendToGroup(groupName(lane, wire), words(wire)[0]!)),
   );
   await Promise.allSettled([broadcaster.sendToUser(userId, words("").join(""))]);
   await broadcaster.closeUserConnections(userId, "You have logged out.");

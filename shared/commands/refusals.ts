@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { type ChatError, type ErrorCode, errorBody } from "../errors.js";
-import { destinationKey } from "../routing.js";
+import { destinationKey, keyOfLane } from "../routing.js";
 import type { StompVersion } from "../stomp/frame.js";
 import { serializeFrame } from "../stomp/serializer.js";
 import { SUPPORTED_VERSIONS } from "./connect.js";
@@ -24,7 +24,7 @@ export function refuse(error: ChatError, { frame, eventId }: Received, connectio
   const version = state.version ?? "1.2";
   const receipt = frame.headers.wire("receipt");
   const queue = destinationKey({ kind: "userErrors" }, userId);
-  const listening = [...state.subscriptions].find(([, key]) => key === queue);
+  const listening = [...state.subscriptions].find(([, lane]) => keyOfLane(lane) === queue);
   if (listening && REFUSALS.has(error.code)) {
     const headers = {
       destination: "/user/queue/errors",

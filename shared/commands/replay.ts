@@ -1,18 +1,23 @@
 import { messageShownFrame, type ShownMessage, type StoredMessage, spanOf } from "../events/messageShown.js";
-import { packFrames } from "../stomp/packing.js";
+import { isPacked } from "../routing.js";
+import { textsOf } from "../stomp/packing.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import { inTransaction, type Queryable } from "../store/database.js";
 import { countUnread, findMember } from "../store/members.js";
 import { listMessagesBefore } from "../store/messages.js";
-import { findRoom, holdRoom } from "../store/rooms.js";
+import { findRoom, holdRoom, type Room } from "../store/rooms.js";
 import type { CommandDeps, Connection } from "./connection.js";
 import { notAMember, requireMemberNow } from "./membership.js";
 
 const REPLAYED = 200;
+const ROUNDS = 5;
+/** So many are soon sent. */
+const FEW = 10;
 
 export interface Replay {
   readonly connection: Connection;
   readonly roomId: number;
+  readonly lane: string;
   readonly wire: string;
   /** The seq of the last message the client has. */
   readonly after: number;
@@ -37,13 +42,28 @@ export async function replay(
   // In a group nothing older than the membership is shown.
   const from = Math.max(wanted.after, room.type === "GROUP" ? member.joinedSeq : 0);
   // Most of it without holding up the room.
-  const sent = await sendBetween(wanted, from, room.lastSeq, deps.database, deps);
+  const sent = await sendMost(wanted, from, room, deps);
   await inTransaction(deps.database, async (tx) => {
     await holdRoom(tx, roomId);
     await requireMemberNow(tx, roomId, connection.userId);
     await sendBetween(wanted, Math.max(from, sent), Number.MAX_SAFE_INTEGER - 1, tx, deps);
     await join(tx);
   });
+}
+
+/**
+ * Sends up to the room's end, and again what was stored meanwhile while that is much: one frame a message takes its time, and none of it should be left for the moment
+ * in which the room waits. Returns the last seq sent, or 0.
+ */
+async function sendMost(wanted: Replay, after: number, room: Room, deps: CommandDeps): Promise<number> {
+  let sent = await sendBetween(wanted, after, room.lastSeq, deps.database, deps);
+  for (let rounds = 1; rounds < ROUNDS && sent > 0; rounds += 1) {
+    const now = await findRoom(deps.database, wanted.roomId);
+    const member = await findMember(deps.database, wanted.roomId, wanted.connection.userId);
+    if (!now || !member || now.lastSeq - sent < FEW) break;
+    sent = Math.max(sent, await sendBetween(wanted, sent, now.lastSeq, deps.database, deps));
+  }
+  return sent;
 }
 
 /** Sends what stands after one seq, up to another, and returns the last seq sent, or 0. */
@@ -60,7 +80,7 @@ async function sendBetween(
   const frames = messages.map((message, index) =>
     frameOf({ message, unreadCount: unread(message.seq) }, gap && index === 0)(wanted.wire),
   );
-  for (const text of packFrames(frames))
+  for (const text of textsOf(frames, isPacked(wanted.lane)))
     await broadcaster.sendToConnection(wanted.connection.connectionId, text);
   return messages.at(-1)?.seq ?? 0;
 }

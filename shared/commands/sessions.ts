@@ -1,7 +1,7 @@
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
 import { count } from "../metrics.js";
-import { destinationKey } from "../routing.js";
+import { destinationKey, keyOfLane } from "../routing.js";
 import type { Admission, Rate, RateKind, Session } from "../sessions/sessionStore.js";
 import type { CommandDeps, Connection, Outcome } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
@@ -31,9 +31,9 @@ export function endedOutcome({ state, told }: Ended, now: number): Outcome {
 /** The connection as the session store knows it. */
 function sessionOf({ userId, connectionId, state }: Connection, now: number): Session {
   const key = destinationKey({ kind: "userSession" }, userId);
-  const queue = [...state.subscriptions].find(([, one]) => one === key)?.[0] ?? "";
-  const { device, order, connectedAt } = state;
-  return { userId, connectionId, device, order, age: now - (connectedAt ?? now), queue };
+  const queue = [...state.subscriptions].find(([, lane]) => keyOfLane(lane) === key)?.[0] ?? "";
+  const { device, likeness, order, connectedAt } = state;
+  return { userId, connectionId, device, likeness, order, age: now - (connectedAt ?? now), queue };
 }
 
 /**
@@ -67,8 +67,11 @@ export async function enter(
   return { kind: "admitted", state: now };
 }
 
-/** Its order says when it came: the moment itself isn't needed any more. */
-function withOrder({ connectedAt: _, ...state }: ConnectionState, order: number): ConnectionState {
+/** Its order says when it came: the moment itself isn't needed any more, nor what it looked like. */
+function withOrder(
+  { connectedAt: _, likeness: __, ...state }: ConnectionState,
+  order: number,
+): ConnectionState {
   return { ...state, order };
 }
 
@@ -127,6 +130,11 @@ const WHAT: Readonly<Record<RateKind, string>> = {
   subscribes: "subscriptions",
   negotiates: "negotiations and renewed tokens",
   writes: "changing calls",
+  unsubscribes: "unsubscriptions",
+  handshakes: "connections",
+  lookups: "reading calls",
+  heartBeats: "WebSocket messages without a frame",
+  pieces: "pieces of frames",
 };
 
 /** The refusal of one more of a kind. */

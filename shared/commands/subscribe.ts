@@ -1,6 +1,16 @@
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
-import { type Destination, destinationKey, groupName, membershipLock, parseDestination } from "../routing.js";
+import {
+  type Destination,
+  destinationKey,
+  destinationText,
+  groupName,
+  keyOfLane,
+  laneOf,
+  membershipLock,
+  parseDestination,
+  type SubscriberGroup,
+} from "../routing.js";
 import type { StompVersion } from "../stomp/frame.js";
 import type { Queryable } from "../store/database.js";
 import { withNamedLock } from "../store/namedLock.js";
@@ -13,48 +23,55 @@ import { endedOutcome, enter } from "./sessions.js";
 import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
 const SUBSCRIPTIONS_PER_CONNECTION = 100;
+/** Each id is one more call for every message; the destination as its own id is not among them. */
+const IDS_OF_A_CONNECTION = 2;
 const ID_BYTES = 256;
 
 /**
  * SUBSCRIBE: returns once no later message of the destination can be missed. The same id and destination again changes
- * nothing. With `last-seq: N` on a room the messages after N come before the live ones. Throws `MALFORMED_FRAME`,
+ * nothing. With `last-seq: N` on a room the messages after N come before the live ones; with `packed:true` several frames may come in one
+ * WebSocket message. Throws `MALFORMED_FRAME`,
  * `UNKNOWN_DESTINATION`, `NOT_SUPPORTED`, `NOT_A_MEMBER` or `TOO_MANY_SUBSCRIPTIONS`.
  */
 export const subscribe: Command = async ({ frame }, connection, deps) => {
-  const { destination, wire, lastSeq } = parse(frame, connection);
+  const { destination, wire, lastSeq, packed } = parse(frame, connection);
   const key = destinationKey(destination, connection.userId);
   const inUse = connection.state.subscriptions.get(wire);
-  if (inUse !== undefined && inUse !== key)
+  if (inUse !== undefined && keyOfLane(inUse) !== key)
     throw new ChatError(
       "MALFORMED_FRAME",
       "This subscription id is in use for another destination; choose another one.",
     );
+  const lane = inUse ?? laneOf(key, packed);
+  const group = { lane, wire };
   const state = {
     ...connection.state,
-    subscriptions: new Map(connection.state.subscriptions).set(wire, key),
+    subscriptions: new Map(connection.state.subscriptions).set(wire, lane),
   };
   if (state.subscriptions.size > SUBSCRIPTIONS_PER_CONNECTION || !fits(state))
     throw new ChatError(
       "TOO_MANY_SUBSCRIPTIONS",
       `A connection takes ${SUBSCRIPTIONS_PER_CONNECTION} subscriptions, fewer where their ids are long; unsubscribe first.`,
     );
+  const itself = destinationText(destination);
+  requireFewIds(state.subscriptions, key, itself);
   if ("roomId" in destination) await requireMember(destination.roomId, connection.userId, deps);
-  await requireFreeId(key, wire, deps);
+  await requireFreeId({ key, destination: itself, wire }, deps);
   // Also when it is subscribed already: joining again changes nothing, and mends a subscription that was left half way.
   const join = async (db: Queryable): Promise<void> => {
-    await deps.broadcaster.joinGroup(connection.connectionId, groupName(key, wire));
-    await addSubscriptionId(db, key, wire);
+    await deps.broadcaster.joinGroup(connection.connectionId, groupName(lane, wire));
+    await addSubscriptionId(db, lane, wire);
   };
   try {
     if (destination.kind === "room" && lastSeq !== undefined)
       await joinAsMember(destination.roomId, connection.userId, deps, () =>
-        replay({ connection, roomId: destination.roomId, wire, after: lastSeq }, join, deps),
+        replay({ connection, roomId: destination.roomId, ...group, after: lastSeq }, join, deps),
       );
     else if ("roomId" in destination) await joinAsMember(destination.roomId, connection.userId, deps, join);
     else await join(deps.database);
   } catch (error) {
     const removed = error instanceof ChatError && error.code === "NOT_A_MEMBER";
-    if (inUse === undefined || removed) await leave(connection, key, wire, deps);
+    if (inUse === undefined || removed) await leave(connection, group, deps);
     throw error;
   }
   return destination.kind === "userSession"
@@ -81,14 +98,24 @@ async function joinAsMember(
   });
 }
 
+/** A connection needs one id for a destination, or two where parts of a program don't know of each other. */
+function requireFewIds(subscriptions: ReadonlyMap<string, string>, key: string, destination: string): void {
+  const ids = [...subscriptions].filter(([wire, lane]) => keyOfLane(lane) === key && wire !== destination);
+  if (ids.length > IDS_OF_A_CONNECTION)
+    throw new ChatError(
+      "TOO_MANY_SUBSCRIPTIONS",
+      `A connection takes ${IDS_OF_A_CONNECTION} subscription ids for one destination; unsubscribe one of them first.`,
+    );
+}
+
 /** A SUBSCRIBE that is refused in the end must not be subscribed. */
-async function leave(connection: Connection, key: string, wire: string, deps: CommandDeps): Promise<void> {
+async function leave(connection: Connection, group: SubscriberGroup, deps: CommandDeps): Promise<void> {
   try {
-    await deps.broadcaster.leaveGroup(connection.connectionId, groupName(key, wire));
+    await deps.broadcaster.leaveGroup(connection.connectionId, groupName(group.lane, group.wire));
   } catch (error) {
-    log.warn("a refused subscription could not be taken back", { key, error });
+    log.warn("a refused subscription could not be taken back", { lane: group.lane, error });
   }
-  await forgetUnused(key, [wire], deps);
+  await forgetUnused([group], deps);
 }
 
 interface Subscription {
@@ -96,6 +123,7 @@ interface Subscription {
   /** The subscription id as it stands on the wire in this connection's version. */
   readonly wire: string;
   readonly lastSeq: number | undefined;
+  readonly packed: boolean;
 }
 
 function parse(frame: Received["frame"], connection: Connection): Subscription {
@@ -113,6 +141,7 @@ function parse(frame: Received["frame"], connection: Connection): Subscription {
     destination,
     wire: subscriptionWire(frame, connection.state.version ?? "1.2"),
     lastSeq: lastSeq === undefined ? undefined : Number(lastSeq),
+    packed: frame.headers.get("packed") === "true",
   };
 }
 

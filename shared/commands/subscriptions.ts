@@ -1,13 +1,8 @@
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
-import { groupName } from "../routing.js";
+import { groupName, lanesOf, type SubscriberGroup, subscriberGroups } from "../routing.js";
 import { inTransaction } from "../store/database.js";
-import {
-  addSubscriptionId,
-  IDS_PER_DESTINATION,
-  listSubscriptionIds,
-  removeSubscriptionId,
-} from "../store/subscriptionIds.js";
+import { addSubscriptionId, listSubscriptionIds, removeSubscriptionId } from "../store/subscriptionIds.js";
 import type { CommandDeps } from "./connection.js";
 
 /**
@@ -18,20 +13,35 @@ import type { CommandDeps } from "./connection.js";
 type Deps = Pick<CommandDeps, "broadcaster" | "database" | "now">;
 type Asking = Pick<Deps, "broadcaster" | "database">;
 
+/** A destination takes at most so many different ids besides itself, so that nobody can multiply the broadcast calls at will. */
+const IDS_PER_DESTINATION = 256;
 /** Each may hold a connection of the database's pool while it asks. */
 const CHECKS_AT_ONCE = 4;
 /** More ids than this on a destination, and each new subscriber looks whether two of them are still in use. */
 const FEW_IDS = 16;
 
+/** A subscription that is about to be made. */
+interface Wanted {
+  /** The destination's key. */
+  readonly key: string;
+  /** The destination as frames name it: as an id it is always free. */
+  readonly destination: string;
+  /** The subscription id. */
+  readonly wire: string;
+}
+
 /**
  * Makes sure that a destination can take this id, and on the way removes ids that were left behind; throws `TOO_MANY_SUBSCRIPTIONS`
  * where 256 others are in use. Comes before joining; many new ids at the same moment can pass the limit by their number.
  */
-export async function requireFreeId(key: string, wire: string, deps: Deps): Promise<void> {
-  const others = (await idsOf(key, deps)).filter((id) => id !== wire);
-  if (others.length >= IDS_PER_DESTINATION) {
-    await forgetUnused(key, others, deps);
-    if ((await idsOf(key, deps)).filter((id) => id !== wire).length >= IDS_PER_DESTINATION)
+export async function requireFreeId({ key, destination, wire }: Wanted, deps: Deps): Promise<void> {
+  const groups = await groupsOf(key, deps);
+  const others = groups.filter((one) => one.wire !== wire && one.wire !== destination);
+  const isFree = wire === destination || groups.some((one) => one.wire === wire);
+  if (others.length >= IDS_PER_DESTINATION && !isFree) {
+    await forgetUnused(others, deps);
+    const left = (await groupsOf(key, deps)).filter((one) => one.wire !== wire && one.wire !== destination);
+    if (left.length >= IDS_PER_DESTINATION)
       throw new ChatError(
         "TOO_MANY_SUBSCRIPTIONS",
         `This destination has ${IDS_PER_DESTINATION} different subscription ids in use; use the destination itself as the id.`,
@@ -39,29 +49,27 @@ export async function requireFreeId(key: string, wire: string, deps: Deps): Prom
   } else if (others.length > FEW_IDS) {
     // Two neighbours, others at every time: whoever comes back after a lost `disconnected` clears away what it left.
     const first = Math.floor(deps.now() / 2) % (others.length - 1);
-    await forgetUnused(key, others.slice(first, first + 2), deps);
+    await forgetUnused(others.slice(first, first + 2), deps);
   }
 }
 
-const idsOf = async (key: string, deps: Asking): Promise<readonly string[]> =>
-  (await listSubscriptionIds(deps.database, [key])).get(key) ?? [];
+const groupsOf = async (key: string, deps: Asking): Promise<readonly SubscriberGroup[]> =>
+  subscriberGroups(key, await listSubscriptionIds(deps.database, lanesOf(key)));
 
 /**
  * Removes those of the ids whose group nobody is in any more. Never throws: an id that stays though nobody uses it costs a
  * send to nobody, which must not fail what its user asked for.
  */
-export async function forgetUnused(key: string, wires: readonly string[], deps: Asking): Promise<void> {
-  for (let first = 0; first < wires.length; first += CHECKS_AT_ONCE)
-    await Promise.all(
-      wires.slice(first, first + CHECKS_AT_ONCE).map((wire) => forgetQuietly(key, wire, deps)),
-    );
+export async function forgetUnused(groups: readonly SubscriberGroup[], deps: Asking): Promise<void> {
+  for (let first = 0; first < groups.length; first += CHECKS_AT_ONCE)
+    await Promise.all(groups.slice(first, first + CHECKS_AT_ONCE).map((group) => forgetQuietly(group, deps)));
 }
 
-async function forgetQuietly(key: string, wire: string, deps: Asking): Promise<void> {
+async function forgetQuietly(group: SubscriberGroup, deps: Asking): Promise<void> {
   try {
-    await forgetIfUnused(key, wire, deps);
+    await forgetIfUnused(group, deps);
   } catch (error) {
-    log.warn("a subscription id could not be removed", { key, error });
+    log.warn("a subscription id could not be removed", { lane: group.lane, error });
   }
 }
 
@@ -70,11 +78,14 @@ async function forgetQuietly(key: string, wire: string, deps: Asking): Promise<v
  * subscriber that added the id before has joined before, and is seen; one that adds it after waits for the commit and
  * puts it back. Broadcasts see the id until the commit. So no subscriber is ever forgotten.
  */
-async function forgetIfUnused(key: string, wire: string, { broadcaster, database }: Asking): Promise<void> {
-  const group = groupName(key, wire);
-  if (await broadcaster.groupExists(group)) return;
+async function forgetIfUnused(
+  { lane, wire }: SubscriberGroup,
+  { broadcaster, database }: Asking,
+): Promise<void> {
+  const name = groupName(lane, wire);
+  if (await broadcaster.groupExists(name)) return;
   await inTransaction(database, async (tx) => {
-    await removeSubscriptionId(tx, key, wire);
-    if (await broadcaster.groupExists(group)) await addSubscriptionId(tx, key, wire);
+    await removeSubscriptionId(tx, lane, wire);
+    if (await broadcaster.groupExists(name)) await addSubscriptionId(tx, lane, wire);
   });
 }

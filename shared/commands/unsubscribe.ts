@@ -6,10 +6,10 @@ import { forgetUnused } from "./subscriptions.js";
 /** UNSUBSCRIBE by id; an id that is not subscribed changes nothing. */
 export const unsubscribe: Command = async ({ frame }, connection, deps) => {
   const wire = subscriptionWire(frame, connection.state.version ?? "1.2");
-  const key = connection.state.subscriptions.get(wire);
-  if (key === undefined) return { frames: [], state: connection.state };
-  await deps.broadcaster.leaveGroup(connection.connectionId, groupName(key, wire));
-  await forgetUnused(key, [wire], deps);
+  const lane = connection.state.subscriptions.get(wire);
+  if (lane === undefined) return { frames: [], state: connection.state };
+  await deps.broadcaster.leaveGroup(connection.connectionId, groupName(lane, wire));
+  await forgetUnused([{ lane, wire }], deps);
   const subscriptions = new Map(connection.state.subscriptions);
   subscriptions.delete(wire);
   return { frames: [], state: { ...connection.state, subscriptions } };
@@ -20,5 +20,5 @@ export async function forgetConnection(
   { state }: Pick<Connection, "state">,
   deps: Pick<CommandDeps, "broadcaster" | "database">,
 ): Promise<void> {
-  for (const [wire, key] of state.subscriptions) await forgetUnused(key, [wire], deps);
+  for (const [wire, lane] of state.subscriptions) await forgetUnused([{ lane, wire }], deps);
 }

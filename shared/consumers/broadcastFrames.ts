@@ -1,8 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Broadcaster } from "../broadcast/broadcaster.js";
 import { ChatError } from "../errors.js";
-import { groupName } from "../routing.js";
-import { packFrames } from "../stomp/packing.js";
+import { groupName, isPacked, lanesOf, subscriberGroups } from "../routing.js";
+import { textsOf } from "../stomp/packing.js";
 import type { Database } from "../store/database.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
 
@@ -56,19 +56,20 @@ async function sendAll(
   { database, broadcaster }: BroadcastDeps,
   goOn: (failures: number) => boolean,
 ): Promise<ReadonlyMap<string, unknown>> {
-  const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
+  const ids = await listSubscriptionIds(database, [...framesByKey.keys()].flatMap(lanesOf));
   const sends = [...framesByKey].flatMap(([key, frames]) =>
-    (ids.get(key) ?? []).map((wire) => ({ key, wire, frames })),
+    subscriberGroups(key, ids).map((group) => ({ ...group, key, frames })),
   );
   const failed = new Map<string, unknown>();
   let next = 0;
   const worker = async (): Promise<void> => {
     for (let send = sends[next++]; send; send = sends[next++]) {
-      const { key, wire, frames } = send;
+      const { key, lane, wire, frames } = send;
+      const texts = frames.map((frame) => frame(wire));
       try {
         if (!goOn(failed.size)) throw new ChatError("UNAVAILABLE", "It was not tried after other failures.");
-        for (const text of packFrames(frames.map((frame) => frame(wire))))
-          await sendPatiently(groupName(key, wire), text, broadcaster);
+        for (const text of textsOf(texts, isPacked(lane)))
+          await sendPatiently(groupName(lane, wire), text, broadcaster);
       } catch (error) {
         if (!failed.has(key)) failed.set(key, error);
       }

@@ -5,7 +5,7 @@ import { type BroadcastDeps, broadcastFrames, type PreparedFrame } from "./broad
 
 /**
  * Shows stored messages to the subscribers of their rooms, those of one room in the order given and together in one
- * send for each subscription id in use. Throws `UNAVAILABLE` when the socket service can't be reached: then all is sent
+ * send for each group that takes several frames a message, in one each for the others. Throws `UNAVAILABLE` when the socket service can't be reached: then all is sent
  * again, and clients drop repeats by `seq`.
  */
 export async function broadcastMessages(shown: readonly ShownMessage[], deps: BroadcastDeps): Promise<void> {

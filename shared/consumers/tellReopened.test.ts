@@ -12,9 +12,11 @@ let deps: Parameters<typeof tellReopened>[1];
 beforeEach(() => {
   vi.spyOn(console, "warn").mockImplementation(() => {});
   broadcaster = new FakeBroadcaster();
-  // Everybody listens by one id.
+  // Everybody listens by one id, and user 9 takes several frames a message.
   const query = async (_sql: string, [destinations]: [Buffer[]]) => [
-    destinations.map((destination) => ({ destination, subscription_id: Buffer.from("sub-3") })),
+    destinations
+      .filter((lane) => lane.toString().startsWith("q9") === lane.toString().endsWith("p"))
+      .map((destination) => ({ destination, subscription_id: Buffer.from("sub-3") })),
     [],
   ];
   deps = { database: { query } as unknown as Database, broadcaster, now: () => NOW };
@@ -25,18 +27,22 @@ const frame = (roomId: number): string =>
   `MESSAGE\nsubscription:sub-3\ndestination:/user/queue/rooms\nmessage-id:ROOM_ADDED-${roomId}-${NOW}\n` +
   `content-type:application/json\ncontent-length:58\n\n{"type":"ROOM_ADDED","roomId":${roomId},"timestamp":${NOW}}\0`;
 
-test("each user is told of all rooms that have come back to them, in one send", async () => {
+test("each user is told of all rooms that have come back to them, in one send where they take several frames in one", async () => {
   await tellReopened(
     [
       { roomId: 1, userId: 7 },
       { roomId: 2, userId: 8 },
       { roomId: 3, userId: 7 },
+      { roomId: 4, userId: 9 },
+      { roomId: 5, userId: 9 },
     ],
     deps,
   );
   expect(broadcaster.sent.toSorted((a, b) => a.to.localeCompare(b.to))).toEqual([
-    { to: "q7:sub-3", text: frame(1) + frame(3) },
+    { to: "q7:sub-3", text: frame(1) },
+    { to: "q7:sub-3", text: frame(3) },
     { to: "q8:sub-3", text: frame(2) },
+    { to: "q9p:sub-3", text: frame(4) + frame(5) },
   ]);
 });
 

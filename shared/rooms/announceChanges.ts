@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { MESSAGES_HUB } from "../events/messages.js";
 import { log } from "../log.js";
-import { type Destination, destinationKey, groupName, membershipLock } from "../routing.js";
+import { type Destination, destinationKey, groupName, lanesOf, membershipLock } from "../routing.js";
 import type { Queryable } from "../store/database.js";
 import { findMember } from "../store/members.js";
 import {
@@ -115,11 +115,9 @@ async function takeOut(
       { kind: "room", roomId },
       { kind: "roomRead", roomId },
     ];
-    const ids = await listSubscriptionIds(
-      db,
-      destinations.map((destination) => destinationKey(destination, 0)),
-    );
-    const groups = [...ids].flatMap(([key, wires]) => wires.map((wire) => groupName(key, wire)));
+    const keys = destinations.map((destination) => destinationKey(destination, 0));
+    const ids = await listSubscriptionIds(db, keys.flatMap(lanesOf));
+    const groups = [...ids].flatMap(([lane, wires]) => wires.map((wire) => groupName(lane, wire)));
     await broadcaster.removeUserFromGroups(userId, groups);
     return true;
   });

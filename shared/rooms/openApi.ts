@@ -24,8 +24,6 @@ interface Call {
   readonly errors: readonly (keyof typeof ERRORS)[];
   /** The body may be left out. */
   readonly bodyOptional?: true;
-  /** How often is limited. */
-  readonly limited?: true;
   /** No JWT is needed. */
   readonly open?: true;
 }
@@ -39,8 +37,8 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
     status,
     { description, ...json(schema) },
   ]);
-  // Whoever calls may send a body, if only to have it refused.
-  const everywhere = call.open ? [] : ["413", ...(call.limited ? ["429"] : [])];
+  // Whoever calls may send a body, if only to have it refused, and may call too often.
+  const everywhere = call.open ? [] : ["413", "429"];
   const statuses = new Set([...call.errors, ...everywhere]);
   const errors = [...statuses].map((status) => [status, { description: ERRORS[status], ...problem }]);
   return {
@@ -65,7 +63,6 @@ const paths: ZodOpenApiPathsObject = {
       summary: "An address to connect a WebSocket to",
       answers: { 200: ["The address, and until when it can be used", api.Negotiated] },
       errors: ["401", "503"],
-      limited: true,
     }),
   },
   "/sessions/logout": {
@@ -75,7 +72,6 @@ const paths: ZodOpenApiPathsObject = {
       bodyOptional: true,
       answers: { 200: ["They have been told and closed", api.LoggedOut] },
       errors: WITH_BODY,
-      limited: true,
     }),
   },
   "/rooms": {
@@ -90,7 +86,6 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewDirect,
       answers: { 200: ["It was there", api.RoomRef], 201: ["It was made", api.RoomRef] },
       errors: WITH_BODY,
-      limited: true,
     }),
   },
   "/rooms/{roomId}": {
@@ -99,7 +94,6 @@ const paths: ZodOpenApiPathsObject = {
       path: api.RoomPath,
       answers: { 200: ["Left: all my sessions have stopped receiving", api.Removed] },
       errors: OF_ROOM,
-      limited: true,
     }),
   },
   "/rooms/{roomId}/messages": {
@@ -117,7 +111,6 @@ const paths: ZodOpenApiPathsObject = {
       path: api.MessagePath,
       answers: { 200: ["Deleted, or was before", api.MessageRef] },
       errors: OF_ROOM,
-      limited: true,
     }),
   },
   "/rooms/{roomId}/read": {
@@ -127,7 +120,6 @@ const paths: ZodOpenApiPathsObject = {
       query: api.ReadQuery,
       answers: { 202: ["Accepted: it can't be lost any more", api.ReadAccepted] },
       errors: OF_ROOM,
-      limited: true,
     }),
   },
   "/group-rooms": {
@@ -136,7 +128,6 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewGroup,
       answers: { 201: ["Made; the caller is its creator", api.RoomRef] },
       errors: WITH_BODY,
-      limited: true,
     }),
   },
   "/group-rooms/{roomId}": {
@@ -146,7 +137,6 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewName,
       answers: { 200: ["Renamed", api.NamedRoom] },
       errors: OF_ROOM,
-      limited: true,
     }),
   },
   "/group-rooms/{roomId}/members": {
@@ -164,7 +154,6 @@ const paths: ZodOpenApiPathsObject = {
       body: api.Invitation,
       answers: { 200: ["Members now; each new one is announced", api.Invited] },
       errors: OF_ROOM,
-      limited: true,
     }),
   },
   "/group-rooms/{roomId}/members/{userId}": {
@@ -173,7 +162,6 @@ const paths: ZodOpenApiPathsObject = {
       path: api.MemberPath,
       answers: { 200: ["Removed: all their sessions have stopped receiving", api.Removed] },
       errors: OF_ROOM,
-      limited: true,
     }),
   },
   "/health": {

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type RoomListChanged, roomListChangedFrame } from "../events/roomListChanged.js";
 import { atMostEvery, log } from "../log.js";
-import { destinationKey, groupName } from "../routing.js";
+import { destinationKey, groupName, lanesOf, type SubscriberGroup, subscriberGroups } from "../routing.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import type { RoomDeps } from "./roomDeps.js";
@@ -61,7 +61,7 @@ async function tellAll(
     for (let send = sends[next++]; send; send = sends[next++]) {
       if (late.aborted || failures >= FAILURES) return;
       try {
-        await deps.broadcaster.sendToGroup(groupName(send.key, send.wire), send.frame(send.wire));
+        await deps.broadcaster.sendToGroup(groupName(send.lane, send.wire), send.frame(send.wire));
       } catch (error) {
         failures += 1;
         couldNot(roomId, error);
@@ -71,9 +71,7 @@ async function tellAll(
   await Promise.all(Array.from({ length: Math.min(SENDS_AT_ONCE, sends.length) }, worker));
 }
 
-interface Send {
-  readonly key: string;
-  readonly wire: string;
+interface Send extends SubscriberGroup {
   readonly frame: (wire: string) => string;
 }
 
@@ -89,9 +87,9 @@ async function sendsOf(
   const framesByKey = new Map(
     [...changes].map(([userId, type]) => [destinationKey({ kind: "userRooms" }, userId), frames[type]]),
   );
-  const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
-  const sends = [...ids].flatMap(([key, wires]) =>
-    wires.map((wire, place) => ({ key, wire, place, frame: framesByKey.get(key)! })),
+  const ids = await listSubscriptionIds(database, [...framesByKey.keys()].flatMap(lanesOf));
+  const sends = [...framesByKey].flatMap(([key, frame]) =>
+    subscriberGroups(key, ids).map((group, place) => ({ ...group, place, frame })),
   );
   // First one id of every user: somebody who listens by very many must not use up the time of the others.
   return sends.sort((a, b) => a.place - b.place);

@@ -1,6 +1,7 @@
 import type { RedisConfig } from "../config.js";
 import { atMostEvery, log } from "../log.js";
 import { DROP_MEMBERS, IS_MEMBER, PUT_MEMBERS } from "./membersScripts.js";
+import { KEEP_PIECE } from "./piecesScript.js";
 import { openRedis } from "./redisConnection.js";
 import {
   ADMIT,
@@ -20,6 +21,8 @@ const MEMBERS_SECONDS = 300;
 /** Longer than any fill can take, so that a fill from before a drop never finds its version again. */
 const VERSION_SECONDS = 3_600;
 const WINDOW_MS = 60_000;
+/** For longer than a frame's pieces are waited for. */
+const PIECES_MS = 60_000;
 /** Rounds of asking who is still there; whoever comes meanwhile would have us ask again. */
 const ASKING_ROUNDS = 3;
 
@@ -31,6 +34,8 @@ const sessionKeys = (userId: number): string[] =>
   ["sessions", "closing", "details", "ended", "logouts"].map((name) => `{user:${userId}}:${name}`);
 /** One for all: it can't be in every user's slot. */
 const LEFT_KEY = "{sessions}:left";
+const returnsKey = (userId: number): string => `{user:${userId}}:returns`;
+const piecesKey = (userId: number, connectionId: string): string => `{user:${userId}}:pieces:${connectionId}`;
 const rateKey = (userId: number, kind: RateKind): string => `{user:${userId}}:${kind}`;
 
 const SCRIPTS = {
@@ -39,7 +44,7 @@ const SCRIPTS = {
   dropMembers: { keys: 2, lua: DROP_MEMBERS },
   take: { keys: 1, lua: TAKE_ONE },
   admit: { keys: 6, lua: ADMIT },
-  register: { keys: 5, lua: REGISTER },
+  register: { keys: 6, lua: REGISTER },
   remove: { keys: 5, lua: REMOVE },
   closed: { keys: 5, lua: CLOSED },
   logOut: { keys: 5, lua: LOG_OUT },
@@ -47,6 +52,7 @@ const SCRIPTS = {
   note: { keys: 1, lua: NOTE },
   noted: { keys: 1, lua: NOTED },
   lookedAfter: { keys: 1, lua: LOOKED_AFTER },
+  keepPiece: { keys: 1, lua: KEEP_PIECE },
 };
 
 /** Redis behind the port. A call waits for it a moment at most and then goes on without it; failures are logged once a minute with their count. */
@@ -57,25 +63,29 @@ export function connectRedis(config: RedisConfig): SessionStore {
       log.warn("Redis can't be used: limits are open, memberships are read from MySQL", { error, left }),
     ),
   );
-  const script = <T>(name: keyof typeof SCRIPTS, keys: string[], args: (string | number)[]) =>
+  const script = <T>(name: keyof typeof SCRIPTS, keys: string[], args: (string | number | Buffer)[]) =>
     redis.run(keys[0]!, async (commands) => (await commands.script(name, keys, args)) as T);
 
   /** Before anybody loses a place: whoever dies from now on leaves the rest to the sweep. */
   const note = (userId: number) => script("note", [LEFT_KEY], [userId]);
 
   const registerOnce = (session: Session, limit: number, asked: Asked) =>
-    script<(string | number)[]>("register", sessionKeys(session.userId), [
-      session.connectionId,
-      session.order ?? 0,
-      Math.max(0, Math.round(session.age ?? 0)),
-      session.device ?? "-",
-      session.queue ?? "",
-      limit,
-      asked.rounds >= ASKING_ROUNDS ? 1 : 0,
-      asked.ids.length,
-      ...asked.ids,
-      ...asked.gone,
-    ]);
+    script<(string | number)[]>(
+      "register",
+      [...sessionKeys(session.userId), returnsKey(session.userId)],
+      [
+        session.connectionId,
+        session.order ?? 0,
+        Math.max(0, Math.round(session.age ?? 0)),
+        `${session.device ?? "-"};${session.likeness ?? ""}`,
+        session.queue ?? "",
+        limit,
+        asked.rounds >= ASKING_ROUNDS ? 1 : 0,
+        asked.ids.length,
+        ...asked.ids,
+        ...asked.gone,
+      ],
+    );
 
   return {
     async isMember(roomId, userId) {
@@ -163,6 +173,17 @@ export function connectRedis(config: RedisConfig): SessionStore {
     },
     async lookedAfter({ userId, noted }, isDone) {
       await script("lookedAfter", [LEFT_KEY], [userId, noted, isDone ? 1 : 0]);
+    },
+
+    async keepPiece(userId, connectionId, offset, bytes) {
+      const piece = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const key = piecesKey(userId, connectionId);
+      return (await script("keepPiece", [key], [offset, piece, PIECES_MS])) === 1;
+    },
+    async readPieces(userId, connectionId, length) {
+      const key = piecesKey(userId, connectionId);
+      const bytes = await redis.run(key, (commands) => commands.getStart(key, length));
+      return bytes?.length === length ? bytes : undefined;
     },
 
     ping: () => redis.ping(),

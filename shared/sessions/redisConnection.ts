@@ -30,8 +30,10 @@ export interface Script {
 /** What may be asked of Redis. */
 export interface Commands<Name extends string> {
   /** Runs a script; its keys share a slot. */
-  script(name: Name, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  script(name: Name, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown>;
   get(key: string): Promise<string | null>;
+  /** The first so many bytes of a value, or those that there are. */
+  getStart(key: string, length: number): Promise<Buffer>;
   set(key: string, value: string, unit: "PX", milliseconds: number, condition: "NX"): Promise<"OK" | null>;
 }
 
@@ -208,7 +210,7 @@ function tlsOf(url: URL): { tls?: ConnectionOptions } {
   return { tls: isIP(hostOf(url)) ? {} : { servername: url.hostname } };
 }
 
-type ScriptCall = (...keysAndArgs: (string | number)[]) => Promise<unknown>;
+type ScriptCall = (...keysAndArgs: (string | number | Buffer)[]) => Promise<unknown>;
 
 function commandsOf<Name extends string>(
   client: Redis | Cluster,
@@ -220,6 +222,7 @@ function commandsOf<Name extends string>(
   return {
     script: (name, keys, args) => defined[`chat:${name}`]!.call(client, ...keys, ...args),
     get: (key) => client.get(key),
+    getStart: (key, length) => client.getrangeBuffer(key, 0, length - 1),
     set: (key, value, unit, milliseconds, condition) => client.set(key, value, unit, milliseconds, condition),
   };
 }

@@ -8,6 +8,8 @@
  * - `details`, a hash: what that process needs to know of them, `REASON QUEUE`;
  * - `ended`, a sorted set: connections that may not come back, by the moment of their end;
  * - `logouts`, a hash: device, or nothing for all, to the moment of its logout.
+ *
+ * A sixth belongs to registering: `returns`, a hash of what sessions looked like that the limit has ended, to the first and the last such moment.
  */
 
 /** How long a process has to tell and close a connection before another one may try. */
@@ -24,19 +26,27 @@ const LATE_MS = 1_000;
 const LOGOUT_MS = 86_400_000;
 /** So much functions' clocks may differ before a connection made after a logout is taken for one from before. */
 const CLOCKS_MS = 100;
+/** Whoever looks like a session that was ended so recently is taken for that one, come back by itself. */
+const RETURN_MS = 60_000;
+/** Sessions without a device's name that come within this time after the first one was ended are others: no client comes back so soon. */
+const OTHERS_MS = 1_000;
+const LIKENESSES = 100;
 
 const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-/** One entry of the hash `sessions`. DEVICE is `-` where there is none; QUEUE comes last, as it may hold spaces. */
+/** One entry of the hash `sessions`. DEVICE is `-` where there is none, and may have a likeness behind a `;`; QUEUE comes last, as it may hold spaces. */
 const PARSE = `
 local function parse(text)
   local order, device, queue = string.match(text, '^(%d+) (%S+) (.*)$')
-  return { order = tonumber(order), device = device, queue = queue }
+  local name, likeness = string.match(device, '^([^;]*);?(.*)$')
+  return { order = tonumber(order), device = name, likeness = likeness, queue = queue }
 end
 local function put(id, s)
-  redis.call('HSET', KEYS[1], id, string.format('%.0f %s %s', s.order, s.device, s.queue))
+  local device = s.device
+  if s.likeness ~= '' then device = device .. ';' .. s.likeness end
+  redis.call('HSET', KEYS[1], id, string.format('%.0f %s %s', s.order, device, s.queue))
   redis.call('PEXPIRE', KEYS[1], ${SESSIONS_MS})
 end`;
 
@@ -146,13 +156,14 @@ if redis.call('EXISTS', KEYS[2]) == 1 then claimAll() end
 return answer`;
 
 /**
- * Gives a connection its place. KEYS: the user's five. ARGV: connection id, order (0 for none yet), how long ago it connected in ms, device, session queue's subscription id,
- * limit (0 none), 1 to end others without asking, how many were asked for, those, and which of them are gone.
+ * Gives a connection its place. KEYS: the user's five, returns. ARGV: connection id, order (0 for none yet), how long ago it connected in ms, device with its likeness, session queue's
+ * subscription id, limit (0 none), 1 to end others without asking, how many were asked for, those, and which of them are gone.
  * Returns `ask` and the ids that must be asked for first, nothing being changed; or live or ended, order, how many were gone, 1 if it had no place before, and whom to tell and close.
  */
 export const REGISTER = `${NOW}${PARSE}
 local answer = { 'ended', 0, 0, 0 }${END}${CLAIM}
-local id, order, age, device = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local id, order, age = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local device, likeness = string.match(ARGV[4], '^([^;]*);?(.*)$')
 local limit, asked = tonumber(ARGV[6]), tonumber(ARGV[8])
 if isEnded(id) then
   if isFree(id) then claim(id) end
@@ -175,7 +186,7 @@ for at = 1, #all, 2 do
     if not wasAsked[s.id] then ask[#ask + 1] = s.id end
   end
 end
-local me = { id = id, order = order, device = device, queue = ARGV[5] }
+local me = { id = id, order = order, device = device, likeness = likeness, queue = ARGV[5] }
 if own then
   me.order = own.order
   if me.queue == '' then me.queue = own.queue end
@@ -197,13 +208,40 @@ if (over > 0 or #leave > 0 or me.isReplaced) and #ask > 1 and ARGV[7] ~= '1' the
 for _, goneId in ipairs(gone) do redis.call('HDEL', KEYS[1], goneId) end
 answer[1], answer[2], answer[3], answer[4] = 'live', string.format('%.0f', me.order), #gone, own and 0 or 1
 put(id, me)
+local function lookOf(s) if s.device == '-' then return s.likeness end return s.device end
+local function comesBack(s)
+  local first, last = string.match(redis.call('HGET', KEYS[6], lookOf(s)) or '', '^(%d+) (%d+)$')
+  if not first or now - last > ${RETURN_MS} then return false end
+  return s.device ~= '-' or now - first >= ${OTHERS_MS}
+end
+local function noteReturn(s)
+  local look = lookOf(s)
+  if look == '' then return end
+  local first, last = string.match(redis.call('HGET', KEYS[6], look) or '', '^(%d+) (%d+)$')
+  if not first or now - last > ${RETURN_MS} then first = now end
+  if redis.call('HLEN', KEYS[6]) >= ${LIKENESSES} then redis.call('DEL', KEYS[6]) end
+  redis.call('HSET', KEYS[6], look, string.format('%.0f %.0f', first, now))
+  redis.call('PEXPIRE', KEYS[6], ${RETURN_MS})
+end
 local function lose(s, reason)
   if s == me then answer[1] = 'ended' end
+  if reason == 'SESSION_LIMIT' then noteReturn(s) end
   finish(s.id, s, reason)
 end
 for _, s in ipairs(leave) do lose(s, 'DEVICE_RECONNECTED') end
 if me.isReplaced then lose(me, 'DEVICE_RECONNECTED') end
-for at = 1, over do lose(stay[at], 'SESSION_LIMIT') end
+local out
+if over > 0 and not own and order == 0 and not me.isReplaced and comesBack(me) then
+  out = me
+  over = over - 1
+  lose(me, 'SESSION_LIMIT')
+end
+for _, s in ipairs(stay) do
+  if over > 0 and s ~= out then
+    over = over - 1
+    lose(s, 'SESSION_LIMIT')
+  end
+end
 local left = redis.call('HMGET', KEYS[5], '', device)
 -- A mark from before the clock was set back counts as made now.
 local loggedOut = math.min(now, math.max(tonumber(left[1] or 0), tonumber(left[2] or 0)))

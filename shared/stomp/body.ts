@@ -103,6 +103,8 @@ function readSizedBody(reader: Reader, head: Head, nul: number, size: number): s
   const after = start + body.length;
   if (Buffer.byteLength(body) !== size) throw wrongLength(reader, nul, size);
   if (after >= text.length) {
+    // It is the NUL that was counted.
+    if (body.endsWith("\0")) throw wrongLength(reader, nul, size);
     endWithoutNul(reader);
     return body;
   }

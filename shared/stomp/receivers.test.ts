@@ -103,6 +103,7 @@ async function newWorld(limits: Partial<CommandDeps["limits"]> = {}): Promise<Wo
     broadcaster,
     now: () => NOW,
     limits: { ...UNLIMITED, ...limits },
+    heartBeats: true,
     verifyToken: async () => {
       throw new ChatError("UNAUTHORIZED", "The token is not valid.");
     },

@@ -34,7 +34,8 @@ export interface Handshake {
 
 export interface Accepted {
   readonly userId: string;
-  readonly subprotocol: string;
+  /** One of those that were offered, if any were. */
+  readonly subprotocol: string | undefined;
   readonly state: State;
 }
 
@@ -199,7 +200,7 @@ function adapt(
           .then(
             ({ userId, subprotocol, state }) => {
               for (const [name, value] of Object.entries(state)) response.setState(name, value);
-              response.success({ userId, subprotocol });
+              response.success(subprotocol === undefined ? { userId } : { userId, subprotocol });
             },
             (thrown: unknown) => {
               const error = toChatError(thrown);

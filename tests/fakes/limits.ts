@@ -8,4 +8,9 @@ export const UNLIMITED: SessionLimits = {
   subscribes: 0,
   negotiates: 0,
   writes: 0,
+  lookups: 0,
+  unsubscribes: 0,
+  handshakes: 0,
+  heartBeats: 0,
+  pieces: 0,
 };

@@ -13,10 +13,13 @@ import type {
 const WINDOW_MS = 60_000;
 const CLAIM_MS = 5_000;
 const LATE_MS = 1_000;
+const RETURN_MS = 60_000;
+const OTHERS_MS = 1_000;
 
 interface Place {
   readonly connectionId: string;
   readonly device: string | undefined;
+  readonly likeness: string | undefined;
   readonly order: number;
   queue: string;
 }
@@ -27,9 +30,26 @@ class UserSessions {
   readonly closing = new Map<string, { readonly ended: EndedSession; claimedUntil: number }>();
   readonly ended = new Set<string>();
   readonly logouts = new Map<string, number>();
+  readonly returns = new Map<string, { first: number; last: number }>();
+
+  comesBack({ device, likeness }: Pick<Place, "device" | "likeness">, now: number): boolean {
+    const moments = this.returns.get(device ?? likeness ?? "");
+    if (!moments || now - moments.last > RETURN_MS) return false;
+    return device !== undefined || now - moments.first >= OTHERS_MS;
+  }
+
+  noteReturn({ device, likeness }: Place, now: number): void {
+    const look = device ?? likeness;
+    if (!look) return;
+    const known = this.returns.get(look);
+    const goesOn = known && now - known.last <= RETURN_MS;
+    this.returns.set(look, { first: goesOn ? known.first : now, last: now });
+  }
 
   end({ connectionId, queue }: Place, reason: EndReason, now: number): EndedSession {
     const ended = { connectionId, reason, queue };
+    const place = this.places.get(connectionId);
+    if (place && reason === "SESSION_LIMIT") this.noteReturn(place, now);
     this.places.delete(connectionId);
     this.ended.add(connectionId);
     this.closing.set(connectionId, { ended, claimedUntil: now + CLAIM_MS });
@@ -129,7 +149,7 @@ export class FakeSessionStore implements SessionStore {
   }
 
   #register(session: Session, limit: number, gone: Set<string>): Registered {
-    const { userId, connectionId, device, age = 0 } = session;
+    const { userId, connectionId, device, likeness, age = 0 } = session;
     const [user, now] = [this.#user(userId), this.now()];
     if (user.ended.has(connectionId)) {
       const own = user.claim(now).filter((one) => one.connectionId === connectionId);
@@ -143,12 +163,18 @@ export class FakeSessionStore implements SessionStore {
     user.places.set(connectionId, {
       connectionId,
       device,
+      likeness,
       order,
       queue: session.queue || before?.queue || "",
     });
     const sameDevice = user.byOrder().filter((one) => device !== undefined && one.device === device);
     const toClose = sameDevice.slice(0, -1).map((one) => user.end(one, "DEVICE_RECONNECTED", now));
-    const over = limit === 0 ? 0 : Math.max(0, user.places.size - limit);
+    let over = limit === 0 ? 0 : Math.max(0, user.places.size - limit);
+    const newcomer = before || session.order ? undefined : user.places.get(connectionId);
+    if (over > 0 && newcomer && user.comesBack(newcomer, now)) {
+      toClose.push(user.end(newcomer, "SESSION_LIMIT", now));
+      over -= 1;
+    }
     toClose.push(
       ...user
         .byOrder()
@@ -236,6 +262,22 @@ export class FakeSessionStore implements SessionStore {
     if (this.away || this.#left.get(userId) !== noted) return;
     if (isDone) this.#left.delete(userId);
     else this.#left.set(userId, this.now() + 0.5);
+  }
+
+  readonly #pieces = new Map<string, Buffer>();
+
+  async keepPiece(userId: number, connectionId: string, offset: number, bytes: Uint8Array): Promise<boolean> {
+    const before = this.#pieces.get(`${userId} ${connectionId}`) ?? Buffer.alloc(0);
+    if (this.away || before.length < offset) return false;
+    const behind = offset === 0 ? [] : [before.subarray(offset + bytes.length)];
+    const pieces = Buffer.concat([before.subarray(0, offset), bytes, ...behind]);
+    this.#pieces.set(`${userId} ${connectionId}`, pieces);
+    return true;
+  }
+
+  async readPieces(userId: number, connectionId: string, length: number): Promise<Uint8Array | undefined> {
+    const pieces = this.#pieces.get(`${userId} ${connectionId}`);
+    return this.away || !pieces || pieces.length < length ? undefined : pieces.subarray(0, length);
   }
 
   async ping(): Promise<void> {

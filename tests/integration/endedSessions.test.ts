@@ -40,6 +40,7 @@ const deps = () => ({
   sessions,
   broadcaster,
   limits: { ...UNLIMITED, sessions: 2 },
+  heartBeats: true,
   verifyToken: () => Promise.reject(new Error("not asked")),
   now: Date.now,
 });

@@ -61,6 +61,7 @@ beforeEach(async () => {
     now: Date.now,
     retryBudgetMs: 500,
     limits: UNLIMITED,
+    heartBeats: true,
     verifyToken: () => Promise.reject(new Error("not asked")),
   };
   stored = 0;

@@ -318,6 +318,7 @@ describe("no statement reads all of a large table", () => {
       now: Date.now,
       retryBudgetMs: 500,
       limits: UNLIMITED,
+      heartBeats: true,
       verifyToken: () => Promise.reject(new Error("not asked")),
     };
   });

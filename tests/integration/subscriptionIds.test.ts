@@ -4,11 +4,7 @@ import { handleMessage } from "../../shared/commands/dispatch.js";
 import { forgetUnused, requireFreeId } from "../../shared/commands/subscriptions.js";
 import { groupName } from "../../shared/routing.js";
 import type { Database } from "../../shared/store/database.js";
-import {
-  addSubscriptionId,
-  IDS_PER_DESTINATION,
-  listSubscriptionIds,
-} from "../../shared/store/subscriptionIds.js";
+import { addSubscriptionId, listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { UNLIMITED } from "../fakes/limits.js";
@@ -21,6 +17,9 @@ let broadcaster: FakeBroadcaster;
 let deps: CommandDeps;
 let key: string;
 let keys = 0;
+const IDS_PER_DESTINATION = 256;
+/** What frames call it; as an id it is always free. */
+const DESTINATION = "/sub/chat/room/1";
 
 beforeAll(async () => {
   ({ database, close: closeDatabase } = await newDatabase());
@@ -36,6 +35,7 @@ beforeEach(() => {
     sessions: new FakeSessionStore(),
     now: Date.now,
     limits: UNLIMITED,
+    heartBeats: true,
     verifyToken: () => Promise.reject(new Error("not asked")),
   };
 });
@@ -45,7 +45,7 @@ const ids = async (): Promise<readonly string[]> =>
 
 /** In the order of SUBSCRIBE: first a place, then the group, then the id. */
 async function subscribe(connectionId: string, id: string): Promise<void> {
-  await requireFreeId(key, id, deps);
+  await requireFreeId({ key, destination: DESTINATION, wire: id }, deps);
   await broadcaster.joinGroup(connectionId, groupName(key, id));
   await addSubscriptionId(database, key, id);
 }
@@ -53,7 +53,7 @@ async function subscribe(connectionId: string, id: string): Promise<void> {
 /** In the order of UNSUBSCRIBE: first the group, then the id if nobody else is there. */
 async function unsubscribe(connectionId: string, id: string): Promise<void> {
   await broadcaster.leaveGroup(connectionId, groupName(key, id));
-  await forgetUnused(key, [id], deps);
+  await forgetUnused([{ lane: key, wire: id }], deps);
 }
 
 const turns = async (count: number): Promise<void> => {
@@ -80,7 +80,10 @@ describe("an id", () => {
   test("belongs to its destination only", async () => {
     await addSubscriptionId(database, `${key}x`, "other");
     await subscribe("a", "sub-0");
-    await forgetUnused(key, ["sub-0", "other"], deps);
+    await forgetUnused(
+      ["sub-0", "other"].map((wire) => ({ lane: key, wire })),
+      deps,
+    );
     expect((await listSubscriptionIds(database, [key, `${key}x`])).get(`${key}x`)).toEqual(["other"]);
   });
 });
@@ -137,7 +140,7 @@ describe("a new subscriber is never forgotten", () => {
         other ??= subscribe("b", "sub-0");
         await new Promise((resolve) => setTimeout(resolve, lead % 4));
       };
-      await Promise.all([1, 2, 3, 4].map(() => forgetUnused(key, ["sub-0"], deps)));
+      await Promise.all([1, 2, 3, 4].map(() => forgetUnused([{ lane: key, wire: "sub-0" }], deps)));
       await other;
       expect([lead, await ids()]).toEqual([lead, ["sub-0"]]);
       broadcaster.beforeGroupExists = () => {};
@@ -187,12 +190,25 @@ describe("a destination's 256 ids", () => {
 
   test("are all it takes, while each is used", async () => {
     await fill(() => true);
-    await expect(requireFreeId(key, "one more", deps)).rejects.toMatchObject({
+    await expect(
+      requireFreeId({ key, destination: DESTINATION, wire: "one more" }, deps),
+    ).rejects.toMatchObject({
       code: "TOO_MANY_SUBSCRIPTIONS",
     });
     expect(await ids()).toHaveLength(IDS_PER_DESTINATION);
     await subscribe("another", "id-7");
     expect(await ids()).toHaveLength(IDS_PER_DESTINATION);
+  });
+
+  test("keep nobody from using the destination as the id", async () => {
+    await fill(() => true);
+    await subscribe("another", DESTINATION);
+    await subscribe("one who takes several frames a message", DESTINATION);
+    expect(await ids()).toHaveLength(IDS_PER_DESTINATION + 1);
+    // Nor does it count: where it is, there is room for as many others.
+    await unsubscribe("c-0", "id-0");
+    await subscribe("new", "one more");
+    expect(await ids()).toHaveLength(IDS_PER_DESTINATION + 1);
   });
 
   test("make room for another one as soon as one of them is unused", async () => {
