@@ -128,6 +128,29 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     expect(idsOf((await connect("unknown")).toClose)).toEqual(["d"]);
   });
 
+  test("whose user asks for it take another's place, whatever was ended before", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id, { device: `device-${id}` });
+    const { toClose } = await connect("again", { device: "device-a", takesOver: true });
+    expect(idsOf(toClose)).toEqual(["b"]);
+    expect(await standing("again")).toBe("live");
+  });
+
+  test("take few subscription ids of a destination, all live ones together", async () => {
+    for (const id of ["a", "b"]) await connect(id);
+    const take = (connectionId: string, id: string, key = "r1") =>
+      other.takeId(userId, connectionId, key, id, 3);
+    expect([await take("a", "1"), await take("a", "2 2"), await take("b", "3")]).toEqual([true, true, true]);
+    expect([await take("a", "4"), await take("b", "2 2"), await take("a", "1")]).toEqual([false, true, true]);
+    expect(await take("a", "4", "r2")).toBe(true);
+    await store.leaveId(userId, "a", "r1", "2 2");
+    expect(await take("a", "4")).toBe(false);
+    await store.leaveId(userId, "b", "r1", "2 2");
+    expect(await take("a", "4")).toBe(true);
+    // A connection that has gone without a word counts no more.
+    await store.remove(userId, "a");
+    expect([await take("b", "5"), await take("b", "6"), await take("b", "7")]).toEqual([true, true, false]);
+  });
+
   test("that come back do so by their own: a lowered limit still ends the oldest", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id, { device: `device-${id}` });
     const { toClose } = await connect("again", { device: "device-a" }, { limit: 1 });
@@ -473,6 +496,7 @@ test("every key of a user in Redis holds the user in braces, and none lives for 
   const how = { limit: 1, whichAreGone: nobodyIsGone };
   for (const connectionId of ["a", "b"]) await store.register({ userId, connectionId, likeness: "x" }, how);
   await store.keepPiece(userId, "b", 0, Buffer.from("S"));
+  await store.takeId(userId, "b", "r1", "sub-0", 3);
   await store.admit({ userId, connectionId: "b" }, { kind: "messages", limit: 5 });
   await store.logOut(userId, "none");
   for (const kind of ["reads", "subscribes", "negotiates", "writes", "pieces"] as const)
@@ -482,6 +506,7 @@ test("every key of a user in Redis holds the user in braces, and none lives for 
     "closing",
     "details",
     "ended",
+    "ids:r1",
     "logouts",
     "messages",
     "negotiates",

@@ -280,25 +280,18 @@ const UNKNOWN_DESTINATION: Cases = {
   },
 };
 
-const DESTINATIONS = (roomId: number): string[] => [
-  `/sub/chat/room/${roomId}`,
-  `/sub/chat/room/${roomId}/read`,
-  "/user/queue/session",
-  "/user/queue/rooms",
-];
-
 const TOO_MANY_SUBSCRIPTIONS: Cases = {
   "more ids than a connection's state holds": {
     // Eight of 240 bytes fit, with or without the queue's.
     before: ({ roomId }) =>
-      times(8, (index) => subscribe(`${index}`.padEnd(240, "x"), DESTINATIONS(roomId)[index >> 1]!)),
+      times(8, (index) => subscribe(`${index}`.padEnd(240, "x"), `/sub/chat/room/${roomId}`)),
     frame: ({ roomId }) => subscribe("8".padEnd(240, "x"), `/sub/chat/room/${roomId}`),
     text: "A connection takes 100 subscriptions, fewer where their ids are long; unsubscribe first.",
   },
-  "more ids for one destination than a program can need": {
-    before: ({ roomId }) => times(2, (index) => subscribe(`${index}`, `/sub/chat/room/${roomId}`)),
-    frame: ({ roomId }) => subscribe("2", `/sub/chat/room/${roomId}`),
-    text: "A connection takes 2 subscription ids for one destination; unsubscribe one of them first.",
+  "more ids for one destination than a user can need": {
+    before: ({ roomId }) => times(8, (index) => subscribe(`${index}`, `/sub/chat/room/${roomId}`)),
+    frame: ({ roomId }) => subscribe("8", `/sub/chat/room/${roomId}`),
+    text: "A user takes 8 subscription ids for one destination, over all sessions; use the destination itself as the id, or unsubscribe first.",
   },
 };
 
