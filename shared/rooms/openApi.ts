@@ -8,6 +8,7 @@ const ERRORS: Readonly<Record<string, string>> = {
   403: "Not a member of the room, or not allowed",
   404: "No such room, member or message",
   413: "The body has more than 64 KiB",
+  422: "The Idempotency-Key stands for another request",
   429: "Too many in the last 60 seconds: `retryAfter`, also a header, says after how many seconds to come again",
   503: "Something the call needs is away; try again",
 };
@@ -24,6 +25,8 @@ interface Call {
   readonly errors: readonly (keyof typeof ERRORS)[];
   /** The body may be left out. */
   readonly bodyOptional?: true;
+  /** It can have an `Idempotency-Key`. */
+  readonly keyed?: true;
   /** How often is limited. */
   readonly limited?: true;
   /** No JWT is needed. */
@@ -41,7 +44,7 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
   ]);
   // Whoever calls may send a body, if only to have it refused.
   const everywhere = call.open ? [] : ["413", ...(call.limited ? ["429"] : [])];
-  const statuses = new Set([...call.errors, ...everywhere]);
+  const statuses = new Set([...call.errors, ...(call.keyed ? ["422"] : []), ...everywhere]);
   const errors = [...statuses].map((status) => [status, { description: ERRORS[status], ...problem }]);
   return {
     operationId,
@@ -50,6 +53,7 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
     requestParams: {
       ...(call.path === undefined ? {} : { path: call.path }),
       ...(call.query === undefined ? {} : { query: call.query }),
+      ...(call.keyed ? { header: api.IdempotencyHeader } : {}),
     },
     ...(call.body === undefined ? {} : { requestBody: { required: !call.bodyOptional, ...json(call.body) } }),
     responses: Object.fromEntries([...answers, ...errors]) as ZodOpenApiOperationObject["responses"],
@@ -90,6 +94,7 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewDirect,
       answers: { 200: ["It was there", api.RoomRef], 201: ["It was made", api.RoomRef] },
       errors: WITH_BODY,
+      keyed: true,
       limited: true,
     }),
   },
@@ -136,6 +141,7 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewGroup,
       answers: { 201: ["Made; the caller is its creator", api.RoomRef] },
       errors: WITH_BODY,
+      keyed: true,
       limited: true,
     }),
   },
@@ -162,8 +168,9 @@ const paths: ZodOpenApiPathsObject = {
       summary: "Take users into a group",
       path: api.RoomPath,
       body: api.Invitation,
-      answers: { 200: ["Members now; each new one is announced", api.Invited] },
+      answers: { 200: ["Members now; the new ones are announced", api.Invited] },
       errors: OF_ROOM,
+      keyed: true,
       limited: true,
     }),
   },
@@ -174,6 +181,14 @@ const paths: ZodOpenApiPathsObject = {
       answers: { 200: ["Removed: all their sessions have stopped receiving", api.Removed] },
       errors: OF_ROOM,
       limited: true,
+    }),
+  },
+  "/users/{userId}/rooms": {
+    delete: operation("withdrawUser", {
+      summary: "Have a user leave all rooms, by a service whose token has the scope chat.admin",
+      path: api.UserPath,
+      answers: { 200: ["The user is in no room any more", api.Withdrawn] },
+      errors: ["400", "401", "403", "503"],
     }),
   },
   "/health": {
