@@ -22,6 +22,9 @@ export interface Identity {
 /** Verifies a JWT; throws `UNAUTHORIZED` for whatever is wrong with it, `UNAVAILABLE` when the keys can't be fetched. */
 export type VerifyToken = (token: string | undefined) => Promise<Identity>;
 
+/** Verifies the JWT of a service that acts for others; throws as `VerifyToken` does, and `FORBIDDEN` where its claim `scope` has not what is needed. */
+export type VerifyTrusted = (token: string | undefined) => Promise<void>;
+
 /** Verifies the `Authorization` header of a service that calls us; throws as `VerifyToken` does. */
 export type VerifyCaller = (authorization: string | undefined) => Promise<void>;
 
@@ -77,6 +80,20 @@ export function createVerifier(settings: AuthSettings, options: VerifierOptions 
     if (!token)
       throw new ChatError("UNAUTHORIZED", "A JWT is needed: header Authorization: Bearer …, or query token.");
     return identityOf(await verify(token), now());
+  };
+}
+
+/** In the claim `scope`, a list with spaces between (RFC 8693 section 4.2): may do what concerns other users. */
+const ADMIN_SCOPE = "chat.admin";
+
+/** A verifier of trusted services' tokens, from the same issuer and keys as users'. What `sub` they have says nothing. */
+export function createTrustedVerifier(settings: AuthSettings, options: VerifierOptions = {}): VerifyTrusted {
+  const verify = jwtVerifier(settings, keysOf(settings, options), options.now ?? Date.now);
+  return async (token) => {
+    if (!token) throw new ChatError("UNAUTHORIZED", "A JWT is needed: header Authorization: Bearer ….");
+    const { scope } = await verify(token);
+    if (typeof scope !== "string" || !scope.split(" ").includes(ADMIN_SCOPE))
+      throw new ChatError("FORBIDDEN", `The token's claim "scope" has no ${ADMIN_SCOPE}.`);
   };
 }
 
