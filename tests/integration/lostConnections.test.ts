@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
+import { type AddressInfo, connect as connectSocket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
@@ -85,6 +86,26 @@ describe("when the server has ended all connections of the pool", () => {
     const [rows] = await database.query<RowDataPacket[]>("SELECT n FROM rows_of_a_test");
     expect(rows).toHaveLength(written.filter(({ status }) => status === "fulfilled").length);
   });
+});
+
+test("a SELECT is answered where each old connection is only found to be lost when it is used", async () => {
+  let isOld = false;
+  const way = createServer((client) => {
+    const lost = isOld ? undefined : client;
+    const behind = connectSocket(server.port, "127.0.0.1");
+    client.on("data", () => isOld && lost?.destroy());
+    client.pipe(behind).pipe(client);
+    for (const socket of [client, behind]) socket.on("error", () => {}).on("close", () => behind.destroy());
+  });
+  await new Promise<void>((resolve) => way.listen(0, "127.0.0.1", resolve));
+  const { port } = way.address() as AddressInfo;
+  const through = openDatabase(server.url.replace(`:${server.port}/`, `:${port}/`));
+  const connections = await all(() => through.getConnection());
+  for (const connection of connections) connection.release();
+  isOld = true;
+  expect((await through.query("SELECT 1 AS one"))[0]).toEqual([{ one: 1 }]);
+  await through.end();
+  way.close();
 });
 
 test("a SELECT whose connection is killed meanwhile is answered by another one", async () => {
