@@ -128,6 +128,14 @@ describe("a token signed with the secret", () => {
     ["a nickname of control characters", { nickname: "\0\n\u0085" }, {}],
     ["a nickname with control characters", { nickname: "A\0n\nn\u007f\u009b" }, { nickname: "Ann" }],
     ["a nickname in parts", { nickname: "e\u0301 \u1100\u1161" }, { nickname: "\u00e9 \uac00" }],
+    ["a nickname of a filler", { nickname: "\u3164" }, {}],
+    ["a nickname that overrides directions", { nickname: "\u202enn\u2066A\u200f" }, { nickname: "nnA" }],
+    [
+      "a nickname with invisible characters",
+      { nickname: "\u200bA\u3164n\ufe0fn\u{e0041} " },
+      { nickname: "Ann" },
+    ],
+    ["a nickname that needs some of them", { nickname: "👩‍🚀 ශ්‍රී می‌خ" }, { nickname: "👩‍🚀 ශ්‍රී می‌خ" }],
     ["a lone surrogate", { nickname: "a\ud800" }, { nickname: "a\ufffd" }],
     ["101 characters outside the BMP", { nickname: "🚀".repeat(101) }, { nickname: "🚀".repeat(100) }],
     [

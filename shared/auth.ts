@@ -1,6 +1,7 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import { decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
 import { ChatError } from "./errors.js";
+import { visibleName } from "./invisible.js";
 import { type KeyHint, type KeySetOptions, remoteKeys, type WithKeys } from "./keySet.js";
 
 /** Who a client is, as its JWT says. */
@@ -156,7 +157,8 @@ function identityOf(payload: JWTPayload, nowMs: number): Identity {
   // JSON has no Infinity, but 1e999 is read as that.
   if (!(expiresAt <= LAST_EXP_S))
     throw new ChatError("UNAUTHORIZED", 'The token\'s claim "exp" is not in seconds since 1970.');
-  const nickname = nicknameOf(payload["nickname"]);
+  const claim = payload["nickname"];
+  const nickname = typeof claim === "string" ? visibleName(claim, NICKNAME_CHARACTERS) : undefined;
   const picture = pictureOf(payload["picture"]);
   return {
     userId,
@@ -164,16 +166,6 @@ function identityOf(payload: JWTPayload, nowMs: number): Identity {
     ...(nickname === undefined ? {} : { nickname }),
     ...(picture === undefined ? {} : { picture }),
   };
-}
-
-/** As well-formed text in NFC without control characters, cut to its length, or nothing. */
-function nicknameOf(claim: unknown): string | undefined {
-  if (typeof claim !== "string") return undefined;
-  const text = claim
-    .toWellFormed()
-    .normalize("NFC")
-    .replace(/\p{Cc}/gu, "");
-  return text.trim() === "" ? undefined : [...text].slice(0, NICKNAME_CHARACTERS).join("");
 }
 
 /** Other people's browsers fetch it: an https URL, in ASCII, or nothing. */
