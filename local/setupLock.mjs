@@ -93,8 +93,9 @@ function isAbandoned(folder) {
 /** When a process began, in clock ticks since boot: tells it from a later one that got its number. "" where the system doesn't say (macOS). */
 function birth(pid) {
   try {
-    // Field 22; the second, in brackets, may hold blanks.
-    return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1).split(" ")[19];
+    // From the third field, the state; the second, in brackets, may hold blanks. One that is dead may still be there.
+    const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1).split(" ");
+    return fields[0] === "Z" ? "dead" : fields[19];
   } catch {
     return "";
   }

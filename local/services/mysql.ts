@@ -16,7 +16,7 @@ import { promisify } from "node:util";
 import mysql from "mysql2/promise";
 import { freePort, LOOPBACK } from "../ports.js";
 import { findBinaries } from "./binaries.js";
-import { type ChildSpec, startChild } from "./child.js";
+import { Child, type ChildSpec, startChild } from "./child.js";
 import type { Service, ServiceOptions } from "./service.js";
 
 const run = promisify(execFile);
@@ -44,11 +44,12 @@ export async function mySqlSpec(
   port: number,
   logFile: string,
   say: (line: string) => void = () => {},
+  stopping: AbortSignal = new AbortController().signal,
 ): Promise<ChildSpec> {
   const program = await findServer();
   const folder = resolve(data);
   mkdirSync(folder, { recursive: true });
-  await prepare(program, folder, say);
+  await prepare(program, folder, logFile, say, stopping);
   writeFileSync(join(folder, "accounts.sql"), accounts(program));
   return {
     name: "mysql",
@@ -99,7 +100,13 @@ async function findServer(): Promise<Program> {
  * Makes the system tables in a folder beside `files` that is renamed when it is whole, so that `files` is never half
  * prepared, whenever the preparation is interrupted.
  */
-async function prepare(program: Program, folder: string, say: (line: string) => void): Promise<void> {
+async function prepare(
+  program: Program,
+  folder: string,
+  logFile: string,
+  say: (line: string) => void,
+  stopping: AbortSignal,
+): Promise<void> {
   const files = join(folder, "files");
   const unfinished = join(folder, "files.unfinished");
   if (existsSync(join(files, "mysql"))) return;
@@ -114,20 +121,20 @@ async function prepare(program: Program, folder: string, say: (line: string) => 
   const [command, args] = program.isMariaDb
     ? [program.install!, ["--auth-root-authentication-method=normal", "--skip-test-db"]]
     : [program.server, ["--initialize-insecure"]];
-  try {
-    const plain = withoutSpaces(folder);
-    const datadir = join(plain, "files.unfinished");
-    // Of its own: servers that share one delete each other's temporary tables.
-    const temporaryFiles = `--tmpdir=${temporary(plain)}`;
-    await run(command, ["--no-defaults", `--datadir=${datadir}`, temporaryFiles, ...args, ...asRoot], {
-      timeout: PREPARE_TIMEOUT_MS,
-      maxBuffer: 16 * 1024 * 1024,
-    });
-  } catch (cause) {
-    const { stderr, stdout, message } = cause as Error & { stderr?: string; stdout?: string };
-    const said = (stderr || stdout || message).trim().split("\n").slice(-8).join("\n  ");
-    throw new Error(`mysql: ${command} could not prepare ${unfinished}:\n  ${said}`, { cause });
-  }
+  const plain = withoutSpaces(folder);
+  const datadir = join(plain, "files.unfinished");
+  // Of its own: servers that share one delete each other's temporary tables.
+  const temporaryFiles = `--tmpdir=${temporary(plain)}`;
+  const preparation = new Child({
+    name: "mysql: preparing its data folder",
+    program: command,
+    wrapped: true,
+    args: ["--no-defaults", `--datadir=${datadir}`, temporaryFiles, ...args, ...asRoot],
+    logFile,
+    startTimeoutMs: PREPARE_TIMEOUT_MS,
+    stopTimeoutMs: 5_000,
+  });
+  await preparation.done(stopping);
   if (!readdirSync(unfinished).includes("mysql"))
     throw new Error(
       `mysql: ${command} left no system tables in ${unfinished}: look at its output by running it by hand`,
