@@ -131,6 +131,16 @@ describe("a running stack", () => {
     expect(await roomsOf(stack.addresses, 1)).toEqual([]);
   });
 
+  it("calls a timer by hand, as the real host does", async () => {
+    const post = (name: string) =>
+      fetch(`${stack.addresses.api}/admin/functions/${name}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: '{"input":""}',
+      });
+    expect([(await post("sweep")).status, (await post("nobody")).status]).toEqual([202, 404]);
+  });
+
   it("refuses a second stack on its data folder, and says who has it", async () => {
     const second = startStack({ data, ports: "auto", quiet: true, env });
     await expect(second).rejects.toThrow(`process ${process.pid} is running on the data folder ${data}`);
