@@ -10,7 +10,7 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 /** One Ctrl+C comes more than once: by the terminal, and passed on by npm. */
 const SAME_KEYPRESS_MS = 700;
 /** A program that has not ended by then is killed. */
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 1_500;
 
 /** The program that runs now, as `{ name, patient, kill }`. */
 let running;
