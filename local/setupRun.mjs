@@ -69,6 +69,8 @@ function interrupt(signal) {
     process.exit(exitCode);
   }
   const { name, patient, kill } = running;
+  // Behind the terminal's ^C and npm's moving signs.
+  console.error();
   say(`stopping ${name}${patient ? ", which first ends what it is at" : ""}... (Ctrl+C again kills it)`);
   // Package managers know Ctrl+C best: it ends a download, but no package that is half unpacked.
   kill(patient ? "SIGINT" : signal);
