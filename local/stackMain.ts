@@ -85,7 +85,9 @@ function parseOrExit(): Options {
 }
 
 function fail(error: unknown): never {
-  console.error(`cannot start: ${(error as Error).message}`);
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isFull = code === "ENOSPC" || /ENOSPC|No space left on device/.test(message);
+  console.error(`cannot start: ${message}${isFull ? "\nThe disk is full: make some room." : ""}`);
   process.exit(1);
 }
 
