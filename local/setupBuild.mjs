@@ -3,13 +3,24 @@
  * there are any.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join, relative } from "node:path";
 import { SetupError, say } from "./setupLock.mjs";
 import { run } from "./setupRun.mjs";
 
 /** What npm writes down of its installation. */
 const NPM_NOTE = "node_modules/.package-lock.json";
+/** Of the packages, in megabytes, and a little. */
+const SPACE_MB = 600;
 const SOURCES = ["functions", "shared", "local", "bench"];
 const BUILDS = [
   "client/tsconfig.build.json",
@@ -63,7 +74,18 @@ function parsed(file) {
   }
 }
 
+/** npm on a full disk complains for minutes. Old packages make room as they are replaced. */
+function requireSpace(root) {
+  const { bavail, bsize } = statfsSync(root);
+  const free = Math.floor((bavail * bsize) / 1_000_000);
+  if (free < SPACE_MB && !existsSync(join(root, "node_modules")))
+    throw new SetupError(
+      `the disk of ${root} has ${free} MB left, the packages need ${SPACE_MB} MB: make some room`,
+    );
+}
+
 export async function install(root) {
+  requireSpace(root);
   say("installing the packages with npm ci, this takes a minute or two...");
   const npm = process.env.npm_execpath;
   const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];

@@ -94,8 +94,10 @@ export async function provideServices(env, needs) {
 
 /** What someone can run who may become root with a password, or ask of someone who may. */
 function askForRoot(manager, command, missing) {
-  const lines = [...(manager.before ?? []), command].map((line) => `  sudo ${line.join(" ")}`);
-  return `${missing.join(" and ")} must be installed, which needs a password. Please run\n${lines.join("\n")}\nand start again (without sudo: as root); or by hand:\n${byHand(missing)}`;
+  const own = (manager.before ?? []).filter(([program]) => program === manager.program);
+  const lines = [...own, command].map((line) => `  sudo ${line.join(" ")}\n`).join("");
+  const names = missing.join(" and ");
+  return `installing ${names} needs a password. Please run this (where there is no sudo: as root), then start again:\n${lines}or by hand:\n${byHand(missing)}`;
 }
 
 function isRunnable(program) {

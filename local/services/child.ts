@@ -192,7 +192,10 @@ function parseReport(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The last lines that were written after `from`, indented; nothing where the log has gone with its folder. */
+/**
+ * The last lines that were written after `from`, indented, or of MariaDB's, which buries its reasons, those that it calls errors; nothing where the
+ * log has gone with its folder.
+ */
 function logTail(file: string, from: number): string {
   if (!existsSync(file)) return "";
   const start = Math.max(from, statSync(file).size - 4096);
@@ -200,6 +203,10 @@ function logTail(file: string, from: number): string {
   const log = openSync(file, "r");
   readSync(log, bytes, 0, bytes.length, start);
   closeSync(log);
-  const lines = bytes.toString().trimEnd().split("\n").slice(-8);
-  return lines.map((line) => `  ${line}`).join("\n");
+  const lines = bytes.toString().trimEnd().split("\n");
+  const errors = lines.filter((line) => line.includes("[ERROR]"));
+  return (errors.length > 0 ? errors : lines)
+    .slice(-8)
+    .map((line) => `  ${line}`)
+    .join("\n");
 }

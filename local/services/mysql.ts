@@ -7,6 +7,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statfsSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -21,6 +22,8 @@ import type { Service, ServiceOptions } from "./service.js";
 
 const run = promisify(execFile);
 const PREPARE_TIMEOUT_MS = 120_000;
+/** Of MariaDB's first files, in megabytes, and a little; MySQL's are as large. */
+const SPACE_MB = 200;
 // sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero.
 const MAX_SOCKET_PATH = 100;
 
@@ -114,6 +117,7 @@ async function prepare(
     throw new Error(
       `${files} holds a database "chat" but no system tables: restore it, or move it away to start anew`,
     );
+  requireSpace(folder);
   // Without system tables and without our database it is what an interrupted preparation left.
   say("mysql: first start, preparing its data folder...");
   rmSync(unfinished, { recursive: true, force: true });
@@ -141,6 +145,16 @@ async function prepare(
     );
   rmSync(files, { recursive: true, force: true });
   renameSync(unfinished, files);
+}
+
+/** On a full disk the preparation fails with much text and little sense. */
+function requireSpace(folder: string): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = Math.floor((bavail * bsize) / 1_000_000);
+  if (free < SPACE_MB)
+    throw new Error(
+      `the disk of ${folder} has ${free} MB left, a new database needs ${SPACE_MB} MB: make some room, or choose another folder with --data DIR`,
+    );
 }
 
 /** The folder by a path that MariaDB's script can take: run as root it passes the path to chown without quotes. */
