@@ -19,7 +19,7 @@ import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 const load = (name: string) =>
   import(pathToFileURL(join(dirname(fileURLToPath(import.meta.url)), name)).href);
 const { requireNode } = await load("setup.mjs");
-const { isInstalled, isBuilt, removeOrphans, sources } = await load("setupBuild.mjs");
+const { build, isInstalled, isBuilt, removeOrphans, sources } = await load("setupBuild.mjs");
 const { installCommand, missingServices } = await load("setupServices.mjs");
 const { withLock } = await load("setupLock.mjs");
 
@@ -132,6 +132,22 @@ describe("the build", () => {
     removeOrphans(root, sources(root));
     expect(kept.filter((name) => !existsSync(join(root, name)))).toEqual([]);
     expect(orphans.filter((name) => existsSync(join(root, name)))).toEqual([]);
+  });
+});
+
+describe("a build that fails or is stopped", () => {
+  it("is done again, from the beginning: what the compiler noted may be more than it wrote", async () => {
+    const note = join(root, "client/dist/.tsbuildinfo");
+    for (const file of [note, join(root, "dist/.built")]) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, "[]");
+    }
+    expect(isBuilt(root)).toBe(true);
+    // There is no compiler here.
+    await expect(build(root)).rejects.toThrow("the build failed (client/tsconfig.build.json)");
+    expect([isBuilt(root), existsSync(note)]).toEqual([false, true]);
+    await expect(build(root)).rejects.toThrow("the build failed");
+    expect(existsSync(note)).toBe(false);
   });
 });
 
