@@ -21,6 +21,8 @@ export interface Load {
   readonly webPubSub: string;
   /** Members subscribe to their room's `/read` as well, under the next id. */
   readonly reads?: boolean;
+  /** They take several frames in one WebSocket message. */
+  readonly packed?: boolean;
 }
 
 /** How far a member must have read a room by what it has sent. */
@@ -93,27 +95,26 @@ export class LoadGenerator {
     this.#roomSize = roomSize;
   }
 
-  static async connect({ rooms, webPubSub, reads = false }: Load): Promise<LoadGenerator> {
+  static async connect({ rooms, ...load }: Load): Promise<LoadGenerator> {
     const generator = new LoadGenerator(rooms[0]?.tokens.length ?? 0);
     for (const { roomId, tokens } of rooms)
       for (let first = 0; first < tokens.length; first += JOINS_AT_ONCE)
         await Promise.all(
           tokens
             .slice(first, first + JOINS_AT_ONCE)
-            .map((token, index) => generator.#join(webPubSub, token, roomId, reads, first + index === 0)),
+            .map((token, index) => generator.#join(load, token, roomId, first + index === 0)),
         );
     return generator;
   }
 
   async #join(
-    webPubSub: string,
+    { webPubSub, reads = false, packed = false }: Omit<Load, "rooms">,
     token: string,
     roomId: number,
-    reads: boolean,
     watches: boolean,
   ): Promise<void> {
     const destinations = [`/sub/chat/room/${roomId}`, ...(reads ? [`/sub/chat/room/${roomId}/read`] : [])];
-    const socket = await openSocket(`${webPubSub}?token=${token}`, destinations);
+    const socket = await openSocket(`${webPubSub}?token=${token}`, destinations, packed);
     const shown = reads && watches ? new Map<number, number>() : undefined;
     const places = { lastSeq: 0, lastMessageId: 0, readSeq: 0, ownSeq: 0 };
     const member: Member = { socket, roomId, userId: userOf(token), shown, ...places };

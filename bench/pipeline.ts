@@ -11,27 +11,32 @@ const WARM_UP_RATE = 500;
 const WARM_UP_SECONDS = 12;
 
 interface Row extends RunResult {
+  /** Several frames in one WebSocket message, or one. */
+  readonly packed: boolean;
   readonly each: Counters;
 }
 
-/** Open-loop load at rising rates. */
+/** Open-loop load at rising rates, from members that take one frame a WebSocket message and, in turn, from others that take several. */
 async function measure(target: Target): Promise<readonly Row[]> {
-  const generator = await LoadGenerator.connect({
-    rooms: await makeRooms(target),
-    webPubSub: target.webPubSub,
-  });
+  const sides: { packed: boolean; generator: LoadGenerator }[] = [];
   const rows: Row[] = [];
   try {
-    await generator.run(WARM_UP_RATE, WARM_UP_SECONDS);
-    for (const rate of RATES) {
-      const before = await observe(target);
-      const result = await generator.run(rate, SECONDS);
-      const row = { ...result, each: perMessage(before, await observe(target), result.sent) };
-      rows.push(row);
-      print(row);
+    for (const packed of [false, true]) {
+      const rooms = await makeRooms(target);
+      const generator = await LoadGenerator.connect({ rooms, webPubSub: target.webPubSub, packed });
+      sides.push({ packed, generator });
+      await generator.run(WARM_UP_RATE, WARM_UP_SECONDS / 2);
     }
+    for (const rate of RATES)
+      for (const { packed, generator } of sides) {
+        const before = await observe(target);
+        const result = await generator.run(rate, SECONDS);
+        const row = { ...result, packed, each: perMessage(before, await observe(target), result.sent) };
+        rows.push(row);
+        print(row);
+      }
   } finally {
-    await generator.close();
+    await Promise.all(sides.map(({ generator }) => generator.close()));
   }
   return rows;
 }
@@ -54,7 +59,7 @@ async function makeRooms(target: Target): Promise<Load["rooms"]> {
 }
 
 const HEAD =
-  "rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  redis   bus   sql  rest | cpu ms by process";
+  "frames  rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  redis   bus   sql  rest | cpu ms by process";
 let headed = false;
 
 function print(row: Row): void {
@@ -63,7 +68,8 @@ function print(row: Row): void {
   const pad = (value: number, width: number, digits = 0): string => value.toFixed(digits).padStart(width);
   const cpu = Object.entries(row.each.cpu).map(([name, ms]) => `${name} ${ms.toFixed(2)}`);
   console.log(
-    pad(row.rate, 6) +
+    (row.packed ? "several" : "one    ") +
+      pad(row.rate, 7) +
       pad(row.sent, 7) +
       pad(row.deliveredPerSecond, 9) +
       pad(row.lost, 6) +

@@ -1,7 +1,15 @@
 import WebSocket from "ws";
 
-/** A bare WebSocket that is connected and subscribed to these destinations, under the ids that stock clients choose. Throws what the server says. */
-export async function openSocket(url: string, destinations: readonly string[]): Promise<WebSocket> {
+/**
+ * A bare WebSocket that is connected and subscribed to these destinations, under the ids that stock clients choose; `packed` asks for several frames in one WebSocket message. Throws what the
+ * server says.
+ */
+export async function openSocket(
+  url: string,
+  destinations: readonly string[],
+  packed = false,
+): Promise<WebSocket> {
+  const more = packed ? "packed:true\n" : "";
   const socket = new WebSocket(url, ["v12.stomp"]);
   await new Promise<void>((resolve, reject) => {
     let next = 0;
@@ -11,7 +19,7 @@ export async function openSocket(url: string, destinations: readonly string[]): 
       const text = data.toString();
       if (!/^(CONNECTED|RECEIPT)/.test(text)) reject(new Error(text));
       else if (next < destinations.length) {
-        socket.send(`SUBSCRIBE\nid:sub-${next}\ndestination:${destinations[next]}\nreceipt:s\n\n\0`);
+        socket.send(`SUBSCRIBE\nid:sub-${next}\ndestination:${destinations[next]}\nreceipt:s\n${more}\n\0`);
         next += 1;
       } else {
         socket.off("message", ready);

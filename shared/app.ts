@@ -178,7 +178,8 @@ function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
       const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
       const identity = await adapters.verifyToken(token);
       const implicit = query["connect"]?.[0] === "implicit";
-      const request = { identity, subprotocols, implicit, deviceId: query["deviceId"]?.[0], headers };
+      const [deviceId, takeOver] = [query["deviceId"]?.[0], query["takeOver"]?.[0] === "true"];
+      const request = { identity, subprotocols, implicit, deviceId, takeOver, headers };
       const { subprotocol, state } = acceptHandshake(request, adapters);
       await requireRate(identity.userId, "handshakes", adapters);
       await remember(identity, adapters.database);

@@ -70,21 +70,17 @@ export const isPacked = (lane: string): boolean => lane.endsWith("p");
 /** The key of a lane's destination. */
 export const keyOfLane = (lane: string): string => (isPacked(lane) ? lane.slice(0, -1) : lane);
 
-/** The lanes of a destination. */
-export const lanesOf = (key: string): readonly string[] => [laneOf(key, false), laneOf(key, true)];
-
 /** Subscribers who are served by one send: a lane, and their subscription id as it stands on the wire. */
 export interface SubscriberGroup {
   readonly lane: string;
   readonly wire: string;
 }
 
-/** The groups of a destination's subscribers, from the ids in use on its lanes. */
+/** The groups of a destination's subscribers, from the ids in use there. */
 export const subscriberGroups = (
   key: string,
-  ids: ReadonlyMap<string, readonly string[]>,
-): readonly SubscriberGroup[] =>
-  lanesOf(key).flatMap((lane) => (ids.get(lane) ?? []).map((wire) => ({ lane, wire })));
+  ids: readonly { readonly wire: string; readonly packed: boolean }[] = [],
+): readonly SubscriberGroup[] => ids.map(({ wire, packed }) => ({ lane: laneOf(key, packed), wire }));
 
 /** The group of the connections that want the server's heart-beats. */
 export const HEART_BEATS = "heart-beats";

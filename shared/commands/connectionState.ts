@@ -18,6 +18,8 @@ export interface ConnectionState {
   readonly connectedAt?: number;
   /** What it looks like, to tell whether an ended session has come straight back; until it has its place. */
   readonly likeness?: string;
+  /** Its user asked for it, knowing that another session may have to go; until it has its place. */
+  readonly takesOver?: true;
   /** Subscription id as it stands on the wire, to the destination's lane. */
   readonly subscriptions: ReadonlyMap<string, string>;
   /** A frame of which not all has come. */
@@ -51,6 +53,7 @@ const Encoded = z.object({
   o: z.number().optional(),
   c: z.number().optional(),
   l: z.string().optional(),
+  t: z.literal(1).optional(),
   s: z.array(z.tuple([z.string(), z.string()])).optional(),
   p: z
     .tuple([z.number(), z.number(), z.number(), z.number(), z.union([z.literal(0), z.literal(1)])])
@@ -70,6 +73,7 @@ export function encodeState(state: ConnectionState): EncodedState {
     o: state.order,
     c: state.connectedAt,
     l: state.likeness,
+    t: state.takesOver && 1,
     s: state.subscriptions.size === 0 ? undefined : [...state.subscriptions],
     p: state.unfinished && encodeUnfinished(state.unfinished),
     u: state.nulIsMissing && 1,
@@ -88,7 +92,7 @@ const encodeUnfinished = ({ since, bytes, least, most, skipped }: Unfinished): E
 export function decodeState(encoded: unknown): ConnectionState | undefined {
   const result = Encoded.safeParse(encoded);
   if (!result.success) return undefined;
-  const { v, n, x, d, o, c, l, s, p, u } = result.data;
+  const { v, n, x, d, o, c, l, t, s, p, u } = result.data;
   return {
     ...(v === undefined ? {} : { version: v }),
     ...(n === undefined ? {} : { nickname: n }),
@@ -97,6 +101,7 @@ export function decodeState(encoded: unknown): ConnectionState | undefined {
     ...(o === undefined ? {} : { order: o }),
     ...(c === undefined ? {} : { connectedAt: c }),
     ...(l === undefined ? {} : { likeness: l }),
+    ...(t === undefined ? {} : { takesOver: true as const }),
     subscriptions: new Map(s ?? []),
     ...(p === undefined ? {} : { unfinished: decodeUnfinished(p) }),
     ...(u === undefined ? {} : { nulIsMissing: true as const }),

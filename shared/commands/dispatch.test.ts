@@ -138,6 +138,31 @@ describe("CONNECT", () => {
     expect(broadcaster.closed).toEqual(["conn-1"]);
   });
 
+  test("asks for heart-beats where it says that it wants them", async () => {
+    const heartBeat = async (header: string, version = "1.2"): Promise<string | undefined> => {
+      const answer = await handle(`CONNECT\naccept-version:${version}\n${header}\n\0`, fresh);
+      return /\nheart-beat:(.*)\n/.exec(answer.text ?? "")?.[1];
+    };
+    for (const header of [
+      "",
+      "heart-beat:0,0\n",
+      "heart-beat:5000,0\n",
+      "heart-beat:x,1\n",
+      "heart-beat:1\n",
+    ])
+      expect(await heartBeat(header)).toBe("0,0");
+    // 1.0 knows none.
+    expect(await heartBeat("heart-beat:1,1\n", "1.0")).toBe("0,0");
+    expect(broadcaster.groups.size).toBe(0);
+    expect(await heartBeat("heart-beat:5000,10000\n")).toBe("60000,0");
+    expect([...broadcaster.groups.get("heart-beats")!]).toEqual(["conn-1"]);
+    broadcaster.away = true;
+    expect(await heartBeat("heart-beat:0,10000\n")).toBe("0,0");
+    broadcaster.away = false;
+    deps = { ...deps, heartBeats: false };
+    expect(await heartBeat("heart-beat:0,10000\n")).toBe("0,0");
+  });
+
   test("comes once", async () => {
     await handle("CONNECT\naccept-version:1.2\n\n\0");
     expect(bodyOf(errorSent())).toMatchObject({ code: "MALFORMED_FRAME" });

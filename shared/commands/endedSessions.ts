@@ -15,7 +15,7 @@ type Reason = EndReason | "ENDED";
 
 const TEXTS: Readonly<Record<Reason, string>> = {
   SESSION_LIMIT:
-    "There are too many sessions: another device has connected and this one was the oldest, or came back too soon.",
+    "There are too many sessions: another device has connected and this one was the oldest, or came back by itself.",
   DEVICE_RECONNECTED: "This device has connected anew.",
   LOGGED_OUT: "You have logged out.",
   ENDED: "This session has ended.",

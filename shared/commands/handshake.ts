@@ -29,6 +29,8 @@ export interface HandshakeRequest {
   readonly implicit: boolean;
   /** As the client calls its device: a new session of it takes the old one's place. */
   readonly deviceId?: string | undefined;
+  /** `takeOver=true`: its user asked for it, knowing that another session may have to go. */
+  readonly takeOver: boolean;
   /** Of the handshake, names in lower case. A page's `origin` is always said by browsers. */
   readonly headers: Readonly<Record<string, readonly string[] | undefined>>;
 }
@@ -38,7 +40,7 @@ export interface HandshakeRequest {
  * are offered and none of them is a STOMP version, `FORBIDDEN` for a page of another origin, `INVALID_REQUEST` for a bad device id.
  */
 export function acceptHandshake(
-  { identity, subprotocols, implicit, deviceId, headers }: HandshakeRequest,
+  { identity, subprotocols, implicit, deviceId, takeOver, headers }: HandshakeRequest,
   { allowedOrigins, now }: { readonly allowedOrigins: readonly string[]; readonly now: () => number },
 ): { subprotocol: string | undefined; state: ConnectionState } {
   const [subprotocol, version] = chosenOf(subprotocols);
@@ -51,6 +53,7 @@ export function acceptHandshake(
     subscriptions: new Map<string, string>(),
     ...(identity.nickname === undefined ? {} : { nickname: identity.nickname }),
     ...(implicit ? { version } : {}),
+    ...(takeOver ? { takesOver: true as const } : {}),
     ...(deviceId === undefined ? { likeness: likenessOf(headers) } : { device: deviceOf(deviceId) }),
   };
   return { subprotocol, state };

@@ -1,6 +1,6 @@
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
-import { destinationKey, groupName, lanesOf, subscriberGroups } from "../routing.js";
+import { destinationKey, groupName, subscriberGroups } from "../routing.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import type { CommandDeps } from "./connection.js";
 import { closeEnded, farewell } from "./endedSessions.js";
@@ -30,8 +30,8 @@ export async function logOut(userId: number, device: string | undefined, deps: D
 /** Those that came while the session store was away: told by the queues that they listen on, and closed by their user. */
 async function closeUncounted(userId: number, { broadcaster, database, now }: Deps): Promise<void> {
   const key = destinationKey({ kind: "userSession" }, userId);
-  const queues = await listSubscriptionIds(database, lanesOf(key))
-    .then((ids) => subscriberGroups(key, ids))
+  const queues = await listSubscriptionIds(database, [key])
+    .then((ids) => subscriberGroups(key, ids.get(key)))
     .catch((error: unknown) => {
       log.warn("the session queues of a user could not be read", { userId, error });
       return [];

@@ -32,8 +32,8 @@ export function endedOutcome({ state, told }: Ended, now: number): Outcome {
 function sessionOf({ userId, connectionId, state }: Connection, now: number): Session {
   const key = destinationKey({ kind: "userSession" }, userId);
   const queue = [...state.subscriptions].find(([, lane]) => keyOfLane(lane) === key)?.[0] ?? "";
-  const { device, likeness, order, connectedAt } = state;
-  return { userId, connectionId, device, likeness, order, age: now - (connectedAt ?? now), queue };
+  const { device, likeness, takesOver, order, connectedAt } = state;
+  return { userId, connectionId, device, likeness, takesOver, order, age: now - (connectedAt ?? now), queue };
 }
 
 /**
@@ -67,9 +67,9 @@ export async function enter(
   return { kind: "admitted", state: now };
 }
 
-/** Its order says when it came: the moment itself isn't needed any more, nor what it looked like. */
+/** Its order says when it came: the moment itself isn't needed any more, nor what it looked like and wanted. */
 function withOrder(
-  { connectedAt: _, likeness: __, ...state }: ConnectionState,
+  { connectedAt: _, likeness: __, takesOver: ___, ...state }: ConnectionState,
   order: number,
 ): ConnectionState {
   return { ...state, order };

@@ -5,6 +5,7 @@ import {
   destinationKey,
   destinationText,
   groupName,
+  isPacked,
   keyOfLane,
   laneOf,
   membershipLock,
@@ -23,8 +24,6 @@ import { endedOutcome, enter } from "./sessions.js";
 import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
 const SUBSCRIPTIONS_PER_CONNECTION = 100;
-/** Each id is one more call for every message; the destination as its own id is not among them. */
-const IDS_OF_A_CONNECTION = 2;
 const ID_BYTES = 256;
 
 /**
@@ -53,14 +52,12 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
       "TOO_MANY_SUBSCRIPTIONS",
       `A connection takes ${SUBSCRIPTIONS_PER_CONNECTION} subscriptions, fewer where their ids are long; unsubscribe first.`,
     );
-  const itself = destinationText(destination);
-  requireFewIds(state.subscriptions, key, itself);
   if ("roomId" in destination) await requireMember(destination.roomId, connection.userId, deps);
-  await requireFreeId({ key, destination: itself, wire }, deps);
+  await requireFreeId({ key, destination: destinationText(destination), wire, connection }, deps);
   // Also when it is subscribed already: joining again changes nothing, and mends a subscription that was left half way.
   const join = async (db: Queryable): Promise<void> => {
     await deps.broadcaster.joinGroup(connection.connectionId, groupName(lane, wire));
-    await addSubscriptionId(db, lane, wire);
+    await addSubscriptionId(db, key, wire, isPacked(lane));
   };
   try {
     if (destination.kind === "room" && lastSeq !== undefined)
@@ -96,16 +93,6 @@ async function joinAsMember(
     await requireMemberNow(db, roomId, userId);
     await join(db);
   });
-}
-
-/** A connection needs one id for a destination, or two where parts of a program don't know of each other. */
-function requireFewIds(subscriptions: ReadonlyMap<string, string>, key: string, destination: string): void {
-  const ids = [...subscriptions].filter(([wire, lane]) => keyOfLane(lane) === key && wire !== destination);
-  if (ids.length > IDS_OF_A_CONNECTION)
-    throw new ChatError(
-      "TOO_MANY_SUBSCRIPTIONS",
-      `A connection takes ${IDS_OF_A_CONNECTION} subscription ids for one destination; unsubscribe one of them first.`,
-    );
 }
 
 /** A SUBSCRIBE that is refused in the end must not be subscribed. */

@@ -1,17 +1,20 @@
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
-import { groupName, lanesOf, type SubscriberGroup, subscriberGroups } from "../routing.js";
+import { groupName, isPacked, keyOfLane, type SubscriberGroup, subscriberGroups } from "../routing.js";
 import { inTransaction } from "../store/database.js";
 import { addSubscriptionId, listSubscriptionIds, removeSubscriptionId } from "../store/subscriptionIds.js";
-import type { CommandDeps } from "./connection.js";
+import type { CommandDeps, Connection } from "./connection.js";
 
 /**
  * The set of subscription ids in use on a destination. A subscriber first joins the group, then adds its id, so a
  * broadcast that starts afterwards reaches it.
  */
 
-type Deps = Pick<CommandDeps, "broadcaster" | "database" | "now">;
+type Deps = Pick<CommandDeps, "broadcaster" | "database" | "sessions" | "now">;
 type Asking = Pick<Deps, "broadcaster" | "database">;
+
+/** A user's programs need one id for a destination, or a few where they number them. */
+const IDS_OF_A_USER = 8;
 
 /** A destination takes at most so many different ids besides itself, so that nobody can multiply the broadcast calls at will. */
 const IDS_PER_DESTINATION = 256;
@@ -28,13 +31,16 @@ interface Wanted {
   readonly destination: string;
   /** The subscription id. */
   readonly wire: string;
+  readonly connection: Pick<Connection, "connectionId" | "userId">;
 }
 
 /**
  * Makes sure that a destination can take this id, and on the way removes ids that were left behind; throws `TOO_MANY_SUBSCRIPTIONS`
- * where 256 others are in use. Comes before joining; many new ids at the same moment can pass the limit by their number.
+ * where 256 others are in use, or eight of the user's. Comes before joining; many new ids at the same moment can pass the limit by their number.
  */
-export async function requireFreeId({ key, destination, wire }: Wanted, deps: Deps): Promise<void> {
+export async function requireFreeId(wanted: Wanted, deps: Deps): Promise<void> {
+  const { key, destination, wire } = wanted;
+  if (wire !== destination) await requireFewIds(wanted, deps);
   const groups = await groupsOf(key, deps);
   const others = groups.filter((one) => one.wire !== wire && one.wire !== destination);
   const isFree = wire === destination || groups.some((one) => one.wire === wire);
@@ -53,8 +59,18 @@ export async function requireFreeId({ key, destination, wire }: Wanted, deps: De
   }
 }
 
+/** Each id is one more call for every message. Without the session store this is not limited. */
+async function requireFewIds({ key, wire, connection }: Wanted, { sessions }: Deps): Promise<void> {
+  const { userId, connectionId } = connection;
+  if ((await sessions.takeId(userId, connectionId, key, wire, IDS_OF_A_USER)) === false)
+    throw new ChatError(
+      "TOO_MANY_SUBSCRIPTIONS",
+      `A user takes ${IDS_OF_A_USER} subscription ids for one destination, over all sessions; use the destination itself as the id, or unsubscribe first.`,
+    );
+}
+
 const groupsOf = async (key: string, deps: Asking): Promise<readonly SubscriberGroup[]> =>
-  subscriberGroups(key, await listSubscriptionIds(deps.database, lanesOf(key)));
+  subscriberGroups(key, (await listSubscriptionIds(deps.database, [key])).get(key));
 
 /**
  * Removes those of the ids whose group nobody is in any more. Never throws: an id that stays though nobody uses it costs a
@@ -83,9 +99,10 @@ async function forgetIfUnused(
   { broadcaster, database }: Asking,
 ): Promise<void> {
   const name = groupName(lane, wire);
+  const [key, packed] = [keyOfLane(lane), isPacked(lane)];
   if (await broadcaster.groupExists(name)) return;
   await inTransaction(database, async (tx) => {
-    await removeSubscriptionId(tx, lane, wire);
-    if (await broadcaster.groupExists(name)) await addSubscriptionId(tx, lane, wire);
+    await removeSubscriptionId(tx, key, { wire, packed });
+    if (await broadcaster.groupExists(name)) await addSubscriptionId(tx, key, wire, packed);
   });
 }

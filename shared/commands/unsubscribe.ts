@@ -1,4 +1,4 @@
-import { groupName } from "../routing.js";
+import { groupName, keyOfLane } from "../routing.js";
 import type { Command, CommandDeps, Connection } from "./connection.js";
 import { subscriptionWire } from "./subscribe.js";
 import { forgetUnused } from "./subscriptions.js";
@@ -9,6 +9,7 @@ export const unsubscribe: Command = async ({ frame }, connection, deps) => {
   const lane = connection.state.subscriptions.get(wire);
   if (lane === undefined) return { frames: [], state: connection.state };
   await deps.broadcaster.leaveGroup(connection.connectionId, groupName(lane, wire));
+  await deps.sessions.leaveId(connection.userId, connection.connectionId, keyOfLane(lane), wire);
   await forgetUnused([{ lane, wire }], deps);
   const subscriptions = new Map(connection.state.subscriptions);
   subscriptions.delete(wire);

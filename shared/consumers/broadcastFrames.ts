@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Broadcaster } from "../broadcast/broadcaster.js";
 import { ChatError } from "../errors.js";
-import { groupName, isPacked, lanesOf, subscriberGroups } from "../routing.js";
+import { groupName, isPacked, subscriberGroups } from "../routing.js";
 import { textsOf } from "../stomp/packing.js";
 import type { Database } from "../store/database.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
@@ -56,9 +56,9 @@ async function sendAll(
   { database, broadcaster }: BroadcastDeps,
   goOn: (failures: number) => boolean,
 ): Promise<ReadonlyMap<string, unknown>> {
-  const ids = await listSubscriptionIds(database, [...framesByKey.keys()].flatMap(lanesOf));
+  const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
   const sends = [...framesByKey].flatMap(([key, frames]) =>
-    subscriberGroups(key, ids).map((group) => ({ ...group, key, frames })),
+    subscriberGroups(key, ids.get(key)).map((group) => ({ ...group, key, frames })),
   );
   const failed = new Map<string, unknown>();
   let next = 0;

@@ -14,9 +14,10 @@ beforeEach(() => {
   broadcaster = new FakeBroadcaster();
   // Everybody listens by one id, and user 9 takes several frames a message.
   const query = async (_sql: string, [destinations]: [Buffer[]]) => [
-    destinations
-      .filter((lane) => lane.toString().startsWith("q9") === lane.toString().endsWith("p"))
-      .map((destination) => ({ destination, subscription_id: Buffer.from("sub-3") })),
+    destinations.map((destination) => {
+      const packed = destination.toString() === "q9" ? 1 : 0;
+      return { destination, subscription_id: Buffer.from("sub-3"), packed };
+    }),
     [],
   ];
   deps = { database: { query } as unknown as Database, broadcaster, now: () => NOW };

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { MESSAGES_HUB } from "../events/messages.js";
 import { log } from "../log.js";
-import { type Destination, destinationKey, groupName, lanesOf, membershipLock } from "../routing.js";
+import { type Destination, destinationKey, groupName, membershipLock, subscriberGroups } from "../routing.js";
 import type { Queryable } from "../store/database.js";
 import { findMember } from "../store/members.js";
 import {
@@ -116,8 +116,9 @@ async function takeOut(
       { kind: "roomRead", roomId },
     ];
     const keys = destinations.map((destination) => destinationKey(destination, 0));
-    const ids = await listSubscriptionIds(db, keys.flatMap(lanesOf));
-    const groups = [...ids].flatMap(([lane, wires]) => wires.map((wire) => groupName(lane, wire)));
+    const ids = await listSubscriptionIds(db, keys);
+    const subscribers = keys.flatMap((key) => subscriberGroups(key, ids.get(key)));
+    const groups = subscribers.map(({ lane, wire }) => groupName(lane, wire));
     await broadcaster.removeUserFromGroups(userId, groups);
     return true;
   });

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type RoomListChanged, roomListChangedFrame } from "../events/roomListChanged.js";
 import { atMostEvery, log } from "../log.js";
-import { destinationKey, groupName, lanesOf, type SubscriberGroup, subscriberGroups } from "../routing.js";
+import { destinationKey, groupName, type SubscriberGroup, subscriberGroups } from "../routing.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import type { RoomDeps } from "./roomDeps.js";
@@ -87,9 +87,9 @@ async function sendsOf(
   const framesByKey = new Map(
     [...changes].map(([userId, type]) => [destinationKey({ kind: "userRooms" }, userId), frames[type]]),
   );
-  const ids = await listSubscriptionIds(database, [...framesByKey.keys()].flatMap(lanesOf));
+  const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
   const sends = [...framesByKey].flatMap(([key, frame]) =>
-    subscriberGroups(key, ids).map((group, place) => ({ ...group, place, frame })),
+    subscriberGroups(key, ids.get(key)).map((group, place) => ({ ...group, place, frame })),
   );
   // First one id of every user: somebody who listens by very many must not use up the time of the others.
   return sends.sort((a, b) => a.place - b.place);

@@ -1,5 +1,6 @@
 import type { RedisConfig } from "../config.js";
 import { atMostEvery, log } from "../log.js";
+import { LEAVE_ID, TAKE_ID } from "./idsScript.js";
 import { DROP_MEMBERS, IS_MEMBER, PUT_MEMBERS } from "./membersScripts.js";
 import { KEEP_PIECE } from "./piecesScript.js";
 import { openRedis } from "./redisConnection.js";
@@ -21,8 +22,11 @@ const MEMBERS_SECONDS = 300;
 /** Longer than any fill can take, so that a fill from before a drop never finds its version again. */
 const VERSION_SECONDS = 3_600;
 const WINDOW_MS = 60_000;
+/** Instead of what a session looks like: no session looks like it. */
+const TAKES_OVER = "!";
 /** For longer than a frame's pieces are waited for. */
 const PIECES_MS = 60_000;
+const IDS_MS = 86_400_000;
 /** Rounds of asking who is still there; whoever comes meanwhile would have us ask again. */
 const ASKING_ROUNDS = 3;
 
@@ -35,6 +39,7 @@ const sessionKeys = (userId: number): string[] =>
 /** One for all: it can't be in every user's slot. */
 const LEFT_KEY = "{sessions}:left";
 const returnsKey = (userId: number): string => `{user:${userId}}:returns`;
+const idsKey = (userId: number, key: string): string => `{user:${userId}}:ids:${key}`;
 const piecesKey = (userId: number, connectionId: string): string => `{user:${userId}}:pieces:${connectionId}`;
 const rateKey = (userId: number, kind: RateKind): string => `{user:${userId}}:${kind}`;
 
@@ -53,6 +58,8 @@ const SCRIPTS = {
   noted: { keys: 1, lua: NOTED },
   lookedAfter: { keys: 1, lua: LOOKED_AFTER },
   keepPiece: { keys: 1, lua: KEEP_PIECE },
+  takeId: { keys: 2, lua: TAKE_ID },
+  leaveId: { keys: 1, lua: LEAVE_ID },
 };
 
 /** Redis behind the port. A call waits for it a moment at most and then goes on without it; failures are logged once a minute with their count. */
@@ -77,7 +84,7 @@ export function connectRedis(config: RedisConfig): SessionStore {
         session.connectionId,
         session.order ?? 0,
         Math.max(0, Math.round(session.age ?? 0)),
-        `${session.device ?? "-"};${session.likeness ?? ""}`,
+        `${session.device ?? "-"};${session.takesOver ? TAKES_OVER : (session.likeness ?? "")}`,
         session.queue ?? "",
         limit,
         asked.rounds >= ASKING_ROUNDS ? 1 : 0,
@@ -175,6 +182,14 @@ export function connectRedis(config: RedisConfig): SessionStore {
       await script("lookedAfter", [LEFT_KEY], [userId, noted, isDone ? 1 : 0]);
     },
 
+    async takeId(userId, connectionId, key, id, limit) {
+      const keys = [sessionKeys(userId)[0]!, idsKey(userId, key)];
+      const taken = await script<number>("takeId", keys, [connectionId, id, limit, IDS_MS]);
+      return taken === undefined ? undefined : taken === 1;
+    },
+    async leaveId(userId, connectionId, key, id) {
+      await script("leaveId", [idsKey(userId, key)], [connectionId, id]);
+    },
     async keepPiece(userId, connectionId, offset, bytes) {
       const piece = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       const key = piecesKey(userId, connectionId);

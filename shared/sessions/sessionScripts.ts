@@ -36,7 +36,7 @@ const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)`;
 
-/** One entry of the hash `sessions`. DEVICE is `-` where there is none, and may have a likeness behind a `;`; QUEUE comes last, as it may hold spaces. */
+/** One entry of the hash `sessions`. DEVICE is `-` where there is none, and may have a likeness behind a `;`, or `!` for one whose user asked for it; QUEUE comes last, as it may hold spaces. */
 const PARSE = `
 local function parse(text)
   local order, device, queue = string.match(text, '^(%d+) (%S+) (.*)$')
@@ -208,8 +208,12 @@ if (over > 0 or #leave > 0 or me.isReplaced) and #ask > 1 and ARGV[7] ~= '1' the
 for _, goneId in ipairs(gone) do redis.call('HDEL', KEYS[1], goneId) end
 answer[1], answer[2], answer[3], answer[4] = 'live', string.format('%.0f', me.order), #gone, own and 0 or 1
 put(id, me)
-local function lookOf(s) if s.device == '-' then return s.likeness end return s.device end
+local function lookOf(s)
+  if s.device ~= '-' then return s.device end
+  return s.likeness == '!' and '' or s.likeness
+end
 local function comesBack(s)
+  if s.likeness == '!' then return false end
   local first, last = string.match(redis.call('HGET', KEYS[6], lookOf(s)) or '', '^(%d+) (%d+)$')
   if not first or now - last > ${RETURN_MS} then return false end
   return s.device ~= '-' or now - first >= ${OTHERS_MS}

@@ -16,7 +16,7 @@ export interface SessionStore {
 
   /**
    * Gives an open connection its place among its user's sessions. A session of the same device that connected before loses its own; where there are more than `limit` (0 is none), those that are
-   * gone do, then the oldest; but one that comes straight back after it was ended by the limit loses its own place, for a minute since it did so last. Atomic: never are there more than `limit`, however many register at once. Registering again changes nothing.
+   * gone do, then the oldest; but one that comes straight back by itself after it was ended by the limit loses its own place, for a minute since it did so last. Atomic: never are there more than `limit`, however many register at once. Registering again changes nothing.
    */
   register(session: Session, how: Registering): Promise<Registered | undefined>;
   /** A frame of a connection, counted against its kind's limit unless it has ended or there is none. One round trip. */
@@ -36,6 +36,19 @@ export interface SessionStore {
   /** A user was looked after: forgotten if nothing is left, else put behind the others. Changes nothing if somebody lost a place since. */
   lookedAfter(left: Left, isDone: boolean): Promise<void>;
 
+  /**
+   * A connection takes a subscription id of a destination, of which its user's live connections together may have `limit` different ones; says whether it may, `undefined` where the
+   * store can't be asked. The same id again changes nothing.
+   */
+  takeId(
+    userId: number,
+    connectionId: string,
+    key: string,
+    id: string,
+    limit: number,
+  ): Promise<boolean | undefined>;
+  /** A connection has given an id back. Those of connections that are gone count for nothing by themselves. */
+  leaveId(userId: number, connectionId: string, key: string, id: string): Promise<void>;
   /** Keeps a piece of a frame for a minute, at its place in the frame; the same again changes nothing. Says whether it is kept. */
   keepPiece(userId: number, connectionId: string, offset: number, bytes: Uint8Array): Promise<boolean>;
   /** The first so many bytes of a frame that were kept; `undefined` where they can't be had. */
@@ -56,6 +69,8 @@ export interface Session {
   readonly order?: number | undefined;
   /** What a session that was ended and comes back by itself looks like again, in a few characters without spaces; a device's sessions look like it anyway. */
   readonly likeness?: string | undefined;
+  /** Its user asked for it, knowing that another one may have to go. */
+  readonly takesOver?: boolean | undefined;
   /** How long ago it connected, in ms: where it has no order yet and that is long ago, its place is among those of that time. */
   readonly age?: number | undefined;
   /** Its subscription id on `/user/queue/session`, empty if it has none; `undefined` where this is not known. */

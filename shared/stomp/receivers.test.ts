@@ -72,6 +72,7 @@ function memoryDatabase(): Database {
       [...(ids.get(destination.toString()) ?? [])].map((one) => ({
         destination,
         subscription_id: Buffer.from(one),
+        packed: 0,
       })),
     );
     return [rows, []];

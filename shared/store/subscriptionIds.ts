@@ -1,48 +1,66 @@
 import type { RowDataPacket } from "mysql2/promise";
 import type { Queryable } from "./database.js";
 
+/** An id in use on a destination, and whether those who use it take several frames in one WebSocket message. */
+export interface SubscriptionId {
+  /** As it stands on the wire. */
+  readonly wire: string;
+  readonly packed: boolean;
+}
+
 interface IdRow extends RowDataPacket {
   destination: Buffer;
   subscription_id: Buffer;
+  packed: number;
 }
 
-/** The ids in use on each of these lanes (see `routing.ts`), as they stand on the wire. */
+/** The ids in use on each of these destination keys. */
 export async function listSubscriptionIds(
   db: Queryable,
-  lanes: readonly string[],
-): Promise<ReadonlyMap<string, readonly string[]>> {
-  if (lanes.length === 0) return new Map();
+  destinations: readonly string[],
+): Promise<ReadonlyMap<string, readonly SubscriptionId[]>> {
+  if (destinations.length === 0) return new Map();
   const [rows] = await db.query<IdRow[]>(
-    "SELECT destination, subscription_id FROM subscription_ids WHERE destination IN (?)",
-    [lanes.map((lane) => Buffer.from(lane))],
+    "SELECT destination, subscription_id, packed FROM subscription_ids WHERE destination IN (?)",
+    [destinations.map((key) => Buffer.from(key))],
   );
-  const ids = new Map<string, string[]>();
+  const ids = new Map<string, SubscriptionId[]>();
   for (const row of rows) {
-    const lane = row.destination.toString();
-    const known = ids.get(lane);
-    if (known) known.push(row.subscription_id.toString());
-    else ids.set(lane, [row.subscription_id.toString()]);
+    const key = row.destination.toString();
+    const id = { wire: row.subscription_id.toString(), packed: row.packed === 1 };
+    const known = ids.get(key);
+    if (known) known.push(id);
+    else ids.set(key, [id]);
   }
   return ids;
 }
 
 /**
- * Adds an id to a lane. Waits for a removal of the same id that is under way, so that an id which its subscriber
+ * Adds an id to a destination. Waits for a removal of the same id that is under way, so that an id which its subscriber
  * has added is there afterwards.
  */
-export async function addSubscriptionId(db: Queryable, lane: string, wire: string): Promise<void> {
+export async function addSubscriptionId(
+  db: Queryable,
+  destination: string,
+  wire: string,
+  packed = false,
+): Promise<void> {
   await db.query(
     // Not INSERT IGNORE: that waits with a shared lock, and of several that wait all but one end in a deadlock.
-    `INSERT INTO subscription_ids (destination, subscription_id) VALUES (?, ?)
+    `INSERT INTO subscription_ids (destination, subscription_id, packed) VALUES (?, ?, ?)
      ON DUPLICATE KEY UPDATE subscription_id = VALUES(subscription_id)`,
-    [Buffer.from(lane), Buffer.from(wire)],
+    [Buffer.from(destination), Buffer.from(wire), packed ? 1 : 0],
   );
 }
 
 /** Removes an id; it stays visible to others, and locked, until the transaction ends. */
-export async function removeSubscriptionId(tx: Queryable, lane: string, wire: string): Promise<void> {
-  await tx.query("DELETE FROM subscription_ids WHERE destination = ? AND subscription_id = ?", [
-    Buffer.from(lane),
-    Buffer.from(wire),
-  ]);
+export async function removeSubscriptionId(
+  tx: Queryable,
+  destination: string,
+  { wire, packed }: SubscriptionId,
+): Promise<void> {
+  await tx.query(
+    "DELETE FROM subscription_ids WHERE destination = ? AND subscription_id = ? AND packed = ?",
+    [Buffer.from(destination), Buffer.from(wire), packed ? 1 : 0],
+  );
 }

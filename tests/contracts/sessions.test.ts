@@ -95,6 +95,86 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     ]);
   });
 
+  test("that were ended by the limit and come straight back lose their own place, not another's", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id, { device: `device-${id}` });
+    for (let times = 1; times <= 3; times += 1) {
+      const id = `a-again-${times}`;
+      const back = await connect(id, { device: "device-a" });
+      expect(back).toMatchObject({
+        standing: "ended",
+        toClose: [{ connectionId: id, reason: "SESSION_LIMIT" }],
+      });
+    }
+    expect(await Promise.all(["b", "c", "d"].map(standing))).toEqual(["live", "live", "live"]);
+    // Another device is not one that comes back, and where there is room, whoever comes is taken in.
+    expect(idsOf((await connect("e", { device: "device-e" })).toClose)).toEqual(["b"]);
+    await store.remove(userId, "c");
+    expect(await connect("a-at-last", { device: "device-a" })).toMatchObject({
+      standing: "live",
+      toClose: [],
+    });
+  });
+
+  test("of no device that look like one that was ended are others at first, and that one a second later", async () => {
+    const phone = { likeness: "phone" };
+    for (const id of ["a", "b", "c", "d"]) await connect(id, phone);
+    expect(idsOf((await connect("e", phone)).toClose)).toEqual(["b"]);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect(await connect("again", phone)).toMatchObject({
+      standing: "ended",
+      toClose: [{ connectionId: "again", reason: "SESSION_LIMIT" }],
+    });
+    expect(idsOf((await connect("other", { likeness: "tablet" })).toClose)).toEqual(["c"]);
+    expect(idsOf((await connect("unknown")).toClose)).toEqual(["d"]);
+  });
+
+  test("whose user asks for it take another's place, whatever was ended before", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id, { device: `device-${id}` });
+    const { toClose } = await connect("again", { device: "device-a", takesOver: true });
+    expect(idsOf(toClose)).toEqual(["b"]);
+    expect(await standing("again")).toBe("live");
+  });
+
+  test("take few subscription ids of a destination, all live ones together", async () => {
+    for (const id of ["a", "b"]) await connect(id);
+    const take = (connectionId: string, id: string, key = "r1") =>
+      other.takeId(userId, connectionId, key, id, 3);
+    expect([await take("a", "1"), await take("a", "2 2"), await take("b", "3")]).toEqual([true, true, true]);
+    expect([await take("a", "4"), await take("b", "2 2"), await take("a", "1")]).toEqual([false, true, true]);
+    expect(await take("a", "4", "r2")).toBe(true);
+    await store.leaveId(userId, "a", "r1", "2 2");
+    expect(await take("a", "4")).toBe(false);
+    await store.leaveId(userId, "b", "r1", "2 2");
+    expect(await take("a", "4")).toBe(true);
+    // A connection that has gone without a word counts no more.
+    await store.remove(userId, "a");
+    expect([await take("b", "5"), await take("b", "6"), await take("b", "7")]).toEqual([true, true, false]);
+  });
+
+  test("that come back do so by their own: a lowered limit still ends the oldest", async () => {
+    for (const id of ["a", "b", "c", "d"]) await connect(id, { device: `device-${id}` });
+    const { toClose } = await connect("again", { device: "device-a" }, { limit: 1 });
+    expect(idsOf(toClose)).toEqual(["again", "b", "c"]);
+    expect(await standing("d")).toBe("live");
+  });
+
+  test("may bring their frames in pieces, which are kept once, and only for that connection", async () => {
+    const bytes = Buffer.from("가\u0000나 끝");
+    for (const [at, piece] of [...bytes].entries()) {
+      expect(await store.keepPiece(userId, "a", at, Buffer.from([piece]))).toBe(true);
+      expect(await other.keepPiece(userId, "a", at, Buffer.from([piece]))).toBe(true);
+    }
+    expect(Buffer.from((await other.readPieces(userId, "a", bytes.length))!)).toEqual(bytes);
+    expect(Buffer.from((await other.readPieces(userId, "a", 5))!)).toEqual(bytes.subarray(0, 5));
+    expect(await other.readPieces(userId, "a", bytes.length + 1)).toBeUndefined();
+    expect(await other.readPieces(userId, "b", 1)).toBeUndefined();
+    // What stood before it is not there: no frame may be made of half of it.
+    expect(await store.keepPiece(userId, "b", 3, bytes)).toBe(false);
+    // The next frame begins anew.
+    await store.keepPiece(userId, "a", 0, Buffer.from("x"));
+    expect(await store.readPieces(userId, "a", 2)).toBeUndefined();
+  });
+
   test("are as many as they like where there is no limit", async () => {
     for (let index = 0; index < 20; index += 1)
       expect((await connect(`c${index}`, {}, { limit: 0 })).toClose).toEqual([]);
@@ -414,20 +494,26 @@ test("every key of a user in Redis holds the user in braces, and none lives for 
   const redis = new Redis(server.url);
   const store = connectRedis({ urls: [server.url], cluster: false });
   const how = { limit: 1, whichAreGone: nobodyIsGone };
-  for (const connectionId of ["a", "b"]) await store.register({ userId, connectionId }, how);
+  for (const connectionId of ["a", "b"]) await store.register({ userId, connectionId, likeness: "x" }, how);
+  await store.keepPiece(userId, "b", 0, Buffer.from("S"));
+  await store.takeId(userId, "b", "r1", "sub-0", 3);
   await store.admit({ userId, connectionId: "b" }, { kind: "messages", limit: 5 });
   await store.logOut(userId, "none");
-  for (const kind of ["reads", "subscribes", "negotiates", "writes"] as const)
+  for (const kind of ["reads", "subscribes", "negotiates", "writes", "pieces"] as const)
     await store.take(userId, { kind, limit: 1 });
   const keys = await redis.keys(`*${userId}*`);
   expect(keys.map((key) => key.replace(`{user:${userId}}:`, "")).sort()).toEqual([
     "closing",
     "details",
     "ended",
+    "ids:r1",
     "logouts",
     "messages",
     "negotiates",
+    "pieces",
+    "pieces:b",
     "reads",
+    "returns",
     "sessions",
     "subscribes",
     "writes",

@@ -37,12 +37,8 @@ describe("before CONNECTED", () => {
     ["SEND first", message({ content: "x" }), "MALFORMED_FRAME"],
     ["SUBSCRIBE first", "SUBSCRIBE\nid:1\ndestination:/sub/chat/room/1\n\n\0", "MALFORMED_FRAME"],
     ["no common version", "CONNECT\naccept-version:3.0\n\n\0", "NOT_SUPPORTED"],
-    ["a CONNECT cut in two", "CONNECT\naccept-ver", "MALFORMED_FRAME"],
-    [
-      "33 headers",
-      `CONNECT\n${Array.from({ length: 33 }, (_, index) => `h${index}:v\n`).join("")}\n\0`,
-      "MALFORMED_FRAME",
-    ],
+    ["a NUL instead of the blank line", "CONNECT\naccept-version:1.2\n\0", "MALFORMED_FRAME"],
+    ["16 KiB of header text", `CONNECT\nx:${"y".repeat(16_384)}\n\n\0`, "MALFORMED_FRAME"],
   ])("%s is answered with ERROR and a close", async (_name, data, code) => {
     const socket = await open(ann);
     socket.send(data);
@@ -107,14 +103,9 @@ describe("a frame the server can't go on from", () => {
       () => `SUBSCRIBE\nid:${"x".repeat(300)}\ndestination:/sub/chat/room/${roomId}\n\n\0`,
       "MALFORMED_FRAME",
     ],
-    [
-      "33 headers",
-      () => message({}, Array.from({ length: 32 }, (_, index) => `h${index}:v\n`).join("")),
-      "MALFORMED_FRAME",
-    ],
     ["4 KiB of header text", () => message({}, `x:${"y".repeat(4_096)}\n`), "MALFORMED_FRAME"],
-    ["a frame cut in two", () => message({ roomId, content: "x" }).slice(0, -5), "MALFORMED_FRAME"],
     ["a content-length past the frame", () => message("{}", "content-length:100\n"), "MALFORMED_FRAME"],
+    ["a content-length too long by one", () => message("{}", "content-length:3\n"), "MALFORMED_FRAME"],
     ["a content-length short of the body", () => message("{}{}", "content-length:2\n"), "MALFORMED_FRAME"],
     ["a negative content-length", () => message("{}", "content-length:-1\n"), "MALFORMED_FRAME"],
     ["a body over 64 KiB", () => message("x".repeat(65_537)), "MESSAGE_TOO_LARGE"],

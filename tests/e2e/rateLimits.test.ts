@@ -15,6 +15,11 @@ const NAMES = [
   "RATE_LIMIT_SUBSCRIBES_PER_MINUTE",
   "RATE_LIMIT_NEGOTIATES_PER_MINUTE",
   "RATE_LIMIT_WRITES_PER_MINUTE",
+  "RATE_LIMIT_LOOKUPS_PER_MINUTE",
+  "RATE_LIMIT_UNSUBSCRIBES_PER_MINUTE",
+  "RATE_LIMIT_HANDSHAKES_PER_MINUTE",
+  "RATE_LIMIT_EMPTY_MESSAGES_PER_MINUTE",
+  "RATE_LIMIT_PIECES_PER_MINUTE",
 ];
 
 let addresses: Addresses;
@@ -221,7 +226,7 @@ describe("with the usual limits", () => {
     await closeAll(sessions);
   });
 
-  test("SUBSCRIBEs pass up to their limit over the sessions of a user, and UNSUBSCRIBE is not counted", async () => {
+  test("SUBSCRIBEs pass up to their limit over the sessions of a user, and UNSUBSCRIBE is not counted with them", async () => {
     const [user, other] = newUsers(2) as [number, number];
     const roomId = await makeRoom([user, other], addresses);
     const subscribe = (id: string): string =>
@@ -265,7 +270,7 @@ describe("with the usual limits", () => {
     for (const answer of limited) expect429(answer, 30, "negotiations and renewed tokens");
     await deliver(one, [renewal("more")]);
     expectLimited(one.refusals().at(-1), 30, "negotiations and renewed tokens");
-    // Handshakes are not counted.
+    // Handshakes are not counted with them.
     await closeAll([one, await listener(user)]);
     expect((await api("POST", "/negotiate", other)).status).toBe(200);
   });
@@ -298,7 +303,7 @@ describe("with the usual limits", () => {
     ] as const)
       expect429(await api(method, path, user, body), 60, "changing calls");
 
-    // What only looks is not counted; reads and negotiations have limits of their own, and others have theirs.
+    // What only looks is not counted with them; reads and negotiations have limits of their own, and others have theirs.
     const looking = await Promise.all(
       [
         "/rooms",
@@ -326,6 +331,72 @@ describe("with the usual limits", () => {
     );
     expect(new Set(refused.map(({ status }) => status))).toEqual(new Set([401]));
     expect((await api("POST", "/group-rooms", user, { roomName: "room", userIds: [] })).status).toBe(201);
+  });
+});
+
+describe("whatever costs a call is in some limit:", () => {
+  withLimits("0", {
+    RATE_LIMIT_LOOKUPS_PER_MINUTE: "5",
+    RATE_LIMIT_UNSUBSCRIBES_PER_MINUTE: "4",
+    RATE_LIMIT_HANDSHAKES_PER_MINUTE: "6",
+    RATE_LIMIT_EMPTY_MESSAGES_PER_MINUTE: "10",
+    RATE_LIMIT_PIECES_PER_MINUTE: "8",
+  });
+
+  test("heart-beats that nobody asked for, over the sessions of a user", async () => {
+    const [user] = newUsers(1) as [number];
+    const sockets = await Promise.all(
+      [1, 2].map(() => openConnected(user, "1.2", undefined, "", addresses.webPubSub)),
+    );
+    for (let beats = 0; beats < 2_000; beats += 1) sockets[beats % 2]!.send(beats % 3 === 0 ? "\r\n" : "\n");
+    for (const socket of sockets) {
+      await socket.closed;
+      expect(socket.arrived.join("")).toMatch(
+        /^ERROR\nmessage:RATE_LIMIT_EXCEEDED At most 10 WebSocket messages without a frame a minute/,
+      );
+    }
+  });
+
+  test("pieces of frames", async () => {
+    const [user] = newUsers(1) as [number];
+    const socket = await openConnected(user, "1.2", undefined, "", addresses.webPubSub);
+    for (const letter of "SEND\ndestination") socket.send(letter);
+    await socket.closed;
+    expect(socket.arrived.join("")).toMatch(
+      /^ERROR\nmessage:RATE_LIMIT_EXCEEDED At most 8 pieces of frames a minute/,
+    );
+  });
+
+  test("UNSUBSCRIBE of ids that nobody has", async () => {
+    const [user] = newUsers(1) as [number];
+    const one = await listener(user);
+    await deliver(
+      one,
+      times(6, (index) => `UNSUBSCRIBE\nid:none\nreceipt:u${index}\n\n\0`),
+    );
+    expect(one.receipts()).toEqual(["u0", "u1", "u2", "u3"]);
+    for (const refusal of one.refusals()) expectLimited(refusal, 4, "unsubscriptions");
+    await closeAll([one]);
+  });
+
+  test("handshakes", async () => {
+    const [user, other] = newUsers(2) as [number, number];
+    for (let times = 0; times < 6; times += 1)
+      await (await openConnected(user, "1.2", undefined, "", addresses.webPubSub)).close();
+    await expect(openConnected(user, "1.2", undefined, "", addresses.webPubSub)).rejects.toThrow("429");
+    await (await openConnected(other, "1.2", undefined, "", addresses.webPubSub)).close();
+  });
+
+  test("calls that only look", async () => {
+    const [user, other] = newUsers(2) as [number, number];
+    const roomId = await makeRoom([user], addresses);
+    const paths = ["/rooms", `/rooms/${roomId}/messages`, `/group-rooms/${roomId}/members`];
+    const answers = await Promise.all(times(15, (index) => api("GET", paths[index % 3]!, user)));
+    // Making the room may have looked, too.
+    expect(answers.filter(({ status }) => status === 200).length).toBeLessThanOrEqual(5);
+    for (const path of paths) expect429(await api("GET", path, user), 5, "reading calls");
+    expect((await api("GET", "/rooms", other)).status).toBe(200);
+    expect((await api("GET", "/health", user)).status).toBe(200);
   });
 });
 

@@ -1,5 +1,7 @@
-import { expect, test } from "vitest";
-import { call, makeRoom, newUsers, until } from "../support/client.js";
+import { Client, type StompConfig } from "@stomp/stompjs";
+import { expect, inject, test } from "vitest";
+import WebSocket from "ws";
+import { call, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 
 const SESSION_QUEUE = "SUBSCRIBE\nid:mine\ndestination:/user/queue/session\nreceipt:listening\n\n\0";
@@ -189,3 +191,35 @@ test.each([[{ deviceId: "" }], [{ deviceId: 5 }], [{ deviceId: "x".repeat(65) }]
     });
   },
 );
+
+test("four stock clients of a user that all come back by themselves settle down: three stay, one is told", async () => {
+  const [ann] = newUsers(1) as [number];
+  const token = await tokenFor(ann);
+  const changes: { at: number; what: string }[] = [];
+  const refused: string[] = [];
+  const clients = Array.from({ length: 4 }, (_, index) => {
+    const webSocketFactory = () =>
+      new WebSocket(`${inject("stack").webPubSub}?token=${token}`, ["v12.stomp"]);
+    const client = new Client({ webSocketFactory, reconnectDelay: 1_500 } as StompConfig);
+    const note = (what: string) => () => void changes.push({ at: Date.now(), what: `${what} ${index}` });
+    client.onConnect = note("connected");
+    client.onStompError = ({ body }) => void refused.push(JSON.parse(body).code);
+    return client;
+  });
+  for (const client of clients) {
+    client.activate();
+    await until(() => client.connected, "it is connected");
+  }
+  const start = Date.now();
+  await new Promise((resolve) => setTimeout(resolve, 8_000));
+  const later = changes.filter(({ at }) => at > start + 200);
+  // The first is ended by the fourth, and comes back four times or five.
+  expect(later).toEqual([]);
+  expect(clients.map(({ connected }) => connected)).toEqual([false, true, true, true]);
+  expect(new Set(refused)).toEqual(new Set(["SESSION_CLOSED"]));
+  expect(refused.length).toBeGreaterThan(3);
+  // Where there is room again it is taken in.
+  await clients[1]!.deactivate();
+  await until(() => clients[0]!.connected, "it has the place that has become free");
+  await Promise.all(clients.map((client) => client.deactivate()));
+});

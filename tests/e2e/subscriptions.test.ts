@@ -1,4 +1,8 @@
-import { expect, test } from "vitest";
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, inject, test } from "vitest";
+import { inTransaction, openDatabase } from "../../shared/store/database.js";
+import { holdRoom } from "../../shared/store/rooms.js";
+import { listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { call, connect, makeRoom, newUsers, until } from "../support/client.js";
 import { openConnected } from "../support/rawSocket.js";
 
@@ -169,7 +173,11 @@ test("a stranger's SUBSCRIBE and SEND are refused, and he hears nothing", async 
 
 test("a connection takes 100 subscriptions, and fewer where the ids are long", async () => {
   const [ann] = newUsers(1) as [number];
-  const roomId = await makeRoom([ann]);
+  const rooms = await Promise.all(Array.from({ length: 51 }, () => makeRoom([ann])));
+  const destinations = rooms.flatMap((roomId) => [
+    `/sub/chat/room/${roomId}`,
+    `/sub/chat/room/${roomId}/read`,
+  ]);
   for (const [id, most] of [
     ["s", 100],
     ["x".repeat(250), 99],
@@ -178,7 +186,7 @@ test("a connection takes 100 subscriptions, and fewer where the ids are long", a
     let answer = "";
     let taken = 0;
     for (; taken <= 100; taken += 1) {
-      socket.send(`SUBSCRIBE\nid:${id}${taken}\ndestination:/sub/chat/room/${roomId}\nreceipt:r\n\n\0`);
+      socket.send(`SUBSCRIBE\nid:${id}${taken}\ndestination:${destinations[taken]}\nreceipt:r\n\n\0`);
       answer = await socket.next();
       if (!answer.startsWith("RECEIPT")) break;
     }
@@ -187,4 +195,89 @@ test("a connection takes 100 subscriptions, and fewer where the ids are long", a
     expect(taken).toBeGreaterThan(5);
     await socket.closed;
   }
+});
+
+test("a user takes few ids of a room, however they try, and keeps nobody else from it", async () => {
+  const [eve, ben] = newUsers(2) as [number, number];
+  const roomId = await makeRoom([eve, ben]);
+  const destination = `/sub/chat/room/${roomId}`;
+  const sockets = await Promise.all([1, 2, 3].map(() => openConnected(eve)));
+  const answers: string[] = [];
+  for (const [index, socket] of sockets.entries()) {
+    socket.send("SUBSCRIBE\nid:errors\ndestination:/user/queue/errors\n\n\0");
+    for (let tries = 0; tries < 30; tries += 1)
+      socket.send(`SUBSCRIBE\nid:${index}-${tries}\ndestination:${destination}\nreceipt:r\n\n\0`);
+    answers.push(...(await Promise.all(Array.from({ length: 30 }, () => socket.next()))));
+    // The destination itself is always free.
+    socket.send(`SUBSCRIBE\nid:${destination}\ndestination:${destination}\nreceipt:r\n\n\0`);
+    expect(await socket.next()).toBe("RECEIPT\nreceipt-id:r\n\n\0");
+  }
+  expect(answers.filter((answer) => answer.startsWith("RECEIPT"))).toHaveLength(8);
+  expect(answers.filter((answer) => answer.includes('"code":"TOO_MANY_SUBSCRIPTIONS"'))).toHaveLength(82);
+  const database = openDatabase(inject("stack").mysql);
+  try {
+    const ids = await listSubscriptionIds(database, [`r${roomId}`]);
+    expect(ids.get(`r${roomId}`)).toHaveLength(9);
+  } finally {
+    await database.end();
+  }
+  // What is given back can be taken again, also by another session.
+  sockets[0]!.send("UNSUBSCRIBE\nid:0-3\nreceipt:u\n\n\0");
+  expect(await sockets[0]!.next()).toMatch(/^RECEIPT/);
+  sockets[2]!.send(`SUBSCRIBE\nid:one more\ndestination:${destination}\nreceipt:r\n\n\0`);
+  expect(await sockets[2]!.next()).toMatch(/^RECEIPT/);
+  const other = await connect(ben);
+  const heard = await other.subscribe(destination);
+  await other.say(roomId, "hello");
+  await until(() => heard.length === 1, "the other one is served");
+  await Promise.all([other.close(), ...sockets.map((socket) => socket.close())]);
+});
+
+/** Two messages that are stored together: the room's partition is held up meanwhile. */
+test("one frame a WebSocket message, unless the SUBSCRIBE asks for more", async () => {
+  const [ann, ben] = newUsers(2) as [number, number];
+  const roomId = await makeRoom([ann, ben]);
+  const [one, several, sender] = await Promise.all([openConnected(ben), openConnected(ben), connect(ann)]);
+  const subscribe = (more: string) =>
+    `SUBSCRIBE\nid:1\ndestination:/sub/chat/room/${roomId}\nreceipt:r\n${more}\n\0`;
+  for (const [socket, more] of [
+    [one, ""],
+    [several, "packed:true\n"],
+  ] as const) {
+    socket.send(subscribe(more));
+    expect(await socket.next()).toMatch(/^RECEIPT/);
+  }
+  const database = openDatabase(inject("stack").mysql);
+  try {
+    await inTransaction(database, async (tx) => {
+      await holdRoom(tx, roomId);
+      await sender.say(roomId, "first");
+      await pause(1_000);
+      await Promise.all(Array.from({ length: 20 }, (_, index) => sender.say(roomId, `${index}`)));
+    });
+  } finally {
+    await database.end();
+  }
+  const contents = (texts: readonly string[]) =>
+    texts.flatMap((text) => [...text.matchAll(/"seq":(\d+)/g)].map(([, seq]) => Number(seq)));
+  const wanted = Array.from({ length: 21 }, (_, index) => index + 1);
+  await until(() => contents(one.arrived).length === 21, "all to the one");
+  await until(() => contents(several.arrived).length === 21, "all to the other");
+  expect(one.arrived.map((text) => text.split("\0").length - 1)).toEqual(wanted.map(() => 1));
+  expect(several.arrived.length).toBeLessThan(21);
+  for (const socket of [one, several]) expect(contents(socket.arrived)).toEqual(wanted);
+  // What was missed comes the same way.
+  for (const [more, messages] of [
+    ["", 22],
+    ["packed:true\n", 2],
+  ] as const) {
+    const socket = await openConnected(ben);
+    socket.send(subscribe(`${more}last-seq:0\n`));
+    const texts = [];
+    while (!texts.at(-1)?.startsWith("RECEIPT")) texts.push(await socket.next());
+    expect(contents(texts)).toEqual(wanted);
+    expect(texts).toHaveLength(messages);
+    await socket.close();
+  }
+  await Promise.all([one.close(), several.close(), sender.close()]);
 });

@@ -48,8 +48,59 @@ test("connect=implicit takes the handshake as CONNECT and answers CONNECTED by i
   await socket.close();
 });
 
+test("a handshake without any subprotocol is accepted: CONNECT says the version", async () => {
+  const [ann] = newUsers(1) as [number];
+  for (const version of ["1.0", "1.1", "1.2"]) {
+    const socket = await open(ann, []);
+    expect(socket.protocol).toBe("");
+    socket.send(`CONNECT\naccept-version:${version}\nhost:chat\n\n\0`);
+    expect(await socket.next()).toMatch(new RegExp(`^CONNECTED\nversion:${version}\n`));
+    await socket.close();
+  }
+  const implicit = await open(ann, [], "&connect=implicit");
+  expect(await implicit.next()).toMatch(/^CONNECTED\nversion:1\.2\n/);
+  await implicit.close();
+});
+
+test("frames in pieces are put together, whichever process gets them", async () => {
+  const [ann] = newUsers(1) as [number];
+  const roomId = await makeRoom([ann]);
+  const socket = await open(ann, []);
+  const body = JSON.stringify({ roomId, content: "가나다 🙂", more: "x".repeat(60_000) });
+  const text = Buffer.from(
+    "CONNECT\naccept-version:1.2\n\n\0" +
+      `SEND\ndestination:/pub/chat/message\nreceipt:1\ncontent-length:${Buffer.byteLength(body)}\n\n${body}\0` +
+      `SEND\ndestination:/pub/chat/message\nreceipt:2\n\n${body}\0`,
+  );
+  for (let at = 0; at < text.length; at += 4_099) socket.send(text.subarray(at, at + 4_099));
+  expect(await socket.next()).toMatch(/^CONNECTED/);
+  expect(await socket.next()).toBe("RECEIPT\nreceipt-id:1\n\n\0");
+  expect(await socket.next()).toBe("RECEIPT\nreceipt-id:2\n\n\0");
+  await socket.close();
+});
+
+test("who wants heart-beats is promised one a minute, and gets them", async () => {
+  const [ann] = newUsers(1) as [number];
+  const answers = [];
+  const sockets = [];
+  for (const header of ["", "heart-beat:0,0\n", "heart-beat:10000,0\n", "heart-beat:10000,10000\n"]) {
+    const socket = await open(ann);
+    sockets.push(socket);
+    socket.send(`CONNECT\naccept-version:1.2\n${header}\n\0`);
+    answers.push(/\nheart-beat:(.*)\n/.exec(await socket.next())?.[1]);
+    if (sockets.length < 4) await socket.close();
+  }
+  expect(answers).toEqual(["0,0", "0,0", "0,0", "60000,0"]);
+  // Twice in the minute, so that one may be lost.
+  const end = Date.now() + 40_000;
+  while (sockets[3]!.arrived.length === 0 && Date.now() < end)
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(sockets[3]!.arrived).toEqual(["\n"]);
+  expect(sockets.slice(0, 3).map(({ arrived }) => arrived)).toEqual([[], [], []]);
+  await sockets[3]!.close();
+});
+
 test.each([
-  ["none", []],
   ["another one", ["chat"]],
   ["the service's own", ["json.webpubsub.azure.v1"]],
 ])("a handshake that offers %s of our subprotocols is refused with 400", async (_name, protocols) => {
@@ -64,7 +115,7 @@ test.each([
   expect(status).toBe(400);
 });
 
-test("several frames in one WebSocket message, heart-beats between them, are handled in order", async () => {
+test("several frames in one WebSocket message, heart-beats between them, are handled in order and answered one a message", async () => {
   const [ann] = newUsers(1) as [number];
   const roomId = await makeRoom([ann]);
   const socket = await open(ann);
@@ -73,13 +124,8 @@ test("several frames in one WebSocket message, heart-beats between them, are han
     `\n\r\nCONNECT\naccept-version:1.2\nhost:chat\n\n\0\n\nSUBSCRIBE\r\nid:a\r\ndestination:/sub/chat/room/${roomId}\r\nreceipt:1\r\n\r\n\0\n` +
       `SEND\ndestination:/pub/chat/message\nreceipt:2\ncontent-length:${body.length}\n\n${body}\0\n`,
   );
-  const answer = await socket.next();
-  expect(
-    answer
-      .split("\0")
-      .slice(0, -1)
-      .map((frame) => frame.split("\n")[0]),
-  ).toEqual(["CONNECTED", "RECEIPT", "RECEIPT"]);
+  for (const command of ["CONNECTED", "RECEIPT", "RECEIPT"])
+    expect((await socket.next()).split("\n")[0]).toBe(command);
   expect(await socket.next()).toMatch(/^MESSAGE\n[\s\S]*subscription:a\n[\s\S]*"content":"hi"/);
   socket.send("\n");
   socket.send("DISCONNECT\nreceipt:bye\n\n\0");

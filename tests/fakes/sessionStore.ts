@@ -20,6 +20,7 @@ interface Place {
   readonly connectionId: string;
   readonly device: string | undefined;
   readonly likeness: string | undefined;
+  readonly takesOver: boolean;
   readonly order: number;
   queue: string;
 }
@@ -32,7 +33,8 @@ class UserSessions {
   readonly logouts = new Map<string, number>();
   readonly returns = new Map<string, { first: number; last: number }>();
 
-  comesBack({ device, likeness }: Pick<Place, "device" | "likeness">, now: number): boolean {
+  comesBack({ device, likeness, takesOver }: Place, now: number): boolean {
+    if (takesOver) return false;
     const moments = this.returns.get(device ?? likeness ?? "");
     if (!moments || now - moments.last > RETURN_MS) return false;
     return device !== undefined || now - moments.first >= OTHERS_MS;
@@ -149,7 +151,7 @@ export class FakeSessionStore implements SessionStore {
   }
 
   #register(session: Session, limit: number, gone: Set<string>): Registered {
-    const { userId, connectionId, device, likeness, age = 0 } = session;
+    const { userId, connectionId, device, likeness, takesOver = false, age = 0 } = session;
     const [user, now] = [this.#user(userId), this.now()];
     if (user.ended.has(connectionId)) {
       const own = user.claim(now).filter((one) => one.connectionId === connectionId);
@@ -164,6 +166,7 @@ export class FakeSessionStore implements SessionStore {
       connectionId,
       device,
       likeness,
+      takesOver,
       order,
       queue: session.queue || before?.queue || "",
     });
@@ -262,6 +265,33 @@ export class FakeSessionStore implements SessionStore {
     if (this.away || this.#left.get(userId) !== noted) return;
     if (isDone) this.#left.delete(userId);
     else this.#left.set(userId, this.now() + 0.5);
+  }
+
+  readonly #ids = new Map<string, Set<string>>();
+
+  async takeId(
+    userId: number,
+    connectionId: string,
+    key: string,
+    id: string,
+    limit: number,
+  ): Promise<boolean | undefined> {
+    if (this.away) return undefined;
+    const entries = this.#ids.get(`${userId} ${key}`) ?? new Set<string>();
+    this.#ids.set(`${userId} ${key}`, entries);
+    const ids = new Set<string>();
+    for (const entry of [...entries]) {
+      const [owner, ...rest] = entry.split(" ") as [string, ...string[]];
+      if (owner !== connectionId && !this.#user(userId).places.has(owner)) entries.delete(entry);
+      else ids.add(rest.join(" "));
+    }
+    if (!ids.has(id) && ids.size >= limit) return false;
+    entries.add(`${connectionId} ${id}`);
+    return true;
+  }
+
+  async leaveId(userId: number, connectionId: string, key: string, id: string): Promise<void> {
+    if (!this.away) this.#ids.get(`${userId} ${key}`)?.delete(`${connectionId} ${id}`);
   }
 
   readonly #pieces = new Map<string, Buffer>();

@@ -110,7 +110,7 @@ async function load(db: Queryable): Promise<void> {
   await run(`INSERT INTO hidden_messages SELECT ${BIG}, 2, n FROM numbers WHERE n % 100 = 0`);
   for (const key of ["r", "rr"])
     await run(
-      `INSERT INTO subscription_ids SELECT CONCAT('${key}', n), 'sub-0' FROM numbers WHERE n <= 10000`,
+      `INSERT INTO subscription_ids (destination, subscription_id) SELECT CONCAT('${key}', n), 'sub-0' FROM numbers WHERE n <= 10000`,
     );
   await run("ANALYZE TABLE messages, room_members, rooms, users, hidden_messages, subscription_ids");
 }

@@ -17,6 +17,9 @@ let broadcaster: FakeBroadcaster;
 let deps: CommandDeps;
 let key: string;
 let keys = 0;
+let users = 0;
+/** Each subscriber is somebody else. */
+const nextUser = () => ({ userId: ++users, connectionId: "one" });
 const IDS_PER_DESTINATION = 256;
 /** What frames call it; as an id it is always free. */
 const DESTINATION = "/sub/chat/room/1";
@@ -41,11 +44,11 @@ beforeEach(() => {
 });
 
 const ids = async (): Promise<readonly string[]> =>
-  [...((await listSubscriptionIds(database, [key])).get(key) ?? [])].sort();
+  ((await listSubscriptionIds(database, [key])).get(key) ?? []).map(({ wire }) => wire).sort();
 
 /** In the order of SUBSCRIBE: first a place, then the group, then the id. */
 async function subscribe(connectionId: string, id: string): Promise<void> {
-  await requireFreeId({ key, destination: DESTINATION, wire: id }, deps);
+  await requireFreeId({ key, destination: DESTINATION, wire: id, connection: nextUser() }, deps);
   await broadcaster.joinGroup(connectionId, groupName(key, id));
   await addSubscriptionId(database, key, id);
 }
@@ -84,7 +87,9 @@ describe("an id", () => {
       ["sub-0", "other"].map((wire) => ({ lane: key, wire })),
       deps,
     );
-    expect((await listSubscriptionIds(database, [key, `${key}x`])).get(`${key}x`)).toEqual(["other"]);
+    expect((await listSubscriptionIds(database, [key, `${key}x`])).get(`${key}x`)).toEqual([
+      { wire: "other", packed: false },
+    ]);
   });
 });
 
@@ -191,7 +196,7 @@ describe("a destination's 256 ids", () => {
   test("are all it takes, while each is used", async () => {
     await fill(() => true);
     await expect(
-      requireFreeId({ key, destination: DESTINATION, wire: "one more" }, deps),
+      requireFreeId({ key, destination: DESTINATION, wire: "one more", connection: nextUser() }, deps),
     ).rejects.toMatchObject({
       code: "TOO_MANY_SUBSCRIPTIONS",
     });
