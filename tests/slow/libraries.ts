@@ -29,7 +29,15 @@ export function installLibraries(): void {
   mkdirSync(FOLDER, { recursive: true });
   // An npm that runs this test has said with which settings it runs; they are not meant for this one.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/.test(name)));
-  const options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--prefix", FOLDER];
+  const options = [
+    "--no-save",
+    "--no-package-lock",
+    "--no-audit",
+    "--no-fund",
+    "--loglevel=error",
+    "--prefix",
+    FOLDER,
+  ];
   execFileSync("npm", ["install", ...options, ...PACKAGES], { env, cwd: FOLDER });
   writeFileSync(stamp, wanted);
 }

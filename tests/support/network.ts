@@ -17,6 +17,7 @@ export interface Network {
 export async function startNetwork(webPubSub: string): Promise<Network> {
   const target = new URL(webPubSub);
   const pairs = new Set<[Socket, Socket]>();
+  const silent = new Set<Socket>();
   let opened = 0;
   const server = createServer((near) => {
     opened += 1;
@@ -28,7 +29,8 @@ export async function startNetwork(webPubSub: string): Promise<Network> {
     for (const socket of pair) {
       socket.on("error", () => {});
       socket.once("close", () => {
-        if (pairs.delete(pair)) for (const other of pair) other.destroy();
+        // That the service has given up a silent connection does not reach the program either.
+        if (!silent.has(socket) && pairs.delete(pair)) for (const other of pair) other.destroy();
       });
     }
   });
@@ -47,6 +49,7 @@ export async function startNetwork(webPubSub: string): Promise<Network> {
       for (const [near, far] of pairs) {
         near.unpipe(far).pause();
         far.unpipe(near).pause();
+        silent.add(near).add(far);
       }
     },
     async close() {

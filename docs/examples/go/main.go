@@ -93,9 +93,12 @@ func connect() (*stomp.Conn, error) {
 		return nil, err
 	}
 	stream := websocket.NetConn(context.Background(), socket, websocket.MessageText)
-	// The service sends something at least once a minute, so that a dead network is noticed soon after one.
 	return stomp.ConnectWithContext(ctx, stream,
-		stomp.ConnOpt.HeartBeat(0, time.Minute), stomp.ConnOpt.HeartBeatError(10*time.Second))
+		// The service sends something at least once a minute, so that a dead network is noticed soon after one.
+		stomp.ConnOpt.HeartBeat(0, time.Minute), stomp.ConnOpt.HeartBeatError(10*time.Second),
+		// A frame above the buffer's size is sent in pieces, and one that ends within a character is no WebSocket text.
+		// go-stomp takes the size of both buffers from the first of these.
+		stomp.ConnOpt.ReadBufferSize(128*1024), stomp.ConnOpt.WriteBufferSize(128*1024))
 }
 
 // use serves a connection until it is lost; then each subscription gets a message with an Err.

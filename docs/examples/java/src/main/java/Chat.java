@@ -82,6 +82,10 @@ public class Chat extends StompSessionHandlerAdapter {
   @Override
   public void afterConnected(StompSession connected, StompHeaders headers) {
     scheduler.execute(() -> {
+      if (session != null) {
+        connected.disconnect(); // one that was given up, and came after all
+        return;
+      }
       System.err.println("connected");
       session = connected;
       session.setAutoReceipt(true);
