@@ -39,6 +39,7 @@ export default defineConfig({
           exclude: [
             "tests/contracts/{entra,eventHubs,webPubSub,functionsHost}.test.ts",
             "tests/integration/{hostileServer,lostConnections,stack}.test.ts",
+            "tests/slow/**",
           ],
           globalSetup: ["tests/support/stack.ts"],
         },

@@ -52,7 +52,8 @@ test.each([
 
 const accepts = (origin: string | undefined, ...allowedOrigins: string[]): boolean => {
   const identity = { userId: 1, expiresAt: 1 };
-  const request = { identity, subprotocols: ["v12.stomp"], implicit: false, origin };
+  const headers = origin === undefined ? {} : { origin: [origin] };
+  const request = { identity, subprotocols: ["v12.stomp"], implicit: false, takeOver: false, headers };
   try {
     return acceptHandshake(request, { allowedOrigins, now: () => 0 }) !== undefined;
   } catch {

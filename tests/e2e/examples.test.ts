@@ -1,14 +1,16 @@
 import { spawn } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { expect, inject, test } from "vitest";
 import { afterTest } from "../support/chat.js";
-import { call, history, type Json, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { call, connect, history, type Json, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { startNetwork } from "../support/network.js";
 
 const FOLDER = "docs/examples";
 /** Where `npm start` has the API; of a README's program the tests change it to their own. */
 const API = "http://127.0.0.1:7071";
 
 interface Run {
+  type(line: string): void;
   readonly out: string;
   readonly errors: string;
   /** Resolves with the exit code. */
@@ -16,12 +18,18 @@ interface Run {
 }
 
 /** A program as a user runs it; ended after the test if it runs then. */
-function run(program: string, args: readonly string[], token: string): Run {
+function run(program: string, args: readonly string[], token: string, settings: object = {}): Run {
   const { api, webPubSub } = inject("stack");
   const { PATH } = process.env;
-  const child = spawn(program, args, { env: { PATH, TOKEN: token, API: api, CHAT: webPubSub } });
+  const env = { PATH, TOKEN: token, API: api, CHAT: webPubSub, ...settings };
+  const child = spawn(program, args, { env });
   afterTest(() => child.kill());
-  const state = { out: "", errors: "", ended: Promise.resolve<number | null>(null) };
+  const state = {
+    type: (line: string) => void child.stdin.write(`${line}\n`),
+    out: "",
+    errors: "",
+    ended: Promise.resolve<number | null>(null),
+  };
   child.stdout.on("data", (data) => {
     state.out += data;
   });
@@ -47,8 +55,8 @@ async function finished(running: Run): Promise<Finished> {
   return { out: running.out, errors: running.errors, ended };
 }
 
-const runNode = (file: string, token: string, ...args: string[]) =>
-  run(process.execPath, [file, ...args], token);
+const runNode = (file: string, token: string, settings: object = {}) =>
+  run(process.execPath, [file], token, settings);
 
 async function newUser(nickname = "Ann"): Promise<[id: number, token: string]> {
   const [id] = newUsers(1) as [number];
@@ -57,13 +65,30 @@ async function newUser(nickname = "Ann"): Promise<[id: number, token: string]> {
 
 const roomsOf = async (user: number): Promise<Json[]> => (await call("GET", "/rooms", user)).body.rooms;
 
-test("stompjs.mjs prints the message as every member gets it", async () => {
+test("stompjs.mjs sends what is typed, shows a refusal, comes back, and not when its session was ended", async () => {
   const [ann, token] = await newUser();
-  const { out, errors, ended } = await finished(runNode(`${FOLDER}/stompjs.mjs`, token));
-  expect([ended, errors]).toEqual([0, ""]);
-  expect(JSON.parse(out)).toMatchObject({ seq: 1, senderId: ann, senderNickname: "Ann", content: "Hello" });
+  const network = await startNetwork(inject("stack").webPubSub);
+  afterTest(() => network.close());
+  const example = runNode(`${FOLDER}/stompjs.mjs`, token, { CHAT: network.url });
+  example.type("Hello");
+  await until(() => example.out === "Ann: Hello\n", "its first line");
+  example.type("  ");
+  await until(() => example.errors.includes("refused: INVALID_MESSAGE"), "the refusal");
   const [room] = await roomsOf(ann);
   expect(room).toMatchObject({ type: "ONE_TO_ONE", lastMessage: { content: "Hello" } });
+  network.cut();
+  await until(() => example.errors.includes("not connected"), "that it was lost");
+  const other = await connect(ann, { nickname: "Ann elsewhere" });
+  afterTest(() => other.close());
+  await other.say(room.roomId, "written meanwhile");
+  example.type("typed meanwhile");
+  const both = (): boolean => ["written", "typed"].every((word) => example.out.includes(`${word} meanwhile`));
+  await until(both, "both lines");
+  expect(example.out.trim().split("\n")).toHaveLength(3);
+  expect((await call("POST", "/sessions/logout", ann, {})).status).toBe(200);
+  expect(await example.ended).toBe(1);
+  expect(example.errors).toMatch(/session ended: LOGGED_OUT\nclosed: SESSION_CLOSED .*\n$/);
+  expect(network.opened).toBe(2);
 });
 
 test("chatClient.mjs prints what came and what became of it, each time it runs", async () => {
@@ -80,8 +105,9 @@ test("webPubSubClient.mjs prints what comes until a logout", async () => {
   const [ann, token] = await newUser();
   const example = runNode(`${FOLDER}/webPubSubClient.mjs`, token);
   await until(() => example.out.includes("\n"), "its first line");
-  await finished(runNode(`${FOLDER}/stompjs.mjs`, token));
-  await until(() => example.out === "Ann: Hello\nAnn: Hello\n", "the second message");
+  const stock = runNode(`${FOLDER}/stompjs.mjs`, token);
+  stock.type("Hello again");
+  await until(() => example.out === "Ann: Hello\nAnn: Hello again\n", "the second message");
   expect((await call("POST", "/sessions/logout", ann, {})).status).toBe(200);
   expect(await example.ended).toBe(0);
   expect(example.errors).toMatch(/^closed: SESSION_CLOSED .*\n$/);
@@ -121,13 +147,21 @@ test.each(["stompjs.mjs", "chatClient.mjs", "webPubSubClient.mjs", "http.sh"])(
   },
 );
 
+/** The text of an example: its file, or the one program in its folder. */
+function programOf(path: string): string {
+  if (statSync(path).isFile()) return readFileSync(path, "utf8");
+  const files = readdirSync(path, { recursive: true, encoding: "utf8" });
+  const program = files.find((file) => /^[^.][^.]*\.(java|kt|py|go|dart)$/.test(file));
+  return readFileSync(`${path}/${program}`, "utf8");
+}
+
 test("the examples' README has a command for each, and they reach npm start without settings", () => {
   const readme = readFileSync(`${FOLDER}/README.md`, "utf8");
   const examples = readdirSync(FOLDER).filter((name) => name !== "README.md");
-  expect(examples).toHaveLength(4);
+  expect(examples).toHaveLength(9);
   for (const name of examples) {
-    expect(readme).toMatch(new RegExp(`^TOKEN=.* (node|sh) ${FOLDER}/${name}$`, "m"));
-    expect(readFileSync(`${FOLDER}/${name}`, "utf8")).toContain(API);
+    expect(readme).toMatch(new RegExp(`^TOKEN=.* ${FOLDER}/${name}\\b`, "m"));
+    expect(programOf(`${FOLDER}/${name}`)).toContain(API);
   }
 });
 
@@ -145,7 +179,7 @@ async function runOfReadme(name: string, token: string, ...args: string[]): Prom
   expect(text).toContain(API);
   writeFileSync(file, text.replaceAll(API, inject("stack").api));
   try {
-    return await finished(runNode(file, token, ...args));
+    return await finished(run(process.execPath, [file, ...args], token));
   } finally {
     rmSync(file);
   }

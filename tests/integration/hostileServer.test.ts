@@ -85,6 +85,8 @@ describe("on a server with hostile settings the store", () => {
   });
   afterAll(() => database.end());
 
+  const BEGINNING = { joinedSeq: 0, lastSeq: 0, lastMessageId: null, lastUncounted: 0 };
+
   const newRoom = (name: string): Promise<number> =>
     inTransaction(database, (tx) =>
       insertRoom(tx, {
@@ -93,6 +95,7 @@ describe("on a server with hostile settings the store", () => {
         creatorId: 1,
         pairKey: null,
         memberCount: 1,
+        awaitedCount: 0,
         now: new Date(0),
       }),
     );
@@ -137,9 +140,13 @@ describe("on a server with hostile settings the store", () => {
 
   test("reads lists to their end, and knows that a key is taken", async () => {
     const roomId = await newRoom("room");
-    await inTransaction(database, (tx) => insertMembers(tx, roomId, [1, 2, 3, 4, 5], new Date()));
+    await inTransaction(database, (tx) =>
+      insertMembers(tx, roomId, [1, 2, 3, 4, 5], new Date(), BEGINNING, new Set()),
+    );
     expect(await listMemberIds(database, roomId)).toHaveLength(5);
-    await expect(insertMembers(database, roomId, [5], new Date())).rejects.toMatchObject({
+    await expect(
+      insertMembers(database, roomId, [5], new Date(), BEGINNING, new Set()),
+    ).rejects.toMatchObject({
       code: "ER_DUP_ENTRY",
     });
   });

@@ -1,0 +1,19 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * Tests that download other people's clients and wait for minutes: `npm run test:slow`, by hand.
+ * They mostly wait, so that all are made at the same time (`tests/slow/together.ts`).
+ */
+export default defineConfig({
+  test: {
+    name: "slow",
+    include: ["tests/slow/**/*.test.ts"],
+    globalSetup: ["tests/support/stack.ts"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    teardownTimeout: 30_000,
+    reporters: ["verbose"],
+  },
+});
