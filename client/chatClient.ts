@@ -68,11 +68,14 @@ export class ChatClient extends Emitter<ChatEvents> {
   #outboxLoaded: Promise<void> | undefined;
   #started = false;
   #disconnecting: Promise<void> | undefined;
-  readonly #check = () => {
-    if (globalThis.document?.visibilityState !== "hidden") this.#connection.check();
-    // It may never be looked at again.
-    else if (this.connection.status === "connected") void this.#reads.flush();
-  };
+  /** What a browser tells of its device and its pages. */
+  readonly #device: readonly (readonly [on: EventTarget | undefined, event: string, hear: () => void])[] = [
+    [windowOf(), "online", () => this.#connection.check()],
+    [windowOf(), "offline", () => this.#connection.offline()],
+    [windowOf(), "pageshow", () => this.#look()],
+    [globalThis.document, "visibilitychange", () => this.#look()],
+    [globalThis.document, "resume", () => this.#look()],
+  ];
 
   constructor({ url, token, userId, deviceId, outbox = memoryOutbox() }: ChatClientOptions) {
     super();
@@ -179,7 +182,7 @@ export class ChatClient extends Emitter<ChatEvents> {
   /** Ends all sessions of the user, this one too. */
   async logOut(): Promise<void> {
     await this.#flushReads();
-    await this.#http.request("POST", "/sessions/logout", {});
+    await this.#http.request("POST", "/sessions/logout", { body: {} });
     await this.disconnect();
   }
 
@@ -220,17 +223,12 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** The one-to-one room with a user, made if need be. */
   async openWith(userId: number): Promise<number> {
-    const { roomId } = await this.#change<{ roomId: number }>("POST", "/rooms", { targetUserId: userId });
-    return roomId;
+    return (await this.#make<{ roomId: number }>("/rooms", { targetUserId: userId })).roomId;
   }
 
   /** A new group; the caller is its creator and a member. */
   async createGroup(name: string, userIds: readonly number[]): Promise<number> {
-    const { roomId } = await this.#change<{ roomId: number }>("POST", "/group-rooms", {
-      roomName: name,
-      userIds,
-    });
-    return roomId;
+    return (await this.#make<{ roomId: number }>("/group-rooms", { roomName: name, userIds })).roomId;
   }
 
   async renameGroup(roomId: number, name: string): Promise<void> {
@@ -239,8 +237,7 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** Answers with those who were no members before. */
   async invite(roomId: number, userIds: readonly number[]): Promise<readonly number[]> {
-    const path = `/group-rooms/${roomId}/invite`;
-    return (await this.#change<{ invited: number[] }>("POST", path, { userIds })).invited;
+    return (await this.#make<{ invited: number[] }>(`/group-rooms/${roomId}/invite`, { userIds })).invited;
   }
 
   /** Removes a member; only a group's creator may. */
@@ -258,10 +255,15 @@ export class ChatClient extends Emitter<ChatEvents> {
     return (await this.#http.request<{ members: Member[] }>("GET", `/group-rooms/${roomId}/members`)).members;
   }
 
-  async #change<T>(method: string, path: string, body?: object): Promise<T> {
-    const answer = await this.#http.request<T>(method, path, body);
+  async #make<T>(path: string, body: object): Promise<T> {
+    const answer = await this.#http.make<T>(path, body);
     this.#list.refresh(0);
     return answer;
+  }
+
+  async #change(method: string, path: string, body?: object): Promise<void> {
+    await this.#http.request(method, path, body && { body });
+    this.#list.refresh(0);
   }
 
   #onState(state: ConnectionState): void {
@@ -372,10 +374,18 @@ export class ChatClient extends Emitter<ChatEvents> {
     return undefined;
   }
 
-  /** Of a page: it has come back to the front, or into a network. */
   #listenToDevice(on: boolean): void {
     const change = on ? "addEventListener" : "removeEventListener";
-    globalThis.window?.[change]?.("online", this.#check);
-    globalThis.document?.[change]?.("visibilitychange", this.#check);
+    for (const [target, event, hear] of this.#device) target?.[change](event, hear);
+  }
+
+  /** The page has come to the front, or out of the browser's store of pages; or it may never be looked at again. */
+  #look(): void {
+    if (globalThis.document?.visibilityState !== "hidden") this.#connection.check();
+    else if (this.connection.status === "connected") void this.#reads.flush();
   }
 }
+
+/** Of a page or a worker; Node has none. */
+const windowOf = (): EventTarget | undefined =>
+  "addEventListener" in globalThis ? (globalThis as unknown as EventTarget) : undefined;

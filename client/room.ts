@@ -124,12 +124,24 @@ export class Room extends Emitter<{ change: undefined }> {
    * when it is refused.
    */
   send(content: string, { type = "TEXT" }: { readonly type?: ContentType } = {}): Promise<StoredMessage> {
-    if (this.#closed)
-      return Promise.reject(new ChatError("NOT_SUPPORTED", "the room is closed: open it again"));
+    if (this.#closed) return Promise.reject(closed());
     return this.options.sender.add(this.options.userId(), this.roomId, content, type);
   }
 
-  /** Sends a refused message once more. */
+  /**
+   * Sends a changed text in the place of a refused message, as a new one with another `clientMessageId`. Resolves when it is stored,
+   * rejects with a `ChatError` when it is refused, too, or when no refused message has that id.
+   */
+  edit(
+    clientMessageId: string,
+    content: string,
+    { type }: { readonly type?: ContentType } = {},
+  ): Promise<StoredMessage> {
+    if (this.#closed) return Promise.reject(closed());
+    return this.options.sender.edit(this.roomId, clientMessageId, content, type);
+  }
+
+  /** Sends a refused message once more, as it is. */
   retry(clientMessageId: string): void {
     this.options.sender.retry(this.roomId, clientMessageId);
   }
@@ -369,3 +381,5 @@ export class Room extends Emitter<{ change: undefined }> {
       }
   }
 }
+
+const closed = () => new ChatError("NOT_SUPPORTED", "the room is closed: open it again");

@@ -99,6 +99,8 @@ export interface Outbox {
 
 export interface OutboxEntry extends Omit<PendingMessage, "error"> {
   readonly userId: number;
+  /** The `clientMessageId` of the refused message whose place it takes: that one is to go when this one comes. */
+  readonly replaces?: string;
   /** Why it was refused. */
   readonly refusal?: { readonly code: string; readonly message: string };
 }
