@@ -11,7 +11,16 @@ import { ROOMS, RoomList } from "./roomList.js";
 import { Sender } from "./sender.js";
 import { after, backoff, within } from "./timing.js";
 import { type TokenSource, Tokens } from "./tokens.js";
-import type { ConnectionState, Member, Message, Outbox, OutboxEntry, RoomSummary } from "./types.js";
+import type {
+  ConnectionState,
+  Member,
+  Message,
+  NamedUser,
+  Outbox,
+  OutboxEntry,
+  RoomAdded,
+  RoomSummary,
+} from "./types.js";
 
 export interface ChatClientOptions {
   /** Where the service's HTTP API is: `https://chat.example.com`. */
@@ -35,9 +44,20 @@ export type ChatEvents = {
   readonly sending: number | undefined;
   /** A message that came live, of a room that is open or among the latest; of each room in the order of `seq`, each once. */
   readonly message: Message;
+  /** Somebody else has made the user a member of a room, which `roomList` has moments later. */
+  readonly added: RoomAdded;
   /** What went wrong without a call that could reject. */
   readonly error: ChatError;
 };
+
+/** What `/user/queue/rooms` brings; of a service of before only what and where. */
+interface Hint {
+  readonly type: string;
+  readonly roomId: number;
+  readonly roomName?: string | null;
+  readonly by?: NamedUser;
+  readonly timestamp?: number;
+}
 
 const FIND_PAGE = 100;
 const MOST_FIND_PAGES = 20;
@@ -207,14 +227,14 @@ export class ChatClient extends Emitter<ChatEvents> {
       sender: this.#sender,
       userId: () => this.userId,
       isGroup: () => this.#list.isGroup(roomId),
-      readSeq: () => this.#list.readSeq(roomId),
+      unread: () => this.#list.unread(roomId),
       onFound: (message) => this.#hear(message),
       onRead: (move) => {
         this.#reads.mark(roomId, move.lastReadMessageId);
         // The list need not wait for the way there and back.
         this.#list.read(roomId, move);
       },
-      onDeleted: (id, messageId) => this.#list.deleted(id, messageId),
+      onDeleted: (message) => this.#list.deleted(message),
       onClose: () => this.#close(room),
     });
     this.#rooms.set(roomId, { room, opened: 1 });
@@ -279,7 +299,7 @@ export class ChatClient extends Emitter<ChatEvents> {
   #take(destination: string, data: unknown): void {
     // Refusals of frames are heard by their senders as well; this is about what was accepted before.
     if (destination === ERRORS) this.#sender.refused(errorOf(data));
-    if (destination === ROOMS) this.#takeHint(data as { roomId: number });
+    if (destination === ROOMS) this.#takeHint(data as Hint);
     const [, room, read] = ROOM.exec(destination) ?? [];
     if (read) for (const move of movesOf(data as ReadMessage)) this.#list.read(Number(room), move);
     else if (room) {
@@ -297,10 +317,16 @@ export class ChatClient extends Emitter<ChatEvents> {
   }
 
   /** Two hints can come in the wrong order, so the service is asked: by subscribing once more, and for the list. */
-  #takeHint({ roomId }: { roomId: number }): void {
+  #takeHint({ type, roomId, roomName = null, by, timestamp = 0 }: Hint): void {
+    if (type === "ROOM_RENAMED") {
+      this.#list.renamed(roomId, roomName, timestamp);
+      return;
+    }
     this.#connection.again(`/sub/chat/room/${roomId}`);
     this.#connection.again(`/sub/chat/room/${roomId}/read`);
     this.#list.refresh(0);
+    if (type === "ROOM_ADDED" && by && by.userId !== this.userId)
+      this.emit("added", { roomId, roomName, by });
   }
 
   #gone(roomId: number, error: ChatError): void {
