@@ -9,9 +9,13 @@ afterEach(() => void vi.useRealTimers());
 const waiting = (page: Awaited<ReturnType<typeof pageOf>>) =>
   page.locator("body[data-connection=waiting], body[data-connection=connecting]");
 
+/** Someone whom no other file's pages are of: they would fight for places. */
+const CHLOE = "Chloe";
+
 test("a page hears at once that its device is offline, and is back as soon as that is over", async () => {
-  const roomId = await makeRoom([DEMO.Ann, DEMO.Ben]);
-  const page = await pageOf("Ann", { roomId });
+  const [ben] = newUsers(1) as [number];
+  const roomId = await makeRoom([DEMO[CHLOE], ben]);
+  const page = await pageOf(CHLOE, { roomId });
   await page.context().setOffline(true);
   await waiting(page).waitFor({ timeout: 2_000 });
   await say(page, "written offline");
@@ -21,14 +25,39 @@ test("a page hears at once that its device is offline, and is back as soon as th
   await page.context().setOffline(false);
   await isConnected(page);
   await rowOf(page, "written offline").and(page.locator("[data-state=stored]")).waitFor({ timeout: 5_000 });
-  expect((await history(roomId, DEMO.Ben)).map(({ content }) => content)).toEqual(["written offline"]);
+  expect((await history(roomId, ben)).map(({ content }) => content)).toEqual(["written offline"]);
 });
 
 test("a browser that is wrong about being offline is no reason to stay away", async () => {
-  const page = await pageOf("Ann");
+  const page = await pageOf(CHLOE);
   await page.evaluate('window.dispatchEvent(new Event("offline"))');
   await waiting(page).waitFor({ timeout: 2_000 });
   await isConnected(page);
+});
+
+test("a page whose database is deleted while it can't send loses nothing by that, nor by a reload", async () => {
+  const [ben] = newUsers(1) as [number];
+  const roomId = await makeRoom([DEMO[CHLOE], ben]);
+  const proxy = await chaosProxy();
+  const page = await pageOf(CHLOE, { roomId, through: proxy });
+  proxy.mood = { failCall: 1 };
+  proxy.cut();
+  await waiting(page).waitFor();
+  await say(page, "first");
+  await rowOf(page, "first").and(page.locator("[data-state=sending]")).waitFor();
+  const deleted = await page.evaluate(`new Promise((resolve) => {
+    const request = indexedDB.deleteDatabase("nonstop-chat-outbox");
+    request.onsuccess = () => resolve("deleted");
+    request.onblocked = () => resolve("blocked");
+  })`);
+  expect(deleted).toBe("deleted");
+  await say(page, "second");
+  await rowOf(page, "second").and(page.locator("[data-state=sending]")).waitFor();
+  await page.reload();
+  proxy.mood = {};
+  await isConnected(page);
+  await rowOf(page, "second").and(page.locator("[data-state=stored]")).waitFor();
+  expect((await history(roomId, ben)).map(({ content }) => content)).toEqual(["first", "second"]);
 });
 
 test("a network that died without a word is noticed in 130 seconds, though nobody says anything", async () => {
