@@ -45,6 +45,7 @@ class Service {
     readonly body: string;
   }[] = [];
   readonly sockets = new Set<WebSocket>();
+  readonly handshakes: URL[] = [];
   /** Answers a call; what it leaves open is answered with nothing in it. */
   answer: (asked: Asked) => Answer | undefined = () => undefined;
   /** Instead of a RECEIPT. */
@@ -62,6 +63,7 @@ class Service {
     const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "v12.stomp" });
     const server = createServer((request, response) => void this.#answer(request, response));
     server.on("upgrade", (request, socket, head) => {
+      this.handshakes.push(new URL(request.url ?? "", this.url));
       if (this.refusal) socket.end(`HTTP/1.1 ${this.refusal}\r\ncontent-length: 0\r\n\r\n`);
       else sockets.handleUpgrade(request, socket, head, (client) => this.#open(client));
     });
@@ -528,8 +530,14 @@ describe("a session that was ended for another one", () => {
     expect(client.connection).toMatchObject({ error: { code: "SESSION_CLOSED", reason: "SESSION_LIMIT" } });
     await wait(1_500);
     expect(service.asksFor(/negotiate/).length).toBe(1);
+    // Somebody wants it to, and another one has to go: but only now, not each time it comes back.
     await client.connect();
     expect(client.connection.status).toBe("connected");
+    for (const socket of service.sockets) socket.terminate();
+    await until(() => client.connection.status === "waiting", "it is lost");
+    await client.connect();
+    const takesOver = service.handshakes.map((url) => url.searchParams.get("takeOver"));
+    expect(takesOver).toEqual([null, "true", null]);
   });
 
   test.each<[what: string, replies: (receipt: string) => readonly string[]]>([

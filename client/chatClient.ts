@@ -149,7 +149,8 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /**
    * Connects and stays connected. Resolves with the first connection, however long it takes, and rejects with a `ChatError` when it is
-   * refused for good or `disconnect()` comes first. Called again while it waits, it tries at once.
+   * refused for good or `disconnect()` comes first. Called again while it waits, it tries at once; called after the session was
+   * ended, it ends the oldest of the user's others where there are too many.
    */
   async connect(): Promise<void> {
     if (!this.#started) this.#listenToDevice(true);

@@ -65,6 +65,8 @@ export class Connection {
   #wake: (() => void) | undefined;
   /** The service has said for how long it is to be left alone. */
   #mustWait = false;
+  /** It was asked for by somebody who knows that another session may have to go. */
+  #takesOver = false;
   /** Resolves with the next connection. */
   #next: Promise<void> | undefined;
   #tellNext = () => {};
@@ -79,6 +81,8 @@ export class Connection {
     }
     const running: Running = { stopped: false };
     this.#running = running;
+    const { state } = this;
+    this.#takesOver = state.status === "closed" && state.error.code === "SESSION_CLOSED";
     void this.#run(running);
   }
 
@@ -202,6 +206,7 @@ export class Connection {
 
   async #live(link: Link): Promise<ChatError> {
     this.#link = link;
+    this.#takesOver = false;
     this.generation += 1;
     const ends = [this.#renewInTime(link), this.#probeNowAndThen(link)];
     this.#set({ status: "connected" });
@@ -261,6 +266,8 @@ export class Connection {
     const url = new URL(negotiated);
     // The SDK can't send CONNECT: the handshake stands for it.
     url.searchParams.set("connect", "implicit");
+    // Else the service takes it for one that comes back by itself, and sends it away.
+    if (this.#takesOver) url.searchParams.set("takeOver", "true");
     if (this.options.deviceId !== undefined) url.searchParams.set("deviceId", this.options.deviceId);
     return url.href;
   }

@@ -350,7 +350,8 @@ export class Room extends Emitter<{ change: undefined }> {
    * of what isn't loaded it is only known that it begins there or before.
    */
   #findUnread(): void {
-    const { count, position, upTo } = this.#unreadThen ?? { count: 0, position: 0, upTo: 0 };
+    if (!this.#unreadThen) return;
+    const { count, position, upTo } = this.#unreadThen;
     const { messages, hasOlder } = this.#timeline;
     const userId = this.options.userId();
     const isByPosition = this.#readers.memberCount > 0;
@@ -363,6 +364,8 @@ export class Room extends Emitter<{ change: undefined }> {
     const left = (count ?? 0) - unread.length;
     const mayBeBefore = hasOlder && left > 0 && (!isByPosition || (messages[0]?.messageId ?? 0) > position);
     this.unreadFrom = mayBeBefore ? Math.max(oldest - left, 1) : unread[0]?.seq;
+    // It stays where it is, whatever is deleted since.
+    if (!mayBeBefore) this.#unreadThen = undefined;
   }
 
   async #loadOlder(to: number | undefined): Promise<void> {
