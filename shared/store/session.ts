@@ -10,7 +10,6 @@ const SETTINGS = [
   // A statement outside a transaction would never be committed, and one behind a COMMIT would belong to the next transaction.
   "autocommit = 1",
   "completion_type = 0",
-  "time_zone = '+00:00'",
   // Statements over an index would be refused, and lists cut.
   "sql_safe_updates = 0",
   "sql_select_limit = 18446744073709551615",
@@ -18,6 +17,8 @@ const SETTINGS = [
   "sql_auto_is_null = 0",
   // Repeats of a message are found by unique keys.
   "unique_checks = 1",
+  // Nothing depends on these yet: times are DATETIME in UTC, and there are no foreign keys.
+  "time_zone = '+00:00'",
   "foreign_key_checks = 1",
   // Tables must know transactions.
   "default_storage_engine = InnoDB",
