@@ -99,9 +99,9 @@ function refuseLonger(request: HttpRequest, most: number): void {
 const tooLarge = (most: number): ChatError =>
   new ChatError("MESSAGE_TOO_LARGE", `The body has more than ${most} bytes.`);
 
-/** The client's own key of a call that makes something, as it came. */
+/** The client's own key of a call that makes something, as it came; an empty one is none. */
 export const keyOf = (request: HttpRequest): string | undefined =>
-  request.headers.get("idempotency-key") ?? undefined;
+  request.headers.get("idempotency-key") || undefined;
 
 /** The query by its names; what a repeated name stands for is the host's affair, and no number. */
 export function queryOf(request: HttpRequest): Record<string, string> {

@@ -83,8 +83,8 @@ export const idReused = ({ roomId, clientMessageId }: MessageSent): ChatError =>
     { roomId, clientMessageId },
   );
 
-/** A change of members is announced also when whoever caused it has left by it. */
-function refusal(
+/** Why a message can't be stored, if it can't. A change of a room is announced also when whoever caused it has left by it. */
+export function refusal(
   message: MessageSent,
   rooms: ReadonlyMap<number, Room>,
   members: ReadonlySet<string>,

@@ -1,13 +1,14 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
-import { ChatError, errorBody } from "../errors.js";
+import { type ChatError, errorBody } from "../errors.js";
 import { type ShownMessage, type StoredMessage, shownWith, spanOf } from "../events/messageShown.js";
-import { type MessageSent, saysTheSame } from "../events/messages.js";
+import { saysTheSame } from "../events/messages.js";
 import { countUnread } from "../store/members.js";
 import { findByDedupeKeys } from "../store/messages.js";
+import { findRooms } from "../store/rooms.js";
 import type { Stream } from "../store/streamPositions.js";
 import { broadcastErrors, broadcastMessages } from "./broadcastMessages.js";
 import type { Refused } from "./deadLetters.js";
-import { idReused } from "./decideMessages.js";
+import { idReused, refusal } from "./decideMessages.js";
 import { byRoom, placeOf, type ReadableEvent, readEvents } from "./readableEvents.js";
 import { showReads } from "./showReads.js";
 import type { StoreDeps } from "./storeDeps.js";
@@ -66,6 +67,7 @@ async function decidedBefore(
   const counters = new Map<number, (seq: number) => number>();
   for (const [roomId, messages] of storedIn)
     counters.set(roomId, await countUnread(database, roomId, ...spanOf(messages)));
+  const rooms = await findRooms(database, [...new Set(readable.map(({ message }) => message.roomId))]);
   const origins = originsOf(readable, stored);
   const shown: ShownMessage[] = [];
   const refused: Refused[] = [];
@@ -74,8 +76,9 @@ async function decidedBefore(
     const found = stored.get(placeOf(one));
     const origin = origins.get(placeOf(one));
     const isBefore = origin !== undefined && event.sequenceNumber < origin;
-    const refuse = (error: ChatError) => refused.push({ event, error, tellUserId: message.senderId });
-    if (!found || isBefore) refuse(wasRefused(message));
+    const refuse = (error: ChatError | undefined) =>
+      error && refused.push({ event, error, tellUserId: message.senderId });
+    if (!found || isBefore) refuse(refusal(message, rooms, new Set()));
     else if (!saysTheSame(found, message)) refuse(idReused(message));
     else if (event.sequenceNumber === origin)
       shown.push(shownWith(found, counters.get(message.roomId)!(found.seq)));
@@ -98,6 +101,3 @@ function originsOf(
   }
   return origins;
 }
-
-const wasRefused = ({ roomId, clientMessageId }: MessageSent): ChatError =>
-  new ChatError("NOT_A_MEMBER", "The message was refused.", { roomId, clientMessageId });

@@ -37,8 +37,9 @@ async function createGroup(
   const room = { type: "GROUP", name: roomName, creatorId: callerId, pairKey: null } as const;
   const made = await inTransaction(deps.database, async (tx) => {
     const roomId = await insertNew(tx, room, members, now);
+    const by = (await namesOf(tx, [callerId]))(callerId);
     await keep(tx, { roomId });
-    return { roomId, by: (await namesOf(tx, [callerId]))(callerId) };
+    return { roomId, by };
   });
   await tellRoomLists(made.roomId, added(members, roomName, made.by), deps);
   return { roomId: made.roomId };
@@ -115,8 +116,9 @@ async function insertPair(
   const room = { type: "ONE_TO_ONE", name: null, creatorId: callerId, pairKey } as const;
   const made = await inTransaction(deps.database, async (tx) => {
     const roomId = await insertNew(tx, room, members, now);
+    const by = (await namesOf(tx, [callerId]))(callerId);
     await keep(tx, { roomId, created: true });
-    return { roomId, by: (await namesOf(tx, [callerId]))(callerId) };
+    return { roomId, by };
   });
   await tellRoomLists(made.roomId, added(members, null, made.by), deps);
   return { roomId: made.roomId, created: true };
@@ -141,8 +143,9 @@ async function comeBack(
       await insertMembers(tx, roomId, [callerId], new Date(deps.now()), { ...room, joinedSeq: 0 }, new Set());
       await setMemberCounts(tx, roomId, { ...room, memberCount: room.memberCount + 1 });
     }
+    const name = isMember ? undefined : (await namesOf(tx, [callerId]))(callerId);
     await keep(tx, answer);
-    return isMember ? undefined : (await namesOf(tx, [callerId]))(callerId);
+    return name;
   });
   await deps.sessions.dropMembers(roomId);
   if (by) await tellRoomLists(roomId, added([callerId], null, by), deps);

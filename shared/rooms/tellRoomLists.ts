@@ -10,6 +10,8 @@ import type { RoomDeps } from "./roomDeps.js";
 /** Whoever changed the room waits for it, and not longer than this. */
 const WAIT_MS = 2_000;
 const SENDS_AT_ONCE = 16;
+/** Who listens is asked for so many users at once: of ten thousand members that are told of a new name a query names no more. */
+const USERS_AT_ONCE = 500;
 /** After so many the service is taken to be away. */
 const FAILURES = 3;
 
@@ -58,6 +60,21 @@ async function tellAll(
   late: AbortSignal,
   deps: Deps,
 ): Promise<void> {
+  const users = [...changes];
+  for (let first = 0; first < users.length; first += USERS_AT_ONCE) {
+    if (late.aborted) return;
+    const page = new Map(users.slice(first, first + USERS_AT_ONCE));
+    if ((await sendTo(roomId, page, late, deps)) >= FAILURES) return;
+  }
+}
+
+/** Returns how many sends have failed. */
+async function sendTo(
+  roomId: number,
+  changes: ReadonlyMap<number, RoomListChange>,
+  late: AbortSignal,
+  deps: Deps,
+): Promise<number> {
   const sends = await sendsOf(roomId, changes, deps);
   let next = 0;
   let failures = 0;
@@ -73,6 +90,7 @@ async function tellAll(
     }
   };
   await Promise.all(Array.from({ length: Math.min(SENDS_AT_ONCE, sends.length) }, worker));
+  return failures;
 }
 
 interface Send extends SubscriberGroup {

@@ -44,8 +44,8 @@ export interface ListPlace {
  * What stands behind a position: the room's messages less those that were read, of both only those that count, less what was deleted for oneself.
  * Sums are compared, because a difference below zero would be an error: a member who has never been here stands beyond the end.
  */
-const UNREAD = `IF(r.last_seq + m.last_read_uncounted > m.last_read_seq + r.last_uncounted + m.hidden_unread,
-  r.last_seq + m.last_read_uncounted - m.last_read_seq - r.last_uncounted - m.hidden_unread, 0)`;
+const UNREAD = `CAST(IF(r.last_seq + m.last_read_uncounted > m.last_read_seq + r.last_uncounted + m.hidden_unread,
+  r.last_seq + m.last_read_uncounted - m.last_read_seq - r.last_uncounted - m.hidden_unread, 0) AS UNSIGNED)`;
 
 /**
  * A user's rooms, the one with the latest activity first, at most `limit`, after `before` where it is given. What is read of all the user's rooms is one

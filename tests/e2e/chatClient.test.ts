@@ -1,7 +1,7 @@
 import { isSystem, memoryOutbox, subjectsOf } from "@nonstop/chat-client";
 import { expect, test } from "vitest";
 import { asHistory, chaosProxy, chatClient, connected, opened, storedIn } from "../support/chat.js";
-import { call, connect, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { call, connect, history, introduce, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 
 const two = () => newUsers(2) as [number, number];
 
@@ -121,6 +121,7 @@ test("members who come, go and read are counted as the history counts them", asy
   const [ann, ben, cem, dan, eve] = newUsers(5) as [number, number, number, number, number];
   await come(ben, dan, eve);
   const clientA = await connected(ann);
+  await introduce([ben, cem, dan]);
   const roomId = await clientA.createGroup("room", [ben, cem]);
   const clientC = await connected(cem);
   const roomC = await opened(clientC, roomId);
@@ -193,6 +194,7 @@ test("a list of members that was overtaken by a change of members does not count
   await come(ben, cem);
   const proxy = await chaosProxy();
   const clientA = await connected(ann, { url: proxy.url });
+  await introduce([ben, cem]);
   const roomId = await clientA.createGroup("room", [ben, cem]);
   const roomA = await opened(clientA, roomId);
   // The first answer, of a reload of the list, is slow, and tells of a member who is gone when it comes.

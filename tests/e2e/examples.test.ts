@@ -2,7 +2,17 @@ import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { expect, inject, test } from "vitest";
 import { afterTest } from "../support/chat.js";
-import { call, connect, history, type Json, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import {
+  call,
+  connect,
+  history,
+  introduce,
+  type Json,
+  makeRoom,
+  newUsers,
+  tokenFor,
+  until,
+} from "../support/client.js";
 import { startNetwork } from "../support/network.js";
 
 const FOLDER = "docs/examples";
@@ -93,6 +103,8 @@ test("stompjs.mjs sends what is typed, shows a refusal, comes back, and not when
 
 test("chatClient.mjs prints what came and what became of it, each time it runs", async () => {
   const [ann, token] = await newUser();
+  // With whom the example speaks.
+  await introduce([2]);
   for (const seq of [1, 2]) {
     const { out, errors, ended } = await finished(runNode(`${FOLDER}/chatClient.mjs`, token));
     expect([ended, errors]).toEqual([0, ""]);

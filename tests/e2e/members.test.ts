@@ -7,6 +7,7 @@ import {
   connect,
   type HttpAnswer,
   history,
+  introduce,
   type Json,
   makeRoom,
   newUsers,
@@ -79,7 +80,9 @@ async function write(roomId: number, sender: number, content: string): Promise<J
 const changes = (messages: readonly Json[]): [string, number, number][] =>
   messages
     .filter(({ type }) => type.startsWith("SYSTEM_"))
-    .map(({ type, senderId, target }) => [type, senderId, target.userId]);
+    .flatMap(({ type, senderId, target, targets = [target] }) =>
+      targets.map(({ userId }: Json) => [type, senderId, userId]),
+    );
 
 /** Waits until nothing of a room is left to be announced: a message written now stands behind all of it. */
 async function settledHistory(roomId: number, member: number): Promise<Json[]> {
@@ -100,9 +103,15 @@ describe("GET /group-rooms/{roomId}/members", () => {
   test("lists the longest-standing first, with what is known of each", async () => {
     const [ann, ben, cho] = newUsers(3) as Three;
     const roomId = await makeRoom([ben, ann]);
-    const { messageId } = await write(roomId, ben, "hello");
+    await write(roomId, ben, "hello");
     await invite(roomId, ben, [cho]);
-    const [announcement] = await historyOf(roomId, cho, 1);
+    const [, announcement] = await historyOf(roomId, ben, 2);
+    // Who has never been here is where the room is, and begins there.
+    expect((await members(roomId, ben)).at(-1)).toMatchObject({
+      userId: cho,
+      isAwaited: true,
+      lastReadMessageId: announcement.messageId,
+    });
     const list = await members(roomId, cho);
     expect(list).toMatchObject([
       {
@@ -113,7 +122,7 @@ describe("GET /group-rooms/{roomId}/members", () => {
         lastReadMessageId: null,
       },
       { userId: ben, isCreator: true, lastReadMessageId: announcement.messageId },
-      { userId: cho, isCreator: false, lastReadMessageId: messageId },
+      { userId: cho, isCreator: false, isAwaited: false, lastReadMessageId: announcement.messageId },
     ]);
     const joined = list.map(({ joinedAt }) => joinedAt);
     expect(joined[0]).toBe(joined[1]);
@@ -122,39 +131,47 @@ describe("GET /group-rooms/{roomId}/members", () => {
 });
 
 describe("POST /group-rooms/{roomId}/invite", () => {
-  test("by any member takes users in: each is announced, counted, and sees what comes from now on", async () => {
+  test("by any member takes users in: they are announced together, counted, and sees what comes from now on", async () => {
     const [ann, ben, cho, dan] = newUsers(4) as Four;
     const roomId = await makeRoom([ann, ben]);
+    await introduce([cho, dan]);
     const older = await write(roomId, ann, "older");
     expect(await invite(roomId, ben, [dan, cho])).toMatchObject({
       status: 200,
       body: { roomId, invited: [dan, cho] },
     });
-    const messages = await historyOf(roomId, ann, 3);
-    expect(messages.slice(1)).toMatchObject(
-      [dan, cho].map((userId, index) => ({
-        seq: index + 2,
-        type: "SYSTEM_INVITE",
-        senderId: ben,
-        senderNickname: `User ${ben}`,
-        clientMessageId: null,
-        content: `User ${ben} invited User ${userId}`,
-        target: { userId, nickname: `User ${userId}` },
-        unreadCount: 3,
-      })),
-    );
+    const messages = await historyOf(roomId, ann, 2);
+    const [first, second] = [dan, cho].map((userId) => ({ userId, nickname: `User ${userId}` }));
+    expect(messages[1]).toMatchObject({
+      seq: 2,
+      type: "SYSTEM_INVITE",
+      senderId: ben,
+      senderNickname: `User ${ben}`,
+      clientMessageId: null,
+      content: `User ${ben} invited User ${dan} and User ${cho}`,
+      target: first,
+      targets: [first, second],
+      unreadCount: 0,
+    });
     // Who came later counts for nothing that is older.
     expect(messages[0]).toMatchObject({ messageId: older.messageId, unreadCount: 0 });
     for (const user of [cho, dan]) {
-      expect((await history(roomId, user)).map(({ seq }) => seq)).toEqual([2, 3]);
+      expect((await history(roomId, user)).map(({ seq }) => seq)).toEqual([2]);
       expect(await listed(roomId, user)).toMatchObject({
         memberCount: 4,
-        unreadCount: 2,
-        lastMessage: { seq: 3, type: "SYSTEM_INVITE", senderId: ben },
+        unreadCount: 0,
+        lastMessage: {
+          seq: 2,
+          type: "SYSTEM_INVITE",
+          senderId: ben,
+          senderNickname: `User ${ben}`,
+          target: first,
+          targets: [first, second],
+        },
       });
     }
     expect(await listed(roomId, ben)).toMatchObject({ memberCount: 4, unreadCount: 0 });
-    expect(await listed(roomId, ann)).toMatchObject({ memberCount: 4, unreadCount: 2 });
+    expect(await listed(roomId, ann)).toMatchObject({ memberCount: 4, unreadCount: 0 });
     const [c, a] = [await connect(cho), await connect(ann)];
     const seen = await c.subscribe(`/sub/chat/room/${roomId}`);
     await a.say(roomId, "welcome");
@@ -184,13 +201,17 @@ describe("POST /group-rooms/{roomId}/invite", () => {
     }
   });
 
-  test("of 500 users in one call announces each, in their order", async () => {
+  test("of 500 users in one call is one message with all of them, in their order", async () => {
     const [ann, ...others] = newUsers(501) as [number, ...number[]];
     const roomId = await makeRoom([ann]);
     expect((await invite(roomId, ann, others)).body.invited).toEqual(others);
-    const messages = await historyOf(roomId, ann, 500);
+    const messages = await settledHistory(roomId, ann);
+    expect(messages).toHaveLength(1);
+    expect(messages[0].content).toMatch(/ and 497 others$/);
     expect(changes(messages)).toEqual(others.map((userId) => ["SYSTEM_INVITE", ann, userId]));
-    expect(await listed(roomId, others[250]!)).toMatchObject({ memberCount: 501, unreadCount: 500 });
+    const room = await listed(roomId, ann);
+    expect(room).toMatchObject({ memberCount: 501, unreadCount: 0 });
+    expect(await listed(roomId, others[250]!)).toMatchObject({ memberCount: 501, unreadCount: 0 });
   });
 
   test("takes a room to 10,000 members and no further, by two at once neither", async () => {
@@ -237,10 +258,10 @@ describe("DELETE /group-rooms/{roomId}/members/{userId}", () => {
         senderId: ann,
         content: `User ${ann} removed User ${cho}`,
         target: { userId: cho, nickname: `User ${cho}` },
-        unreadCount: 1,
+        unreadCount: 0,
       },
     ]);
-    expect(await listed(roomId, ben)).toMatchObject({ memberCount: 2, unreadCount: 2 });
+    expect(await listed(roomId, ben)).toMatchObject({ memberCount: 2, unreadCount: 1 });
     expect(await listed(roomId, ann)).toMatchObject({ memberCount: 2, unreadCount: 0 });
     expect(await listed(roomId, cho)).toBeUndefined();
     expect(await memberIds(roomId, ann)).toEqual([ann, ben]);
@@ -325,12 +346,12 @@ describe("DELETE /rooms/{roomId} of a group", () => {
         senderId: cho,
         content: `User ${cho} left`,
         target: { userId: cho },
-        unreadCount: 2,
+        unreadCount: 0,
       },
     ]);
     expectProblem(await leave(roomId, cho), 403, "NOT_A_MEMBER");
-    expect(await listed(roomId, ann)).toMatchObject({ memberCount: 2, unreadCount: 1 });
-    expect(await listed(roomId, ben)).toMatchObject({ memberCount: 2, unreadCount: 2 });
+    expect(await listed(roomId, ann)).toMatchObject({ memberCount: 2, unreadCount: 0 });
+    expect(await listed(roomId, ben)).toMatchObject({ memberCount: 2, unreadCount: 1 });
     expect(await listed(roomId, cho)).toBeUndefined();
     const own = await makeRoom([cho]);
     const elsewhere = await c.subscribe(`/sub/chat/room/${own}`);
@@ -390,11 +411,11 @@ describe("DELETE /rooms/{roomId} of a group", () => {
       expect((await invite(roomId, ann, [ben])).body.invited).toEqual([ben]);
       const messages = await historyOf(roomId, ben, 1);
       expect(messages).toMatchObject([
-        { seq: 4, type: "SYSTEM_INVITE", target: { userId: ben }, unreadCount: 1 },
+        { seq: 4, type: "SYSTEM_INVITE", target: { userId: ben }, unreadCount: 0 },
       ]);
       expect(await listed(roomId, ben)).toMatchObject({
         memberCount: 2,
-        unreadCount: 1,
+        unreadCount: 0,
         lastMessage: { seq: 4 },
       });
       for (const query of ["?after=0", "?after=1", "?before=4", "?before=5", "?limit=100"]) {

@@ -30,10 +30,22 @@ const kick = (roomId: number, by: number, userId: number) =>
   call("DELETE", `/group-rooms/${roomId}/members/${userId}`, by);
 const leave = (roomId: number, by: number) => call("DELETE", `/rooms/${roomId}`, by);
 
-const is = (type: "ROOM_ADDED" | "ROOM_REMOVED", roomId: number): object => ({
-  type,
+/** Told of a room that `by` has made them a member of; a one-to-one room has no name. */
+const added = (roomId: number, by: number, roomName: string | null = "room"): object => ({
+  type: "ROOM_ADDED",
+  roomId,
+  roomName,
+  by: { userId: by, nickname: `User ${by}` },
+  timestamp: expect.any(Number),
+});
+const removed = (roomId: number): object => ({
+  type: "ROOM_REMOVED",
   roomId,
   timestamp: expect.any(Number),
+});
+const renamed = (roomId: number, by: number, roomName: string): object => ({
+  ...added(roomId, by, roomName),
+  type: "ROOM_RENAMED",
 });
 
 /** Makes a room for each of these users alone; when they hear of it, whatever was told before has come, too. */
@@ -42,7 +54,7 @@ async function heardAll(...lists: readonly (readonly [userId: number, heard: Jso
     const roomId = await makeRoom([userId]);
     await until(() => heard.some((one) => one.roomId === roomId), "the mark");
     const mark = heard.findIndex((one) => one.roomId === roomId);
-    expect(heard.splice(mark, 1)).toEqual([is("ROOM_ADDED", roomId)]);
+    expect(heard.splice(mark, 1)).toEqual([added(roomId, userId)]);
   }
 }
 
@@ -53,8 +65,8 @@ test("a one-to-one room is told to both when it is made, to all of their session
   const { status, roomId } = await direct(ann, ben);
   expect(status).toBe(201);
   await heardAll([ann, a], [ben, b], [ben, again], [eve, e]);
-  for (const heard of [a, b]) expect(heard.slice(0, 1)).toEqual([is("ROOM_ADDED", roomId)]);
-  expect(again[0]).toEqual(is("ROOM_ADDED", roomId));
+  for (const heard of [a, b]) expect(heard.slice(0, 1)).toEqual([added(roomId, ann, null)]);
+  expect(again[0]).toEqual(added(roomId, ann, null));
   expect(Math.abs(a[0].timestamp - before)).toBeLessThan(60_000);
   expect(e).toEqual([]);
 
@@ -69,7 +81,7 @@ test("a group is told to all of its members when it is made, its creator include
   const [a, b, c, e] = await Promise.all([listener(ann), listener(ben), listener(cho), listener(eve)]);
   const roomId = await makeRoom([ann, ben, cho]);
   await heardAll([ann, a], [ben, b], [cho, c], [eve, e]);
-  expect([a, b, c, e]).toEqual([...Array(3).fill([is("ROOM_ADDED", roomId)]), []]);
+  expect([a, b, c, e]).toEqual([...Array(3).fill([added(roomId, ann)]), []]);
 });
 
 test("an invitation is told to those who were no members before, and not to those who were", async () => {
@@ -79,7 +91,7 @@ test("an invitation is told to those who were no members before, and not to thos
   expect((await invite(roomId, ben, [ben, cho, dan, cho])).body.invited).toEqual([cho, dan]);
   await heardAll([ann, a], [ben, b], [cho, c], [dan, d]);
   expect([a, b]).toEqual([[], []]);
-  expect([c, d]).toEqual([[is("ROOM_ADDED", roomId)], [is("ROOM_ADDED", roomId)]]);
+  expect([c, d]).toEqual([[added(roomId, ben)], [added(roomId, ben)]]);
 });
 
 test("500 invited users at once are told each", async () => {
@@ -89,7 +101,7 @@ test("500 invited users at once are told each", async () => {
   const lists = await Promise.all(listening.map(listener));
   expect((await invite(roomId, ann, others)).body.invited).toHaveLength(500);
   await until(() => lists.every((heard) => heard.length === 1), "all who listen have heard");
-  for (const heard of lists) expect(heard).toEqual([is("ROOM_ADDED", roomId)]);
+  for (const heard of lists) expect(heard).toEqual([added(roomId, ann)]);
 });
 
 describe("who is no member any more", () => {
@@ -104,14 +116,14 @@ describe("who is no member any more", () => {
     expect((await kick(roomId, ann, ben)).status).toBe(200);
     await heardAll([ann, a], [cho, c]);
     await until(() => lists.every((heard) => heard.length > 0), "both sessions have heard");
-    expect(lists).toEqual([[is("ROOM_REMOVED", roomId)], [is("ROOM_REMOVED", roomId)]]);
+    expect(lists).toEqual([[removed(roomId)], [removed(roomId)]]);
     expect([a, c]).toEqual([[], []]);
     const { rooms } = (await call("GET", "/rooms", ben)).body;
     expect(rooms).toEqual([]);
 
     await invite(roomId, cho, [ben]);
     await until(() => lists.every((heard) => heard.length > 1), "both sessions have heard again");
-    expect(lists[0]).toEqual([is("ROOM_REMOVED", roomId), is("ROOM_ADDED", roomId)]);
+    expect(lists[0]).toEqual([removed(roomId), added(roomId, cho)]);
     expect(lists[1]).toEqual(lists[0]);
     // Neither SYSTEM_KICK nor SYSTEM_INVITE: the session has to subscribe anew.
     expect(messages).toEqual([]);
@@ -124,7 +136,7 @@ describe("who is no member any more", () => {
     expect((await leave(roomId, ann)).status).toBe(200);
     await until(() => a.length > 0 && elsewhere.length > 0, "both sessions have heard");
     await heardAll([ben, b]);
-    expect([a, elsewhere, b]).toEqual([[is("ROOM_REMOVED", roomId)], [is("ROOM_REMOVED", roomId)], []]);
+    expect([a, elsewhere, b]).toEqual([[removed(roomId)], [removed(roomId)], []]);
   });
 
   test("nothing is told of a call that is refused", async () => {
@@ -155,11 +167,27 @@ test("a one-to-one room that was left is told when its leaver opens it again, or
   await writer.say(roomId, "hello?");
   await until(() => a.length === 4, "the room is back");
   await heardAll([ann, a], [ben, b]);
-  const [removed, back] = [is("ROOM_REMOVED", roomId), is("ROOM_ADDED", roomId)];
-  expect(a).toEqual([removed, back, removed, back]);
+  const [gone, opened, written] = [removed(roomId), added(roomId, ann, null), added(roomId, ben, null)];
+  expect(a).toEqual([gone, opened, gone, written]);
   expect(b).toEqual([]);
   const { rooms } = (await call("GET", "/rooms", ann)).body;
   expect(rooms.find((one: Json) => one.roomId === roomId)).toMatchObject({ unreadCount: 2 });
+});
+
+test("another name is told to every member, once; the name that it has already to nobody", async () => {
+  const [ann, ben, cho, eve] = newUsers(4) as [number, number, number, number];
+  const roomId = await makeRoom([ann, ben, cho]);
+  const [a, b, c, e] = await Promise.all([listener(ann), listener(ben), listener(cho), listener(eve)]);
+  for (const name of ["Team", "Team", " Team"])
+    expect((await call("PATCH", `/group-rooms/${roomId}`, ben, { name })).body).toEqual({
+      roomId,
+      name: "Team",
+    });
+  await heardAll([ann, a], [ben, b], [cho, c], [eve, e]);
+  expect([a, b, c, e]).toEqual([...Array(3).fill([renamed(roomId, ben, "Team")]), []]);
+  await invite(roomId, ann, [eve]);
+  await until(() => e.length > 0, "Eve has heard");
+  expect(e).toEqual([added(roomId, ann, "Team")]);
 });
 
 /** Sends a frame with a `receipt` and waits for the RECEIPT. */
@@ -182,7 +210,7 @@ describe("the subscription", () => {
     const roomId = await makeRoom([ann]);
     const frame = await socket.next();
     const [, timestamp] = /"timestamp":(\d{13})\}/.exec(frame) ?? [];
-    const body = `{"type":"ROOM_ADDED","roomId":${roomId},"timestamp":${timestamp}}`;
+    const body = `{"type":"ROOM_ADDED","roomId":${roomId},"roomName":"room","by":{"userId":${ann},"nickname":"User ${ann}"},"timestamp":${timestamp}}`;
     expect(frame).toBe(
       `MESSAGE\nsubscription:${id}\ndestination:${QUEUE}\nmessage-id:ROOM_ADDED-${roomId}-${timestamp}\n` +
         `content-type:application/json\ncontent-length:${body.length}\n\n${body}\0`,

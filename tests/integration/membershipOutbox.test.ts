@@ -11,8 +11,11 @@ import { announceChanges, sweepChanges } from "../../shared/rooms/announceChange
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
 import { listMessages } from "../../shared/rooms/listMessages.js";
+import { listRooms } from "../../shared/rooms/listRooms.js";
+import { renameRoom } from "../../shared/rooms/renameRoom.js";
 import type { RoomDeps } from "../../shared/rooms/roomDeps.js";
 import type { Database } from "../../shared/store/database.js";
+import { insertChanges } from "../../shared/store/membershipOutbox.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { changed } from "../fakes/changed.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
@@ -115,7 +118,7 @@ async function say(senderId: number): Promise<void> {
   await store();
 }
 
-/** The room's messages as its creator sees them: `seq type sender target unread`. */
+/** The room's messages as its creator sees them: `seq type sender targets unread`. */
 async function shownTo(userId = 1): Promise<string[]> {
   const { messages } = (await listMessages({ roomId: String(roomId) }, { after: "0" }, userId, deps)) as {
     messages: {
@@ -123,11 +126,12 @@ async function shownTo(userId = 1): Promise<string[]> {
       type: string;
       senderId: number;
       target?: { userId: number };
+      targets?: { userId: number }[];
       unreadCount: number;
     }[];
   };
-  return messages.map(({ seq, type, senderId, target, unreadCount }) =>
-    [seq, type, senderId, target?.userId ?? "-", unreadCount].join(" "),
+  return messages.map(({ seq, type, senderId, target, targets = target && [target], unreadCount }) =>
+    [seq, type, senderId, targets?.map(({ userId }) => userId).join(",") ?? "-", unreadCount].join(" "),
   );
 }
 
@@ -138,6 +142,31 @@ async function members(): Promise<number[]> {
   );
   return rows.map((row) => row["user_id"]);
 }
+
+/** Notes an invitation of each of these users, as if whoever made them had died before announcing any. */
+const noteInvitations = (userIds: readonly number[]): Promise<void> =>
+  insertChanges(
+    database,
+    roomId,
+    userIds.map((userId) => {
+      const target = { userId, nickname: `User ${userId}` };
+      return {
+        event: {
+          v: 1,
+          eventId: `invitation-${++events}`,
+          roomId,
+          senderId: 1,
+          senderNickname: "User 1",
+          clientMessageId: null,
+          type: "SYSTEM_INVITE",
+          content: `User 1 invited User ${userId}`,
+          sentAt: AT,
+          target,
+          targets: [target],
+        },
+      };
+    }),
+  );
 
 async function pending(): Promise<number> {
   const [rows] = await database.query<RowDataPacket[]>("SELECT COUNT(*) AS pending FROM membership_outbox");
@@ -179,14 +208,9 @@ const groupsOf = (connectionId: string): string[] =>
 
 describe("while the bus is away, a change of members", () => {
   test.each<[string, () => Promise<unknown>, number[], string[]]>([
-    [
-      "an invitation",
-      () => invite([7, 8]),
-      [1, 2, 3, 7, 8],
-      ["1 SYSTEM_INVITE 1 7 4", "2 SYSTEM_INVITE 1 8 4"],
-    ],
-    ["a removal", () => kick(3), [1, 2], ["1 SYSTEM_KICK 1 3 1"]],
-    ["a leave", () => leave(3), [1, 2], ["1 SYSTEM_LEAVE 3 3 2"]],
+    ["an invitation", () => invite([7, 8]), [1, 2, 3, 7, 8], ["1 SYSTEM_INVITE 1 7,8 0"]],
+    ["a removal", () => kick(3), [1, 2], ["1 SYSTEM_KICK 1 3 0"]],
+    ["a leave", () => leave(3), [1, 2], ["1 SYSTEM_LEAVE 3 3 0"]],
   ])(
     "%s, succeeds; the sweep announces it once when the bus is back",
     async (_what, change, left, messages) => {
@@ -228,8 +252,7 @@ describe("while the bus is away, a change of members", () => {
     await sweepChanges(deps);
     await store();
     expect((await shownTo()).map((line) => line.split(" ").slice(1, 4).join(" "))).toEqual([
-      "SYSTEM_INVITE 1 7",
-      "SYSTEM_INVITE 1 8",
+      "SYSTEM_INVITE 1 7,8",
       "SYSTEM_KICK 1 7",
       "SYSTEM_LEAVE 2 2",
       "SYSTEM_INVITE 3 7",
@@ -244,7 +267,7 @@ describe("while the bus is away, a change of members", () => {
     await invite([8]);
     expect(await pending()).toBe(0);
     await store();
-    expect(await shownTo()).toEqual(["1 SYSTEM_INVITE 1 7 4", "2 SYSTEM_INVITE 1 8 4"]);
+    expect(await shownTo()).toEqual(["1 SYSTEM_INVITE 1 7 0", "2 SYSTEM_INVITE 1 8 0"]);
   });
 
   test("of one room does not wait for another room's", async () => {
@@ -264,28 +287,66 @@ describe("while the bus is away, a change of members", () => {
     await sweepChanges({ ...deps, bus: refusing });
     expect(await pending()).toBe(1);
     await store();
-    expect(await shownTo()).toEqual(["1 SYSTEM_INVITE 1 8 2"]);
+    expect(await shownTo()).toEqual(["1 SYSTEM_INVITE 1 8 0"]);
   });
 
-  test("of more members than are published at once is announced whole, in order", async () => {
-    bus.away = true;
-    const newcomers = Array.from({ length: 450 }, (_, index) => 1_000 + index);
-    await invite(newcomers);
-    bus.away = false;
-    const sizes: number[] = [];
-    const counting = changed<EventBus>(bus, {
+  /** How many events were published together, each time. */
+  const countingBus = (sizes: number[]): EventBus =>
+    changed<EventBus>(bus, {
       publishAll: async (hub, key, list) => {
         sizes.push(list.length);
         await bus.publishAll(hub, key, list);
       },
     });
+  const announced = (): number[] =>
+    published().map(({ body }) => JSON.parse(Buffer.from(body).toString()).target.userId);
+
+  test("and more of them than are published at once are announced, all in order", async () => {
+    const newcomers = Array.from({ length: 450 }, (_, index) => 1_000 + index);
+    await noteInvitations(newcomers);
+    const sizes: number[] = [];
     await age();
-    await sweepChanges({ ...deps, bus: counting });
+    await sweepChanges({ ...deps, bus: countingBus(sizes) });
     expect(sizes).toEqual([200, 200, 50]);
     await store();
-    const targets = published().map(({ body }) => JSON.parse(Buffer.from(body).toString()).target.userId);
-    expect(targets).toEqual(newcomers);
+    expect(announced()).toEqual(newcomers);
     expect(await pending()).toBe(0);
+  });
+
+  test("of 500 with the longest nicknames at a time fits everywhere, and few of them are published at once", async () => {
+    const nickname = "🧑".repeat(100);
+    const newcomers = Array.from({ length: 1_500 }, (_, index) => 20_000 + index);
+    await database.query("INSERT INTO users (user_id, nickname, updated_at) VALUES ?", [
+      newcomers.map((userId) => [userId, nickname, new Date()]),
+    ]);
+    bus.away = true;
+    for (const first of [0, 500, 1_000]) await invite(newcomers.slice(first, first + 500));
+    bus.away = false;
+    const sizes: number[] = [];
+    await subscribe("1-phone", room());
+    await age();
+    await sweepChanges({ ...deps, bus: countingBus(sizes) });
+    // A quarter of a megabyte each.
+    expect(sizes).toEqual([2, 1]);
+    await store();
+    expect(bus.hubs.get("chat-messages-dlt")!.partitions[0]).toEqual([]);
+    const lists = newcomers.map((userId) => ({ userId, nickname }));
+    const { messages } = (await listMessages({ roomId: String(roomId) }, { after: "0" }, 1, deps)) as {
+      messages: { content: string; target: object; targets: object[] }[];
+    };
+    expect(messages.map(({ targets }) => targets)).toEqual([
+      lists.slice(0, 500),
+      lists.slice(500, 1_000),
+      lists.slice(1_000),
+    ]);
+    expect(messages[0]!.target).toEqual(lists[0]);
+    expect(messages[0]!.content).toBe(`User 1 invited ${nickname}, ${nickname}, ${nickname} and 497 others`);
+    const texts = receivedBy("1-phone");
+    expect(texts.join("").split("\0").slice(0, -1)).toHaveLength(3);
+    for (const text of texts) expect(Buffer.byteLength(text)).toBeLessThan(1024 * 1024);
+    const [last] = (await listRooms({ limit: "1" }, 1, deps)).rooms;
+    expect(last!.lastMessage).toMatchObject({ type: "SYSTEM_INVITE", target: lists[1_000] });
+    expect(last!.lastMessage!.targets).toEqual(lists.slice(1_000, 1_003));
   });
 });
 
@@ -313,9 +374,9 @@ describe("a process that dies while it announces", () => {
     await store();
     await age();
     await sweepChanges(deps);
-    expect(published()).toHaveLength(before + 2);
+    expect(published()).toHaveLength(before + 1);
     await store();
-    expect(await shownTo()).toEqual(["1 SYSTEM_INVITE 1 7 4", "2 SYSTEM_INVITE 1 8 4"]);
+    expect(await shownTo()).toEqual(["1 SYSTEM_INVITE 1 7,8 0"]);
     expect(await pending()).toBe(0);
   });
 
@@ -331,7 +392,7 @@ describe("a process that dies while it announces", () => {
     await sweepChanges(deps);
     expect(groupsOf("3-phone")).toEqual([]);
     await store();
-    expect(await shownTo()).toEqual(["1 SYSTEM_KICK 1 3 1"]);
+    expect(await shownTo()).toEqual(["1 SYSTEM_KICK 1 3 0"]);
     expect(receivedBy("3-phone")).toEqual([]);
   });
 
@@ -370,7 +431,7 @@ test("what two announce at once is stored once, in its order", async () => {
     const before = (await shownTo()).length;
     await store();
     expect((await shownTo()).slice(before).map((line) => line.split(" ").slice(1, 4).join(" "))).toEqual([
-      ...newcomers.map((userId) => `SYSTEM_INVITE 1 ${userId}`),
+      `SYSTEM_INVITE 1 ${newcomers.join(",")}`,
       `SYSTEM_KICK 1 ${newcomers[0]}`,
     ]);
   }
@@ -535,15 +596,15 @@ describe("a SUBSCRIBE at the same moment as a removal", () => {
 });
 
 describe("the announcement of who leaves", () => {
-  test("is stored although they are no member, and all who stay have it to read", async () => {
+  test("is stored although they are no member, and it counts as unread for nobody", async () => {
     await say(1);
     await leave(3);
     await store();
-    expect(await shownTo()).toEqual(["1 TEXT 1 - 1", "2 SYSTEM_LEAVE 3 3 2"]);
+    expect(await shownTo()).toEqual(["1 TEXT 1 - 1", "2 SYSTEM_LEAVE 3 3 0"]);
     expect(bus.hubs.get("chat-messages-dlt")!.partitions[0]).toEqual([]);
   });
 
-  test("is counted so in its frame, too", async () => {
+  test("has no count in its frame, either", async () => {
     await subscribe("2-phone", room());
     await leave(3);
     await store();
@@ -551,7 +612,7 @@ describe("the announcement of who leaves", () => {
     expect(JSON.parse(frame!.slice(frame!.indexOf("\n\n") + 2, -1))).toMatchObject({
       type: "SYSTEM_LEAVE",
       seq: 1,
-      unreadCount: 2,
+      unreadCount: 0,
       target: { userId: 3 },
     });
   });
@@ -569,7 +630,7 @@ describe("the announcement of who leaves", () => {
   test("does not let them send anything else", async () => {
     await leave(3);
     await say(3);
-    expect(await shownTo()).toEqual(["1 SYSTEM_LEAVE 3 3 2"]);
+    expect(await shownTo()).toEqual(["1 SYSTEM_LEAVE 3 3 0"]);
     expect(bus.hubs.get("chat-messages-dlt")!.partitions[0]).toHaveLength(1);
   });
 
@@ -580,7 +641,7 @@ describe("the announcement of who leaves", () => {
     await store();
     await say(1);
     // The invitation and what follows; the leave is older than the new membership.
-    expect(await shownTo(3)).toEqual(["2 SYSTEM_INVITE 1 3 2", "3 TEXT 1 - 2"]);
+    expect(await shownTo(3)).toEqual(["2 SYSTEM_INVITE 1 3 0", "3 TEXT 1 - 2"]);
   });
 
   test("is none in a one-to-one room, whose sessions stop receiving all the same", async () => {
@@ -597,7 +658,7 @@ test("a SYSTEM_KICK is read by who caused it, and counts whom it is about no mor
   await say(2);
   await kick(3);
   await store();
-  expect(await shownTo()).toEqual(["1 TEXT 2 - 0", "2 SYSTEM_KICK 1 3 1"]);
+  expect(await shownTo()).toEqual(["1 TEXT 2 - 0", "2 SYSTEM_KICK 1 3 0"]);
 });
 
 describe("whose list of rooms has changed", () => {
@@ -663,13 +724,26 @@ describe("whose list of rooms has changed", () => {
     expect(heardBy("933-phone")).toEqual(["ROOM_REMOVED"]);
   });
 
+  test("hears of an invitation with the name that the group has got since, and of no other name", async () => {
+    roomId = await makeGroup([1, 937]);
+    await subscribe("937-phone", QUEUE);
+    await subscribe("938-phone", QUEUE);
+    bus.away = true;
+    await invite([938]);
+    await renameRoom({ roomId: String(roomId) }, { name: "renamed" }, 1, deps);
+    bus.away = false;
+    await age();
+    await sweepChanges(deps);
+    expect([heardBy("937-phone"), heardBy("938-phone")]).toEqual([["ROOM_RENAMED"], ["ROOM_ADDED"]]);
+    for (const connection of ["937-phone", "938-phone"])
+      expect(receivedBy(connection).at(-1)).toContain('"roomName":"renamed","by":{"userId":1,');
+  });
+
   test("has been told of what was done when the rest fails", async () => {
     const newcomers = Array.from({ length: 250 }, (_, index) => 10_000 + index);
     await subscribe("10000-phone", QUEUE);
     await subscribe("10249-phone", QUEUE);
-    bus.away = true;
-    await invite(newcomers);
-    bus.away = false;
+    await noteInvitations(newcomers);
     let times = 0;
     const failing = changed<EventBus>(bus, {
       publishAll: async (hub, key, list) => {

@@ -158,6 +158,68 @@ describe("migrating", () => {
   });
 });
 
+describe("what was there before system messages and absent users stopped counting", () => {
+  const rows = async (sql: string): Promise<object[]> => {
+    const [found] = await server.query<RowDataPacket[]>(
+      sql.replaceAll(/\b(rooms|messages|room_members|users|hidden_messages)\b/g, `${name}.$1`),
+    );
+    // What is inserted has no rows.
+    return Array.isArray(found) ? found.map((row) => ({ ...row })) : [];
+  };
+
+  test("has the numbers that it would have had", async () => {
+    for (const file of ["0001_rooms_and_messages.sql", "0002_membership_and_reads.sql"])
+      cpSync(join(RELEASED, file), join(folder, file));
+    await migrate(url, folder);
+    // 1 has a nickname; 2 and 3 have none: 2 has read, 3 has written once and left; 4 has never been here.
+    await rows("INSERT INTO users VALUES (1, 'Ann', NULL, NOW(3))");
+    await rows(`INSERT INTO rooms (room_id, type, creator_id, member_count, last_seq, last_message_id, last_activity_at, created_at)
+      VALUES (1, 'GROUP', 1, 3, 6, 16, NOW(3), NOW(3)), (2, 'GROUP', 5, 2, 0, NULL, NOW(3), NOW(3))`);
+    await rows(`INSERT INTO messages (message_id, room_id, seq, sender_id, sender_nickname, dedupe_key, type, content, sent_at) VALUES
+      ${["TEXT", "SYSTEM_INVITE", "TEXT", "SYSTEM_KICK", "TEXT", "SYSTEM_LEAVE"]
+        .map((type, index) => `(${11 + index}, 1, ${index + 1}, 3, 'x', ${index}, '${type}', 'x', NOW(3))`)
+        .join(", ")}`);
+    await rows(`INSERT INTO room_members (room_id, user_id, joined_at, joined_seq, last_read_seq, last_read_message_id) VALUES
+      (1, 1, NOW(3), 0, 0, NULL), (1, 2, NOW(3), 2, 4, 14), (1, 4, NOW(3), 2, 2, 12), (2, 5, NOW(3), 0, 0, NULL), (2, 4, NOW(3), 0, 0, NULL)`);
+    // 1 has deleted an unread text, an unread system message; 2 one that was read, and an unread text.
+    await rows("INSERT INTO hidden_messages VALUES (1, 1, 3), (1, 1, 4), (1, 2, 3), (1, 2, 5)");
+
+    cpSync(RELEASED, folder, { recursive: true });
+    await migrate(url, folder);
+    expect(await rows("SELECT seq, uncounted FROM messages ORDER BY seq")).toEqual(
+      [0, 1, 1, 2, 2, 3].map((uncounted, index) => ({ seq: index + 1, uncounted })),
+    );
+    expect(await rows("SELECT room_id, last_uncounted, awaited_count FROM rooms")).toEqual([
+      { room_id: 1, last_uncounted: 3, awaited_count: 1 },
+      { room_id: 2, last_uncounted: 0, awaited_count: 1 },
+    ]);
+    expect(await rows("SELECT user_id, presence FROM users ORDER BY user_id")).toEqual(
+      ["PRESENT", "PRESENT", "PRESENT", "AWAITED", "PRESENT"].map((presence, index) => ({
+        user_id: index + 1,
+        presence,
+      })),
+    );
+    const member = (
+      room_id: number,
+      user_id: number,
+      last_read_seq: number,
+      last_read_uncounted: number,
+      hidden_unread: number,
+    ) => ({ room_id, user_id, last_read_seq, last_read_uncounted, hidden_unread });
+    expect(
+      await rows(
+        "SELECT room_id, user_id, last_read_seq, last_read_uncounted, hidden_unread FROM room_members ORDER BY 1, 2",
+      ),
+    ).toEqual([
+      member(1, 1, 0, 0, 1),
+      member(1, 2, 4, 2, 1),
+      member(1, 4, Number.MAX_SAFE_INTEGER, 0, 0),
+      member(2, 4, Number.MAX_SAFE_INTEGER, 0, 0),
+      member(2, 5, 0, 0, 0),
+    ]);
+  });
+});
+
 describe("a folder of migrations", () => {
   test("is read as statements without comments", () => {
     write(

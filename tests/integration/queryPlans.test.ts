@@ -8,16 +8,20 @@ import { storeMessages } from "../../shared/consumers/storeMessages.js";
 import { storeReads } from "../../shared/consumers/storeReads.js";
 import { sweepReads } from "../../shared/consumers/sweepReads.js";
 import { sweepChanges } from "../../shared/rooms/announceChanges.js";
+import { createArrivals } from "../../shared/rooms/arrivals.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
 import { deleteMessage } from "../../shared/rooms/deleteMessage.js";
+import { sweepAnswers } from "../../shared/rooms/idempotency.js";
 import { listMembers } from "../../shared/rooms/listMembers.js";
 import { listMessages } from "../../shared/rooms/listMessages.js";
 import { listRooms } from "../../shared/rooms/listRooms.js";
 import { readRoom } from "../../shared/rooms/readRoom.js";
 import { renameRoom } from "../../shared/rooms/renameRoom.js";
 import type { RoomDeps } from "../../shared/rooms/roomDeps.js";
+import { withdrawUser } from "../../shared/rooms/withdrawUser.js";
 import type { Database, Queryable } from "../../shared/store/database.js";
+import * as idempotencyKeys from "../../shared/store/idempotencyKeys.js";
 import * as members from "../../shared/store/members.js";
 import * as membershipOutbox from "../../shared/store/membershipOutbox.js";
 import * as messages from "../../shared/store/messages.js";
@@ -35,6 +39,7 @@ import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
 
 // What the store does stays as it is; that it was asked is noticed, so that no statement is forgotten here.
+vi.mock("../../shared/store/idempotencyKeys.js", { spy: true });
 vi.mock("../../shared/store/members.js", { spy: true });
 vi.mock("../../shared/store/membershipOutbox.js", { spy: true });
 vi.mock("../../shared/store/messages.js", { spy: true });
@@ -50,7 +55,15 @@ const MESSAGES = "chat-messages";
 const AT = "2026-02-02T03:04:05.678Z";
 
 /** Tables of which no statement may read every row, or every entry of an index. */
-const LARGE = new Set(["messages", "room_members", "rooms", "users", "hidden_messages", "subscription_ids"]);
+const LARGE = new Set([
+  "messages",
+  "room_members",
+  "rooms",
+  "users",
+  "hidden_messages",
+  "subscription_ids",
+  "idempotency_keys",
+]);
 
 /** Rooms 1 to 20,000 of three users each, of which the last 5,000 are one-to-one, with nine messages each. */
 const ROOMS = 20_000;
@@ -114,7 +127,11 @@ async function load(db: Queryable): Promise<void> {
     await run(
       `INSERT INTO subscription_ids (destination, subscription_id) SELECT CONCAT('${key}', n), 'sub-0' FROM numbers WHERE n <= 10000`,
     );
-  await run("ANALYZE TABLE messages, room_members, rooms, users, hidden_messages, subscription_ids");
+  await run(`INSERT INTO idempotency_keys SELECT n, UNHEX(MD5(n)), UNHEX(MD5(n)), '{}', UTC_TIMESTAMP(3) - INTERVAL n MINUTE
+    FROM numbers WHERE n <= 20000`);
+  await run(
+    "ANALYZE TABLE messages, room_members, rooms, users, hidden_messages, subscription_ids, idempotency_keys",
+  );
 }
 
 interface Statement {
@@ -288,6 +305,7 @@ describe("no statement reads all of a large table", () => {
   /** Which of the store's functions have been asked by any of these tests. */
   const asked = new Set<string>();
   const store = {
+    ...idempotencyKeys,
     ...members,
     ...membershipOutbox,
     ...messages,
@@ -423,6 +441,25 @@ describe("no statement reads all of a large table", () => {
       "DELETE /rooms/{roomId}/messages/{messageId}",
       3,
       async () => deleteMessage({ ...bigRoom, messageId: String(await messageOf(BIG, 5)) }, 1, deps),
+    ],
+    ["DELETE /users/{userId}/rooms", 10, () => withdrawUser({ userId: "4444" }, deps)],
+    [
+      "POST /group-rooms with a key, and again",
+      2,
+      async () => {
+        await createGroupRoom({ roomName: "new", userIds: [2, 3] }, 1, deps, "once");
+        await createGroupRoom({ roomName: "new", userIds: [2, 3] }, 1, deps, "once");
+      },
+    ],
+    ["a token of who has been here", 1, () => createArrivals(deps)(1)],
+    ["a token of who is new", 2, () => createArrivals(deps)(30_001)],
+    [
+      "a token of who is a member and has never been here",
+      8,
+      async () => {
+        await inviteMembers(bigRoom, { userIds: [30_002] }, 1, deps);
+        await createArrivals(deps)(30_002);
+      },
     ],
     ["a token's nickname", 0, () => users.rememberUser(deps.database, { userId: 1, nickname: "Ann" })],
   ])("%s", async (_call, atLeast, call, most) => {
@@ -590,6 +627,12 @@ describe("no statement reads all of a large table", () => {
     await noScans(6);
   });
 
+  test("a batch of reads of who has deleted unread messages", async () => {
+    await database.query("UPDATE room_members SET hidden_unread = 1 WHERE room_id BETWEEN 9000 AND 9100");
+    await storeReadBatch(times(100, (index) => readOf(9_000 + index, 9_000 + index)));
+    await noScans(7);
+  });
+
   test("a batch of 200 reads of a big room, which are shown merged", async () => {
     await storeReadBatch(times(200, (index) => readOf(BIG, 100 + index, 20_000)));
     await noScans(6);
@@ -607,13 +650,14 @@ describe("no statement reads all of a large table", () => {
     statements.length = 0;
     await sweepChanges(deps);
     await sweepReads(deps);
-    await noScans(8);
+    await sweepAnswers(deps);
+    await noScans(9);
   });
 
   test("and none of the store's statements was left out", () => {
     const all = Object.entries(store).flatMap(([name, one]) => (vi.isMockFunction(one) ? name : []));
     // Those that run no statement of their own.
-    const pure = new Set(["memberKey", "usersOfPair", "namelessUser"]);
+    const pure = new Set(["memberKey", "usersOfPair", "namelessUser", "isAwaited", "subjectOf"]);
     expect(all.length).toBeGreaterThan(30);
     expect(all.filter((name) => !asked.has(name) && !pure.has(name))).toEqual([]);
   });

@@ -7,6 +7,7 @@ import { ChatError } from "../../shared/errors.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import { listMessages } from "../../shared/rooms/listMessages.js";
 import type { Database } from "../../shared/store/database.js";
+import { insertMembers } from "../../shared/store/members.js";
 import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
@@ -141,14 +142,16 @@ describe("a repeat", () => {
     ["in one batch", true],
     ["in a later batch", false],
   ])("of a clientMessageId %s is stored and shown once", async (_name, together) => {
-    const batch = [
-      put(sent({ clientMessageId: "one" })),
-      put(sent({ clientMessageId: "one", content: "again" })),
-    ];
+    await addSubscriptionId(database, "e1", "errors");
+    const again = { clientMessageId: "one", content: "once" };
+    const batch = [put(sent(again)), put(sent({ ...again, sentAt: "2026-01-02T03:04:06.000Z" }))];
     if (together) await deliver(batch);
     else for (const event of batch) await deliver([event]);
     expect(await stored()).toHaveLength(1);
+    // Nobody hears of the repeat.
+    expect(frames()).toHaveLength(1);
     expect(shownSeqs()).toEqual([1]);
+    expect(deadLetters()).toEqual([]);
   });
 
   test("of an event without clientMessageId is known by its event id", async () => {
@@ -169,6 +172,98 @@ describe("a repeat", () => {
       put(sent(other)),
     ]);
     expect(await stored()).toHaveLength(3);
+  });
+});
+
+describe("a clientMessageId that its sender has used for another message", () => {
+  const errors = (): object[] =>
+    broadcaster.sent
+      .filter(({ to }) => to === "e1:errors")
+      .flatMap(({ text }) => text.split("\0").slice(0, -1))
+      .map((frame) => JSON.parse(frame.slice(frame.indexOf("\n\n") + 2)));
+  const reused = (clientMessageId: string | number): object => ({
+    type: "ERROR",
+    code: "CLIENT_MESSAGE_ID_REUSED",
+    message: expect.any(String),
+    roomId,
+    clientMessageId,
+  });
+  const inBatches = async (batch: readonly ReceivedEvent[], together: boolean): Promise<void> => {
+    if (together) await deliver(batch);
+    else for (const event of batch) await deliver([event]);
+  };
+
+  test.each([
+    ["content", true, { content: "from the tablet" }],
+    ["content", false, { content: "from the tablet" }],
+    ["type", true, { type: "IMAGE" }],
+    ["type", false, { type: "IMAGE" }],
+    ["case alone", true, { content: "HTTPS://EXAMPLE.ORG/A" }],
+    ["a space at the end", false, { content: "https://example.org/a " }],
+  ])(
+    "is refused with another %s (in one batch: %s), and those around it are stored",
+    async (_what, together, other) => {
+      await addSubscriptionId(database, "e1", "errors");
+      const first = { clientMessageId: 1, content: "https://example.org/a" };
+      await inBatches(
+        [put(sent(first)), put(sent({ ...first, ...other })), put(sent({ content: "behind" }))],
+        together,
+      );
+      expect((await stored()).map(([, content]) => content)).toEqual([first.content, "behind"]);
+      expect(errors()).toEqual([reused(1)]);
+      expect(deadLetters()).toMatchObject([
+        { sequenceNumber: 1, key: String(roomId), error: { code: "CLIENT_MESSAGE_ID_REUSED" } },
+      ]);
+    },
+  );
+
+  test("is refused each time, and a true repeat of the first is dropped still", async () => {
+    await addSubscriptionId(database, "e1", "errors");
+    const [phone, tablet] = [
+      { clientMessageId: "1", content: "phone" },
+      { clientMessageId: "1", content: "tablet" },
+    ];
+    await deliver([phone, tablet, phone, tablet, phone].map((one) => put(sent(one))));
+    expect(await stored()).toEqual([[1, "phone"]]);
+    expect(errors()).toEqual([reused("1"), reused("1")]);
+  });
+
+  test("is told the same where showing was interrupted and is done again", async () => {
+    await addSubscriptionId(database, "e1", "errors");
+    await deliver([put(sent({ clientMessageId: "old", content: "phone" }))]);
+    broadcaster.sent.length = 0;
+    const at = (second: number) => ({ sentAt: `2026-01-03T00:00:0${second}.000Z` });
+    const batch = [
+      put(sent({ clientMessageId: "old", content: "tablet", ...at(1) })),
+      put(sent({ clientMessageId: "new", content: "phone", ...at(2) })),
+      put(sent({ clientMessageId: "new", content: "tablet", ...at(2) })),
+      put(sent({ clientMessageId: "new", content: "phone", ...at(3) })),
+    ];
+    broadcaster.away = true;
+    await expect(deliver(batch)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    broadcaster.away = false;
+    await deliver(batch);
+    expect(shownSeqs().filter((seq) => seq !== undefined)).toEqual([2]);
+    expect(errors()).toEqual([reused("old"), reused("new")]);
+    expect(deadLetters()).toHaveLength(2);
+  });
+
+  test("is not what was refused for another reason before", async () => {
+    await addSubscriptionId(database, "e4", "errors");
+    const mine = { senderId: 4, clientMessageId: "mine" };
+    const early = put(sent({ ...mine, content: "too early" }));
+    broadcaster.away = true;
+    await expect(deliver([early])).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    const at = { lastSeq: 0, lastMessageId: null, lastUncounted: 0, joinedSeq: 0 };
+    await insertMembers(database, roomId, [4], new Date(), at, new Set());
+    const late = put(sent({ ...mine, content: "in time", sentAt: "2026-01-04T00:00:00.000Z" }));
+    await expect(deliver([late])).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    broadcaster.away = false;
+    await deliver([put(sent())]);
+    const told = broadcaster.sent.filter(({ to }) => to === "e4:errors").map(({ text }) => text);
+    expect(told).toHaveLength(1);
+    expect(told[0]).toContain('"code":"NOT_A_MEMBER"');
+    expect((await stored()).map(([, content]) => content)).toContain("in time");
   });
 });
 
@@ -300,10 +395,30 @@ describe("a failure between storing and showing", () => {
     expect(frames()[1]).toContain('"clientMessageId":"mine"');
   });
 
+  test.each([
+    ["a room that is gone", { senderId: 77, roomId: 999_999_999 }],
+    ["a sender who is no member", { senderId: 77 }],
+  ])("tells the same of %s as if there had been none", async (_what, wrong) => {
+    await addSubscriptionId(database, "e77", "errors");
+    const told = (): string[] =>
+      broadcaster.sent
+        .filter(({ to }) => to === "e77:errors")
+        .map(({ text }) => text.slice(text.indexOf("\n\n")));
+    await deliver([put(sent({ ...wrong, clientMessageId: "mine" }))]);
+    broadcaster.away = true;
+    const again = [put(sent({ ...wrong, clientMessageId: "mine" }))];
+    await expect(deliver(again)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    broadcaster.away = false;
+    await deliver(again);
+    expect(told()).toHaveLength(2);
+    expect(told()[1]).toBe(told()[0]);
+  });
+
   test("does not show an old message again because of its repeat", async () => {
-    await deliver([put(sent({ clientMessageId: "one" }))]);
+    const one = { clientMessageId: "one", content: "once" };
+    await deliver([put(sent(one))]);
     broadcaster.sent.length = 0;
-    const batch = [put(sent({ clientMessageId: "one", sentAt: "2026-01-03T00:00:00.000Z" })), put(sent())];
+    const batch = [put(sent({ ...one, sentAt: "2026-01-03T00:00:00.000Z" })), put(sent())];
     broadcaster.away = true;
     await expect(deliver(batch)).rejects.toMatchObject({ code: "UNAVAILABLE" });
     broadcaster.away = false;

@@ -4,6 +4,7 @@ import {
   longestStanding,
   type Member,
   type Message,
+  type NamedUser,
   type Room,
   userOf,
   type World,
@@ -49,6 +50,8 @@ export interface Outcome {
   readonly due: { readonly status?: number; readonly code?: string; readonly body?: Json };
   /** Set unless it is refused; takes the answer's body, for ids that the server chooses. */
   readonly change?: (body: Json) => void;
+  /** The code that the sender hears when an accepted message is refused as it is stored. */
+  readonly told?: string;
 }
 
 /** What a command must lead to in this world. Changes nothing before `change` is called. */
@@ -78,7 +81,7 @@ export function outcomeOf(world: World, command: Command): Outcome {
     case "delete":
       return deleteForMe(room, member, command);
     case "rename":
-      return rename(room, command);
+      return rename(world, room, command);
   }
 }
 
@@ -135,7 +138,7 @@ function invite(world: World, room: Room, { by, users }: Of<"invite">): Outcome 
     due: { status: 200, body: { roomId: room.roomId, invited } },
     change: () => {
       for (const userId of invited) room.members.set(userId, newMember(world, room));
-      for (const userId of invited) announce(world, room, "SYSTEM_INVITE", by, userId);
+      if (invited.length > 0) announce(world, room, "SYSTEM_INVITE", by, invited);
     },
   };
 }
@@ -148,7 +151,7 @@ function kick(world: World, room: Room, { by, user }: Of<"kick">): Outcome {
     due: { status: 200, body: { roomId: room.roomId, userId: user } },
     change: () => {
       room.members.delete(user);
-      announce(world, room, "SYSTEM_KICK", by, user);
+      announce(world, room, "SYSTEM_KICK", by, [user]);
     },
   };
 }
@@ -160,9 +163,16 @@ function leave(world: World, room: Room, by: number): Outcome {
       room.members.delete(by);
       if (room.type === "ONE_TO_ONE") return;
       if (room.creatorId === by) room.creatorId = longestStanding(room)[0]?.[0] ?? by;
-      announce(world, room, "SYSTEM_LEAVE", by, by);
+      announce(world, room, "SYSTEM_LEAVE", by, [by]);
     },
   };
+}
+
+/** No more than three are invited by name. */
+function listed(names: readonly string[]): string {
+  const [others, parts] = [names.length - 3, names.slice(0, 3)];
+  if (others > 0) parts.push(`${others} other${others > 1 ? "s" : ""}`);
+  return parts.length === 1 ? parts[0]! : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }
 
 const SENTENCES: Record<string, (causer: string, target: string) => string> = {
@@ -171,20 +181,35 @@ const SENTENCES: Record<string, (causer: string, target: string) => string> = {
   SYSTEM_KICK: (causer, target) => `${causer} removed ${target}`,
 };
 
-function announce(world: World, room: Room, type: string, senderId: number, userId: number): void {
-  const { nickname } = userOf(world, userId);
-  const content = SENTENCES[type]!(userOf(world, senderId).nickname, nickname);
-  store(world, room, { senderId, type, content, clientMessageId: null, target: { userId, nickname } });
+function announce(
+  world: World,
+  room: Room,
+  type: string,
+  senderId: number,
+  userIds: readonly number[],
+): void {
+  const targets = userIds.map((userId): NamedUser => ({ userId, nickname: userOf(world, userId).nickname }));
+  const target = targets[0]!;
+  const content = SENTENCES[type]!(
+    userOf(world, senderId).nickname,
+    listed(targets.map(({ nickname }) => nickname)),
+  );
+  const more = type === "SYSTEM_INVITE" ? { target, targets } : { target };
+  store(world, room, { senderId, type, content, clientMessageId: null, ...more });
 }
 
 function send(world: World, room: Room, { by, type, content, clientMessageId }: Of<"send">): Outcome {
-  const isRepeat =
-    clientMessageId !== null &&
-    room.messages.some((one) => one.senderId === by && one.clientMessageId === clientMessageId);
+  // With other content it is refused as it is stored; that is told, and changes nothing.
+  const known =
+    clientMessageId === null
+      ? undefined
+      : room.messages.find((one) => one.senderId === by && one.clientMessageId === clientMessageId);
+  const isReused = known !== undefined && (known.content !== content || known.type !== type);
   return {
     due: {},
+    ...(isReused ? { told: "CLIENT_MESSAGE_ID_REUSED" } : {}),
     change: () => {
-      if (isRepeat) return;
+      if (known) return;
       // A one-to-one room takes in again who has left it.
       for (const userId of room.pair)
         if (!room.members.has(userId)) room.members.set(userId, newMember(world, room));
@@ -227,11 +252,15 @@ function deleteForMe(room: Room, member: Member, { by, roomId, messageId }: Of<"
   };
 }
 
-function rename(room: Room, { roomId, name }: Of<"rename">): Outcome {
+function rename(world: World, room: Room, { by, roomId, name }: Of<"rename">): Outcome {
+  const roomName = name.trim();
   return {
-    due: { status: 200, body: { roomId, name: name.trim() } },
+    due: { status: 200, body: { roomId, name: roomName } },
     change: () => {
-      room.name = name.trim();
+      if (room.name === roomName) return;
+      room.name = roomName;
+      const content = `${userOf(world, by).nickname} renamed the group to ${roomName}`;
+      store(world, room, { senderId: by, type: "SYSTEM_RENAME", content, clientMessageId: null, roomName });
     },
   };
 }

@@ -2,7 +2,16 @@ import { expect } from "vitest";
 import { call, type Json, newUsers, tokenFor, until } from "../../support/client.js";
 import { type Command, outcomeOf } from "./commands.js";
 import { type LiveClient, liveClient, openRoom } from "./liveClient.js";
-import { findRoom, type Room, type User, userOf, visibleTo, type World } from "./world.js";
+import {
+  findRoom,
+  historyOf,
+  memberListOf,
+  type Room,
+  type User,
+  userOf,
+  visibleTo,
+  type World,
+} from "./world.js";
 
 /** A world beside the real one, and the clients that are connected to that. */
 export interface Run {
@@ -39,13 +48,20 @@ export async function drive(run: Run, command: Command): Promise<void> {
   const { world, log } = run;
   world.clock += 1;
   log.push(JSON.stringify(command));
-  const { due, change } = outcomeOf(world, command);
+  const { due, change, told } = outcomeOf(world, command);
+  const { errors } = run.clients.get(command.by)!;
+  const heard = errors.length;
   const known = "roomId" in command ? findRoom(world, command.roomId) : undefined;
   const before = new Set(known?.members.keys());
   const answer = await answerOf({ ...run, users: world.users }, command);
   expect(answer, `the answer to ${JSON.stringify(command)}`).toEqual({ body: answer.body, ...due });
   if (!change) return;
   change(answer.body);
+  if (told !== undefined)
+    await until(
+      () => errors.slice(heard).some(({ code }) => code === told),
+      `user ${command.by} hears ${told}`,
+    );
   const room = known ?? world.rooms.find(({ roomId }) => roomId === answer.body?.roomId);
   if (!room) return;
   for (const userId of before) if (!room.members.has(userId)) endSubscription(run, room, userId, command);
@@ -120,15 +136,30 @@ async function isStored(world: World, room: Room): Promise<void> {
   }
 }
 
-/** Waits until a member's room list has as few unread messages as it must. */
+/**
+ * Waits until a member's position is where it must be. A group's list of members says it; of a one-to-one room the counts of its messages do, as
+ * either of the two sees them.
+ */
 async function isRead(world: World, room: Room, userId: number): Promise<void> {
-  const unread = room.messages.length - room.members.get(userId)!.readSeq;
+  const { token } = userOf(world, userId);
+  const position = async (): Promise<boolean> => {
+    const { members } = (await call("GET", `/group-rooms/${room.roomId}/members`, token)).body;
+    const own = memberListOf(world, room).find((one) => one.userId === userId);
+    const found = members.find((one: Json) => one.userId === userId);
+    return found?.lastReadMessageId === own.lastReadMessageId;
+  };
+  const counts = async (viewer: number): Promise<boolean> => {
+    const path = `/rooms/${room.roomId}/messages?limit=100`;
+    const { messages } = (await call("GET", path, userOf(world, viewer).token)).body;
+    const due = historyOf(world, room, viewer).toReversed();
+    return messages.every(({ unreadCount }: Json, index: number) => unreadCount === due[index]?.unreadCount);
+  };
   await until(
-    async () => {
-      const { rooms } = (await call("GET", "/rooms", userOf(world, userId).token)).body;
-      return rooms.find(({ roomId }: Json) => roomId === room.roomId)?.unreadCount === unread;
-    },
-    `${unread} unread of user ${userId} in room ${room.roomId}`,
+    async () =>
+      room.type === "GROUP"
+        ? position()
+        : (await Promise.all([...room.members.keys()].map(counts))).every((one) => one),
+    `user ${userId} at ${room.members.get(userId)!.readSeq} in room ${room.roomId}`,
     10_000,
   );
 }

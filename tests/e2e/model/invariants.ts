@@ -100,14 +100,19 @@ function messageFaults({ clients }: Together, { room, history }: View): string[]
     if (!isDeepStrictEqual(order, order.toSorted(byPlace)))
       faults.push(`user ${userId} sent in the order ${order}`);
   }
-  const announced = history.filter(({ type }) => type !== "TEXT").map(changeText);
+  const announced = history.filter(({ type }) => type !== "TEXT").flatMap(changeTexts);
   const made = room.changes.map(({ type, senderId, userId }) => `${type} ${senderId} ${userId}`);
   if (!isDeepStrictEqual(announced.toSorted(), made.toSorted()))
     faults.push(`announced are ${announced.join(", ")}; made were ${made.join(", ")}`);
   return faults;
 }
 
-const changeText = ({ type, senderId, target }: Json): string => `${type} ${senderId} ${target?.userId}`;
+/** Whom a change of members is about. */
+const targetsOf = ({ target, targets = [target] }: Json): number[] =>
+  targets.map(({ userId }: Json) => userId);
+
+const changeTexts = (message: Json): string[] =>
+  targetsOf(message).map((userId) => `${message.type} ${message.senderId} ${userId}`);
 
 /** Contents are the number of the burst and the place in it. */
 function byPlace(a: string, b: string): number {
@@ -124,20 +129,23 @@ function memberFaults({ room, history, entries, members }: View): string[] {
       faults.push(`user ${userId} sees ${memberCount} members, there are ${entries.size}`);
   if (room.type !== "GROUP") return faults;
   const present = new Set(room.first);
-  for (const { seq, type, target, senderId } of history) {
+  for (const message of history) {
+    const { seq, type, senderId } = message;
     if (type === "TEXT") {
       const isInvitedLater = history.some(
-        (one) => one.seq > seq && one.type === "SYSTEM_INVITE" && one.target.userId === senderId,
+        (one) => one.seq > seq && one.type === "SYSTEM_INVITE" && targetsOf(one).includes(senderId),
       );
       if (!present.has(senderId) && !isInvitedLater)
         faults.push(`user ${senderId} sent ${seq} after leaving`);
       continue;
     }
     const comes = type === "SYSTEM_INVITE";
-    if (present.has(target.userId) === comes)
-      faults.push(`${seq} announces ${type} of ${target.userId} at the wrong place`);
-    if (comes) present.add(target.userId);
-    else present.delete(target.userId);
+    for (const userId of targetsOf(message)) {
+      if (present.has(userId) === comes)
+        faults.push(`${seq} announces ${type} of ${userId} at the wrong place`);
+      if (comes) present.add(userId);
+      else present.delete(userId);
+    }
   }
   const listed = members.map(({ userId }) => userId);
   for (const [what, users] of [
@@ -155,14 +163,20 @@ function memberFaults({ room, history, entries, members }: View): string[] {
 function readFaults({ room, history, entries, members, seqOf }: View): string[] {
   const faults: string[] = [];
   const positions = new Map<number, number>();
-  for (const [userId, { unreadCount }] of entries) positions.set(userId, history.length - unreadCount);
-  for (const { userId, lastReadMessageId } of members)
-    if (seqOf(lastReadMessageId) !== positions.get(userId))
+  for (const { userId, lastReadMessageId } of members) positions.set(userId, seqOf(lastReadMessageId) ?? -1);
+  for (const [userId, { unreadCount }] of entries) {
+    const unread = unreadAt(history);
+    // A one-to-one room has no list: its positions are where so many are unread; which of several makes no difference.
+    if (members.length === 0) positions.set(userId, positionWith(history, unreadCount));
+    const position = positions.get(userId)!;
+    if (unread(position) !== unreadCount)
       faults.push(
-        `user ${userId} has ${entries.get(userId)?.unreadCount} unread of ${history.length} at message ${lastReadMessageId}, which is ${seqOf(lastReadMessageId)}`,
+        `user ${userId} has ${unreadCount} unread instead of ${unread(position)} of ${history.length} at ${position}`,
       );
-  for (const { seq, unreadCount } of history) {
-    const due = [...positions.values()].filter((position) => position < seq).length;
+  }
+  for (const { seq, type, unreadCount } of history) {
+    const isText = type === "TEXT";
+    const due = isText ? [...positions.values()].filter((position) => position < seq).length : 0;
     if (unreadCount !== due) faults.push(`message ${seq} counts ${unreadCount} instead of ${due}`);
   }
   const atLeast = [
@@ -179,6 +193,16 @@ function readFaults({ room, history, entries, members, seqOf }: View): string[] 
   return faults;
 }
 
+/** How many messages are unread to who has read up to a seq: no system messages. */
+const unreadAt =
+  (history: readonly Json[]) =>
+  (position: number): number =>
+    history.filter(({ seq, type }) => seq > position && type === "TEXT").length;
+
+/** The last seq up to which somebody has read to whom so many are unread. */
+const positionWith = (history: readonly Json[], unread: number): number =>
+  history.findLast(({ seq }) => unreadAt(history)(seq) === unread)?.seq ?? 0;
+
 /** A member's latest subscription holds all of it since, with the same counts; who was removed has nothing from then on. */
 function liveFaults({ clients }: Together, view: View, userId: number): string[] {
   const { room, history, entries } = view;
@@ -189,7 +213,7 @@ function liveFaults({ clients }: Together, view: View, userId: number): string[]
   if (room.leavers.has(userId)) return faults;
   if (!entries.has(userId)) {
     const removal = history.findLast(
-      ({ type, target }) => type !== "TEXT" && type !== "SYSTEM_INVITE" && target.userId === userId,
+      (one) => one.type !== "TEXT" && one.type !== "SYSTEM_INVITE" && targetsOf(one).includes(userId),
     );
     const late = all.flatMap(({ arrived }) => arrived).filter((seq) => seq >= removal?.seq);
     if (late.length > 0) faults.push(`user ${userId} got ${late} after being removed in ${removal.seq}`);
@@ -201,7 +225,7 @@ function liveFaults({ clients }: Together, view: View, userId: number): string[]
     .map(({ seq }) => seq);
   if (missed.length > 0)
     faults.push(`user ${userId}, subscribed at ${live.subscribedAt}, did not get ${missed}`);
-  const whoCame = history.filter(({ type }) => type === "SYSTEM_INVITE").map(({ target }) => target.userId);
+  const whoCame = history.filter(({ type }) => type === "SYSTEM_INVITE").flatMap(targetsOf);
   for (const [seq, message] of live.messages) {
     const stored = history[seq - 1];
     if (!isDeepStrictEqual({ ...message, unreadCount: stored?.unreadCount }, stored))

@@ -125,8 +125,9 @@ function takeReads(room: LiveRoom, body: Json): void {
   }
 }
 
-/** A message's count as a client shows it: one less for each move across it, whether that came before the message or after. */
+/** A message's count as a client shows it: one less for each move across it, whether that came before the message or after. System messages have none. */
 export function shownCount(room: LiveRoom, seq: number): number {
+  if (room.messages.get(seq).type.startsWith("SYSTEM_")) return 0;
   const across = room.moves.filter((move) => move.previousLastReadSeq < seq && seq <= move.lastReadSeq);
   return room.messages.get(seq).unreadCount - across.length;
 }

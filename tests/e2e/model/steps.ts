@@ -95,6 +95,19 @@ export function commandOf(step: Step, world: World, count: number): Command | un
       return { does: "leave", by, roomId };
     case "send": {
       const { clientMessageId } = step;
+      const before = room?.messages.find(
+        (one) => one.senderId === by && one.clientMessageId === clientMessageId && clientMessageId !== null,
+      );
+      // As an outbox repeats it; otherwise the id is taken for something else by mistake.
+      if (before && step.via === "SEND")
+        return {
+          does: "send",
+          by,
+          roomId,
+          type: before.type as "TEXT",
+          content: before.content,
+          clientMessageId,
+        };
       const isImage = step.users.length === 4;
       const content = isImage ? `https://example.org/${count}.png` : `${step.text}${count}`;
       return { does: "send", by, roomId, type: isImage ? "IMAGE" : "TEXT", content, clientMessageId };

@@ -44,11 +44,20 @@ export interface Message {
   readonly type: string;
   readonly content: string;
   readonly clientMessageId: string | number | null;
-  readonly target?: { readonly userId: number; readonly nickname: string };
+  readonly target?: NamedUser;
+  readonly targets?: readonly NamedUser[];
+  readonly roomName?: string;
   /** What the server alone decides, filled in when the message is first seen. */
   messageId?: number;
   sentAt?: string;
 }
+
+export interface NamedUser {
+  readonly userId: number;
+  readonly nickname: string;
+}
+
+export const isSystem = ({ type }: Pick<Message, "type">): boolean => type.startsWith("SYSTEM_");
 
 export const userOf = ({ users }: Pick<World, "users">, userId: number): User =>
   users.find((user) => user.userId === userId)!;
@@ -59,9 +68,15 @@ export const findRoom = (world: World, roomId: number): Room | undefined =>
 export const roomsOf = (world: World, userId: number): readonly Room[] =>
   world.rooms.filter(({ members }) => members.has(userId));
 
-/** How many members have not read up to this seq. */
-export const unreadCount = (room: Room, seq: number): number =>
-  [...room.members.values()].filter(({ readSeq }) => readSeq < seq).length;
+/** How many members have not read a message; a system message waits for nobody. */
+export const unreadCount = (room: Room, message: Message): number =>
+  isSystem(message) ? 0 : [...room.members.values()].filter(({ readSeq }) => readSeq < message.seq).length;
+
+/** How many messages a member has not read: no system messages, and none that they have deleted. */
+const unreadOf = (room: Room, userId: number): number =>
+  room.messages
+    .slice(room.members.get(userId)!.readSeq)
+    .filter((message) => !isSystem(message) && !room.deleted.get(userId)?.has(message.seq)).length;
 
 /** What a member may see of a room's messages, oldest first. */
 export function visibleTo(room: Room, userId: number): readonly Message[] {
@@ -81,7 +96,7 @@ export function roomListOf(world: World, userId: number): Json[] {
       name: other === undefined ? room.name : userOf(world, other).nickname,
       imageUrl: null,
       memberCount: room.members.size,
-      unreadCount: room.messages.length - room.members.get(userId)!.readSeq,
+      unreadCount: unreadOf(room, userId),
       lastMessage: last
         ? {
             messageId: last.messageId,
@@ -90,6 +105,10 @@ export function roomListOf(world: World, userId: number): Json[] {
             type: last.type,
             sentAt: last.sentAt,
             senderId: last.senderId,
+            senderNickname: userOf(world, last.senderId).nickname,
+            ...(last.target && { target: last.target }),
+            ...(last.targets && { targets: last.targets.slice(0, 3) }),
+            ...(last.roomName !== undefined && { roomName: last.roomName }),
           }
         : null,
     };
@@ -102,7 +121,7 @@ export function historyOf(world: World, room: Room, userId: number): Json[] {
     ...message,
     roomId: room.roomId,
     senderNickname: userOf(world, message.senderId).nickname,
-    unreadCount: unreadCount(room, message.seq),
+    unreadCount: unreadCount(room, message),
   }));
 }
 
@@ -113,6 +132,7 @@ export function memberListOf(world: World, room: Room): Json[] {
     nickname: userOf(world, userId).nickname,
     profileImageUrl: null,
     isCreator: userId === room.creatorId,
+    isAwaited: false,
     lastReadMessageId: room.messages[readSeq - 1]?.messageId ?? null,
   }));
 }
