@@ -40,7 +40,7 @@ const sessionKeys = (userId: number): string[] =>
 const LEFT_KEY = "{sessions}:left";
 const returnsKey = (userId: number): string => `{user:${userId}}:returns`;
 const idsKey = (userId: number, key: string): string => `{user:${userId}}:ids:${key}`;
-const piecesKey = (userId: number, connectionId: string): string => `{user:${userId}}:pieces:${connectionId}`;
+const piecesKey = (userId: number, frame: string): string => `{user:${userId}}:pieces:${frame}`;
 const rateKey = (userId: number, kind: RateKind): string => `{user:${userId}}:${kind}`;
 
 const SCRIPTS = {
@@ -190,13 +190,13 @@ export function connectRedis(config: RedisConfig): SessionStore {
     async leaveId(userId, connectionId, key, id) {
       await script("leaveId", [idsKey(userId, key)], [connectionId, id]);
     },
-    async keepPiece(userId, connectionId, offset, bytes) {
+    async keepPiece(userId, frame, offset, bytes) {
       const piece = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const key = piecesKey(userId, connectionId);
+      const key = piecesKey(userId, frame);
       return (await script("keepPiece", [key], [offset, piece, PIECES_MS])) === 1;
     },
-    async readPieces(userId, connectionId, length) {
-      const key = piecesKey(userId, connectionId);
+    async readPieces(userId, frame, length) {
+      const key = piecesKey(userId, frame);
       const bytes = await redis.run(key, (commands) => commands.getStart(key, length));
       return bytes?.length === length ? bytes : undefined;
     },

@@ -296,17 +296,17 @@ export class FakeSessionStore implements SessionStore {
 
   readonly #pieces = new Map<string, Buffer>();
 
-  async keepPiece(userId: number, connectionId: string, offset: number, bytes: Uint8Array): Promise<boolean> {
-    const before = this.#pieces.get(`${userId} ${connectionId}`) ?? Buffer.alloc(0);
+  async keepPiece(userId: number, frame: string, offset: number, bytes: Uint8Array): Promise<boolean> {
+    const before = this.#pieces.get(`${userId} ${frame}`) ?? Buffer.alloc(0);
     if (this.away || before.length < offset) return false;
     const behind = offset === 0 ? [] : [before.subarray(offset + bytes.length)];
     const pieces = Buffer.concat([before.subarray(0, offset), bytes, ...behind]);
-    this.#pieces.set(`${userId} ${connectionId}`, pieces);
+    this.#pieces.set(`${userId} ${frame}`, pieces);
     return true;
   }
 
-  async readPieces(userId: number, connectionId: string, length: number): Promise<Uint8Array | undefined> {
-    const pieces = this.#pieces.get(`${userId} ${connectionId}`);
+  async readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined> {
+    const pieces = this.#pieces.get(`${userId} ${frame}`);
     return this.away || !pieces || pieces.length < length ? undefined : pieces.subarray(0, length);
   }
 
