@@ -180,8 +180,9 @@ function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
       const implicit = query["connect"]?.[0] === "implicit";
       const [deviceId, takeOver] = [query["deviceId"]?.[0], query["takeOver"]?.[0] === "true"];
       const request = { identity, subprotocols, implicit, deviceId, takeOver, headers };
-      const { subprotocol, state } = acceptHandshake(request, adapters);
+      // First, so that those which are refused count as well.
       await requireRate(identity.userId, "handshakes", adapters);
+      const { subprotocol, state } = acceptHandshake(request, adapters);
       await remember(identity, adapters.database);
       return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
     }),
