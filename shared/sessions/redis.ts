@@ -16,7 +16,15 @@ import {
   REMOVE,
   TAKE_ONE,
 } from "./sessionScripts.js";
-import type { Admission, EndedSession, EndReason, RateKind, Session, SessionStore } from "./sessionStore.js";
+import type {
+  Admission,
+  EndedSession,
+  EndReason,
+  RateKind,
+  Registered,
+  Session,
+  SessionStore,
+} from "./sessionStore.js";
 
 const MEMBERS_SECONDS = 300;
 /** Longer than any fill can take, so that a fill from before a drop never finds its version again. */
@@ -123,7 +131,7 @@ export function connectRedis(config: RedisConfig): SessionStore {
         const [standing, order, gone, isNew, ...ended] = answer.map(String);
         if (standing !== "ask")
           return {
-            standing: standing === "live" ? "live" : "ended",
+            standing: standing as Registered["standing"],
             order: Number(order),
             gone: Number(gone),
             isNew: isNew === "1",

@@ -85,7 +85,8 @@ export interface Registering {
 }
 
 export interface Registered {
-  readonly standing: "live" | "ended";
+  /** As of an admission. */
+  readonly standing: "live" | "ended" | "closing";
   readonly order: number;
   /** It had no place before. */
   readonly isNew: boolean;

@@ -154,8 +154,9 @@ export class FakeSessionStore implements SessionStore {
     const { userId, connectionId, device, likeness, takesOver = false, age = 0 } = session;
     const [user, now] = [this.#user(userId), this.now()];
     if (user.ended.has(connectionId)) {
+      const isTaken = (user.closing.get(connectionId)?.claimedUntil ?? 0) > now;
       const own = user.claim(now).filter((one) => one.connectionId === connectionId);
-      return { standing: "ended", order: 0, gone: 0, isNew: false, toClose: own };
+      return { standing: isTaken ? "closing" : "ended", order: 0, gone: 0, isNew: false, toClose: own };
     }
     const newest = Math.max(0, ...[...user.places.values()].map(({ order }) => order));
     const freed = [...gone].filter((id) => user.places.delete(id)).length;
