@@ -201,8 +201,9 @@ function upstreamHandlers(adapters: Adapters, arrive: (userId: number) => Promis
       const implicit = query["connect"]?.[0] === "implicit";
       const [deviceId, takeOver] = [query["deviceId"]?.[0], query["takeOver"]?.[0] === "true"];
       const request = { identity, subprotocols, implicit, deviceId, takeOver, headers };
-      const { subprotocol, state } = acceptHandshake(request, adapters);
+      // First, so that those which are refused count as well.
       await requireRate(identity.userId, "handshakes", adapters);
+      const { subprotocol, state } = acceptHandshake(request, adapters);
       await Promise.all([remember(identity, adapters.database), arrive(identity.userId)]);
       return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
     }),

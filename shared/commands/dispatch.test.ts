@@ -682,3 +682,19 @@ test("the hundred-and-first subscription is refused before anything is asked", a
   );
   expect(bodyOf(framesOf(answer.text)[0])).toMatchObject({ code: "TOO_MANY_SUBSCRIPTIONS" });
 });
+
+test("a SUBSCRIBE that came to nothing uses up none of its user's ids", async () => {
+  const { joinGroup } = FakeBroadcaster.prototype;
+  let refused = 0;
+  broadcaster.joinGroup = async (id, group) => {
+    if (refused++ < 8) throw new ChatError("UNAVAILABLE", "the socket service is away");
+    await joinGroup.call(broadcaster, id, group);
+  };
+  deps = { ...deps, database: { query: async () => [[], []] } as unknown as Database };
+  const frame = (id: number): string => `SUBSCRIBE\nid:${id}\ndestination:/user/queue/rooms\nreceipt:r\n\n\0`;
+  for (let id = 0; id <= 8; id += 1) {
+    const message = { data: Buffer.from(frame(id)), eventId: String(id) };
+    const answer = await handleMessage(message, connectionIn({ subscriptions: listening }), deps);
+    expect(answer.text).toMatch(id < 8 ? /"code":"UNAVAILABLE"/ : /^RECEIPT\n/);
+  }
+});

@@ -118,6 +118,14 @@ test("byte by byte it is the same", async () => {
   expect(published().map(({ content }) => content)).toEqual(["a가"]);
 });
 
+test("whole frames that change nothing leave the state as it is", async () => {
+  await receive(CONNECT);
+  const connection = { connectionId, userId: 7, state };
+  const answer = await handleMessage({ data: Buffer.from(send("a")), eventId: "1" }, connection, deps);
+  expect(published()).toHaveLength(1);
+  expect(answer.state).toBe(state);
+});
+
 test("frames without their NULs, as some sockets cut them off, are taken at once", async () => {
   expect(await receive(CONNECT.slice(0, -1))).toMatch(/^CONNECTED/);
   expect(await receive(send("a", "receipt:a\n").slice(0, -1))).toBe("RECEIPT\nreceipt-id:a\n\n\0");
@@ -191,6 +199,20 @@ describe("a frame in pieces", () => {
     expect(heard).toBe("RECEIPT\nreceipt-id:a\n\n\0");
     expect(published().map(({ content }) => content)).toEqual(["가나다", "가나다"]);
     expect(new Set(published().map(({ eventId }) => eventId)).size).toBe(1);
+  });
+
+  test("that ends where the next one begins is the same when the service delivers that message twice", async () => {
+    const [first, second] = [send("first", "receipt:a\n"), send("the second one", "receipt:b\n")];
+    await receive(first.slice(0, 60));
+    now += 5;
+    const before = state;
+    const message = first.slice(60) + second.slice(0, 70);
+    expect(await receive(message, "twice")).toBe("RECEIPT\nreceipt-id:a\n\n\0");
+    state = before;
+    now += 5;
+    expect(await receive(message, "twice")).toBe("RECEIPT\nreceipt-id:a\n\n\0");
+    expect(await receive(second.slice(70))).toBe("RECEIPT\nreceipt-id:b\n\n\0");
+    expect(published().map(({ content }) => content)).toEqual(["first", "first", "the second one"]);
   });
 
   test("can't be put together while the store is away: that is said, and nothing is taken", async () => {

@@ -34,6 +34,9 @@ type Deps = Pick<CommandDeps, "sessions" | "now">;
 
 /** Reads one WebSocket message together with what was left over from those before it. Never throws. */
 export async function gather(data: Uint8Array, connection: Connection, deps: Deps): Promise<Gathered> {
+  // The usual case: the same state says to all behind that nothing has changed.
+  if (!connection.state.unfinished && !connection.state.nulIsMissing)
+    return { ...read(data, connection.state, false), skipFirst: false };
   const { unfinished, nulIsMissing, ...state } = connection.state;
   const lacksNul = nulIsMissing === true;
   if (!unfinished) return { ...read(data, state, lacksNul), skipFirst: false };
@@ -52,7 +55,8 @@ export async function gather(data: Uint8Array, connection: Connection, deps: Dep
       return failed(new StompError("MESSAGE_TOO_LARGE", "The frame has become larger than a frame may be."));
     return { frames: [], beginning: { ...unfinished, bytes: data }, skipFirst, state: connection.state };
   }
-  const before = await deps.sessions.readPieces(connection.userId, connection.connectionId, unfinished.bytes);
+  const name = nameOf(connection, unfinished.since);
+  const before = await deps.sessions.readPieces(connection.userId, name, unfinished.bytes);
   if (!before) return failed(lost());
   const now = read(Buffer.concat([before, data]), state, lacksNul);
   const goesOn = now.beginning?.bytes.length === size;
@@ -68,6 +72,13 @@ function read(data: Uint8Array, state: ConnectionState, lacksNul: boolean): Omit
   const stillLacks = lacksNul && !isLate && now.frames.length === 0 && !now.malformed;
   return stillLacks ? { ...now, state: { ...now.state, nulIsMissing: true } } : now;
 }
+
+/**
+ * Under what name a frame's pieces are kept. Of another frame it is another one: when the service repeats the message with which one frame ended and the next one began,
+ * what was kept of the first one is still there.
+ */
+const nameOf = ({ connectionId }: Pick<Connection, "connectionId">, since: number): string =>
+  `${connectionId}:${since}`;
 
 /** Whether a frame may end with this piece of it: with a NUL, or, where NULs are lost on the way, as a head or a JSON object does. */
 function canEnd(piece: Uint8Array): boolean {
@@ -86,15 +97,17 @@ const lost = (): ChatError =>
  */
 export async function keep(
   { bytes, least, most }: Beginning,
-  { connectionId, userId, state }: Connection,
+  connection: Connection,
   skipped: boolean,
   { sessions, now }: Deps,
 ): Promise<ConnectionState> {
+  const { userId, state } = connection;
   const { unfinished } = state;
   const offset = unfinished?.bytes ?? 0;
-  if (!(await sessions.keepPiece(userId, connectionId, offset, bytes))) throw lost();
+  const since = unfinished?.since ?? now();
+  if (!(await sessions.keepPiece(userId, nameOf(connection, since), offset, bytes))) throw lost();
   const next: Unfinished = {
-    since: unfinished?.since ?? now(),
+    since,
     bytes: offset + bytes.length,
     least,
     most,

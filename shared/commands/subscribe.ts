@@ -53,12 +53,17 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
       `A connection takes ${SUBSCRIPTIONS_PER_CONNECTION} subscriptions, fewer where their ids are long; unsubscribe first.`,
     );
   if ("roomId" in destination) await requireMember(destination.roomId, connection.userId, deps);
-  await requireFreeId({ key, destination: destinationText(destination), wire, connection }, deps);
   // Also when it is subscribed already: joining again changes nothing, and mends a subscription that was left half way.
   const join = async (db: Queryable): Promise<void> => {
     await deps.broadcaster.joinGroup(connection.connectionId, groupName(lane, wire));
     await addSubscriptionId(db, key, wire, isPacked(lane));
   };
+  try {
+    await requireFreeId({ key, destination: destinationText(destination), wire, connection }, deps);
+  } catch (error) {
+    if (inUse === undefined) await giveIdBack(connection, group, deps);
+    throw error;
+  }
   try {
     if (destination.kind === "room" && lastSeq !== undefined)
       await joinAsMember(destination.roomId, connection.userId, deps, () =>
@@ -95,6 +100,13 @@ async function joinAsMember(
   });
 }
 
+/** An id that came to nothing must not count among its user's. */
+const giveIdBack = (
+  { userId, connectionId }: Connection,
+  { lane, wire }: SubscriberGroup,
+  { sessions }: CommandDeps,
+): Promise<void> => sessions.leaveId(userId, connectionId, keyOfLane(lane), wire);
+
 /** A SUBSCRIBE that is refused in the end must not be subscribed. */
 async function leave(connection: Connection, group: SubscriberGroup, deps: CommandDeps): Promise<void> {
   try {
@@ -102,6 +114,7 @@ async function leave(connection: Connection, group: SubscriberGroup, deps: Comma
   } catch (error) {
     log.warn("a refused subscription could not be taken back", { lane: group.lane, error });
   }
+  await giveIdBack(connection, group, deps);
   await forgetUnused([group], deps);
 }
 

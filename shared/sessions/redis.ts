@@ -16,7 +16,15 @@ import {
   REMOVE,
   TAKE_ONE,
 } from "./sessionScripts.js";
-import type { Admission, EndedSession, EndReason, RateKind, Session, SessionStore } from "./sessionStore.js";
+import type {
+  Admission,
+  EndedSession,
+  EndReason,
+  RateKind,
+  Registered,
+  Session,
+  SessionStore,
+} from "./sessionStore.js";
 
 const MEMBERS_SECONDS = 300;
 /** Longer than any fill can take, so that a fill from before a drop never finds its version again. */
@@ -40,7 +48,7 @@ const sessionKeys = (userId: number): string[] =>
 const LEFT_KEY = "{sessions}:left";
 const returnsKey = (userId: number): string => `{user:${userId}}:returns`;
 const idsKey = (userId: number, key: string): string => `{user:${userId}}:ids:${key}`;
-const piecesKey = (userId: number, connectionId: string): string => `{user:${userId}}:pieces:${connectionId}`;
+const piecesKey = (userId: number, frame: string): string => `{user:${userId}}:pieces:${frame}`;
 const rateKey = (userId: number, kind: RateKind): string => `{user:${userId}}:${kind}`;
 
 const SCRIPTS = {
@@ -123,7 +131,7 @@ export function connectRedis(config: RedisConfig): SessionStore {
         const [standing, order, gone, isNew, ...ended] = answer.map(String);
         if (standing !== "ask")
           return {
-            standing: standing === "live" ? "live" : "ended",
+            standing: standing as Registered["standing"],
             order: Number(order),
             gone: Number(gone),
             isNew: isNew === "1",
@@ -190,13 +198,13 @@ export function connectRedis(config: RedisConfig): SessionStore {
     async leaveId(userId, connectionId, key, id) {
       await script("leaveId", [idsKey(userId, key)], [connectionId, id]);
     },
-    async keepPiece(userId, connectionId, offset, bytes) {
+    async keepPiece(userId, frame, offset, bytes) {
       const piece = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      const key = piecesKey(userId, connectionId);
+      const key = piecesKey(userId, frame);
       return (await script("keepPiece", [key], [offset, piece, PIECES_MS])) === 1;
     },
-    async readPieces(userId, connectionId, length) {
-      const key = piecesKey(userId, connectionId);
+    async readPieces(userId, frame, length) {
+      const key = piecesKey(userId, frame);
       const bytes = await redis.run(key, (commands) => commands.getStart(key, length));
       return bytes?.length === length ? bytes : undefined;
     },

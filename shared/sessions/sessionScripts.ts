@@ -158,7 +158,7 @@ return answer`;
 /**
  * Gives a connection its place. KEYS: the user's five, returns. ARGV: connection id, order (0 for none yet), how long ago it connected in ms, device with its likeness, session queue's
  * subscription id, limit (0 none), 1 to end others without asking, how many were asked for, those, and which of them are gone.
- * Returns `ask` and the ids that must be asked for first, nothing being changed; or live or ended, order, how many were gone, 1 if it had no place before, and whom to tell and close.
+ * Returns `ask` and the ids that must be asked for first, nothing being changed; or live, ended, or closing where another process is about to tell and close it, order, how many were gone, 1 if it had no place before, and whom to tell and close.
  */
 export const REGISTER = `${NOW}${PARSE}
 local answer = { 'ended', 0, 0, 0 }${END}${CLAIM}
@@ -166,7 +166,8 @@ local id, order, age = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local device, likeness = string.match(ARGV[4], '^([^;]*);?(.*)$')
 local limit, asked = tonumber(ARGV[6]), tonumber(ARGV[8])
 if isEnded(id) then
-  if isFree(id) then claim(id) end
+  if isFree(id) then claim(id)
+  elseif redis.call('ZSCORE', KEYS[2], id) then answer[1] = 'closing' end
   return answer
 end
 local wasAsked, isGone = {}, {}

@@ -50,9 +50,9 @@ export interface SessionStore {
   /** A connection has given an id back. Those of connections that are gone count for nothing by themselves. */
   leaveId(userId: number, connectionId: string, key: string, id: string): Promise<void>;
   /** Keeps a piece of a frame for a minute, at its place in the frame; the same again changes nothing. Says whether it is kept. */
-  keepPiece(userId: number, connectionId: string, offset: number, bytes: Uint8Array): Promise<boolean>;
+  keepPiece(userId: number, frame: string, offset: number, bytes: Uint8Array): Promise<boolean>;
   /** The first so many bytes of a frame that were kept; `undefined` where they can't be had. */
-  readPieces(userId: number, connectionId: string, length: number): Promise<Uint8Array | undefined>;
+  readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined>;
 
   /** Throws when the store can't be reached. */
   ping(): Promise<void>;
@@ -85,7 +85,8 @@ export interface Registering {
 }
 
 export interface Registered {
-  readonly standing: "live" | "ended";
+  /** As of an admission. */
+  readonly standing: "live" | "ended" | "closing";
   readonly order: number;
   /** It had no place before. */
   readonly isNew: boolean;

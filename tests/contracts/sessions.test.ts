@@ -291,7 +291,8 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
   test("that have ended don't come back, by a frame or by registering", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect(await standing("a")).toBe("ended");
-    expect((await connect("a")).standing).toBe("ended");
+    // Whoever ended it is telling it: nobody else is to do that as well.
+    expect(await connect("a")).toMatchObject({ standing: "closing", toClose: [] });
     expect(await Promise.all(["b", "c", "d"].map(standing))).toEqual(["live", "live", "live"]);
   });
 

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startStack } from "../../local/stack.js";
 import { call, type HttpAnswer, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
-import { openConnected, type RawSocket } from "../support/rawSocket.js";
+import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 import type { Addresses } from "../support/stack.js";
 
 const NAMES = [
@@ -381,8 +381,11 @@ describe("whatever costs a call is in some limit:", () => {
 
   test("handshakes", async () => {
     const [user, other] = newUsers(2) as [number, number];
-    for (let times = 0; times < 6; times += 1)
+    for (let times = 0; times < 3; times += 1) {
       await (await openConnected(user, "1.2", undefined, "", addresses.webPubSub)).close();
+      // Those that are refused cost a call as well.
+      await expect(open(user, ["mqtt"], "", undefined, addresses.webPubSub)).rejects.toThrow("400");
+    }
     await expect(openConnected(user, "1.2", undefined, "", addresses.webPubSub)).rejects.toThrow("429");
     await (await openConnected(other, "1.2", undefined, "", addresses.webPubSub)).close();
   });

@@ -154,8 +154,9 @@ export class FakeSessionStore implements SessionStore {
     const { userId, connectionId, device, likeness, takesOver = false, age = 0 } = session;
     const [user, now] = [this.#user(userId), this.now()];
     if (user.ended.has(connectionId)) {
+      const isTaken = (user.closing.get(connectionId)?.claimedUntil ?? 0) > now;
       const own = user.claim(now).filter((one) => one.connectionId === connectionId);
-      return { standing: "ended", order: 0, gone: 0, isNew: false, toClose: own };
+      return { standing: isTaken ? "closing" : "ended", order: 0, gone: 0, isNew: false, toClose: own };
     }
     const newest = Math.max(0, ...[...user.places.values()].map(({ order }) => order));
     const freed = [...gone].filter((id) => user.places.delete(id)).length;
@@ -296,17 +297,17 @@ export class FakeSessionStore implements SessionStore {
 
   readonly #pieces = new Map<string, Buffer>();
 
-  async keepPiece(userId: number, connectionId: string, offset: number, bytes: Uint8Array): Promise<boolean> {
-    const before = this.#pieces.get(`${userId} ${connectionId}`) ?? Buffer.alloc(0);
+  async keepPiece(userId: number, frame: string, offset: number, bytes: Uint8Array): Promise<boolean> {
+    const before = this.#pieces.get(`${userId} ${frame}`) ?? Buffer.alloc(0);
     if (this.away || before.length < offset) return false;
     const behind = offset === 0 ? [] : [before.subarray(offset + bytes.length)];
     const pieces = Buffer.concat([before.subarray(0, offset), bytes, ...behind]);
-    this.#pieces.set(`${userId} ${connectionId}`, pieces);
+    this.#pieces.set(`${userId} ${frame}`, pieces);
     return true;
   }
 
-  async readPieces(userId: number, connectionId: string, length: number): Promise<Uint8Array | undefined> {
-    const pieces = this.#pieces.get(`${userId} ${connectionId}`);
+  async readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined> {
+    const pieces = this.#pieces.get(`${userId} ${frame}`);
     return this.away || !pieces || pieces.length < length ? undefined : pieces.subarray(0, length);
   }
 
