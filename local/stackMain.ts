@@ -94,6 +94,7 @@ function fail(error: unknown): never {
 function screen(stack: Stack, data: string): string {
   const { page, api, webPubSub, mysql, redis } = stack.addresses;
   const folder = relative(process.cwd(), resolve(data)) || ".";
+  const ofFolder = folder === ".local" ? "" : ` --data "${folder}"`;
   return `
 The chat system is running.
 
@@ -105,7 +106,7 @@ The chat system is running.
   Redis      ${redis}
   all of it  ${folder}/stack.json   logs in ${folder}/logs
 
-  Try        npm run --silent token -- 1 Ann
+  Try        npm run --silent token -- 1 Ann${ofFolder}
   Stop       Ctrl+C
 `;
 }

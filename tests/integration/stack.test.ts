@@ -242,6 +242,7 @@ describe("the command", () => {
       await vi.waitFor(() => expect(command.output).toContain("The chat system is running"), patience);
       const addresses: Addresses = JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
       expect(command.output).toContain(`Open       ${addresses.page}\n`);
+      expect(command.output).toContain(`token -- 1 Ann --data "`);
       await use(addresses);
       command.child.kill("SIGINT");
       expect(await command.exitCode).toBe(0);
