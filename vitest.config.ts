@@ -27,7 +27,7 @@ export default defineConfig({
           name: "local servers",
           include: [
             "tests/contracts/{entra,eventHubs,webPubSub,functionsHost}.test.ts",
-            "tests/integration/stack.test.ts",
+            "tests/integration/{hostileServer,lostConnections,stack}.test.ts",
           ],
         },
       },
@@ -38,7 +38,7 @@ export default defineConfig({
           include: ["tests/**/*.test.ts"],
           exclude: [
             "tests/contracts/{entra,eventHubs,webPubSub,functionsHost}.test.ts",
-            "tests/integration/stack.test.ts",
+            "tests/integration/{hostileServer,lostConnections,stack}.test.ts",
             "tests/slow/**",
           ],
           globalSetup: ["tests/support/stack.ts"],

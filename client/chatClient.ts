@@ -11,7 +11,16 @@ import { ROOMS, RoomList } from "./roomList.js";
 import { Sender } from "./sender.js";
 import { after, backoff, within } from "./timing.js";
 import { type TokenSource, Tokens } from "./tokens.js";
-import type { ConnectionState, Member, Message, Outbox, OutboxEntry, RoomSummary } from "./types.js";
+import type {
+  ConnectionState,
+  Member,
+  Message,
+  NamedUser,
+  Outbox,
+  OutboxEntry,
+  RoomAdded,
+  RoomSummary,
+} from "./types.js";
 
 export interface ChatClientOptions {
   /** Where the service's HTTP API is: `https://chat.example.com`. */
@@ -35,9 +44,20 @@ export type ChatEvents = {
   readonly sending: number | undefined;
   /** A message that came live, of a room that is open or among the latest; of each room in the order of `seq`, each once. */
   readonly message: Message;
+  /** Somebody else has made the user a member of a room, which `roomList` has moments later. */
+  readonly added: RoomAdded;
   /** What went wrong without a call that could reject. */
   readonly error: ChatError;
 };
+
+/** What `/user/queue/rooms` brings; of a service of before only what and where. */
+interface Hint {
+  readonly type: string;
+  readonly roomId: number;
+  readonly roomName?: string | null;
+  readonly by?: NamedUser;
+  readonly timestamp?: number;
+}
 
 const FIND_PAGE = 100;
 const MOST_FIND_PAGES = 20;
@@ -68,11 +88,14 @@ export class ChatClient extends Emitter<ChatEvents> {
   #outboxLoaded: Promise<void> | undefined;
   #started = false;
   #disconnecting: Promise<void> | undefined;
-  readonly #check = () => {
-    if (globalThis.document?.visibilityState !== "hidden") this.#connection.check();
-    // It may never be looked at again.
-    else if (this.connection.status === "connected") void this.#reads.flush();
-  };
+  /** What a browser tells of its device and its pages. */
+  readonly #device: readonly (readonly [on: EventTarget | undefined, event: string, hear: () => void])[] = [
+    [windowOf(), "online", () => this.#connection.check()],
+    [windowOf(), "offline", () => this.#connection.offline()],
+    [windowOf(), "pageshow", () => this.#look()],
+    [globalThis.document, "visibilitychange", () => this.#look()],
+    [globalThis.document, "resume", () => this.#look()],
+  ];
 
   constructor({ url, token, userId, deviceId, outbox = memoryOutbox() }: ChatClientOptions) {
     super();
@@ -126,7 +149,8 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /**
    * Connects and stays connected. Resolves with the first connection, however long it takes, and rejects with a `ChatError` when it is
-   * refused for good or `disconnect()` comes first. Called again while it waits, it tries at once.
+   * refused for good or `disconnect()` comes first. Called again while it waits, it tries at once; called after the session was
+   * ended, it ends the oldest of the user's others where there are too many.
    */
   async connect(): Promise<void> {
     if (!this.#started) this.#listenToDevice(true);
@@ -179,7 +203,7 @@ export class ChatClient extends Emitter<ChatEvents> {
   /** Ends all sessions of the user, this one too. */
   async logOut(): Promise<void> {
     await this.#flushReads();
-    await this.#http.request("POST", "/sessions/logout", {});
+    await this.#http.request("POST", "/sessions/logout", { body: {} });
     await this.disconnect();
   }
 
@@ -204,14 +228,14 @@ export class ChatClient extends Emitter<ChatEvents> {
       sender: this.#sender,
       userId: () => this.userId,
       isGroup: () => this.#list.isGroup(roomId),
-      readSeq: () => this.#list.readSeq(roomId),
+      unread: () => this.#list.unread(roomId),
       onFound: (message) => this.#hear(message),
       onRead: (move) => {
         this.#reads.mark(roomId, move.lastReadMessageId);
         // The list need not wait for the way there and back.
         this.#list.read(roomId, move);
       },
-      onDeleted: (id, messageId) => this.#list.deleted(id, messageId),
+      onDeleted: (message) => this.#list.deleted(message),
       onClose: () => this.#close(room),
     });
     this.#rooms.set(roomId, { room, opened: 1 });
@@ -220,17 +244,12 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** The one-to-one room with a user, made if need be. */
   async openWith(userId: number): Promise<number> {
-    const { roomId } = await this.#change<{ roomId: number }>("POST", "/rooms", { targetUserId: userId });
-    return roomId;
+    return (await this.#make<{ roomId: number }>("/rooms", { targetUserId: userId })).roomId;
   }
 
   /** A new group; the caller is its creator and a member. */
   async createGroup(name: string, userIds: readonly number[]): Promise<number> {
-    const { roomId } = await this.#change<{ roomId: number }>("POST", "/group-rooms", {
-      roomName: name,
-      userIds,
-    });
-    return roomId;
+    return (await this.#make<{ roomId: number }>("/group-rooms", { roomName: name, userIds })).roomId;
   }
 
   async renameGroup(roomId: number, name: string): Promise<void> {
@@ -239,8 +258,7 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** Answers with those who were no members before. */
   async invite(roomId: number, userIds: readonly number[]): Promise<readonly number[]> {
-    const path = `/group-rooms/${roomId}/invite`;
-    return (await this.#change<{ invited: number[] }>("POST", path, { userIds })).invited;
+    return (await this.#make<{ invited: number[] }>(`/group-rooms/${roomId}/invite`, { userIds })).invited;
   }
 
   /** Removes a member; only a group's creator may. */
@@ -258,10 +276,15 @@ export class ChatClient extends Emitter<ChatEvents> {
     return (await this.#http.request<{ members: Member[] }>("GET", `/group-rooms/${roomId}/members`)).members;
   }
 
-  async #change<T>(method: string, path: string, body?: object): Promise<T> {
-    const answer = await this.#http.request<T>(method, path, body);
+  async #make<T>(path: string, body: object): Promise<T> {
+    const answer = await this.#http.make<T>(path, body);
     this.#list.refresh(0);
     return answer;
+  }
+
+  async #change(method: string, path: string, body?: object): Promise<void> {
+    await this.#http.request(method, path, body && { body });
+    this.#list.refresh(0);
   }
 
   #onState(state: ConnectionState): void {
@@ -277,7 +300,7 @@ export class ChatClient extends Emitter<ChatEvents> {
   #take(destination: string, data: unknown): void {
     // Refusals of frames are heard by their senders as well; this is about what was accepted before.
     if (destination === ERRORS) this.#sender.refused(errorOf(data));
-    if (destination === ROOMS) this.#takeHint(data as { roomId: number });
+    if (destination === ROOMS) this.#takeHint(data as Hint);
     const [, room, read] = ROOM.exec(destination) ?? [];
     if (read) for (const move of movesOf(data as ReadMessage)) this.#list.read(Number(room), move);
     else if (room) {
@@ -295,10 +318,16 @@ export class ChatClient extends Emitter<ChatEvents> {
   }
 
   /** Two hints can come in the wrong order, so the service is asked: by subscribing once more, and for the list. */
-  #takeHint({ roomId }: { roomId: number }): void {
+  #takeHint({ type, roomId, roomName = null, by, timestamp = 0 }: Hint): void {
+    if (type === "ROOM_RENAMED") {
+      this.#list.renamed(roomId, roomName, timestamp);
+      return;
+    }
     this.#connection.again(`/sub/chat/room/${roomId}`);
     this.#connection.again(`/sub/chat/room/${roomId}/read`);
     this.#list.refresh(0);
+    if (type === "ROOM_ADDED" && by && by.userId !== this.userId)
+      this.emit("added", { roomId, roomName, by });
   }
 
   #gone(roomId: number, error: ChatError): void {
@@ -372,10 +401,18 @@ export class ChatClient extends Emitter<ChatEvents> {
     return undefined;
   }
 
-  /** Of a page: it has come back to the front, or into a network. */
   #listenToDevice(on: boolean): void {
     const change = on ? "addEventListener" : "removeEventListener";
-    globalThis.window?.[change]?.("online", this.#check);
-    globalThis.document?.[change]?.("visibilitychange", this.#check);
+    for (const [target, event, hear] of this.#device) target?.[change](event, hear);
+  }
+
+  /** The page has come to the front, or out of the browser's store of pages; or it may never be looked at again. */
+  #look(): void {
+    if (globalThis.document?.visibilityState !== "hidden") this.#connection.check();
+    else if (this.connection.status === "connected") void this.#reads.flush();
   }
 }
+
+/** Of a page or a worker; Node has none. */
+const windowOf = (): EventTarget | undefined =>
+  "addEventListener" in globalThis ? (globalThis as unknown as EventTarget) : undefined;

@@ -12,6 +12,8 @@ const GOOD_AFTER_MS = 5_000;
 const LATEST_RENEWAL_MS = 60_000;
 const SOONEST_RENEWAL_MS = 5_000;
 const RENEW_AGAIN_MS = 10_000;
+/** Whoever says that it is to be left alone for longer may be wrong. */
+const LONGEST_WAIT_MS = 3_600_000;
 
 /** Who wants to hear a destination. */
 export interface Listener {
@@ -46,8 +48,6 @@ export interface ConnectionOptions {
 /** From a start to its stop. */
 interface Running {
   stopped: boolean;
-  readonly signal: AbortSignal;
-  stop(): void;
 }
 
 /** The connection with all its reconnects. Subscriptions stay, and are made anew on each. */
@@ -60,7 +60,13 @@ export class Connection {
   /** The token that the connection was made with, or was renewed with. */
   #accepted: string | undefined;
   #running: Running | undefined;
+  /** Ends the connection, or the attempt to make one, with its reason. */
+  #attempt: AbortController | undefined;
   #wake: (() => void) | undefined;
+  /** The service has said for how long it is to be left alone. */
+  #mustWait = false;
+  /** It was asked for by somebody who knows that another session may have to go. */
+  #takesOver = false;
   /** Resolves with the next connection. */
   #next: Promise<void> | undefined;
   #tellNext = () => {};
@@ -73,27 +79,30 @@ export class Connection {
       this.#wake?.();
       return;
     }
-    const aborted = new AbortController();
-    const running: Running = { stopped: false, signal: aborted.signal, stop: () => aborted.abort() };
+    const running: Running = { stopped: false };
     this.#running = running;
+    const { state } = this;
+    this.#takesOver = state.status === "closed" && state.error.code === "SESSION_CLOSED";
     void this.#run(running);
   }
 
   stop(): void {
-    if (this.#running) {
-      this.#running.stopped = true;
-      this.#running.stop();
-    }
+    if (this.#running) this.#running.stopped = true;
     this.#running = undefined;
-    this.#link?.close(new ChatError("ABORTED", "disconnected"));
+    this.#attempt?.abort(new ChatError("ABORTED", "disconnected"));
     this.#wake?.();
     this.#set({ status: "idle" });
   }
 
   /** The device may have slept or changed its network: no pause is waited for, and a connection proves that it lives. */
   check(): void {
-    this.#wake?.();
+    if (!this.#mustWait) this.#wake?.();
     void this.#link?.probe();
+  }
+
+  /** The device has lost its network, which a connection would notice by its time-outs only. It goes on trying: devices err. */
+  offline(): void {
+    this.#attempt?.abort(new ChatError("OFFLINE", "the device is offline"));
   }
 
   /** Rejects with the service's refusal, or `OFFLINE`: then it may have been taken or not. */
@@ -158,24 +167,25 @@ export class Connection {
         this.#set({ status: "closed", error });
         return;
       }
-      await this.#pause(error, (error.retryAfter ?? 0) * 1_000 || backoff(failures));
+      await this.#pause(error, failures);
     }
   }
 
   /** From negotiation to the connection's end. */
   async #once(running: Running): Promise<{ error: ChatError; lasted: boolean }> {
+    const attempt = new AbortController();
+    this.#attempt = attempt;
     let link: Link | undefined;
     let openedAt = Number.POSITIVE_INFINITY;
     try {
-      const { http } = this.options;
-      const { url } = await http.request<{ url: string }>("POST", "/negotiate", undefined, running.signal);
+      const url = await untilAborted(attempt.signal, () => this.#negotiate(attempt.signal));
       if (running.stopped) throw new ChatError("ABORTED", "disconnected");
       this.#accepted = this.options.tokens.current?.text;
       link = new Link(this.#clientUrl(url), {
         subscribeHeaders: (destination) => this.#headersOf(destination),
         onMessage: (destination, data) => this.#take(destination, data),
       });
-      running.signal.onabort = () => link!.close(new ChatError("ABORTED", "disconnected"));
+      attempt.signal.onabort = () => link!.close(attempt.signal.reason as ChatError);
       await link.open();
       // First of all: from here on a refusal doesn't close the connection.
       await Promise.all([link.join(ERRORS), link.join(SESSION)]);
@@ -185,11 +195,18 @@ export class Connection {
       link?.close(error as ChatError);
       // What the connection was closed for says more than that a frame was not answered.
       return { error: link ? await link.closed : (error as ChatError), lasted: false };
+    } finally {
+      if (this.#attempt === attempt) this.#attempt = undefined;
     }
+  }
+
+  async #negotiate(signal: AbortSignal): Promise<string> {
+    return (await this.options.http.request<{ url: string }>("POST", "/negotiate", { signal })).url;
   }
 
   async #live(link: Link): Promise<ChatError> {
     this.#link = link;
+    this.#takesOver = false;
     this.generation += 1;
     const ends = [this.#renewInTime(link), this.#probeNowAndThen(link)];
     this.#set({ status: "connected" });
@@ -249,6 +266,8 @@ export class Connection {
     const url = new URL(negotiated);
     // The SDK can't send CONNECT: the handshake stands for it.
     url.searchParams.set("connect", "implicit");
+    // Else the service takes it for one that comes back by itself, and sends it away.
+    if (this.#takesOver) url.searchParams.set("takeOver", "true");
     if (this.options.deviceId !== undefined) url.searchParams.set("deviceId", this.options.deviceId);
     return url.href;
   }
@@ -289,19 +308,28 @@ export class Connection {
     return () => end();
   }
 
+  /** A network that died without a word is noticed within this and the time for a probe, also when nobody says anything. */
   #probeNowAndThen(link: Link): () => void {
-    const timer = setInterval(() => {
-      if (Date.now() - link.lastHeardAt >= PROBE_EVERY_MS) void link.probe();
-    }, PROBE_EVERY_MS / 4);
-    return () => clearInterval(timer);
+    let end = () => {};
+    const plan = () => {
+      const left = link.lastHeardAt + PROBE_EVERY_MS - Date.now();
+      if (left <= 0) void link.probe();
+      end = after(left > 0 ? left : PROBE_EVERY_MS, plan);
+    };
+    plan();
+    return () => end();
   }
 
   /** A timer that keeps a process running: it is on its way back. */
-  #pause(error: ChatError, ms: number): Promise<void> {
+  #pause(error: ChatError, failures: number): Promise<void> {
+    const { retryAfter = 0 } = error;
+    const ms = Math.min(retryAfter * 1_000, LONGEST_WAIT_MS) || backoff(failures);
+    this.#mustWait = retryAfter > 0;
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
         this.#wake = undefined;
+        this.#mustWait = false;
         resolve();
       };
       const timer = setTimeout(end, ms);
@@ -323,3 +351,11 @@ export class Connection {
 
 const priorityOf = ({ listeners }: Subscription): number =>
   Math.min(...[...listeners].map(({ priority }) => priority));
+
+/** What a work resolves with; rejects with the signal's reason as soon as there is one. What it does then is not waited for. */
+function untilAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    work().then(resolve, reject);
+  });
+}

@@ -1,12 +1,26 @@
+import { newClientMessageId } from "./clientMessageId.js";
 import { ChatError } from "./errors.js";
+import { after, backoff } from "./timing.js";
 import type { Tokens } from "./tokens.js";
 
 const PREFIX = "/api/v1/chat";
 const TIMEOUT_MS = 20_000;
+/** For so long a call that makes something is begun anew by itself. */
+const TRY_FOR_MS = 10_000;
+const MOST_UNANSWERED = 100;
+
+interface Call {
+  readonly body?: object;
+  /** With the same one nothing is made twice (`Idempotency-Key`). */
+  readonly key?: string;
+  readonly signal?: AbortSignal;
+}
 
 /** The service's HTTP calls. */
 export class Http {
   readonly #url: string;
+  /** Of calls that make something and whose answer never came, the keys. */
+  readonly #unanswered = new Map<string, string>();
 
   constructor(
     url: string,
@@ -19,23 +33,48 @@ export class Http {
    * Resolves with the answer's JSON. Rejects with a `ChatError`: the service's code, or `OFFLINE` when it wasn't reached. A token
    * that is refused is renewed once.
    */
-  async request<T>(method: string, path: string, body?: object, signal?: AbortSignal): Promise<T> {
+  async request<T>(method: string, path: string, call: Call = {}): Promise<T> {
     const token = await this.tokens.get();
-    const response = await this.#fetch(method, path, body, token.text, signal);
+    const response = await this.#fetch(method, path, call, token.text);
     if (response.status !== 401) return await read<T>(response);
     // Meanwhile another call may have renewed it.
     const { current } = this.tokens;
     const renewed = current && current.text !== token.text ? current : await this.tokens.renew();
-    return await read<T>(await this.#fetch(method, path, body, renewed.text, signal));
+    return await read<T>(await this.#fetch(method, path, call, renewed.text));
   }
 
-  async #fetch(
-    method: string,
-    path: string,
-    body: object | undefined,
-    token: string,
-    signal: AbortSignal | undefined,
-  ): Promise<Response> {
+  /**
+   * Makes something by a POST, once, however often it has to be asked for: for some seconds it is tried again when the answer was lost
+   * or the service could not, and the same call after a failure of that kind goes on where this one has ended.
+   */
+  async make<T>(path: string, body: object): Promise<T> {
+    const what = `${path} ${JSON.stringify(body)}`;
+    const key = this.#unanswered.get(what) ?? newClientMessageId();
+    // Another call at the same time is meant to make another one.
+    this.#unanswered.delete(what);
+    const until = Date.now() + TRY_FOR_MS;
+    for (let failures = 0; ; failures += 1)
+      try {
+        return await this.request<T>("POST", path, { body, key });
+      } catch (error) {
+        const pause = backoff(failures);
+        if (!isPassing(error as ChatError)) throw error;
+        if (Date.now() + pause < until && (error as ChatError).code !== "RATE_LIMIT_EXCEEDED") {
+          await new Promise<void>((resolve) => after(pause, resolve));
+          continue;
+        }
+        this.#keep(what, key);
+        throw error;
+      }
+  }
+
+  #keep(what: string, key: string): void {
+    this.#unanswered.set(what, key);
+    if (this.#unanswered.size > MOST_UNANSWERED)
+      this.#unanswered.delete(this.#unanswered.keys().next().value!);
+  }
+
+  async #fetch(method: string, path: string, { body, key, signal }: Call, token: string): Promise<Response> {
     const timeout = AbortSignal.timeout(TIMEOUT_MS);
     try {
       return await fetch(this.#url + path, {
@@ -43,6 +82,7 @@ export class Http {
         headers: {
           authorization: `Bearer ${token}`,
           ...(body && { "content-type": "application/json" }),
+          ...(key && { "idempotency-key": key }),
         },
         ...(body && { body: JSON.stringify(body) }),
         cache: "no-store",
@@ -68,17 +108,26 @@ async function read<T>(response: Response): Promise<T> {
   }
   if (response.ok) return body as T;
   const text = (name: string) => (typeof body?.[name] === "string" ? (body[name] as string) : undefined);
-  const retryAfter = Number(body?.["retryAfter"] ?? response.headers.get("retry-after") ?? Number.NaN);
+  const retryAfter = secondsOf(body?.["retryAfter"] ?? response.headers.get("retry-after"));
   const field = text("field");
   throw new ChatError(
     text("code") ?? codeOf(response.status),
     text("detail") ?? text("title") ?? `the service answered ${response.status}`,
     {
       status: response.status,
-      ...(Number.isFinite(retryAfter) && { retryAfter }),
+      ...(retryAfter !== undefined && { retryAfter }),
       ...(field !== undefined && { field }),
     },
   );
+}
+
+/** Of the service a number; in the header it may also be a time (RFC 9110, "Retry-After"). */
+function secondsOf(retryAfter: unknown): number | undefined {
+  if (retryAfter === null || retryAfter === undefined) return undefined;
+  const seconds = Number(retryAfter);
+  if (seconds >= 0) return seconds;
+  const left = Math.ceil((Date.parse(String(retryAfter)) - Date.now()) / 1_000);
+  return left >= 0 ? left : undefined;
 }
 
 function codeOf(status: number): string {

@@ -3,5 +3,6 @@ export { ChatError, type ChatErrorDetails, type ErrorCode, isFinal } from "./err
 export { memoryOutbox } from "./outbox.js";
 export type { Room } from "./room.js";
 export { type RefusalDetail, type StompProtocolOptions, stompProtocol } from "./stompProtocol.js";
+export { isSystem, subjectsOf } from "./systemMessages.js";
 export type { TokenSource } from "./tokens.js";
 export type * from "./types.js";

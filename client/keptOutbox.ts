@@ -18,8 +18,9 @@ export class KeptOutbox {
     private readonly onError: (error: ChatError) => void,
   ) {}
 
-  async load(userId: number): Promise<readonly OutboxEntry[]> {
-    return (await this.#try(() => this.outbox.load(userId))) ?? [];
+  /** Undefined where it could not be read now. */
+  load(userId: number): Promise<readonly OutboxEntry[] | undefined> {
+    return this.#try(() => this.outbox.load(userId));
   }
 
   async put(entry: OutboxEntry): Promise<void> {

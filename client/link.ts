@@ -13,6 +13,8 @@ const OPEN_TIMEOUT_MS = 15_000;
 const ANSWER_TIMEOUT_MS = 20_000;
 const LONGEST_ANSWER_MS = 180_000;
 const PROBE_TIMEOUT_MS = 10_000;
+/** A timer that fires so much too late was held up. */
+const LATE_MS = 5_000;
 /** An id that is never in use: unsubscribing it changes nothing and is answered. */
 const NOWHERE = "nowhere";
 
@@ -32,6 +34,7 @@ export class Link {
   readonly #client: WebPubSubClient;
   #end!: (why: ChatError) => void;
   #ended = false;
+  #watch = () => {};
   #answeredAt = Date.now();
 
   constructor(
@@ -42,11 +45,15 @@ export class Link {
       this.#end = resolve;
     });
     const { subscribeHeaders } = options;
-    const heard = () => {
-      this.lastHeardAt = Date.now();
-    };
+    const protocol = stompProtocol({
+      subscribeHeaders,
+      onHeard: () => {
+        this.lastHeardAt = Date.now();
+      },
+      onHeartBeat: (everyMs) => this.#expect(everyMs),
+    });
     this.#client = new WebPubSubClient(url, {
-      protocol: stompProtocol({ subscribeHeaders, onUnreadable: heard }),
+      protocol,
       // Coming back is decided above, where it is known why the connection ended.
       autoReconnect: false,
       autoRejoinGroups: false,
@@ -56,7 +63,6 @@ export class Link {
       keepAliveTimeoutInMs: 0,
     });
     this.#client.on("group-message", ({ message: { group, data } }: OnGroupDataMessageArgs) => {
-      heard();
       this.#take(group, data);
     });
     this.#client.on("server-message", ({ message: { data } }: OnServerDataMessageArgs) => {
@@ -117,8 +123,24 @@ export class Link {
   close(why: ChatError): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#watch();
     this.#end(why);
     this.#client.stop();
+  }
+
+  /** A service that promises to say something so often is gone when it has been silent for twice as long: messages take their time. */
+  #expect(everyMs: number): void {
+    const watchFor = (ms: number): void => {
+      const due = Date.now() + ms;
+      this.#watch = after(ms, () => {
+        const left = this.lastHeardAt + 2 * everyMs - Date.now();
+        if (left > 0) watchFor(left);
+        // The page was frozen: what came meanwhile is only about to be heard.
+        else if (Date.now() - due > LATE_MS) watchFor(LATE_MS);
+        else this.close(new ChatError("OFFLINE", "the service has fallen silent"));
+      });
+    };
+    watchFor(2 * everyMs);
   }
 
   #take(destination: string, data: unknown): void {
@@ -137,7 +159,6 @@ export class Link {
     try {
       await ask(signal);
       this.#answeredAt = Date.now();
-      this.lastHeardAt = Date.now();
     } catch (cause) {
       const detail = cause instanceof SendMessageError ? cause.errorDetail : undefined;
       if (detail) this.#answeredAt = Date.now();

@@ -2,12 +2,21 @@ import type { Outbox, OutboxEntry } from "./types.js";
 
 /** One that lasts as long as the program. */
 export function memoryOutbox(): Outbox {
-  const entries = new Map<string, OutboxEntry>();
-  const keyOf = ({ userId, roomId, clientMessageId }: OutboxEntry) =>
-    `${userId} ${roomId} ${clientMessageId}`;
+  const entries: OutboxEntry[] = [];
+  const indexOf = ({ userId, roomId }: OutboxEntry, clientMessageId: string | undefined) =>
+    entries.findIndex(
+      (one) => one.userId === userId && one.roomId === roomId && one.clientMessageId === clientMessageId,
+    );
   return {
-    load: async (userId) => [...entries.values()].filter((entry) => entry.userId === userId),
-    put: async (entry) => void entries.set(keyOf(entry), entry),
-    remove: async (entry) => void entries.delete(keyOf(entry)),
+    load: async (userId) => entries.filter((entry) => entry.userId === userId),
+    put: async (entry) => {
+      const same = indexOf(entry, entry.clientMessageId);
+      const at = same < 0 ? indexOf(entry, entry.replaces) : same;
+      entries.splice(at < 0 ? entries.length : at, at < 0 ? 0 : 1, entry);
+    },
+    remove: async (entry) => {
+      const at = indexOf(entry, entry.clientMessageId);
+      if (at >= 0) entries.splice(at, 1);
+    },
   };
 }

@@ -3,11 +3,13 @@ import { Emitter } from "./emitter.js";
 import { ChatError, isOfRoom } from "./errors.js";
 import type { Http } from "./http.js";
 import { movesOf, Readers, type ReadMessage, type ReadMove } from "./readers.js";
+import type { DeletedMessage } from "./roomList.js";
 import type { Sender } from "./sender.js";
 import { ShownMessages } from "./shownMessages.js";
+import { isSystem, subjectsOf } from "./systemMessages.js";
 import { Timeline } from "./timeline.js";
 import { after, backoff, spread } from "./timing.js";
-import type { ContentType, Member, Message, RoomMessage, StoredMessage } from "./types.js";
+import type { ContentType, Member, Message, MessageReaders, RoomMessage, StoredMessage } from "./types.js";
 
 const PAGE = 50;
 const GAP_PAGE = 100;
@@ -25,13 +27,13 @@ export interface RoomOptions {
   readonly userId: () => number | undefined;
   /** Whether it is a group, as far as the list of rooms tells. */
   readonly isGroup: () => Promise<boolean | undefined>;
-  /** The `seq` up to which the user had read the room, if the list of rooms knows it. */
-  readonly readSeq: () => number | undefined;
+  /** How many messages wait for the user, if the list of rooms knows it. */
+  readonly unread: () => number | undefined;
   /** Each message of a page that follows what was known. */
   readonly onFound: (message: Message) => void;
   /** The user has read the room up to there. */
   readonly onRead: (move: ReadMove) => void;
-  readonly onDeleted: (roomId: number, messageId: number) => void;
+  readonly onDeleted: (message: DeletedMessage) => void;
   readonly onClose: () => void;
 }
 
@@ -40,14 +42,21 @@ export class Room extends Emitter<{ change: undefined }> {
   /** `gone`: there is no such room, or one is no member (any more); see `error`. */
   status: "loading" | "ready" | "gone" = "loading";
   error: ChatError | undefined;
-  /** The `seq` of the first message that was unread when the room was opened; it may be before those that are loaded. */
+  /**
+   * The `seq` of the first message that was unread when the room was opened. Where it is before those that are loaded it may turn out to be
+   * further back, as they are loaded.
+   */
   unreadFrom: number | undefined;
   /** Resolves with the first page of history; rejects with a `ChatError` when the room is gone. */
   readonly ready: Promise<void>;
   #settle!: (error?: ChatError) => void;
   readonly #timeline = new Timeline();
   readonly #readers = new Readers();
-  #isGroup: boolean | undefined;
+  #membersError: ChatError | undefined;
+  /** What was unread when the room was opened: how many messages, if known, behind which one, and up to which `seq`. */
+  #unreadThen:
+    | { readonly count: number | undefined; readonly position: number; readonly upTo: number }
+    | undefined;
   readonly #shown: ShownMessages;
   /** On which connection, counted, each of the two subscriptions was made. */
   #joined = { messages: 0, reads: 0 };
@@ -103,6 +112,40 @@ export class Room extends Emitter<{ change: undefined }> {
     return this.#shown.all;
   }
 
+  /**
+   * A group's members, the longest-standing first, with their read positions; undefined before they are known, and in a one-to-one room.
+   * Another array after each change.
+   */
+  get members(): readonly Member[] | undefined {
+    return this.#readers.members;
+  }
+
+  /** Why the members could not be read last time. They are asked for again by themselves, and by `reloadMembers`. */
+  get membersError(): ChatError | undefined {
+    return this.#membersError;
+  }
+
+  /** Reads the list of members again, now; there is none in a one-to-one room. Rejects with a `ChatError`. */
+  async reloadMembers(): Promise<readonly Member[]> {
+    if (this.#closed) throw closed();
+    try {
+      await this.#loadMembers();
+    } catch (error) {
+      if (isOfRoom((error as ChatError).code)) this.end(error as ChatError);
+      throw error;
+    }
+    return this.members ?? [];
+  }
+
+  /**
+   * Who has read a message of a group and who hasn't; undefined as long as its members are not known, in a one-to-one room, where
+   * `unreadCount` says it, and of a message that isn't loaded or is the service's own.
+   */
+  readersOf(messageId: number): MessageReaders | undefined {
+    const message = this.#timeline.messages.find((one) => one.messageId === messageId);
+    return message && this.#readers.readersOf(message);
+  }
+
   /** Whether `loadOlder` may find more. */
   get hasOlder(): boolean {
     return this.status !== "gone" && this.#timeline.hasOlder;
@@ -124,12 +167,24 @@ export class Room extends Emitter<{ change: undefined }> {
    * when it is refused.
    */
   send(content: string, { type = "TEXT" }: { readonly type?: ContentType } = {}): Promise<StoredMessage> {
-    if (this.#closed)
-      return Promise.reject(new ChatError("NOT_SUPPORTED", "the room is closed: open it again"));
+    if (this.#closed) return Promise.reject(closed());
     return this.options.sender.add(this.options.userId(), this.roomId, content, type);
   }
 
-  /** Sends a refused message once more. */
+  /**
+   * Sends a changed text in the place of a refused message, as a new one with another `clientMessageId`. Resolves when it is stored,
+   * rejects with a `ChatError` when it is refused, too, or when no refused message has that id.
+   */
+  edit(
+    clientMessageId: string,
+    content: string,
+    { type }: { readonly type?: ContentType } = {},
+  ): Promise<StoredMessage> {
+    if (this.#closed) return Promise.reject(closed());
+    return this.options.sender.edit(this.roomId, clientMessageId, content, type);
+  }
+
+  /** Sends a refused message once more, as it is. */
   retry(clientMessageId: string): void {
     this.options.sender.retry(this.roomId, clientMessageId);
   }
@@ -151,9 +206,11 @@ export class Room extends Emitter<{ change: undefined }> {
 
   /** Deletes a message for this user only. */
   async deleteForMe(messageId: number): Promise<void> {
-    await this.options.http.request("DELETE", `/rooms/${this.roomId}/messages/${messageId}`);
+    const { roomId } = this;
+    await this.options.http.request("DELETE", `/rooms/${roomId}/messages/${messageId}`);
+    const seq = this.#timeline.messages.find((one) => one.messageId === messageId)?.seq;
     this.#timeline.remove(messageId);
-    this.options.onDeleted(this.roomId, messageId);
+    this.options.onDeleted({ roomId, messageId, seq });
     this.changed();
   }
 
@@ -196,7 +253,8 @@ export class Room extends Emitter<{ change: undefined }> {
   /** What a new message says about who has read what: its sender has read it, and members come and go. */
   #follow(message: Message): void {
     this.#readers.move(message.senderId, message.messageId);
-    if (!message.target) return;
+    const isChange = subjectsOf(message).length > 0;
+    if (!isChange && !this.#readers.lacks(message)) return;
     this.#readers.apply(message);
     this.#memberLists.changes += 1;
     this.#planMembers();
@@ -264,19 +322,19 @@ export class Room extends Emitter<{ change: undefined }> {
 
   async #loadFirst(): Promise<void> {
     this.#isBehind = false;
-    this.#isGroup ??= await this.options.isGroup();
-    await this.#loadMembers();
-    const page = await this.#page(`limit=${PAGE}`);
-    this.#start(page);
-    const userId = this.options.userId() ?? 0;
-    const readSeq = this.options.readSeq();
-    const position = this.#readers.positionOf(userId);
-    const unread = ({ seq, messageId }: Message) =>
-      readSeq !== undefined ? seq > readSeq : this.#isGroup && messageId > position;
-    const { messages, hasOlder } = this.#timeline;
-    const first = messages.find(unread);
-    const mayBeBefore = first === messages[0] && hasOlder && readSeq !== undefined;
-    this.unreadFrom = first && (mayBeBefore ? readSeq + 1 : first.seq);
+    this.#readers.isGroup ??= await this.options.isGroup();
+    await this.#loadMembers().catch((error: ChatError) => {
+      // What is written must not wait for who is there.
+      if (isOfRoom(error.code) || !this.#readers.isGroup) throw error;
+      this.#planMembers();
+    });
+    this.#start(await this.#page(`limit=${PAGE}`));
+    this.#unreadThen = {
+      count: this.options.unread(),
+      position: this.#readers.positionOf(this.options.userId() ?? 0),
+      upTo: this.#timeline.upTo ?? 0,
+    };
+    this.#findUnread();
     this.status = "ready";
     this.changed();
     this.#settle();
@@ -284,18 +342,45 @@ export class Room extends Emitter<{ change: undefined }> {
 
   #start(page: readonly Message[]): void {
     this.#timeline.start(page, PAGE);
-    for (const message of page) this.options.onFound(message);
+    for (const message of page.toReversed()) this.options.onFound(message);
+  }
+
+  /**
+   * Where what was unread begins: in a group behind the user's position, else so many messages back. The service's own don't count, so
+   * of what isn't loaded it is only known that it begins there or before.
+   */
+  #findUnread(): void {
+    if (!this.#unreadThen) return;
+    const { count, position, upTo } = this.#unreadThen;
+    const { messages, hasOlder } = this.#timeline;
+    const userId = this.options.userId();
+    const isByPosition = this.#readers.memberCount > 0;
+    if (count === 0 || (count === undefined && !isByPosition)) return;
+    const others = messages.filter((one) => one.seq <= upTo && one.senderId !== userId && !isSystem(one));
+    const unread = isByPosition
+      ? others.filter(({ messageId }) => messageId > position)
+      : others.slice(-count!);
+    const oldest = messages[0]?.seq ?? 0;
+    const left = (count ?? 0) - unread.length;
+    const mayBeBefore = hasOlder && left > 0 && (!isByPosition || (messages[0]?.messageId ?? 0) > position);
+    this.unreadFrom = mayBeBefore ? Math.max(oldest - left, 1) : unread[0]?.seq;
+    // It stays where it is, whatever is deleted since.
+    if (!mayBeBefore) this.#unreadThen = undefined;
   }
 
   async #loadOlder(to: number | undefined): Promise<void> {
     const limit = to === undefined ? PAGE : GAP_PAGE;
+    const wantsUnread = to !== undefined && to === this.unreadFrom;
     try {
       for (let pages = 0; pages < MOST_OLDER_PAGES && !this.#closed; pages += 1) {
         const { messages, upTo } = this.#timeline;
         // All that is loaded may have been deleted.
         const before = messages[0]?.seq ?? (upTo ?? 0) + 1;
-        if (upTo === undefined || !this.hasOlder || (to !== undefined && before <= to)) return;
+        // It may turn out to be further back.
+        const goal = wantsUnread ? this.unreadFrom : to;
+        if (upTo === undefined || !this.hasOlder || (goal !== undefined && before <= goal)) return;
         this.#timeline.prepend(await this.#page(`before=${before}&limit=${limit}`), before, limit);
+        this.#findUnread();
         if (to === undefined) return;
       }
     } finally {
@@ -310,22 +395,28 @@ export class Room extends Emitter<{ change: undefined }> {
 
   /** The members' positions; a one-to-one room has no such list. */
   async #loadMembers(): Promise<void> {
-    if (this.#isGroup === false) return;
+    if (this.#readers.isGroup === false) return;
     this.#memberLists.asked += 1;
     const { asked, changes } = this.#memberLists;
     try {
       const path = `/group-rooms/${this.roomId}/members`;
       const { members } = await this.options.http.request<{ members: Member[] }>("GET", path);
-      this.#isGroup = true;
+      this.#readers.isGroup = true;
+      this.#membersError = undefined;
       // An answer that was overtaken, by a later one or by a change of members, which has another one asked for.
       if (asked < this.#memberLists.taken || changes !== this.#memberLists.changes) return;
       this.#memberLists.taken = asked;
       this.#readers.setMembers(members);
     } catch (error) {
-      if ((error as ChatError).code !== "ROOM_NOT_FOUND" || this.#isGroup) throw error;
-      this.#isGroup = false;
+      const isRoomOfTwo = (error as ChatError).code === "ROOM_NOT_FOUND" && !this.#readers.isGroup;
+      if (isRoomOfTwo) this.#readers.isGroup = false;
+      else {
+        this.#membersError = error as ChatError;
+        throw error;
+      }
+    } finally {
+      this.changed();
     }
-    this.changed();
   }
 
   #planMembers(): void {
@@ -338,7 +429,7 @@ export class Room extends Emitter<{ change: undefined }> {
 
   /** Moves may have been missed without a connection. A room of two tells them by the counts of its messages. */
   async #refreshReaders(): Promise<void> {
-    if (this.#isGroup) return this.#loadMembers();
+    if (this.#readers.isGroup) return this.#loadMembers();
     const userId = this.options.userId();
     let query = `limit=${GAP_PAGE}`;
     for (let pages = 0; pages < MOST_REFRESHED_PAGES; pages += 1) {
@@ -369,3 +460,5 @@ export class Room extends Emitter<{ change: undefined }> {
       }
   }
 }
+
+const closed = () => new ChatError("NOT_SUPPORTED", "the room is closed: open it again");

@@ -2,8 +2,10 @@ import type { Connection } from "./connection.js";
 import type { ChatError } from "./errors.js";
 import { type Http, isPassing } from "./http.js";
 import type { ReadMove } from "./readers.js";
+import { isSystem, subjectsOf } from "./systemMessages.js";
 import { after, backoff, spread } from "./timing.js";
-import type { Message, RoomSummary } from "./types.js";
+import type { LastMessage, Message, RoomSummary } from "./types.js";
+import { Unread } from "./unread.js";
 
 const PAGE = 100;
 /** Of more rooms only the latest are listed. */
@@ -31,11 +33,18 @@ export interface RoomListOptions {
   readonly onChange: () => void;
 }
 
+/** `seq` where it was loaded. */
+export type DeletedMessage = Pick<Message, "roomId" | "messageId"> & { readonly seq: number | undefined };
+
 interface Entry {
   summary: RoomSummary;
-  /** The unread count is the difference: positions only move forward, whatever comes twice or late. */
   lastSeq: number;
-  readSeq: number;
+  /** How many loads had begun when the last message came live: a later load knows it, or that it was deleted. */
+  heardIn: number;
+  readonly unread: Unread;
+  /** The `seq` of the message that told the name, and when it was told to those who don't hear the room. */
+  namedBy: number;
+  namedAt: number;
 }
 
 /** The user's rooms, latest activity first, kept up to date. */
@@ -49,6 +58,8 @@ export class RoomList {
   #polling: (() => void) | undefined;
   #isLive = false;
   #emitting = false;
+  /** Counts the loads that have begun. */
+  #loads = 0;
 
   constructor(private readonly options: RoomListOptions) {}
 
@@ -98,9 +109,9 @@ export class RoomList {
       }
   }
 
-  /** The `seq` up to which the user has read the room. */
-  readSeq(roomId: number): number | undefined {
-    return this.#entries.get(roomId)?.readSeq;
+  /** How many of the room's messages wait for the user; undefined where the list doesn't know. */
+  unread(roomId: number): number | undefined {
+    return this.#entries.get(roomId)?.unread.count;
   }
 
   /** Whether the room is a group; undefined where nobody asked for the list, or the room isn't in it. Never rejects. */
@@ -118,33 +129,53 @@ export class RoomList {
       this.refresh();
       return;
     }
-    if (message.senderId === this.options.userId()) entry.readSeq = Math.max(entry.readSeq, message.seq);
-    if (message.seq > entry.lastSeq) {
-      const { messageId, seq, content, type, sentAt, senderId } = message;
+    const { roomId, seq, roomName } = message;
+    const isOwn = message.senderId === this.options.userId();
+    // Sending reads.
+    if (isOwn) entry.unread.read(seq);
+    if (seq > entry.lastSeq) {
       // Those in between were missed or deleted; the service knows how many count.
       if (seq > entry.lastSeq + 1) this.refresh();
       entry.lastSeq = seq;
-      entry.summary = { ...entry.summary, lastMessage: { messageId, seq, content, type, sentAt, senderId } };
+      entry.heardIn = this.#loads;
+      if (!isOwn && !isSystem(message)) entry.unread.add(seq, this.#loads);
+      entry.summary = { ...entry.summary, lastMessage: previewOf(message) };
+      if (roomName !== undefined) {
+        entry.summary = { ...entry.summary, name: roomName };
+        entry.namedBy = seq;
+      }
       // All members do so.
-      if (message.target) this.refresh(REFRESH_AFTER_MS + spread(entry.summary.memberCount));
-      this.#toFront(message.roomId, entry);
+      if (subjectsOf(message).length > 0) this.refresh(REFRESH_AFTER_MS + spread(entry.summary.memberCount));
+      this.#toFront(roomId, entry);
     }
     this.#changed();
   }
 
   read(roomId: number, { userId, lastReadSeq }: ReadMove): void {
     const entry = this.#entries.get(roomId);
-    if (!entry || userId !== this.options.userId() || lastReadSeq <= entry.readSeq) return;
-    entry.readSeq = lastReadSeq;
+    if (!entry || userId !== this.options.userId()) return;
+    if (!entry.unread.read(lastReadSeq)) this.refresh();
     this.#changed();
   }
 
-  /** The user deleted a message for themself: the preview may be an older one now. */
-  deleted(roomId: number, messageId: number): void {
+  /** A hint that a room has another name. Of a room that is heard its messages tell it, in their order. */
+  renamed(roomId: number, name: string | null, timestamp: number): void {
     const entry = this.#entries.get(roomId);
-    if (entry?.summary.lastMessage?.messageId !== messageId) return;
-    entry.summary = { ...entry.summary, lastMessage: null };
-    this.refresh(0);
+    if (!entry || this.#heard.messages.has(roomId) || timestamp <= entry.namedAt) return;
+    entry.namedAt = timestamp;
+    entry.summary = { ...entry.summary, name };
+    this.#changed();
+  }
+
+  /** The user deleted a message for themself: the preview may be an older one now, and it waits no more. */
+  deleted({ roomId, messageId, seq }: DeletedMessage): void {
+    const entry = this.#entries.get(roomId);
+    if (!entry) return;
+    const isPreview = entry.summary.lastMessage?.messageId === messageId;
+    if (isPreview) entry.summary = { ...entry.summary, lastMessage: null };
+    if (seq !== undefined) entry.unread.remove(seq);
+    if (isPreview || entry.unread.count > 0) this.refresh(0);
+    this.#changed();
   }
 
   remove(roomId: number): void {
@@ -160,6 +191,8 @@ export class RoomList {
   }
 
   async #loadAll(): Promise<void> {
+    this.#loads += 1;
+    const load = this.#loads;
     const first = await this.#page();
     let { rooms, cursor } = first;
     for (let pages = 1; pages < MOST_PAGES && cursor !== null; pages += 1) {
@@ -171,10 +204,12 @@ export class RoomList {
     if (first.cursor !== null) rooms = inFront((await this.#page()).rooms, rooms);
     const before = this.#entries;
     this.#entries = new Map(
-      rooms.map((summary) => [summary.roomId, merged(summary, before.get(summary.roomId))]),
+      rooms.map((summary) => [summary.roomId, merged(summary, before.get(summary.roomId), load)]),
     );
     // What came live meanwhile is further than the page: it stays in front.
-    const ahead = [...this.#entries].filter(([id, entry]) => entry.lastSeq > (seqOf(rooms, id) ?? 0));
+    const ahead = [...this.#entries].filter(
+      ([id, entry]) => entry.heardIn >= load && entry.lastSeq > (seqOf(rooms, id) ?? 0),
+    );
     for (const [roomId, entry] of ahead.reverse()) this.#toFront(roomId, entry);
     this.#changed();
   }
@@ -193,7 +228,7 @@ export class RoomList {
   #changed(): void {
     this.#hearLatest();
     this.snapshot = [...this.#entries.values()].map((entry) => {
-      const unreadCount = Math.max(entry.lastSeq - entry.readSeq, 0);
+      const unreadCount = entry.unread.count;
       if (entry.summary.unreadCount !== unreadCount) entry.summary = { ...entry.summary, unreadCount };
       return entry.summary;
     });
@@ -244,15 +279,33 @@ const seqOf = (rooms: readonly RoomSummary[], roomId: number): number | undefine
   rooms.find((room) => room.roomId === roomId)?.lastMessage?.seq;
 
 /** The service's answer and what came live meanwhile: whichever is further. */
-function merged(summary: RoomSummary, live: Entry | undefined): Entry {
+function merged(summary: RoomSummary, live: Entry | undefined, load: number): Entry {
   const lastSeq = summary.lastMessage?.seq ?? 0;
-  const readSeq = lastSeq - summary.unreadCount;
-  if (!live || live.lastSeq < lastSeq)
-    return { summary, lastSeq, readSeq: Math.max(readSeq, live?.readSeq ?? readSeq) };
-  const { lastMessage } = live.lastSeq > lastSeq && live.summary.lastMessage ? live.summary : summary;
+  const unread = live?.unread ?? new Unread();
+  unread.set(summary.unreadCount, lastSeq, load);
+  const { heardIn = 0, namedBy = 0, namedAt = 0 } = live ?? {};
+  const isAhead = live !== undefined && heardIn >= load && live.lastSeq > lastSeq;
   return {
-    summary: { ...summary, lastMessage },
-    lastSeq: live.lastSeq,
-    readSeq: Math.max(readSeq, live.readSeq),
+    summary: {
+      ...summary,
+      ...(isAhead && live.summary.lastMessage && { lastMessage: live.summary.lastMessage }),
+      ...(namedBy > lastSeq && { name: live!.summary.name }),
+    },
+    lastSeq: Math.max(lastSeq, live?.lastSeq ?? 0),
+    heardIn,
+    unread,
+    namedBy,
+    namedAt,
   };
 }
+
+const previewOf = (message: Message): LastMessage => {
+  const { messageId, seq, content, type, sentAt, senderId, senderNickname, target, targets, roomName } =
+    message;
+  return {
+    ...{ messageId, seq, content, type, sentAt, senderId, senderNickname },
+    ...(target && { target }),
+    ...(targets && { targets }),
+    ...(roomName !== undefined && { roomName }),
+  };
+};

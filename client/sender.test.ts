@@ -121,6 +121,65 @@ describe("messages of a room", () => {
     expect(states()).toEqual(["good accepted"]);
   });
 
+  it("that are refused can be changed: another message takes their place", async () => {
+    const outbox = memoryOutbox();
+    const { sender, sent, passes, states, seen } = setUp(
+      ({ content }) => {
+        if (content.startsWith("bad")) throw new ChatError("INVALID_MESSAGE", "no");
+      },
+      { outbox },
+    );
+    sender.add(USER, ROOM, "bad", "TEXT").catch(() => {});
+    void sender.add(USER, ROOM, "behind it", "TEXT");
+    await passes();
+    const [bad] = sender.pending(ROOM);
+    const edited = sender.edit(ROOM, bad!.clientMessageId, "bad again");
+    expect(states()).toEqual(["bad again sending", "behind it accepted"]);
+    await expect(edited).rejects.toMatchObject({ code: "INVALID_MESSAGE" });
+    const [again] = sender.pending(ROOM);
+    const stored = sender.edit(ROOM, again!.clientMessageId, "good");
+    await passes();
+    expect(states()).toEqual(["good accepted", "behind it accepted"]);
+    expect(sender.pending(ROOM)[0]).not.toHaveProperty("replaces");
+    const kept = await outbox.load(USER);
+    expect(kept.map(({ content }) => content)).toEqual(["good", "behind it"]);
+    const bodies = sent.filter(({ content }) => content !== "behind it");
+    expect(new Set(bodies.map(({ clientMessageId }) => clientMessageId)).size).toBe(3);
+    seen(bodies.at(-1)!);
+    await expect(stored).resolves.toMatchObject({ content: "good", state: "stored" });
+    expect(states()).toEqual(["behind it accepted"]);
+  });
+
+  it("that are not refused can't be changed", async () => {
+    const { sender, passes, states } = setUp(() => {});
+    void sender.add(USER, ROOM, "one", "TEXT");
+    await passes();
+    const [one] = sender.pending(ROOM);
+    await expect(sender.edit(ROOM, one!.clientMessageId, "two")).rejects.toMatchObject({
+      code: "MESSAGE_NOT_FOUND",
+      roomId: ROOM,
+    });
+    await expect(sender.edit(8, "nowhere", "two")).rejects.toMatchObject({ code: "MESSAGE_NOT_FOUND" });
+    expect(states()).toEqual(["one accepted"]);
+  });
+
+  it("whose id is another message's already are sent again with another id", async () => {
+    const { sender, sent, passes, states } = setUp(() => {});
+    const stored = sender.add(USER, ROOM, "one", "TEXT");
+    await passes();
+    const { clientMessageId } = sent[0]!;
+    sender.refused(
+      new ChatError("CLIENT_MESSAGE_ID_REUSED", "the id is taken", { roomId: ROOM, clientMessageId }),
+    );
+    await expect(stored).rejects.toMatchObject({ code: "CLIENT_MESSAGE_ID_REUSED" });
+    expect(states()).toEqual(["one refused"]);
+    sender.retry(ROOM, clientMessageId);
+    await passes();
+    expect(states()).toEqual(["one accepted"]);
+    expect(sent.map(({ content }) => content)).toEqual(["one", "one"]);
+    expect(sent[1]!.clientMessageId).not.toBe(clientMessageId);
+  });
+
   it("larger than the service takes never go out", async () => {
     const { sender, sent } = setUp(() => {});
     await expect(sender.add(USER, ROOM, "가".repeat(30_000), "TEXT")).rejects.toMatchObject({
@@ -280,7 +339,7 @@ describe("the outbox", () => {
     await outbox.put(entry("two", "refused", { refusal: { code: "INVALID_MESSAGE", message: "no" } }));
     await outbox.put(entry("of another user", "sending", { userId: 2 }));
     const { sender, sent, passes, states, seen } = setUp(() => {}, { outbox });
-    expect(await sender.load(USER)).toEqual([ROOM]);
+    await sender.load(USER);
     expect(sender.pending(ROOM)[1]!.error).toMatchObject({ code: "INVALID_MESSAGE" });
     sender.flush();
     await passes();
@@ -290,6 +349,38 @@ describe("the outbox", () => {
     await passes();
     expect(await outbox.load(USER)).toEqual([]);
     expect((await outbox.load(2)).length).toBe(1);
+  });
+
+  it("of a run that ended while a refused message was changed gives the changed one only", async () => {
+    const outbox = memoryOutbox();
+    await outbox.put(entry("bad", "refused", { refusal: { code: "INVALID_MESSAGE", message: "no" } }));
+    // As one that doesn't know of it has both.
+    const changed = entry("good", "sending", { replaces: "bad" });
+    const load = async (userId: number) => [...(await outbox.load(userId)), changed];
+    const { sender, passes, states } = setUp(() => {}, { outbox: { ...outbox, load } });
+    await sender.load(USER);
+    await passes();
+    expect(states()).toEqual(["good sending"]);
+    expect(await outbox.load(USER)).toEqual([]);
+  });
+
+  it("that can't be read at first is read again, and nothing waits for it", async () => {
+    const outbox = memoryOutbox();
+    await outbox.put(entry("old", "sending"));
+    let loads = 0;
+    const load: Outbox["load"] = (userId) => {
+      loads += 1;
+      return loads < 3 ? Promise.reject(new Error("not now")) : outbox.load(userId);
+    };
+    const { sender, passes, states, errors } = setUp(() => {}, { outbox: { ...outbox, load } });
+    await sender.load(USER);
+    void sender.add(USER, ROOM, "new", "TEXT");
+    await passes();
+    expect(states()).toEqual(["new accepted"]);
+    await passes(10_000);
+    expect(loads).toBe(3);
+    expect(states()).toEqual(["old accepted", "new accepted"]);
+    expect(errors.map(({ code }) => code)).toContain("OUTBOX_FAILED");
   });
 
   it("goes before what is written while it is read", async () => {

@@ -12,6 +12,8 @@ const MOST_PENDING = 1_000;
 /** An accepted message is shown within moments; after so long it is looked for. */
 const LOOK_AFTER_MS = 10_000;
 const MOST_LOOK_UPS = 5;
+/** How often the outbox is read when it can't be. */
+const MOST_LOADS = 6;
 
 interface Pending {
   entry: OutboxEntry;
@@ -56,20 +58,33 @@ export class Sender {
     this.#outbox = new KeptOutbox(options.outbox, options.onError);
   }
 
-  /** Says whose messages these are, and takes over what an earlier run of the user has left; returns the rooms. */
-  load(userId: number): Promise<readonly number[]> {
-    const loading = this.#load(userId);
+  /** Says whose messages these are, and takes over what an earlier run of the user has left. */
+  load(userId: number): Promise<void> {
+    for (const pending of [...this.#rooms.values()].flat())
+      if (pending.entry.userId === NOBODY) this.#change(pending, { ...pending.entry, userId });
+    const loading = this.#load(userId, 1);
     this.#loading = loading;
     return loading;
   }
 
-  async #load(userId: number): Promise<readonly number[]> {
-    for (const pending of [...this.#rooms.values()].flat())
-      if (pending.entry.userId === NOBODY) this.#change(pending, { ...pending.entry, userId });
+  async #load(userId: number, tries: number): Promise<void> {
     const entries = await this.#outbox.load(userId);
+    if (entries) this.#takeOver(entries);
+    // Nobody waits for it: what is written now must go out.
+    else if (tries < MOST_LOADS)
+      this.#later(backoff(tries), () => void this.#load(userId, tries + 1).then(() => this.flush()));
+  }
+
+  #takeOver(entries: readonly OutboxEntry[]): void {
     const written = new Map(this.#rooms);
+    // Both are there where an earlier run ended in between.
+    const replaced = new Set(entries.map(({ roomId, replaces }) => `${roomId} ${replaces}`));
     for (const entry of entries) {
       if (this.#find(entry.roomId, entry.clientMessageId)) continue;
+      if (replaced.has(`${entry.roomId} ${entry.clientMessageId}`)) {
+        void this.#outbox.remove(entry);
+        continue;
+      }
       const { refusal } = entry;
       const pending = this.#enqueue(entry, refusal && new ChatError(refusal.code, refusal.message));
       // Nobody of this run waits for it.
@@ -83,7 +98,6 @@ export class Sender {
       const queue = this.#rooms.get(roomId) ?? [];
       this.#rooms.set(roomId, [...queue.filter((one) => !before.includes(one)), ...before]);
     }
-    return [...this.#rooms.keys()];
   }
 
   /** The message is in the queue at once; `stored` rejects with a `ChatError` when it is refused. */
@@ -97,28 +111,24 @@ export class Sender {
       return Promise.reject(
         new ChatError("OUTBOX_FULL", `${MOST_PENDING} messages wait to be sent: wait until some of them are`),
       );
-    const entry: OutboxEntry = {
-      state: "sending",
-      userId: userId ?? NOBODY,
-      roomId,
-      clientMessageId: newClientMessageId(),
-      type,
-      content,
-      createdAt: new Date().toISOString(),
-    };
-    const pending = this.#enqueue(entry, undefined);
+    const entry = newEntry(userId ?? NOBODY, roomId, content, type);
+    return this.#begin(this.#enqueue(entry, undefined));
+  }
+
+  #begin({ entry, stored }: Pending): Promise<StoredMessage> {
+    const { roomId } = entry;
     this.options.onChange(roomId);
     // Written down first: what was sent must be known after a reload. But not at any price.
     const saved = this.#outbox.put(entry);
     if (this.#outbox.fails) this.flush(roomId);
     else void saved.then(() => this.flush(roomId));
-    return pending.stored;
+    return stored;
   }
 
   /** Of a room, the oldest first. */
   pending(roomId: number): readonly PendingMessage[] {
     return (this.#rooms.get(roomId) ?? []).map(({ entry, error }) => {
-      const { userId: _, refusal: __, ...message } = entry;
+      const { userId: _, refusal: __, replaces: ___, ...message } = entry;
       return error ? { ...message, error } : message;
     });
   }
@@ -156,10 +166,38 @@ export class Sender {
   retry(roomId: number, clientMessageId: string): void {
     const pending = this.#find(roomId, clientMessageId);
     if (pending?.entry.state !== "refused") return;
-    const { refusal: _, ...entry } = pending.entry;
+    const { refusal, ...entry } = pending.entry;
+    // That id is another message's for good.
+    if (refusal?.code === "CLIENT_MESSAGE_ID_REUSED") {
+      this.edit(roomId, clientMessageId, entry.content).catch(() => {});
+      return;
+    }
     pending.error = undefined;
     this.#change(pending, { ...entry, state: "sending" });
     this.flush(roomId);
+  }
+
+  /** Another message takes a refused one's place. Rejects with a `ChatError` when it is refused, too, or there is none. */
+  edit(roomId: number, clientMessageId: string, content: string, type?: ContentType): Promise<StoredMessage> {
+    const before = this.#find(roomId, clientMessageId);
+    if (before?.entry.state !== "refused")
+      return Promise.reject(
+        new ChatError("MESSAGE_NOT_FOUND", "no refused message has this id", { roomId, clientMessageId }),
+      );
+    const { userId, type: typeBefore } = before.entry;
+    const queue = this.#rooms.get(roomId)!;
+    const pending = this.#pendingOf(
+      {
+        ...newEntry(userId, roomId, content, type ?? typeBefore),
+        replaces: clientMessageId,
+      },
+      undefined,
+    );
+    this.#rooms.set(roomId, queue.with(queue.indexOf(before), pending));
+    const stored = this.#begin(pending);
+    // Behind the new one, so that one of them is there whatever happens.
+    void this.#outbox.remove(before.entry);
+    return stored;
   }
 
   /** Forgets a refused message. */
@@ -311,14 +349,18 @@ export class Sender {
   }
 
   #enqueue(entry: OutboxEntry, error: ChatError | undefined): Pending {
+    const pending = this.#pendingOf(entry, error);
+    this.#rooms.set(entry.roomId, [...(this.#rooms.get(entry.roomId) ?? []), pending]);
+    this.#count += 1;
+    return pending;
+  }
+
+  #pendingOf(entry: OutboxEntry, error: ChatError | undefined): Pending {
     let settle!: Pending["settle"];
     const stored = new Promise<StoredMessage>((resolve, reject) => {
       settle = (result) => (result instanceof ChatError ? reject(result) : resolve(result));
     });
-    const pending: Pending = { entry, error, stored, settle, lookUps: 0, look: undefined, isLeft: false };
-    this.#rooms.set(entry.roomId, [...(this.#rooms.get(entry.roomId) ?? []), pending]);
-    this.#count += 1;
-    return pending;
+    return { entry, error, stored, settle, lookUps: 0, look: undefined, isLeft: false };
   }
 
   #find(roomId: number, clientMessageId: unknown): Pending | undefined {
@@ -356,6 +398,16 @@ export class Sender {
     this.options.onChange(entry.roomId);
   }
 }
+
+const newEntry = (userId: number, roomId: number, content: string, type: ContentType): OutboxEntry => ({
+  state: "sending",
+  userId,
+  roomId,
+  clientMessageId: newClientMessageId(),
+  type,
+  content,
+  createdAt: new Date().toISOString(),
+});
 
 const bodyOf = ({ roomId, content, type, clientMessageId }: OutboxEntry) => ({
   roomId,

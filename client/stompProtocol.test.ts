@@ -28,12 +28,12 @@ describe("what the SDK writes", () => {
     [
       "joinGroup",
       { kind: "joinGroup", group: room, ackId: 1 },
-      `SUBSCRIBE\nid:${room}\ndestination:${room}\nreceipt:ack-1\n\n\0`,
+      `SUBSCRIBE\npacked:true\nid:${room}\ndestination:${room}\nreceipt:ack-1\n\n\0`,
     ],
     [
       "joinGroup without an answer",
       { kind: "joinGroup", group: "/user/queue/errors" },
-      "SUBSCRIBE\nid:/user/queue/errors\ndestination:/user/queue/errors\n\n\0",
+      "SUBSCRIBE\npacked:true\nid:/user/queue/errors\ndestination:/user/queue/errors\n\n\0",
     ],
     [
       "leaveGroup",
@@ -109,9 +109,18 @@ describe("what the SDK writes", () => {
       destination === room ? { "last-seq": String(++seq), id: "0", receipt: "mine" } : {};
     const { writeMessage } = stompProtocol({ subscribeHeaders });
     const join = (group: string) => writeMessage({ kind: "joinGroup", group, ackId: 1 });
-    expect(join(room)).toBe(`SUBSCRIBE\nlast-seq:5\nid:${room}\nreceipt:ack-1\ndestination:${room}\n\n\0`);
+    expect(join(room)).toBe(
+      `SUBSCRIBE\npacked:true\nlast-seq:5\nid:${room}\nreceipt:ack-1\ndestination:${room}\n\n\0`,
+    );
     expect(join(room)).toContain("last-seq:6\n");
     expect(join("/user/queue/errors")).not.toContain("last-seq");
+  });
+
+  test("packing is asked for unless a header says otherwise", () => {
+    const subscribeHeaders = () => ({ packed: "false" });
+    expect(write({ kind: "joinGroup", group: room }, { subscribeHeaders })).toBe(
+      `SUBSCRIBE\npacked:false\nid:${room}\ndestination:${room}\n\n\0`,
+    );
   });
 
   const toRoom = { kind: "sendToGroup", group: room, noEcho: false } as const;
@@ -278,9 +287,63 @@ describe("what the SDK is told", () => {
       ],
     ],
     ["a heart-beat", "\n", []],
+    ["a heart-beat with CR", "\r\n", []],
     ["nothing", "", []],
+    [
+      "frames whose lines end in CRLF",
+      'MESSAGE\r\nsubscription:/a\r\n\r\n{"seq":1}\0\r\nRECEIPT\r\nreceipt-id:ack-1\r\n\r\n\0\r\n',
+      [
+        { kind: "groupData", group: "/a", fromUserId: "", dataType: "json", data: { seq: 1 } },
+        { kind: "ack", ackId: 1, success: true },
+      ],
+    ],
   ])("%s", (_, text, messages) => {
     expect(parse(text)).toEqual({ messages, unreadable: [] });
+  });
+
+  test("the same of frames in one message, of one frame a message, and with heart-beats between them", () => {
+    const frames = [
+      "CONNECTED\nsession:c-1\nuser-name:42\n\n\0",
+      `MESSAGE\nsubscription:${room}\n\n{"seq":1}\0`,
+      `MESSAGE\nsubscription:${room}\n\n{"seq":2}\0`,
+      "RECEIPT\nreceipt-id:ack-1\n\n\0",
+    ];
+    const { parseMessages } = stompProtocol();
+    const together = parseMessages(frames.join(""));
+    expect(together).toHaveLength(4);
+    expect(parseMessages(frames.join("\n\n"))).toEqual(together);
+    expect(frames.flatMap((frame) => parseMessages(frame))).toEqual(together);
+    expect(
+      frames.flatMap((frame) => ["\n", `${frame}\n`, "\r\n"]).flatMap((text) => parseMessages(text)),
+    ).toEqual(together);
+  });
+
+  test("whatever comes is a sign of life, a heart-beat and what can't be read, too", () => {
+    let heard = 0;
+    const protocol = stompProtocol({
+      onHeard: () => {
+        heard += 1;
+      },
+    });
+    for (const text of ["\n", "\r\n", "RECEIPT\nreceipt-id:ack-1\n\n\0", "garbage", ""])
+      protocol.parseMessages(text);
+    expect(heard).toBe(5);
+  });
+
+  test.each<[header: string, told: number[]]>([
+    ["heart-beat:60000,0\n", [60_000]],
+    ["heart-beat:60000,30000\n", [60_000]],
+    ["heart-beat:0,0\n", []],
+    ["heart-beat:0,60000\n", []],
+    ["heart-beat:often\n", []],
+    ["heart-beat:-5,0\n", []],
+    ["heart-beat:99999999999,0\n", []],
+    ["", []],
+  ])("of CONNECTED with %j the promised heart-beats", (header, told) => {
+    const heartBeats: number[] = [];
+    const protocol = stompProtocol({ onHeartBeat: (everyMs) => heartBeats.push(everyMs) });
+    expect(protocol.parseMessages(`CONNECTED\nversion:1.2\n${header}\n\0`)).toHaveLength(1);
+    expect(heartBeats).toEqual(told);
   });
 
   const receipt = "RECEIPT\nreceipt-id:ack-1\n\n\0";

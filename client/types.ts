@@ -2,8 +2,8 @@ import type { ChatError } from "./errors.js";
 
 /** What a client may send. */
 export type ContentType = "TEXT" | "IMAGE";
-/** What the service says about a room's members; `target` of the message is whom it is about. */
-export type SystemType = "SYSTEM_INVITE" | "SYSTEM_LEAVE" | "SYSTEM_KICK";
+/** What the service says about a room: who came and went (`subjectsOf` the message), and its new name (`roomName`). */
+export type SystemType = "SYSTEM_INVITE" | "SYSTEM_LEAVE" | "SYSTEM_KICK" | "SYSTEM_RENAME";
 
 /** A user as messages name them. */
 export interface NamedUser {
@@ -25,9 +25,13 @@ export interface Message {
   readonly content: string;
   /** ISO 8601, UTC. */
   readonly sentAt: string;
-  /** How many members have not read it yet; kept up to date while the room is open. */
+  /** How many members have not read it yet; kept up to date while the room is open. 0 of system messages. */
   readonly unreadCount: number;
   readonly target?: NamedUser;
+  /** Of a `SYSTEM_INVITE` all whom it is about; `target` is the first of them. */
+  readonly targets?: readonly NamedUser[];
+  /** Of a `SYSTEM_RENAME`. */
+  readonly roomName?: string;
 }
 
 /** A message that is in the room's history. */
@@ -62,8 +66,18 @@ export interface RoomSummary {
   readonly lastMessage: LastMessage | null;
 }
 
+/** Of an invitation `targets` may be the first three only. */
 export interface LastMessage
-  extends Pick<Message, "messageId" | "seq" | "content" | "type" | "sentAt" | "senderId"> {}
+  extends Pick<Message, "messageId" | "seq" | "content" | "type" | "sentAt" | "senderId">,
+    Partial<Pick<Message, "senderNickname" | "target" | "targets" | "roomName">> {}
+
+/** Somebody has made the user a member of a room. */
+export interface RoomAdded {
+  readonly roomId: number;
+  /** A group's; null in a one-to-one room. */
+  readonly roomName: string | null;
+  readonly by: NamedUser;
+}
 
 export interface Member {
   readonly userId: number;
@@ -71,7 +85,17 @@ export interface Member {
   readonly profileImageUrl: string | null;
   readonly joinedAt: string;
   readonly isCreator: boolean;
+  /** Has never used the service: in no `unreadCount` until they do. */
+  readonly isAwaited?: boolean;
   readonly lastReadMessageId: number | null;
+}
+
+/** A group's members and one of its messages. Who joined after it, or is awaited, is in neither. */
+export interface MessageReaders {
+  /** Its sender, too. */
+  readonly readBy: readonly Member[];
+  /** As many as the message's `unreadCount`. */
+  readonly notReadBy: readonly Member[];
 }
 
 /** How the client stands with the service. */
@@ -99,6 +123,8 @@ export interface Outbox {
 
 export interface OutboxEntry extends Omit<PendingMessage, "error"> {
   readonly userId: number;
+  /** The `clientMessageId` of the refused message whose place it takes: that one is to go when this one comes. */
+  readonly replaces?: string;
   /** Why it was refused. */
   readonly refusal?: { readonly code: string; readonly message: string };
 }

@@ -1,6 +1,6 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
-import { authenticated, jsonBody } from "./http.js";
+import { authenticated, jsonBody, keyOf } from "./http.js";
 
 const chat = getApp();
 
@@ -10,7 +10,7 @@ app.http("createGroupRoom", {
   authLevel: "anonymous",
   handler: authenticated("writes", async ({ request, callerId }) => ({
     status: 201,
-    jsonBody: await chat.createGroupRoom(await jsonBody(request), callerId),
+    jsonBody: await chat.createGroupRoom(await jsonBody(request), callerId, keyOf(request)),
   })),
 });
 
@@ -37,7 +37,7 @@ app.http("inviteMembers", {
   methods: ["POST"],
   authLevel: "anonymous",
   handler: authenticated("writes", async ({ request, callerId }) => ({
-    jsonBody: await chat.inviteMembers(request.params, await jsonBody(request), callerId),
+    jsonBody: await chat.inviteMembers(request.params, await jsonBody(request), callerId, keyOf(request)),
   })),
 });
 

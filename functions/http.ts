@@ -38,6 +38,19 @@ export function authenticated(
   };
 }
 
+/** An HTTP trigger of a service that acts for others, which proves it by its token; nothing is counted. */
+export function trusted(handle: (request: HttpRequest) => Promise<HttpResponseInit>): HttpHandler {
+  return async (request) => {
+    try {
+      refuseLonger(request, BODY_BYTES);
+      await getApp().requireTrusted(request.headers.get("authorization"));
+      return await handle(request);
+    } catch (thrown) {
+      return problem(thrown);
+    }
+  };
+}
+
 /** The answer for whatever was thrown. */
 function problem(thrown: unknown): HttpResponseInit {
   const error = toChatError(thrown);
@@ -85,6 +98,10 @@ function refuseLonger(request: HttpRequest, most: number): void {
 
 const tooLarge = (most: number): ChatError =>
   new ChatError("MESSAGE_TOO_LARGE", `The body has more than ${most} bytes.`);
+
+/** The client's own key of a call that makes something, as it came. */
+export const keyOf = (request: HttpRequest): string | undefined =>
+  request.headers.get("idempotency-key") ?? undefined;
 
 /** The query by its names; what a repeated name stands for is the host's affair, and no number. */
 export function queryOf(request: HttpRequest): Record<string, string> {

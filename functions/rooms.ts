@@ -1,6 +1,6 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
-import { authenticated, jsonBody, queryOf } from "./http.js";
+import { authenticated, jsonBody, keyOf, queryOf } from "./http.js";
 
 const chat = getApp();
 
@@ -9,7 +9,7 @@ app.http("openDirectRoom", {
   methods: ["POST"],
   authLevel: "anonymous",
   handler: authenticated("writes", async ({ request, callerId }) => {
-    const { roomId, created } = await chat.openDirectRoom(await jsonBody(request), callerId);
+    const { roomId, created } = await chat.openDirectRoom(await jsonBody(request), callerId, keyOf(request));
     return { status: created ? 201 : 200, jsonBody: { roomId } };
   }),
 });

@@ -15,7 +15,7 @@ it("names a taken port, its service and the ways out", async () => {
   await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
   const { port } = holder.address() as { port: number };
   await expect(requireFreePorts([{ ...api, port }])).rejects.toThrow(
-    `port ${port} for the API is taken: set API_PORT to another one\nor start with --ports auto`,
+    `port ${port} for the API is taken: set API_PORT to another one\nor take free ports: npm start -- --ports auto`,
   );
   await new Promise((resolve) => holder.close(resolve));
 });

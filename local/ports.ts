@@ -58,7 +58,7 @@ export async function requireFreePorts(wishes: readonly PortWish[]): Promise<voi
       problems.push(`port ${wish.port} for ${wish.service} is taken: set ${wish.variable} to another one`);
   }
   if (problems.length === 0) return;
-  throw new Error(`${problems.join("\n")}\nor start with --ports auto, which takes free ports`);
+  throw new Error(`${problems.join("\n")}\nor take free ports: npm start -- --ports auto`);
 }
 
 async function isTaken(port: number): Promise<boolean> {

@@ -24,10 +24,10 @@ export async function withLock(folder, work, waitMs = LOCK_WAIT_MS) {
     const owner = lockOwner(folder);
     if (now > giveUpAt)
       throw new SetupError(
-        `process ${owner ?? "?"} holds ${folder}: if it does nothing any more, end it, remove the folder`,
+        `process ${owner?.[0] ?? "?"} holds ${folder}: if it does nothing any more, end it, remove the folder`,
       );
     if (now - saidAt > LOCK_MESSAGE_MS) {
-      say(`waiting for another set-up (process ${owner ?? "?"})...`);
+      say(`waiting for another set-up (process ${owner?.[0] ?? "?"})...`);
       saidAt = now;
     }
     await sleep(200);
@@ -45,7 +45,7 @@ export async function withLock(folder, work, waitMs = LOCK_WAIT_MS) {
 function tryLock(folder) {
   try {
     mkdirSync(folder);
-    writeFileSync(join(folder, "pid"), String(process.pid));
+    writeFileSync(join(folder, "pid"), `${process.pid} ${birth(process.pid)}`);
     return true;
   } catch (error) {
     if (error.code !== "EEXIST")
@@ -67,9 +67,11 @@ function removeAbandoned(folder) {
   rmSync(aside, { recursive: true, force: true });
 }
 
+/** The process that made the lock, as `[pid, birth]`; `undefined` before it has said so. */
 function lockOwner(folder) {
   try {
-    return Number(readFileSync(join(folder, "pid"), "utf8")) || undefined;
+    const [pid, born = ""] = readFileSync(join(folder, "pid"), "utf8").split(" ");
+    return Number(pid) ? [Number(pid), born] : undefined;
   } catch {
     return undefined;
   }
@@ -79,10 +81,22 @@ function isAbandoned(folder) {
   const owner = lockOwner(folder);
   try {
     if (owner === undefined) return Date.now() - statSync(folder).mtimeMs > LOCK_UNOWNED_MS;
-    process.kill(owner, 0);
-    return false;
+    const [pid, born] = owner;
+    process.kill(pid, 0);
+    return born !== "" && birth(pid) !== born;
   } catch (error) {
     // ENOENT: it was released just now.
     return error.code === "ESRCH";
+  }
+}
+
+/** When a process began, in clock ticks since boot: tells it from a later one that got its number. "" where the system doesn't say (macOS). */
+function birth(pid) {
+  try {
+    // From the third field, the state; the second, in brackets, may hold blanks. One that is dead may still be there.
+    const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1).split(" ");
+    return fields[0] === "Z" ? "dead" : fields[19];
+  } catch {
+    return "";
   }
 }

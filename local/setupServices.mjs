@@ -1,10 +1,11 @@
 /**
  * The programs that npm does not install: MySQL, Redis and, for the tests of the page, Chromium. Plain JavaScript without packages, as
- * `setup.mjs`, which calls it before there are any.
+ * `setupCommands.mjs`, which calls it before there are any.
  */
 import { spawnSync } from "node:child_process";
 import { findChromium, findMySql, findRedis } from "./services/binaries.mjs";
 import { SetupError, say } from "./setupLock.mjs";
+import { run } from "./setupRun.mjs";
 
 /** Which of them have neither an address in the environment nor a program on this machine; a browser only if it is needed. */
 export function missingServices(env, { browser = false } = {}) {
@@ -15,12 +16,18 @@ export function missingServices(env, { browser = false } = {}) {
   return missing;
 }
 
-/** How each package manager installs them; `before` may fail, as one of several sources may be away. */
+/**
+ * How each package manager installs them. What runs `before` may fail, as one of several sources may be away; `dpkg` ends what an
+ * installation that was killed left half done.
+ */
 const MANAGERS = [
   {
     program: "apt-get",
     root: true,
-    before: ["apt-get", "update"],
+    before: [
+      ["dpkg", "--configure", "-a"],
+      ["apt-get", "update"],
+    ],
     command: ["apt-get", "-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends"],
     packages: { mysql: "mariadb-server", redis: "redis-server", chromium: "chromium" },
   },
@@ -65,21 +72,32 @@ export function installCommand(managerName, missing) {
 }
 
 /** Installs what is missing, or throws what to do. */
-export function provideServices(env, needs) {
+export async function provideServices(env, needs) {
   const missing = missingServices(env, needs);
   if (missing.length === 0) return;
   const manager = MANAGERS.find(({ program }) => isRunnable(program));
   const command = installCommand(manager?.program, missing);
-  const prefix =
-    !manager.root || process.getuid() === 0 ? [] : ["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND"];
-  if (prefix.length > 0 && spawnSync("sudo", ["-n", "true"], { stdio: "ignore" }).status !== 0)
-    throw new SetupError(`please run: sudo ${command.join(" ")}\nor by hand:\n${byHand(missing)}`);
+  const sudo = manager.root && process.getuid() !== 0;
+  if (sudo && spawnSync("sudo", ["-n", "true"], { stdio: "ignore" }).status !== 0)
+    throw new SetupError(askForRoot(manager, command, missing));
+  const before = sudo ? ["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND"] : [];
   say(`installing ${missing.join(" and ")} with ${manager.program}, this takes a minute or two...`);
-  const options = { stdio: ["ignore", 2, 2], env: { ...env, DEBIAN_FRONTEND: "noninteractive" } };
-  const run = ([program, ...args]) => spawnSync(program, args, options).status === 0;
-  if (manager.before) run([...prefix, ...manager.before]);
-  if (!run([...prefix, ...command]) || missingServices(env, needs).length > 0)
+  const options = { env: { ...env, DEBIAN_FRONTEND: "noninteractive" }, attached: sudo, patient: true };
+  const runOne = (line) => {
+    const [program, ...args] = [...before, ...line];
+    return run(program, args, { ...options, name: manager.program });
+  };
+  for (const line of manager.before ?? []) await runOne(line);
+  if ((await runOne(command)) !== 0 || missingServices(env, needs).length > 0)
     throw new SetupError(`${command.join(" ")} did not help. Please do it by hand:\n${byHand(missing)}`);
+}
+
+/** What someone can run who may become root with a password, or ask of someone who may. */
+function askForRoot(manager, command, missing) {
+  const own = (manager.before ?? []).filter(([program]) => program === manager.program);
+  const lines = [...own, command].map((line) => `  sudo ${line.join(" ")}\n`).join("");
+  const names = missing.join(" and ");
+  return `installing ${names} needs a password. Please run this (where there is no sudo: as root), then start again:\n${lines}or by hand:\n${byHand(missing)}`;
 }
 
 function isRunnable(program) {

@@ -50,8 +50,8 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Called after the stack has stopped because a process could not be kept running. */
   readonly onGivenUp?: (reason: string) => void;
-  /** Ends a start that is still going on. */
-  readonly signal?: AbortSignal;
+  /** Gets the stack as soon as its start begins: closing it then ends the start, which throws. */
+  readonly onStarting?: (stack: Stack) => void;
 }
 
 /**
@@ -60,6 +60,7 @@ export interface StackOptions {
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const stack = new Stack(options, new StackFolder(options.data));
+  options.onStarting?.(stack);
   try {
     await stack.start();
     return stack;
@@ -76,6 +77,7 @@ export class Stack {
   #ports: Ports | undefined;
   #complete = false;
   #closed: Promise<void> | undefined;
+  readonly #stopping = new AbortController();
 
   constructor(
     private readonly options: StackOptions,
@@ -111,10 +113,12 @@ export class Stack {
     // Before the others, which take longer: it throws when there is no page to serve.
     const pageServer = pageSpec(folder, page, this.addresses.api, { ...this.addresses.auth });
     const say = (line: string) => this.#say(line);
+    const stopping = this.#stopping.signal;
     await inParallel([
       async () => {
         if (this.#env["MYSQL_URL"]) await reachable("MYSQL_URL", () => pingMySql(this.addresses.mysql));
-        else await this.#run(await mySqlSpec(folder.file("mysql"), mysql, folder.log("mysql"), say));
+        else
+          await this.#run(await mySqlSpec(folder.file("mysql"), mysql, folder.log("mysql"), say, stopping));
         this.#unlessStopped();
         await this.#migrate();
       },
@@ -155,6 +159,7 @@ export class Stack {
 
   async #stopAll(): Promise<void> {
     this.#complete = false;
+    this.#stopping.abort();
     const stop = (...names: ServerName[]) =>
       Promise.all(names.map((name) => this.#servers.get(name)?.stop()));
     await stop("functionsHost", "page");
@@ -167,13 +172,13 @@ export class Stack {
   async #run(spec: ChildSpec): Promise<void> {
     this.#unlessStopped();
     this.#say(`${spec.name}: starting...`);
-    const server = await Supervised.start(spec, {
+    const server = new Supervised(spec, {
       say: (line) => this.#say(line),
       onRunning: () => this.#writeDown(),
       onGivenUp: (reason) => this.#giveUp(reason),
     });
     this.#servers.set(spec.name, server);
-    this.#writeDown();
+    await server.start();
     this.#unlessStopped();
   }
 
@@ -184,6 +189,7 @@ export class Stack {
       await promisify(execFile)(process.execPath, [script], {
         env: { ...this.#env, MYSQL_URL: this.addresses.mysql },
         timeout: MIGRATION_TIMEOUT_MS,
+        signal: this.#stopping.signal,
       });
     } catch (cause) {
       const { stderr, message } = cause as Error & { stderr?: string };
@@ -224,7 +230,7 @@ export class Stack {
   }
 
   #unlessStopped(): void {
-    if (this.#closed || this.options.signal?.aborted) throw new Error("stopped while starting");
+    if (this.#closed) throw new Error("stopped while starting");
   }
 
   #say(line: string): void {

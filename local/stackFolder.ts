@@ -5,6 +5,15 @@ import { setTimeout as sleep } from "node:timers/promises";
 // As long as a service of ours may take to stop by itself, and a little.
 const LEFTOVER_WAIT_MS = 12_000;
 
+const MEANINGS: Readonly<Record<string, string>> = {
+  EACCES: "it belongs to another user",
+  EPERM: "it belongs to another user",
+  EROFS: "its disk is read-only",
+  ENOSPC: "its disk is full",
+  ENOTDIR: "it is below a file",
+  EEXIST: "a file has this name",
+};
+
 interface Owner {
   readonly pid: number;
   /** Tells a process from a later one that got its number; "" where the system does not say. */
@@ -27,7 +36,7 @@ export class StackFolder {
       const { code } = error as NodeJS.ErrnoException;
       if (code === undefined) throw error;
       throw new Error(
-        `the data folder ${this.path} cannot be used (${code}): choose another one with --data DIR`,
+        `the data folder ${this.path} cannot be used (${MEANINGS[code] ?? code}): choose another one with --data DIR`,
         {
           cause: error,
         },
@@ -105,7 +114,7 @@ export class StackFolder {
   #taken(owner: Owner): string {
     return (
       `a stack with process ${owner.pid} is running on the data folder ${this.path}: ` +
-      `stop it (Ctrl+C there, or kill ${owner.pid}), or choose another folder with --data DIR and --ports auto`
+      `stop it (Ctrl+C there, or kill ${owner.pid}), or run a second one: npm start -- --ports auto --data .local-2`
     );
   }
 }

@@ -43,7 +43,6 @@ function readOptions(args: readonly string[]): Options {
 
 async function main(): Promise<void> {
   const { exitWithStdin, ...options } = parseOrExit();
-  const stopped = new AbortController();
   let stack: Stack | undefined;
   let askedAt: number | undefined;
   const stop = () => {
@@ -54,7 +53,6 @@ async function main(): Promise<void> {
     }
     askedAt = performance.now();
     console.error("\nstopping... (Ctrl+C again kills at once)");
-    stopped.abort();
     stack?.close().then(() => process.exit(0), fail);
   };
   process.on("SIGINT", stop);
@@ -62,15 +60,17 @@ async function main(): Promise<void> {
   process.on("SIGHUP", stop);
   if (exitWithStdin) process.stdin.once("end", stop).once("error", stop).resume();
   try {
-    stack = await startStack({ ...options, signal: stopped.signal, onGivenUp: () => process.exit(1) });
+    const onStarting = (made: Stack) => {
+      stack = made;
+    };
+    stack = await startStack({ ...options, onStarting, onGivenUp: () => process.exit(1) });
   } catch (error) {
-    if (stopped.signal.aborted) process.exit(0);
+    if (askedAt !== undefined) process.exit(0);
     fail(error);
   }
-  if (stopped.signal.aborted) return stack?.close().then(() => process.exit(0), fail);
-  if (!stack) return;
+  if (askedAt !== undefined) return;
   const demo = await makeDemo(options.data, stack.addresses).catch((error: Error) => error);
-  if (stopped.signal.aborted) return;
+  if (askedAt !== undefined) return;
   if (demo) console.error(`the demo rooms could not be made, the next start tries again: ${demo.message}`);
   console.log(screen(stack, options.data));
 }
@@ -85,7 +85,9 @@ function parseOrExit(): Options {
 }
 
 function fail(error: unknown): never {
-  console.error(`cannot start: ${(error as Error).message}`);
+  const { code, message } = error as NodeJS.ErrnoException;
+  const isFull = code === "ENOSPC" || /ENOSPC|No space left on device/.test(message);
+  console.error(`cannot start: ${message}${isFull ? "\nThe disk is full: make some room." : ""}`);
   process.exit(1);
 }
 

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { boundLog, Child, type ChildSpec, startChild } from "./services/child.js";
+import { boundLog, Child, type ChildSpec } from "./services/child.js";
 
 const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
@@ -10,7 +10,7 @@ const LOG_CHECK_MS = 30_000;
 export interface Watch {
   /** One line for the screen. */
   say(line: string): void;
-  /** A process began to run, for the first time or again. */
+  /** A process was started, for the first time or again, or answers now. */
   onRunning(): void;
   /** The process dies again and again: nothing more is tried. */
   onGivenUp(reason: string): void;
@@ -25,7 +25,7 @@ export class Supervised {
   readonly #cancelPause = new AbortController();
   readonly #logCheck: NodeJS.Timeout;
 
-  private constructor(
+  constructor(
     readonly spec: ChildSpec,
     private readonly watch: Watch,
   ) {
@@ -33,15 +33,18 @@ export class Supervised {
   }
 
   /** Starts the process for the first time: a failure then is thrown, not tried again. */
-  static async start(spec: ChildSpec, watch: Watch): Promise<Supervised> {
-    const supervised = new Supervised(spec, watch);
+  async start(): Promise<void> {
+    const child = new Child(this.spec);
+    this.#child = child;
+    this.watch.onRunning();
     try {
-      supervised.#follow(await startChild(spec));
-      return supervised;
+      await child.ready();
     } catch (error) {
-      clearInterval(supervised.#logCheck);
+      clearInterval(this.#logCheck);
+      await child.stop();
       throw error;
     }
+    this.#follow(child);
   }
 
   get name(): string {

@@ -1,9 +1,11 @@
 import {
   bearerToken,
   createCallerVerifier,
+  createTrustedVerifier,
   createVerifier,
   type Identity,
   type VerifyToken,
+  type VerifyTrusted,
 } from "./auth.js";
 import type { Broadcaster } from "./broadcast/broadcaster.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
@@ -27,9 +29,11 @@ import { atMostEvery, log, logUnavailable } from "./log.js";
 import { count, flushCounts } from "./metrics.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
 import { LogOut } from "./rooms/api.js";
+import { createArrivals } from "./rooms/arrivals.js";
 import { inviteMembers, leaveRoom, removeMember } from "./rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "./rooms/createRooms.js";
 import { deleteMessage } from "./rooms/deleteMessage.js";
+import { sweepAnswers } from "./rooms/idempotency.js";
 import { listMembers } from "./rooms/listMembers.js";
 import { listMessages } from "./rooms/listMessages.js";
 import { listRooms } from "./rooms/listRooms.js";
@@ -37,6 +41,7 @@ import { openApiDocument } from "./rooms/openApi.js";
 import { readRoom } from "./rooms/readRoom.js";
 import { renameRoom } from "./rooms/renameRoom.js";
 import { validated } from "./rooms/validate.js";
+import { withdrawUser } from "./rooms/withdrawUser.js";
 import { HEART_BEATS } from "./routing.js";
 import { connectRedis } from "./sessions/redis.js";
 import type { RateKind, SessionStore } from "./sessions/sessionStore.js";
@@ -61,6 +66,7 @@ export interface Adapters {
   readonly sessions: SessionStore;
   readonly broadcaster: Broadcaster;
   readonly verifyToken: VerifyToken;
+  readonly verifyTrusted: VerifyTrusted;
   readonly limits: Limits;
   /** Whether clients that want heart-beats get them. */
   readonly heartBeats: boolean;
@@ -77,6 +83,7 @@ export function connectAdapters(config: Config): Adapters {
     sessions: connectRedis(config.redis),
     broadcaster: connectWebPubSub(config.webPubSub, HUB),
     verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
+    verifyTrusted: createTrustedVerifier(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,
     heartBeats: config.heartBeats,
     allowedOrigins: config.allowedOrigins,
@@ -102,16 +109,17 @@ function keysNotFetched(): (error: unknown) => void {
  * is stored, then shown; `sweep` does what was left half done. The rest are the HTTP calls, each of a verified caller.
  */
 export function createApp(adapters: Adapters, proof: CallerProof) {
-  const { database, bus, broadcaster, sessions, verifyToken } = adapters;
-  const handlers = upstreamHandlers(adapters);
+  const { database, bus, broadcaster, sessions, verifyToken, verifyTrusted } = adapters;
+  const readMerger = createReadMerger(adapters);
+  const calls = { ...adapters, scheduleReads: readMerger.schedule };
+  const arrive = createArrivals(calls);
+  const handlers = upstreamHandlers(adapters, arrive);
   const onError = (error: unknown): void => {
     // Every event fails while the keys of the service's identity can't be had.
     if (error instanceof ChatError && error.code === "UNAVAILABLE")
       logUnavailable("an upstream event", error);
     else log.error("an upstream event failed", { error });
   };
-  const readMerger = createReadMerger(adapters);
-  const calls = { ...adapters, scheduleReads: readMerger.schedule };
   const consuming = { ...adapters, readMerger, retryBudgetMs: RETRY_BUDGET_MS };
   type Path = Readonly<Record<string, string>>;
   type Query = Readonly<Record<string, string>>;
@@ -121,16 +129,26 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     storeReads: (batch: EventBatch) => storeReadsPaced(batch, consuming),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
     async sweep(): Promise<void> {
-      await Promise.all([sweepChanges(calls), sweepReads(consuming), sweepEnded(adapters)]);
+      await Promise.all([
+        sweepChanges(calls),
+        sweepReads(consuming),
+        sweepEnded(adapters),
+        sweepAnswers(adapters),
+      ]);
     },
 
     /** Called at least twice in the time that CONNECTED promises. */
     async beat(): Promise<void> {
       if (adapters.heartBeats) await broadcaster.sendToGroup(HEART_BEATS, "\n");
     },
-    /** Who calls: from the header's JWT. Throws `UNAUTHORIZED`. */
-    authenticate: (authorization: string | null): Promise<Identity> =>
-      verifyToken(bearerToken(authorization)),
+    /** Who calls: from the header's JWT. Whoever does has been here from then on. Throws `UNAUTHORIZED`. */
+    async authenticate(authorization: string | null): Promise<Identity> {
+      const identity = await verifyToken(bearerToken(authorization));
+      await arrive(identity.userId);
+      return identity;
+    },
+    /** Whether a trusted service calls. Throws `UNAUTHORIZED`, `FORBIDDEN`. */
+    requireTrusted: (authorization: string | null) => verifyTrusted(bearerToken(authorization)),
     /** Counts an HTTP call that is answered with an error, and logs it where it is a failure of ours, with the cause that the caller doesn't see. */
     reportRefusal(error: ChatError): void {
       count.refused(error.code, "http");
@@ -145,15 +163,18 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
       await logOut(callerId, deviceId === undefined ? undefined : deviceOf(deviceId), adapters);
       return { userId: callerId, deviceId: deviceId ?? null };
     },
-    createGroupRoom: (body: unknown, callerId: number) => createGroupRoom(body, callerId, adapters),
-    openDirectRoom: (body: unknown, callerId: number) => openDirectRoom(body, callerId, adapters),
+    createGroupRoom: (body: unknown, callerId: number, key?: string) =>
+      createGroupRoom(body, callerId, adapters, key),
+    openDirectRoom: (body: unknown, callerId: number, key?: string) =>
+      openDirectRoom(body, callerId, adapters, key),
     listRooms: (query: Query, callerId: number) => listRooms(query, callerId, adapters),
     leaveRoom: (path: Path, callerId: number) => leaveRoom(path, callerId, calls),
-    renameRoom: (path: Path, body: unknown, callerId: number) => renameRoom(path, body, callerId, adapters),
+    renameRoom: (path: Path, body: unknown, callerId: number) => renameRoom(path, body, callerId, calls),
     listMembers: (path: Path, callerId: number) => listMembers(path, callerId, adapters),
-    inviteMembers: (path: Path, body: unknown, callerId: number) =>
-      inviteMembers(path, body, callerId, calls),
+    inviteMembers: (path: Path, body: unknown, callerId: number, key?: string) =>
+      inviteMembers(path, body, callerId, calls, key),
     removeMember: (path: Path, callerId: number) => removeMember(path, callerId, calls),
+    withdrawUser: (path: Path) => withdrawUser(path, calls),
     listMessages: (path: Path, query: Query, callerId: number) =>
       listMessages(path, query, callerId, adapters),
     deleteMessage: (path: Path, callerId: number) => deleteMessage(path, callerId, adapters),
@@ -172,7 +193,7 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
 
 export type App = ReturnType<typeof createApp>;
 
-function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
+function upstreamHandlers(adapters: Adapters, arrive: (userId: number) => Promise<void>): UpstreamHandlers {
   return {
     connect: countingRefusals(async ({ headers, query, subprotocols }) => {
       const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
@@ -182,7 +203,7 @@ function upstreamHandlers(adapters: Adapters): UpstreamHandlers {
       const request = { identity, subprotocols, implicit, deviceId, takeOver, headers };
       const { subprotocol, state } = acceptHandshake(request, adapters);
       await requireRate(identity.userId, "handshakes", adapters);
-      await remember(identity, adapters.database);
+      await Promise.all([remember(identity, adapters.database), arrive(identity.userId)]);
       return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
     }),
     connected: (event) => greet(connectionOf(event), adapters),

@@ -12,6 +12,13 @@ const checks = { issuer: ISSUER, audience: AUDIENCE };
 const nowInSeconds = (): number => Math.floor(Date.now() / 1_000);
 const inAnHour = (): number => nowInSeconds() + 3_600;
 
+/** Of a key that nobody has any more: the certificate that OpenSSL made for `CN=keys`, and a token until 2125 that was signed with it. */
+const CERTIFICATE =
+  "MIIDATCCAemgAwIBAgIUMRkFqiLPAd8nNEiVDTivP9bET3YwDQYJKoZIhvcNAQELBQAwDzENMAsGA1UEAwwEa2V5czAgFw0yNjExMjYwODIwMDNaGA8yMTI2MTEwMjA4MjAwM1owDzENMAsGA1UEAwwEa2V5czCCASIwDQYJKoZIhvcNAQEBBQADggEPADCCAQoCggEBAI86DQ1zTdUFtyDrvQjZEn6bTOTnwut3sVstclXhLEUR1N5dJFFWxb9pHkuWDZ5RtY7BewkHmTkFzfxckiw28tJLLS2/0y7jje9S9yC+pluaWJiJp8ynj4MA2xGCujZqhBYG1NMlcCA4Uvs0Cy32mlH/3ViMy16uOE/wg0CqbiTZLQFa8IXQY3z6+kFYST5zb9jVFLHY1d1ZwiTQ1NFlCG8UryrjOGKMjwM1eye59K/ngS/s2vMTMhYq/7ufCSNtax1rBEfLdu/M9ajqhZ5xBoKDV2fd0NFaoI2Zj1yl/5HBYda1+t70vptU4r/GKL1DmQEhxr8/SEOkdR4LqK7wmoECAwEAAaNTMFEwHQYDVR0OBBYEFN+NFytYu3VfK/YUoWZj6Rd0MONVMB8GA1UdIwQYMBaAFN+NFytYu3VfK/YUoWZj6Rd0MONVMA8GA1UdEwEB/wQFMAMBAf8wDQYJKoZIhvcNAQELBQADggEBAArSoz9iuh8BNgG3kblYtH4+b1IuHhiFSZt7ozsXV1q6AsfIqpJnVIaBRO+KtUCB0DWid56cSPyCzVq/f95ra6O4EsPs375XHze/5D2q8/St/2T9/HSz6XNfmLcrcCxzn+G4tRY6TDBs8uYPmYCXuYk+n8Aw31o89hSRdyZdTTKtz4IFPAbM/M5l1miYASS+o0Wijmzj9exAizBnWX7a11iOKEswn646gifWG4uwtkxiwIazMapg/5jTmV5f3cCulSD3A7jh0A/hjl2eFDRem306v8uqrfzMDfjbRJtfrOxcl/eRyH9PmONazbqWrpn2lSSQbSyjswksyfiE+hFEXec=";
+
+const CERTIFIED_TOKEN =
+  "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJpc3MiOiJodHRwczovL2lkLmV4YW1wbGUuY29tIiwiYXVkIjoibm9uc3RvcC1jaGF0Iiwic3ViIjoiNyIsImV4cCI6NDkwMDAwMDAwMH0.iPCxa6oTO6-Jue9qbWLdetiEGAWejYx9BXLbDlNyhReZEbrIlX7HFnt7P_sK9HW-qqvzcxFYrclB-hTk8ZHaffctq3orjJZXNTfHfKZ5doJ4K5riZ1w9-xWK1-qANI1epx35XEEwQMyw1D5ah2zt1qhDLizE1tTz0vA3SE0O_MboALTNEKldmNVdipoL2gtuGtNkZ4r8-bCVX4sJ4A_YQ1wH7JHQhXkschIplAAvhKozxx62tfYXZOtL1vQugbORhlaEPWEw9yZt5-SzFsRM6KeTVqgNBqyK907-ITE3lOLnVtALKUdq7A3ZfDKP7IFoo_xFiXGMXPicz_JkcbAjjA";
+
 const claims = (more: object = {}): Record<string, unknown> => ({
   iss: ISSUER,
   aud: AUDIENCE,
@@ -121,6 +128,14 @@ describe("a token signed with the secret", () => {
     ["a nickname of control characters", { nickname: "\0\n\u0085" }, {}],
     ["a nickname with control characters", { nickname: "A\0n\nn\u007f\u009b" }, { nickname: "Ann" }],
     ["a nickname in parts", { nickname: "e\u0301 \u1100\u1161" }, { nickname: "\u00e9 \uac00" }],
+    ["a nickname of a filler", { nickname: "\u3164" }, {}],
+    ["a nickname that overrides directions", { nickname: "\u202enn\u2066A\u200f" }, { nickname: "nnA" }],
+    [
+      "a nickname with invisible characters",
+      { nickname: "\u200bA\u3164n\ufe0fn\u{e0041} " },
+      { nickname: "Ann" },
+    ],
+    ["a nickname that needs some of them", { nickname: "👩‍🚀 ශ්‍රී می‌خ" }, { nickname: "👩‍🚀 ශ්‍රී می‌خ" }],
     ["a lone surrogate", { nickname: "a\ud800" }, { nickname: "a\ufffd" }],
     ["101 characters outside the BMP", { nickname: "🚀".repeat(101) }, { nickname: "🚀".repeat(100) }],
     [
@@ -541,6 +556,197 @@ describe("a token signed with the identity provider's key", () => {
       await signed("RS256", "private", stranger.privateKey),
     ])
       await expect(verifier()(token)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+  });
+
+  describe("is found among keys as providers publish them:", () => {
+    const other = generateKeyPairSync("rsa", { modulusLength: 2_048 });
+    const otherEd = generateKeyPairSync("ed25519");
+    const ec384 = generateKeyPairSync("ec", { namedCurve: "P-384" });
+    const ed448 = generateKeyPairSync("ed448");
+
+    /** Signed by hand: the library would not write every header that providers do. */
+    const token = (header: object, key: KeyObject, more: object = {}): string => {
+      const text = `${base64url(header)}.${base64url(claims(more))}`;
+      const digest = key.asymmetricKeyType === "ed25519" ? null : "sha256";
+      const signature = sign(digest, Buffer.from(text), { key, dsaEncoding: "ieee-p1363" });
+      return `${text}.${signature.toString("base64url")}`;
+    };
+    const bare = (key: KeyObject, more: object = {}): object => ({
+      ...key.export({ format: "jwk" }),
+      ...more,
+    });
+    const accepted = async (header: object, key: KeyObject, ...keys: unknown[]): Promise<void> => {
+      answer.body = JSON.stringify({ keys });
+      expect(await verifier()(token(header, key))).toMatchObject({ userId: 7 });
+    };
+    const refused = async (header: object, key: KeyObject, ...keys: unknown[]): Promise<void> => {
+      answer.body = JSON.stringify({ keys });
+      await expect(verifier()(token(header, key))).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+    };
+    const RS256 = { alg: "RS256" };
+
+    test("a token without kid, while an old and a new key are there", async () => {
+      const both = [bare(other.publicKey, { kid: "old" }), bare(rsa.publicKey, { kid: "new" })];
+      await accepted(RS256, rsa.privateKey, ...both);
+      await accepted(RS256, other.privateKey, ...both);
+      await refused(RS256, stranger.privateKey, ...both);
+    });
+
+    test("keys without kid, alg and use, one of several that may have signed", async () => {
+      const keys = [rsa, ec, other, ed, otherEd].map(({ publicKey }) => bare(publicKey));
+      for (const [alg, pair] of [
+        ["RS256", rsa],
+        ["RS256", other],
+        ["ES256", ec],
+        ["EdDSA", ed],
+        ["EdDSA", otherEd],
+      ] as const)
+        await accepted({ alg }, pair.privateKey, ...keys);
+      await refused(RS256, stranger.privateKey, ...keys);
+    });
+
+    test("a kid that two keys of different types, and two of one type, share", async () => {
+      const keys = [ec, ed, other, rsa].map(({ publicKey }) => bare(publicKey, { kid: "1" }));
+      for (const [alg, pair] of [
+        ["RS256", rsa],
+        ["RS256", other],
+        ["ES256", ec],
+        ["EdDSA", ed],
+      ] as const)
+        await accepted({ alg, kid: "1" }, pair.privateKey, ...keys);
+    });
+
+    test("a kid in the token and none in the set: a key that names no kid may be meant, one that names another is not", async () => {
+      await accepted(
+        { alg: "RS256", kid: "a" },
+        rsa.privateKey,
+        bare(other.publicKey, { kid: "b" }),
+        bare(rsa.publicKey),
+      );
+      await refused({ alg: "RS256", kid: "a" }, rsa.privateKey, bare(rsa.publicKey, { kid: "b" }));
+      await refused(
+        { alg: "RS256", kid: "a" },
+        other.privateKey,
+        bare(rsa.publicKey, { kid: "a" }),
+        bare(other.publicKey),
+      );
+    });
+
+    test.each<[string, object]>([
+      ["a number as kid", { kid: 1 }],
+      ["null for what is optional", { alg: null, use: null, key_ops: null }],
+      ["what it is for", { use: "sig", key_ops: ["verify"], alg: "RS256" }],
+      ["members that nobody knows", { issuer: "x", ext: "yes", x5t: 5, x5c: 5 }],
+    ])("a key with %s", async (_what, more) => {
+      await accepted({ alg: "RS256", kid: "1" }, rsa.privateKey, bare(rsa.publicKey, more));
+    });
+
+    test.each<[string, object]>([
+      ["for encryption", { use: "enc" }],
+      ["for signing and something else", { use: "sig enc" }],
+      ["to wrap keys with", { key_ops: ["wrapKey"] }],
+      ["for RSA-OAEP", { alg: "RSA-OAEP-256" }],
+      ["for RS512", { alg: "RS512" }],
+      ["for PS256", { alg: "PS256" }],
+      ["for an algorithm that is no text", { alg: ["RS256"] }],
+    ])("but not a key %s, also where the token names it", async (_what, more) => {
+      await refused({ alg: "RS256", kid: "1" }, rsa.privateKey, bare(rsa.publicKey, { kid: "1", ...more }));
+      await refused(RS256, rsa.privateKey, bare(rsa.publicKey, more));
+    });
+
+    test("a good key beside what is none", async () => {
+      const good = bare(rsa.publicKey, { kid: "1" });
+      const junk: unknown[] = [
+        5,
+        null,
+        "key",
+        [],
+        {},
+        { kty: "AKP", alg: "ML-DSA-44", kid: "1", pub: "AAAA" },
+        { kty: "oct", k: base64url(SECRET), kid: "1" },
+        { kty: "RSA", kid: "1" },
+        { kty: "RSA", kid: "1", n: "%", e: "AQAB" },
+        { kty: "RSA", kid: "1", n: 5, e: "AQAB" },
+        { kty: "EC", crv: "P-256", kid: "1", x: "AA", y: "AA" },
+        { kty: "RSA", kid: "1", x5c: ["AAAA"] },
+        { kty: "RSA", kid: "1", x5c: [] },
+        { kty: 5, kid: "1" },
+        bare(weak.publicKey, { kid: "1" }),
+        bare(ec384.publicKey, { kid: "1" }),
+        bare(ed448.publicKey, { kid: "1" }),
+        bare(stranger.privateKey, { kid: "1" }),
+      ];
+      for (const header of [RS256, { alg: "RS256", kid: "1" }]) {
+        await accepted(header, rsa.privateKey, ...junk, good);
+        await accepted(header, rsa.privateKey, good, ...junk);
+        for (const pair of [weak, stranger]) await refused(header, pair.privateKey, ...junk, good);
+      }
+    });
+
+    test("a key that is published as its certificate alone", async () => {
+      const entry = { kty: "RSA", kid: "1", use: "sig", x5c: [CERTIFICATE] };
+      const verified = (key: object): Promise<unknown> => {
+        answer.body = setOf(key);
+        return verifier()(CERTIFIED_TOKEN);
+      };
+      expect(await verified(entry)).toMatchObject({ userId: 7 });
+      expect(await verified({ ...entry, kid: undefined })).toMatchObject({ userId: 7 });
+      // The key itself counts, where it is there.
+      for (const wrong of [{ ...entry, use: "enc" }, bare(rsa.publicKey, entry)])
+        await expect(verified(wrong)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+    });
+
+    test.each([
+      ["EdDSA", "EdDSA"],
+      ["EdDSA", "Ed25519"],
+      ["EdDSA", undefined],
+      ["Ed25519", "EdDSA"],
+      ["Ed25519", "Ed25519"],
+      ["Ed25519", undefined],
+    ])("alg %s, and a key whose alg is %s", async (alg, own) => {
+      await accepted({ alg, kid: "1" }, ed.privateKey, bare(ed.publicKey, { kid: "1", alg: own }));
+      await refused({ alg, kid: "1" }, otherEd.privateKey, bare(ed.publicKey, { kid: "1", alg: own }));
+      await refused({ alg, kid: "1" }, ed.privateKey, bare(ed.publicKey, { kid: "1", alg: "ES256" }));
+    });
+
+    test("one of sixteen, and not of any number", async () => {
+      const many = Array.from({ length: 16 }, () => bare(generateKeyPairSync("ed25519").publicKey));
+      await accepted({ alg: "EdDSA" }, ed.privateKey, ...many.slice(1), bare(ed.publicKey));
+      await refused({ alg: "EdDSA" }, ed.privateKey, ...many, bare(ed.publicKey));
+    });
+
+    test("a token that is signed rightly and wrong otherwise is refused for that", async () => {
+      answer.body = setOf(bare(other.publicKey), bare(rsa.publicKey));
+      await expect(verifier()(token(RS256, rsa.privateKey, { exp: 1 }))).rejects.toMatchObject({
+        message: "The token has expired.",
+      });
+    });
+
+    test("a new key without kid is fetched at once, and for forged tokens once in half a minute", async () => {
+      answer.body = setOf(bare(other.publicKey));
+      const verify = verifier();
+      await verify(token(RS256, other.privateKey));
+      answer.body = setOf(bare(rsa.publicKey));
+      expect(await verify(token(RS256, rsa.privateKey))).toMatchObject({ userId: 7 });
+      expect(fetched).toBe(2);
+      for (const header of [RS256, { alg: "RS256", kid: "made up" }])
+        await expect(verify(token(header, stranger.privateKey))).rejects.toMatchObject({
+          code: "UNAUTHORIZED",
+        });
+      expect(fetched).toBe(2);
+      clock += 30_000;
+      await expect(verify(token(RS256, stranger.privateKey))).rejects.toMatchObject({ code: "UNAUTHORIZED" });
+      expect(fetched).toBe(3);
+    });
+
+    test("a wrong signature in the name of a key that is there fetches nothing", async () => {
+      const verify = verifier();
+      await verify(await signed("RS256", "rsa", rsa.privateKey));
+      await expect(verify(token({ alg: "RS256", kid: "rsa" }, stranger.privateKey))).rejects.toMatchObject({
+        code: "UNAUTHORIZED",
+      });
+      expect(fetched).toBe(1);
+    });
   });
 
   describe("has its keys fetched", () => {

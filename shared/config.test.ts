@@ -94,6 +94,13 @@ test.each([
   ["ALLOWED_ORIGINS", "https://chat.example.com:port"],
   ["ALLOWED_ORIGINS", "https://chat.example.com https://other.example.com/x"],
   ["ALLOWED_ORIGINS", "*"],
+  ["ALLOWED_ORIGINS", "capacitor://"],
+  ["ALLOWED_ORIGINS", "capacitor://localhost/index.html"],
+  ["ALLOWED_ORIGINS", "chrome-extension:abc"],
+  ["ALLOWED_ORIGINS", "wss://chat.example.com"],
+  ["ALLOWED_ORIGINS", "javascript://chat.example.com"],
+  ["ALLOWED_ORIGINS", "file:///home"],
+  ["ALLOWED_ORIGINS", "undefined"],
   ["SESSION_LIMIT", "-1"],
   ["SESSION_LIMIT", "three"],
   ["RATE_LIMIT_PER_MINUTE", "1e3"],
@@ -218,6 +225,32 @@ test("several nodes of Redis that are no cluster are refused: only one of them w
 test("origins are separated by commas, with or without spaces", () => {
   const env = { ...example, ALLOWED_ORIGINS: " https://chat.example.com ,http://localhost:5173,, " };
   expect(readConfig(env).allowedOrigins).toEqual(["https://chat.example.com", "http://localhost:5173"]);
+});
+
+test("the wrong ones among origins are named, each of them", () => {
+  const env = {
+    ...example,
+    ALLOWED_ORIGINS: "https://a.example,chat.example.com,app://x/y,capacitor://localhost",
+  };
+  const lines = refusalOf(env).split("\n").slice(1);
+  expect(lines).toHaveLength(2);
+  expect(lines[0]).toMatch(/^ {2}ALLOWED_ORIGINS must be origins like .*; "chat\.example\.com" is none$/);
+  expect(lines[1]).toMatch(/; "app:\/\/x\/y" is none$/);
+});
+
+test("origins of web views and extensions are taken as they write them", () => {
+  const origins = [
+    "capacitor://localhost",
+    "ionic://localhost",
+    "tauri://localhost",
+    "app://.",
+    "app://obsidian.md",
+    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    "moz-extension://1b4f5a3e-0000-4000-8000-000000000001",
+    "file://",
+    "null",
+  ];
+  expect(readConfig({ ...example, ALLOWED_ORIGINS: origins.join(", ") }).allowedOrigins).toEqual(origins);
 });
 
 test("origins are taken as browsers write them", () => {

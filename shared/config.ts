@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { originOf } from "./origins.js";
 
 const CONNECTION = /^Endpoint=(?<endpoint>https?:[^;]+);(?:(?:.*;)?AccessKey=(?<key>[^;]+))?/i;
 
@@ -8,10 +9,10 @@ const isKeyUrl = (url: string): boolean =>
 
 const KeyUrl = z.string().refine(isKeyUrl, "must be https://HOST/PATH (http on this machine only)");
 
-/** Whether it says scheme, host and port, and nothing else. */
-const isOrigin = (text: string): boolean => /^https?:\/\/[^/?#@]+\/?$/i.test(text) && URL.canParse(text);
-
 const isRedisUrl = (url: string): boolean => URL.canParse(url) && /^rediss?:\/\/./.test(url);
+
+const noOrigin = (entry: string): string =>
+  `must be origins like https://chat.example.com or capacitor://localhost, separated by commas; ${JSON.stringify(entry)} is none`;
 
 /** How many in any 60 seconds; 0 is no limit. */
 const limit = (usual: number) =>
@@ -67,13 +68,15 @@ const Settings = z
     ALLOWED_ORIGINS: z
       .string()
       .default("")
-      .transform((origins) => origins.split(",").flatMap((origin) => origin.trim() || []))
-      .refine(
-        (origins) => origins.every(isOrigin),
-        "must be origins like https://chat.example.com, separated by commas",
-      )
-      // As browsers write them: in lower case, without the usual port.
-      .transform((origins) => origins.map((origin) => new URL(origin).origin)),
+      .transform((origins, context) =>
+        origins.split(",").flatMap((text) => {
+          const entry = text.trim();
+          const origin = originOf(entry);
+          if (entry !== "" && origin === undefined)
+            context.addIssue({ code: "custom", message: noOrigin(entry) });
+          return origin ?? [];
+        }),
+      ),
     /** Live connections of a user; 0 is no limit. */
     SESSION_LIMIT: limit(3),
     /** Messages of a user, over all sessions. */

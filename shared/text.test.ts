@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from "vitest";
-import { DeviceId, lines, named, opaque } from "./text.js";
+import { DeviceId, isHttpsUrl, lines, named, opaque, visibleLines } from "./text.js";
 
 /** C0, DEL and C1. */
 const CONTROLS = [...Array(32).keys(), ...Array.from({ length: 33 }, (_, index) => 0x7f + index)].map(
@@ -103,6 +103,76 @@ describe("a name", () => {
 
   test("has no lone surrogate", () => {
     expect(schema.safeParse("\ud800").success).toBe(false);
+  });
+});
+
+/** What nobody can see, each by itself: fillers, joiners, selectors, tags, directions, marks, blanks. */
+const UNSEEN = [
+  ..."\u3164\u115f\u1160\uffa0\u200b\u200d\ufe0f\u2060\ufeff\u00ad\u034f\u180e\u202e\u2066\u200e\u061c",
+  ..."\u{e0041}\u{e0100}\u0301\u20dd\u2800\ufffc\u{1d159}",
+].map((one) => [`U+${one.codePointAt(0)?.toString(16)}`, one] as const);
+const DIRECTIONS = [..."\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"].map(
+  (one) => [name(one), one] as const,
+);
+const UNSEEN_REFUSAL = "must have something visible";
+const DIRECTION_REFUSAL = "must have no characters that change the direction of text";
+
+describe("what must be seen", () => {
+  test.each(UNSEEN)("is not %s, as a message, a name or a device", (_name, unseen) => {
+    for (const text of [unseen, `${unseen}${unseen}`, ` ${unseen}\u3164 `])
+      for (const schema of [visibleLines(10), named(10), DeviceId])
+        expect(schema.safeParse(text).success).toBe(false);
+    expect(visibleLines(10).safeParse(`\u3164${unseen}`).error?.issues[0]?.message).toBe(UNSEEN_REFUSAL);
+  });
+
+  test.each(["👩‍🚀", "🇰🇷", "1️⃣", "ㄱ", "ᄀ", "می‌خواهم", "ශ්‍රී", "\u202eabc\u202c", "a\u3164", "!"])(
+    "may be %j in a message, and stays as it is",
+    (text) => {
+      expect(visibleLines(10).parse(text)).toBe(text);
+    },
+  );
+
+  test("is said to be missing as before where there is nothing but white space", () => {
+    expect(visibleLines(10).safeParse(" \n").error?.issues[0]?.message).toBe(
+      "must not be empty or only white space",
+    );
+  });
+});
+
+describe("what stands beside other text", () => {
+  test.each(DIRECTIONS)("is no name or device with %s in it", (_name, direction) => {
+    for (const schema of [named(10), DeviceId])
+      expect(schema.safeParse(`a${direction}b`).error?.issues[0]?.message).toBe(DIRECTION_REFUSAL);
+  });
+
+  test("is a name without invisible characters that have no use, and with those that have one", () => {
+    expect(named(10).parse("\u200b A\u3164nn\u{e0041} \ufeff")).toBe("Ann");
+    expect(named(20).parse("👩‍🚀 می‌خواهم")).toBe("👩‍🚀 می‌خواهم");
+    expect(named(10).parse("e\u200b\u0301")).toBe("\u00e9");
+    // They don't hide how many marks there are.
+    expect(named(300).safeParse(`a${`${"\u0316".repeat(60)}\u200b`.repeat(2)}`).success).toBe(false);
+  });
+});
+
+describe("an image's URL", () => {
+  test.each(["https://example.com/a.png", "HTTPS://example.com/비.png?é#x", "https://example.com/👩‍🚀"])(
+    "may be %j",
+    (url) => {
+      expect(isHttpsUrl(url)).toBe(true);
+    },
+  );
+
+  test.each([
+    "http://example.com/",
+    "https://",
+    "https://example.com/a b",
+    " https://example.com/",
+    ...UNSEEN.filter(([, one]) => !/\p{M}/u.test(one) || one === "\u034f").flatMap(([, one]) => [
+      `https://example.com/a${one}b`,
+      `https://exa${one}mple.com/`,
+    ]),
+  ])("is not %j", (url) => {
+    expect(isHttpsUrl(url)).toBe(false);
   });
 });
 

@@ -1,8 +1,9 @@
 import { z } from "zod";
+import { hasDirection, hasStray, isVisible, withoutStray } from "./invisible.js";
 
 /**
  * The rules for text that clients write. It is normalized to NFC, so that what looks alike is alike; its length counts in code points, after that.
- * Ids that clients choose are not normalized, since they must be known again.
+ * It needs something visible; in names invisible characters are taken out (`invisible.ts`). Ids that clients choose are not changed, since they must be known again.
  */
 
 /** C0, DEL and C1 but for tab and newline. */
@@ -13,6 +14,8 @@ const CONTROL_OR_LINE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
 const WELL_FORMED = "must be well-formed Unicode, without lone surrogates";
 const NO_CONTROL = "must have no control characters but tab and newline";
 const ONE_LINE = "must be one line without control characters";
+const NO_DIRECTION = "must have no characters that change the direction of text";
+const SOMETHING_VISIBLE = "must have something visible";
 
 const DEVICE_CHARACTERS = 64;
 
@@ -50,9 +53,32 @@ function normalized(text: z.ZodString, forbidden: RegExp, message: string, chara
 /** Text of several lines: NFC, at most so many code points, no control characters but tab and newline. */
 export const lines = (characters: number) => normalized(wellFormed(), CONTROL, NO_CONTROL, characters);
 
-/** A name: the same without the white space around it, and not empty. */
+const undirected = (text: string): boolean => !hasDirection(text);
+
+/** The same, and something of it can be seen. */
+export const visibleLines = (characters: number) =>
+  lines(characters)
+    .refine((text) => text.trim() !== "", "must not be empty or only white space")
+    .refine(isVisible, SOMETHING_VISIBLE);
+
+/** Whether a text is an https URL, and all of it can be seen. */
+export function isHttpsUrl(text: string): boolean {
+  return /^https:\/\/\S+$/i.test(text) && !hasStray(text) && URL.canParse(text);
+}
+
+/**
+ * A name: the same without the white space around it, without characters that change the direction of what stands beside it, and without those that
+ * can't be seen and have no use.
+ */
 export const named = (characters: number) =>
-  normalized(wellFormed().trim(), CONTROL, NO_CONTROL, characters).min(1);
+  normalized(
+    wellFormed().refine(undirected, NO_DIRECTION).overwrite(withoutStray).trim(),
+    CONTROL,
+    NO_CONTROL,
+    characters,
+  )
+    .min(1)
+    .refine(isVisible, SOMETHING_VISIBLE);
 
 /** An id that a client chooses and gets back as it was: 1 to so many code points, no control characters but tab and newline. */
 export const opaque = (characters: number) =>
@@ -62,6 +88,12 @@ export const opaque = (characters: number) =>
     .refine(...fits(characters));
 
 /** What a client calls its device. */
-export const DeviceId = normalized(wellFormed(), CONTROL_OR_LINE, ONE_LINE, DEVICE_CHARACTERS)
+export const DeviceId = normalized(
+  wellFormed().refine(undirected, NO_DIRECTION),
+  CONTROL_OR_LINE,
+  ONE_LINE,
+  DEVICE_CHARACTERS,
+)
   .min(1)
-  .meta({ description: "1 to 64 characters on one line", maxLength: DEVICE_CHARACTERS });
+  .refine(isVisible, SOMETHING_VISIBLE)
+  .meta({ description: "1 to 64 characters on one line, one of them visible", maxLength: DEVICE_CHARACTERS });

@@ -51,12 +51,16 @@ function ownerOf(path: string): number | undefined {
   return startedAt(pid) === started ? pid : undefined;
 }
 
-/** When a process was started, in the kernel's ticks; the same word for every process where there is no /proc. */
+/**
+ * When a process was started, in the kernel's ticks; the same word for every process where there is no /proc. One that is dead but not reaped
+ * yet, as in containers without an init process, has no such time.
+ */
 function startedAt(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     // Field 22, counted behind the name, which may hold spaces.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "unknown";
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return fields[0] === "Z" ? "dead" : (fields[19] ?? "unknown");
   } catch {
     return "unknown";
   }

@@ -4,6 +4,8 @@ import { createInterface } from "node:readline";
 
 /** A host of its own for the triggers that are not HTTP. */
 export interface EventsProcess {
+  /** Calls a timer of its app now. */
+  callTimer(name: string): void;
   /** Ends it and waits until it has gone; bounded by its own stop. */
   close(): Promise<void>;
 }
@@ -20,18 +22,32 @@ export async function startEventsProcess(
   const child = spawn(
     process.execPath,
     [...process.execArgv, program, ...args, "--triggers", "events", "--exit-with-stdin"],
-    { stdio: ["pipe", "pipe", "inherit"] },
+    { stdio: ["pipe", "pipe", "inherit", "ipc"] },
   );
   let closing = false;
   const ended = once(child, "exit");
   void ended.then(([code, signal]) => closing || onEnd(code ?? signal));
-  child.stdin.on("error", () => {});
-  await Promise.race([once(createInterface(child.stdout), "line"), ended]);
+  child.stdin!.on("error", () => {});
+  await Promise.race([once(createInterface(child.stdout!), "line"), ended]);
   return {
+    callTimer(name) {
+      // It may have died just now, and so do we then.
+      if (child.connected) child.send({ callTimer: name } satisfies Message, () => {});
+    },
     async close() {
       closing = true;
-      child.stdin.end();
+      child.stdin!.end();
       await ended;
     },
   };
+}
+
+/** What the process that serves HTTP sends. */
+interface Message {
+  readonly callTimer: string;
+}
+
+/** In the process that was started: hears which timer is to be called. */
+export function onCallTimer(call: (name: string) => void): void {
+  process.on("message", ({ callTimer }: Message) => call(callTimer));
 }

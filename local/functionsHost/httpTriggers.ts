@@ -17,7 +17,7 @@ interface Target {
 }
 
 /** A function that `POST /admin/functions/{name}` calls. */
-interface CalledByHand {
+export interface CalledByHand {
   readonly name: string;
   callByHand(): void;
 }
@@ -81,7 +81,7 @@ async function handle(
   await invoke(worker, found, request, response, body);
 }
 
-// The answer says that the call has begun, not how it ends. What the body's "input" holds means nothing to a timer, but an
+// Only from this machine, whatever address the host listens on: in Azure a key is asked for here. The answer says that the call has begun, not how it ends. What the body's "input" holds means nothing to a timer, but an
 // object of JSON must be there; and only with this content type, which no form of a foreign web page can send.
 async function callByHand(
   name: string,
@@ -89,6 +89,7 @@ async function callByHand(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
+  if (!isLoopback(request.socket.remoteAddress)) return refuse(response, 403, true);
   if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? ""))
     return refuse(response, 415, true);
   const body = await readBody(request);
@@ -163,6 +164,10 @@ function invocationRequest(
     },
     ...rest,
   };
+}
+
+function isLoopback(address = ""): boolean {
+  return address === "::1" || /^(::ffff:)?127\./.test(address);
 }
 
 function isJsonObject(text: string): boolean {

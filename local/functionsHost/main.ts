@@ -1,6 +1,6 @@
 import { Console } from "node:console";
 import { parseArgs } from "node:util";
-import { type EventsProcess, startEventsProcess } from "./eventsProcess.js";
+import { type EventsProcess, onCallTimer, startEventsProcess } from "./eventsProcess.js";
 import { createLog, describe } from "./log.js";
 import { start, type TriggerKind } from "./server.js";
 
@@ -89,7 +89,9 @@ async function main(): Promise<void> {
     ...(kinds !== undefined && { triggers: kinds }),
     // The real host restarts a worker whose function timed out; here whoever started this process does.
     onTimeout: () => process.exit(1),
+    ...(other && { callTimer: (name) => void other.then((one) => one.callTimer(name)) }),
   });
+  onCallTimer((name) => void starting.then((server) => server.callTimer(name)));
   let ending = false;
   const end = () => {
     if (ending) return;

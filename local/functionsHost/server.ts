@@ -7,7 +7,7 @@ import { startEventHubTriggers } from "./eventHubTriggers.js";
 import { createHttpServer } from "./httpTriggers.js";
 import { createLog, type Log } from "./log.js";
 import { applyAppSettings, readCors, readHostSettings } from "./settings.js";
-import { createTimerTriggers } from "./timerTriggers.js";
+import { createTimerTriggers, timerNames } from "./timerTriggers.js";
 import { Worker } from "./worker.js";
 
 /** `events`: Event Hub and timer triggers. */
@@ -29,6 +29,8 @@ export interface Options {
   readonly log?: Log;
   /** Only these triggers are served; all unless told. Without HTTP nothing listens, and `port` is 0. */
   readonly triggers?: readonly TriggerKind[];
+  /** Where the timers are in another process: has it call one now. */
+  readonly callTimer?: (name: string) => void;
   /** Told when a function ran past `functionTimeout`: end the process then, as the real host does. */
   readonly onTimeout?: (message: string) => void;
 }
@@ -37,6 +39,8 @@ export interface Server {
   readonly port: number;
   /** The names of the functions, sorted. */
   readonly functions: readonly string[];
+  /** Calls a timer that is served here now, whatever its schedule; nothing happens when there is none of this name. */
+  callTimer(name: string): void;
   /** Stops the triggers, waits up to 4 s for running calls, runs the appTerminate hooks. Repeated calls are one. */
   close(): Promise<void>;
 }
@@ -65,7 +69,12 @@ export async function start(options: Options = {}): Promise<Server> {
     const events = kinds.includes("events");
     const timers = events ? createTimerTriggers(worker, process.env, log) : [];
     if (kinds.includes("http")) {
-      server = createHttpServer(worker, settings.routePrefix, log, timers, cors);
+      const { callTimer } = options;
+      const elsewhere = callTimer ? timerNames(worker) : [];
+      const byHand = events
+        ? timers
+        : elsewhere.map((name) => ({ name, callByHand: () => callTimer!(name) }));
+      server = createHttpServer(worker, settings.routePrefix, log, byHand, cors);
       await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
     }
     warnOfOtherTriggers(worker, log);
@@ -79,7 +88,8 @@ export async function start(options: Options = {}): Promise<Server> {
       closed ??= close(server, triggers, worker, log);
       return closed;
     };
-    return { port, functions, close: end };
+    const callTimer = (name: string) => timers.find((timer) => timer.name === name)?.callByHand();
+    return { port, functions, callTimer, close: end };
   } catch (error) {
     server?.close();
     await worker.terminate(0);

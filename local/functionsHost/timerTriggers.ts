@@ -27,6 +27,15 @@ export function createTimerTriggers(worker: Worker, env: NodeJS.ProcessEnv, log:
   return triggers;
 }
 
+/** The names of the worker's functions that have a timer trigger. */
+export function timerNames(worker: Worker): string[] {
+  const isTimer = ({ type }: { type: string }) => type === "timerTrigger";
+  const timers = [...worker.functions.values()].filter(({ metadata }) =>
+    Object.values(metadata.bindings).some(isTimer),
+  );
+  return timers.map(({ metadata }) => metadata.name);
+}
+
 interface Prepared {
   readonly fn: RegisteredFunction;
   readonly bindingName: string;

@@ -16,6 +16,7 @@ import { projectRoot } from "../settings.js";
 
 const PROBE_PAUSE_MS = 50;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
+const ENDED_WELL = "exit code 0";
 const WRAPPER = join(projectRoot, "local/services/untilStdinEnds.mjs");
 
 /** A process of the local stack: how to run it, and when it counts as started and as stopped. */
@@ -77,7 +78,7 @@ export class Child {
 
   /** Of the service, and of the wrapper around it. */
   get pids(): readonly number[] {
-    return [...new Set([this.pid, this.#process.pid!])];
+    return [...new Set([this.pid, this.#process.pid])].filter((pid) => pid !== undefined);
   }
 
   get running(): boolean {
@@ -89,13 +90,27 @@ export class Child {
     const giveUp = AbortSignal.timeout(this.spec.startTimeoutMs);
     const tooLate = new Promise<never>((_, reject) => {
       const seconds = this.spec.startTimeoutMs / 1000;
-      giveUp.onabort = () => reject(this.#failure(`does not answer after ${seconds} s`));
+      giveUp.onabort = () => reject(this.#failure("did not start", `does not answer after ${seconds} s`));
     });
     tooLate.catch(() => {});
-    const ended = this.exited.then((reason) => Promise.reject(this.#failure(reason)));
+    const ended = this.exited.then((reason) => Promise.reject(this.#failure("did not start", reason)));
     ended.catch(() => {});
     await Promise.race([this.#firstLine(), ended, tooLate]);
     if (this.spec.probe) await Promise.race([this.#probeUntilAnswered(giveUp), ended, tooLate]);
+  }
+
+  /**
+   * Resolves when a process that does something and ends has ended well; throws with the end of its log otherwise. After `startTimeoutMs`, or
+   * by `signal`, it is stopped.
+   */
+  async done(signal: AbortSignal): Promise<void> {
+    const enough = AbortSignal.any([signal, AbortSignal.timeout(this.spec.startTimeoutMs)]);
+    const stop = () => void this.stop();
+    if (enough.aborted) stop();
+    enough.addEventListener("abort", stop);
+    const reason = await this.exited;
+    enough.removeEventListener("abort", stop);
+    if (reason !== ENDED_WELL) throw this.#failure("failed", reason);
   }
 
   /** To the process and all it started. Nothing happens when it is gone. */
@@ -142,11 +157,9 @@ export class Child {
     }
   }
 
-  #failure(reason: string): Error {
+  #failure(what: string, reason: string): Error {
     const { name, logFile } = this.spec;
-    return new Error(
-      `${name} did not start (${reason}), see ${logFile}:\n${logTail(logFile, this.#logStart)}`,
-    );
+    return new Error(`${name} ${what} (${reason}), see ${logFile}:\n${logTail(logFile, this.#logStart)}`);
   }
 }
 
@@ -179,7 +192,10 @@ function parseReport(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** The last lines that were written after `from`, indented; nothing where the log has gone with its folder. */
+/**
+ * The last lines that were written after `from`, indented, or of MariaDB's, which buries its reasons, those that it calls errors; nothing where the
+ * log has gone with its folder.
+ */
 function logTail(file: string, from: number): string {
   if (!existsSync(file)) return "";
   const start = Math.max(from, statSync(file).size - 4096);
@@ -187,6 +203,10 @@ function logTail(file: string, from: number): string {
   const log = openSync(file, "r");
   readSync(log, bytes, 0, bytes.length, start);
   closeSync(log);
-  const lines = bytes.toString().trimEnd().split("\n").slice(-8);
-  return lines.map((line) => `  ${line}`).join("\n");
+  const lines = bytes.toString().trimEnd().split("\n");
+  const errors = lines.filter((line) => line.includes("[ERROR]"));
+  return (errors.length > 0 ? errors : lines)
+    .slice(-8)
+    .map((line) => `  ${line}`)
+    .join("\n");
 }

@@ -7,6 +7,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statfsSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -16,11 +17,13 @@ import { promisify } from "node:util";
 import mysql from "mysql2/promise";
 import { freePort, LOOPBACK } from "../ports.js";
 import { findBinaries } from "./binaries.js";
-import { type ChildSpec, startChild } from "./child.js";
+import { Child, type ChildSpec, startChild } from "./child.js";
 import type { Service, ServiceOptions } from "./service.js";
 
 const run = promisify(execFile);
 const PREPARE_TIMEOUT_MS = 120_000;
+/** Of MariaDB's first files, in megabytes, and a little; MySQL's are as large. */
+const SPACE_MB = 200;
 // sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero.
 const MAX_SOCKET_PATH = 100;
 
@@ -44,11 +47,12 @@ export async function mySqlSpec(
   port: number,
   logFile: string,
   say: (line: string) => void = () => {},
+  stopping: AbortSignal = new AbortController().signal,
 ): Promise<ChildSpec> {
   const program = await findServer();
   const folder = resolve(data);
   mkdirSync(folder, { recursive: true });
-  await prepare(program, folder, say);
+  await prepare(program, folder, logFile, say, stopping);
   writeFileSync(join(folder, "accounts.sql"), accounts(program));
   return {
     name: "mysql",
@@ -99,7 +103,13 @@ async function findServer(): Promise<Program> {
  * Makes the system tables in a folder beside `files` that is renamed when it is whole, so that `files` is never half
  * prepared, whenever the preparation is interrupted.
  */
-async function prepare(program: Program, folder: string, say: (line: string) => void): Promise<void> {
+async function prepare(
+  program: Program,
+  folder: string,
+  logFile: string,
+  say: (line: string) => void,
+  stopping: AbortSignal,
+): Promise<void> {
   const files = join(folder, "files");
   const unfinished = join(folder, "files.unfinished");
   if (existsSync(join(files, "mysql"))) return;
@@ -107,6 +117,7 @@ async function prepare(program: Program, folder: string, say: (line: string) => 
     throw new Error(
       `${files} holds a database "chat" but no system tables: restore it, or move it away to start anew`,
     );
+  requireSpace(folder);
   // Without system tables and without our database it is what an interrupted preparation left.
   say("mysql: first start, preparing its data folder...");
   rmSync(unfinished, { recursive: true, force: true });
@@ -114,26 +125,36 @@ async function prepare(program: Program, folder: string, say: (line: string) => 
   const [command, args] = program.isMariaDb
     ? [program.install!, ["--auth-root-authentication-method=normal", "--skip-test-db"]]
     : [program.server, ["--initialize-insecure"]];
-  try {
-    const plain = withoutSpaces(folder);
-    const datadir = join(plain, "files.unfinished");
-    // Of its own: servers that share one delete each other's temporary tables.
-    const temporaryFiles = `--tmpdir=${temporary(plain)}`;
-    await run(command, ["--no-defaults", `--datadir=${datadir}`, temporaryFiles, ...args, ...asRoot], {
-      timeout: PREPARE_TIMEOUT_MS,
-      maxBuffer: 16 * 1024 * 1024,
-    });
-  } catch (cause) {
-    const { stderr, stdout, message } = cause as Error & { stderr?: string; stdout?: string };
-    const said = (stderr || stdout || message).trim().split("\n").slice(-8).join("\n  ");
-    throw new Error(`mysql: ${command} could not prepare ${unfinished}:\n  ${said}`, { cause });
-  }
+  const plain = withoutSpaces(folder);
+  const datadir = join(plain, "files.unfinished");
+  // Of its own: servers that share one delete each other's temporary tables.
+  const temporaryFiles = `--tmpdir=${temporary(plain)}`;
+  const preparation = new Child({
+    name: "mysql: preparing its data folder",
+    program: command,
+    wrapped: true,
+    args: ["--no-defaults", `--datadir=${datadir}`, temporaryFiles, ...args, ...asRoot],
+    logFile,
+    startTimeoutMs: PREPARE_TIMEOUT_MS,
+    stopTimeoutMs: 5_000,
+  });
+  await preparation.done(stopping);
   if (!readdirSync(unfinished).includes("mysql"))
     throw new Error(
       `mysql: ${command} left no system tables in ${unfinished}: look at its output by running it by hand`,
     );
   rmSync(files, { recursive: true, force: true });
   renameSync(unfinished, files);
+}
+
+/** On a full disk the preparation fails with much text and little sense. */
+function requireSpace(folder: string): void {
+  const { bavail, bsize } = statfsSync(folder);
+  const free = Math.floor((bavail * bsize) / 1_000_000);
+  if (free < SPACE_MB)
+    throw new Error(
+      `the disk of ${folder} has ${free} MB left, a new database needs ${SPACE_MB} MB: make some room, or choose another folder with --data DIR`,
+    );
 }
 
 /** The folder by a path that MariaDB's script can take: run as root it passes the path to chown without quotes. */

@@ -11,9 +11,14 @@ const KILL_AFTER_MS = 10_000;
 const [program, ...args] = process.argv.slice(2);
 const child = spawn(program, args, { stdio: ["ignore", 2, 2] });
 
+let stopping = false;
+
+/** The whole group, which we lead: what the program started as well. */
 function stop() {
-  child.kill("SIGTERM");
-  setTimeout(() => child.kill("SIGKILL"), KILL_AFTER_MS).unref();
+  if (stopping) return;
+  stopping = true;
+  process.kill(0, "SIGTERM");
+  setTimeout(() => process.kill(0, "SIGKILL"), KILL_AFTER_MS).unref();
 }
 
 child.once("spawn", () => process.stdout.write(`${JSON.stringify({ pid: child.pid })}\n`));
@@ -30,5 +35,5 @@ process.stdin.once("end", stop);
 process.stdin.once("error", stop);
 // The parent may be gone when the line above is written.
 process.stdout.on("error", stop);
-process.once("SIGTERM", stop);
-process.once("SIGINT", stop);
+process.on("SIGTERM", stop);
+process.on("SIGINT", stop);

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
+import { originOf } from "../origins.js";
 import type { StompVersion } from "../stomp/frame.js";
 import { DeviceId } from "../text.js";
 import { connected } from "./connect.js";
@@ -45,7 +46,9 @@ export function acceptHandshake(
 ): { subprotocol: string | undefined; state: ConnectionState } {
   const [subprotocol, version] = chosenOf(subprotocols);
   const origin = headers["origin"]?.[0];
-  if (origin !== undefined && allowedOrigins.length > 0 && !allowedOrigins.includes(origin))
+  // Some web views write an origin's host as it was given to them.
+  const from = origin && (originOf(origin) ?? origin);
+  if (from !== undefined && allowedOrigins.length > 0 && !allowedOrigins.includes(from))
     throw new ChatError("FORBIDDEN", "Pages of this origin may not connect.");
   const state = {
     expiresAt: identity.expiresAt,

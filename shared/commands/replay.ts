@@ -1,4 +1,10 @@
-import { messageShownFrame, type ShownMessage, type StoredMessage, spanOf } from "../events/messageShown.js";
+import {
+  messageShownFrame,
+  type ShownMessage,
+  type StoredMessage,
+  shownWith,
+  spanOf,
+} from "../events/messageShown.js";
 import { isPacked } from "../routing.js";
 import { textsOf } from "../stomp/packing.js";
 import { prepareMessage } from "../stomp/serializer.js";
@@ -78,7 +84,7 @@ async function sendBetween(
   if (messages.length === 0) return 0;
   const unread = await countUnread(db, wanted.roomId, ...spanOf(messages));
   const frames = messages.map((message, index) =>
-    frameOf({ message, unreadCount: unread(message.seq) }, gap && index === 0)(wanted.wire),
+    frameOf(shownWith(message, unread(message.seq)), gap && index === 0)(wanted.wire),
   );
   for (const text of textsOf(frames, isPacked(wanted.lane)))
     await broadcaster.sendToConnection(wanted.connection.connectionId, text);

@@ -8,7 +8,7 @@ import {
   MESSAGES_HUB,
   MessageSent,
 } from "../events/messages.js";
-import { lines, opaque } from "../text.js";
+import { isHttpsUrl, opaque, visibleLines } from "../text.js";
 import type { Command } from "./connection.js";
 import { requireMember } from "./membership.js";
 import { parsePayload } from "./payload.js";
@@ -16,10 +16,7 @@ import { parsePayload } from "./payload.js";
 const Payload = z
   .object({
     roomId: Id,
-    content: lines(CONTENT_CHARACTERS).refine(
-      (text) => text.trim() !== "",
-      "must not be empty or only white space",
-    ),
+    content: visibleLines(CONTENT_CHARACTERS),
     type: z.enum(["TEXT", "IMAGE"]).default("TEXT"),
     clientMessageId: z.union([opaque(CLIENT_ID_CHARACTERS), z.int()]).nullish(),
   })
@@ -27,10 +24,6 @@ const Payload = z
     path: ["content"],
     error: "must be an https URL for an IMAGE",
   });
-
-function isHttpsUrl(text: string): boolean {
-  return /^https:\/\/\S+$/i.test(text) && URL.canParse(text);
-}
 
 /**
  * SEND to `/pub/chat/message`: publishes the message and returns once the bus has stored it. The sender is the connection's

@@ -1,6 +1,6 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../errors.js";
-import { isSystem, type MessageSent } from "../events/messages.js";
+import { isSystem, type MessageSent, saysTheSame } from "../events/messages.js";
 import type { Queryable } from "../store/database.js";
 import { findMemberKeys, memberKey } from "../store/members.js";
 import { findByDedupeKeys, type NewMessage } from "../store/messages.js";
@@ -38,21 +38,23 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
     byRoom(inRooms, ({ key }) => key),
   );
 
-  const seen = new Set(stored.keys());
-  const lastSeq = new Map([...rooms].map(([roomId, room]) => [roomId, room.lastSeq]));
+  const seen = new Map<string, Pick<MessageSent, "type" | "content">>(stored);
+  const ends = new Map([...rooms].map(([roomId, room]) => [roomId, room]));
   const messages: NewMessage[] = [];
   for (const one of readable) {
     const { event, message, key } = one;
     const place = placeOf(one);
-    if (seen.has(place)) continue;
-    const error = refusal(message, rooms, members);
+    const before = seen.get(place);
+    if (before && saysTheSame(before, message)) continue;
+    const error = before ? idReused(message) : refusal(message, rooms, members);
     const { roomId, senderId } = message;
     if (error) refused.push({ event, error, key: String(roomId), tellUserId: senderId });
     else {
-      seen.add(place);
-      const seq = lastSeq.get(message.roomId)! + 1;
-      lastSeq.set(message.roomId, seq);
-      messages.push({ seq, dedupeKey: key, event: message });
+      seen.set(place, message);
+      const end = ends.get(roomId)!;
+      const lastUncounted = end.lastUncounted + (isSystem(message) ? 1 : 0);
+      ends.set(roomId, { ...end, lastSeq: end.lastSeq + 1, lastUncounted });
+      messages.push({ seq: end.lastSeq + 1, uncounted: lastUncounted, dedupeKey: key, event: message });
     }
   }
   const at = new Date(messages.at(-1)?.event.sentAt ?? 0);
@@ -72,6 +74,14 @@ function reopenedBy(
   }
   return reopened;
 }
+
+/** A client has used an id of its own for another message before: this one can't be stored, and must not be taken for a repeat. */
+export const idReused = ({ roomId, clientMessageId }: MessageSent): ChatError =>
+  new ChatError(
+    "CLIENT_MESSAGE_ID_REUSED",
+    "Another message with this clientMessageId is in the room; send this one with an id of its own.",
+    { roomId, clientMessageId },
+  );
 
 /** A change of members is announced also when whoever caused it has left by it. */
 function refusal(

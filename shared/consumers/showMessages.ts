@@ -1,12 +1,14 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError, errorBody } from "../errors.js";
-import { type ShownMessage, type StoredMessage, spanOf } from "../events/messageShown.js";
+import { type ShownMessage, type StoredMessage, shownWith, spanOf } from "../events/messageShown.js";
+import { type MessageSent, saysTheSame } from "../events/messages.js";
 import { countUnread } from "../store/members.js";
 import { findByDedupeKeys } from "../store/messages.js";
 import type { Stream } from "../store/streamPositions.js";
 import { broadcastErrors, broadcastMessages } from "./broadcastMessages.js";
 import type { Refused } from "./deadLetters.js";
-import { byRoom, placeOf, readEvents } from "./readableEvents.js";
+import { idReused } from "./decideMessages.js";
+import { byRoom, placeOf, type ReadableEvent, readEvents } from "./readableEvents.js";
 import { showReads } from "./showReads.js";
 import type { StoreDeps } from "./storeDeps.js";
 import type { StoredMessages } from "./storeMessages.js";
@@ -64,17 +66,38 @@ async function decidedBefore(
   const counters = new Map<number, (seq: number) => number>();
   for (const [roomId, messages] of storedIn)
     counters.set(roomId, await countUnread(database, roomId, ...spanOf(messages)));
+  const origins = originsOf(readable, stored);
   const shown: ShownMessage[] = [];
   const refused: Refused[] = [];
   for (const one of readable) {
     const { event, message } = one;
     const found = stored.get(placeOf(one));
-    const { roomId, clientMessageId } = message;
-    const error = new ChatError("NOT_A_MEMBER", "The message was refused.", { roomId, clientMessageId });
-    if (!found) refused.push({ event, error, tellUserId: message.senderId });
-    // Another time means that this event was a repeat, and its message is an older one's.
-    else if (found.sentAt.toISOString() === message.sentAt)
-      shown.push({ message: found, unreadCount: counters.get(roomId)!(found.seq) });
+    const origin = origins.get(placeOf(one));
+    const isBefore = origin !== undefined && event.sequenceNumber < origin;
+    const refuse = (error: ChatError) => refused.push({ event, error, tellUserId: message.senderId });
+    if (!found || isBefore) refuse(wasRefused(message));
+    else if (!saysTheSame(found, message)) refuse(idReused(message));
+    else if (event.sequenceNumber === origin)
+      shown.push(shownWith(found, counters.get(message.roomId)!(found.seq)));
   }
   return { shown: shown.sort((a, b) => a.message.seq - b.message.seq), refused };
 }
+
+/** Which of these events the stored messages come from, by their place: the others of a place are repeats, were refused before, or say something else. */
+function originsOf(
+  readable: readonly ReadableEvent[],
+  stored: ReadonlyMap<string, StoredMessage>,
+): ReadonlyMap<string, number> {
+  const origins = new Map<string, number>();
+  for (const one of readable) {
+    const place = placeOf(one);
+    const found = stored.get(place);
+    const isOrigin =
+      found && saysTheSame(found, one.message) && found.sentAt.toISOString() === one.message.sentAt;
+    if (isOrigin && !origins.has(place)) origins.set(place, one.event.sequenceNumber);
+  }
+  return origins;
+}
+
+const wasRefused = ({ roomId, clientMessageId }: MessageSent): ChatError =>
+  new ChatError("NOT_A_MEMBER", "The message was refused.", { roomId, clientMessageId });

@@ -1,11 +1,19 @@
 import type { EventBatch } from "../bus/eventBus.js";
-import type { ShownMessage, StoredMessage } from "../events/messageShown.js";
-import { MESSAGES_DEAD_LETTER_HUB } from "../events/messages.js";
+import { type ShownMessage, type StoredMessage, shownWith } from "../events/messageShown.js";
+import { MESSAGES_DEAD_LETTER_HUB, type NamedUser } from "../events/messages.js";
 import type { ReadMoved } from "../events/readShown.js";
 import type { Queryable } from "../store/database.js";
-import { insertMembers, lockMembers, type Member, memberKey, setReadPositions } from "../store/members.js";
+import {
+  insertMembers,
+  isAwaited,
+  lockMembers,
+  type Member,
+  memberKey,
+  setReadPositions,
+} from "../store/members.js";
 import { findMessageIds, insertMessages } from "../store/messages.js";
-import { moveRoomsForward, type Room, setMemberCount } from "../store/rooms.js";
+import { moveRoomsForward, type Room, setMemberCounts } from "../store/rooms.js";
+import { awaitedAmong } from "../store/users.js";
 import { consumeBatch, type Reaction } from "./consumeBatch.js";
 import { type Decision, decideMessages } from "./decideMessages.js";
 import { showMessages, showMessagesAgain } from "./showMessages.js";
@@ -16,6 +24,8 @@ import type { StoreDeps } from "./storeDeps.js";
 export interface Reopened {
   readonly roomId: number;
   readonly userId: number;
+  /** Who has written. */
+  readonly by: NamedUser;
 }
 
 /** What one transaction stored. */
@@ -56,16 +66,17 @@ function messagesReaction(deps: StoreDeps): Reaction<StoredMessages> {
 async function write(tx: Queryable, decision: Decision): Promise<StoredMessages> {
   const { messages } = decision;
   if (messages.length === 0) return { shown: [], reopened: [], reads: noReads };
-  await reopen(tx, decision);
+  const rooms = await reopen(tx, decision);
   await insertMessages(tx, messages);
   const ranges = new Map<number, [number, number]>();
   for (const { seq, event } of messages)
     ranges.set(event.roomId, [ranges.get(event.roomId)?.[0] ?? seq, seq]);
   const ids = await findMessageIds(tx, ranges);
   const stored = messages.map(
-    ({ seq, event }): StoredMessage => ({
+    ({ seq, uncounted, event }): Stored => ({
       ...event,
       seq,
+      uncounted,
       messageId: ids.get(`${event.roomId}:${seq}`)!,
       sentAt: new Date(event.sentAt),
     }),
@@ -73,44 +84,68 @@ async function write(tx: Queryable, decision: Decision): Promise<StoredMessages>
   const newest = new Map(stored.map((message) => [message.roomId, message]));
   await moveRoomsForward(
     tx,
-    [...newest.values()].map(({ roomId, seq, messageId, sentAt }) => ({
+    [...newest.values()].map(({ roomId, seq, messageId, uncounted, sentAt }) => ({
       roomId,
       lastSeq: seq,
       lastMessageId: messageId,
+      lastUncounted: uncounted,
       at: sentAt,
     })),
   );
-  const latest = latestOfMembers(stored, decision);
-  const positions = await lockMembers(tx, usersByRoom(latest));
+  const ofMembers = latestOfMembers(stored, decision);
+  const positions = await lockMembers(tx, usersByRoom(ofMembers));
+  // Who sends has been here, but that could not be noted when they connected: they go on being passed over until it can.
+  const latest = [...ofMembers].flatMap(([key, one]) => (isAwaited(positions.get(key)!) ? [] : [one]));
   await setReadPositions(
     tx,
-    [...latest.values()].map(({ roomId, senderId, seq, messageId }) => ({
+    latest.map(({ roomId, senderId, seq, messageId, uncounted }) => ({
       roomId,
       userId: senderId,
       seq,
       messageId,
+      uncounted,
+      hiddenUnread: 0,
     })),
   );
-  const reads = await noteWaiting(tx, skipped([...latest.values()], decision.rooms, positions));
-  const reopened = [...decision.reopened].map(([roomId, userId]) => ({ roomId, userId }));
-  return { shown: counted(stored, latest, decision), reopened, reads };
+  const reads = await noteWaiting(tx, skipped(latest, rooms, positions));
+  const reopened = [...decision.reopened].map(([roomId, userId]) => ({
+    roomId,
+    userId,
+    by: senderOf(stored.find((message) => message.roomId === roomId)!),
+  }));
+  return { shown: counted(stored, latest, rooms), reopened, reads };
 }
 
-/** A one-to-one room that one of the two has left takes them in again when the other one writes: there it goes on where it was. */
-async function reopen(tx: Queryable, { reopened, rooms, at }: Decision): Promise<void> {
+/** A message that has just been stored. */
+interface Stored extends StoredMessage {
+  /** How many of the room's messages up to this one, and including it, are system messages. */
+  readonly uncounted: number;
+}
+
+const senderOf = ({ senderId, senderNickname }: StoredMessage): NamedUser => ({
+  userId: senderId,
+  nickname: senderNickname,
+});
+
+/**
+ * A one-to-one room that one of the two has left takes them in again when the other one writes: there it goes on where it was. Returns the rooms with
+ * their new numbers of members.
+ */
+async function reopen(tx: Queryable, { reopened, rooms, at }: Decision): Promise<ReadonlyMap<number, Room>> {
+  const now = new Map(rooms);
   for (const [roomId, userId] of reopened) {
-    const { lastSeq, lastMessageId } = rooms.get(roomId)!;
-    const place = { joinedSeq: 0, lastReadSeq: lastSeq, lastReadMessageId: lastMessageId };
-    await insertMembers(tx, roomId, [userId], at, place);
-    await setMemberCount(tx, roomId, 2);
+    const room = rooms.get(roomId)!;
+    const awaited = await awaitedAmong(tx, [userId]);
+    await insertMembers(tx, roomId, [userId], at, { ...room, joinedSeq: 0 }, awaited);
+    const counts = { memberCount: 2, awaitedCount: room.awaitedCount + awaited.size };
+    await setMemberCounts(tx, roomId, counts);
+    now.set(roomId, { ...room, ...counts });
   }
+  return now;
 }
 
 /** Each sending member's last message of the batch. Sending reads the room up to it; a sender who has left has no position. */
-function latestOfMembers(
-  stored: readonly StoredMessage[],
-  { members }: Decision,
-): ReadonlyMap<string, StoredMessage> {
+function latestOfMembers(stored: readonly Stored[], { members }: Decision): ReadonlyMap<string, Stored> {
   const ofMembers = stored.filter(({ roomId, senderId }) => members.has(memberKey(roomId, senderId)));
   return new Map(ofMembers.map((message) => [memberKey(message.roomId, message.senderId), message]));
 }
@@ -140,25 +175,28 @@ function skipped(
   });
 }
 
-function usersByRoom(latest: ReadonlyMap<string, StoredMessage>): ReadonlyMap<number, ReadonlySet<number>> {
+function usersByRoom(latest: ReadonlyMap<string, Stored>): ReadonlyMap<number, ReadonlySet<number>> {
   const users = new Map<number, Set<number>>();
   for (const { roomId, senderId } of latest.values())
     users.set(roomId, (users.get(roomId) ?? new Set()).add(senderId));
   return users;
 }
 
-/** The messages with how many members have not read them at the commit: all but the members who sent them or a later one of the batch. */
+/**
+ * The messages with how many members have not read them at the commit: all but the members who sent them or a later one of the batch, and those who
+ * have never been here.
+ */
 function counted(
   stored: readonly StoredMessage[],
-  latest: ReadonlyMap<string, StoredMessage>,
-  { rooms, reopened }: Decision,
+  latest: readonly StoredMessage[],
+  rooms: ReadonlyMap<number, Room>,
 ): readonly ShownMessage[] {
   const readTo = new Map<number, number[]>();
-  for (const { roomId, seq } of latest.values()) readTo.set(roomId, [...(readTo.get(roomId) ?? []), seq]);
+  for (const { roomId, seq } of latest) readTo.set(roomId, [...(readTo.get(roomId) ?? []), seq]);
   return stored.map((message) => {
     const { roomId, seq } = message;
-    const memberCount = reopened.has(roomId) ? 2 : rooms.get(roomId)!.memberCount;
+    const { memberCount, awaitedCount } = rooms.get(roomId)!;
     const readers = (readTo.get(roomId) ?? []).filter((position) => position >= seq).length;
-    return { message, unreadCount: memberCount - readers };
+    return shownWith(message, memberCount - awaitedCount - readers);
   });
 }

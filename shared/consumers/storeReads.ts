@@ -4,8 +4,14 @@ import { ChatError } from "../errors.js";
 import type { ReadMoved } from "../events/readShown.js";
 import { parseRoomRead, READS_DEAD_LETTER_HUB, type RoomRead } from "../events/reads.js";
 import type { Queryable } from "../store/database.js";
-import { lockMembers, type Member, memberKey, setReadPositions } from "../store/members.js";
-import { findPlaces } from "../store/messages.js";
+import {
+  lockMembers,
+  type Member,
+  memberKey,
+  type ReadPosition,
+  setReadPositions,
+} from "../store/members.js";
+import { countHiddenAbove, findPlaces, type MessagePlace } from "../store/messages.js";
 import { findRooms, type Room } from "../store/rooms.js";
 import { consumeBatch, type Reaction } from "./consumeBatch.js";
 import type { Refused } from "./deadLetters.js";
@@ -58,16 +64,29 @@ async function store(
   const members = await lockMembers(tx, usersByRoom(reads));
   const refused = [...unreadable, ...readable.flatMap((one) => refusal(one, rooms, members))];
   const moves = furthest(reads, rooms, places, members);
-  await setReadPositions(
-    tx,
-    moves.map(({ roomId, userId, lastReadSeq, lastReadMessageId }) => ({
-      roomId,
-      userId,
-      seq: lastReadSeq,
-      messageId: lastReadMessageId,
-    })),
-  );
+  await setReadPositions(tx, await positionsOf(tx, moves, members));
   return { result: await noteReads(tx, moves, rooms), refused };
+}
+
+/** Where the moves lead. Of who has deleted unread messages for themselves it is seen which of them are still ahead. */
+async function positionsOf(
+  tx: Queryable,
+  moves: readonly Move[],
+  members: ReadonlyMap<string, Member>,
+): Promise<readonly ReadPosition[]> {
+  const positions = moves.map(({ roomId, userId, lastReadSeq, lastReadMessageId, uncounted }) => ({
+    roomId,
+    userId,
+    seq: lastReadSeq,
+    messageId: lastReadMessageId,
+    uncounted,
+  }));
+  const keyOf = ({ roomId, userId }: { roomId: number; userId: number }): string => memberKey(roomId, userId);
+  const hidden = await countHiddenAbove(
+    tx,
+    positions.filter((one) => members.get(keyOf(one))!.hiddenUnread > 0),
+  );
+  return positions.map((one) => ({ ...one, hiddenUnread: hidden.get(keyOf(one)) ?? 0 }));
 }
 
 function readEvents(events: readonly ReceivedEvent[]): {
@@ -105,14 +124,19 @@ function refusal(
   return [{ event, error, key: String(userId) }];
 }
 
+/** A move, and how many of the room's messages up to where it leads are system messages. */
+interface Move extends ReadMoved {
+  readonly uncounted: number;
+}
+
 /** Of each member of a room the move to the furthest position, if that lies ahead of where the member is. */
 function furthest(
   reads: readonly RoomRead[],
   rooms: ReadonlyMap<number, Room>,
-  places: ReadonlyMap<number, { readonly roomId: number; readonly seq: number }>,
+  places: ReadonlyMap<number, MessagePlace>,
   members: ReadonlyMap<string, Member>,
-): readonly ReadMoved[] {
-  const moves = new Map<string, ReadMoved>();
+): readonly Move[] {
+  const moves = new Map<string, Move>();
   for (const read of reads) {
     const { roomId, userId } = read;
     const key = memberKey(roomId, userId);
@@ -128,6 +152,7 @@ function furthest(
       previousLastReadSeq: member.lastReadSeq,
       previousLastReadMessageId: member.lastReadMessageId,
       readAt: new Date(read.readAt),
+      uncounted: place.uncounted,
     });
   }
   return [...moves.values()];
@@ -137,11 +162,14 @@ function furthest(
 function placeOf(
   { roomId, messageId }: RoomRead,
   rooms: ReadonlyMap<number, Room>,
-  places: ReadonlyMap<number, { readonly roomId: number; readonly seq: number }>,
-): { readonly seq: number; readonly messageId: number } | undefined {
+  places: ReadonlyMap<number, MessagePlace>,
+): { readonly seq: number; readonly messageId: number; readonly uncounted: number } | undefined {
   const room = rooms.get(roomId);
   const place = places.get(messageId);
   if (!room || room.lastMessageId === null) return undefined;
-  if (place) return place.roomId === roomId ? { seq: place.seq, messageId } : undefined;
-  return messageId > room.lastMessageId ? { seq: room.lastSeq, messageId: room.lastMessageId } : undefined;
+  if (place)
+    return place.roomId === roomId ? { seq: place.seq, messageId, uncounted: place.uncounted } : undefined;
+  return messageId > room.lastMessageId
+    ? { seq: room.lastSeq, messageId: room.lastMessageId, uncounted: room.lastUncounted }
+    : undefined;
 }

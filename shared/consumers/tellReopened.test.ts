@@ -26,16 +26,19 @@ afterEach(() => vi.restoreAllMocks());
 
 const frame = (roomId: number): string =>
   `MESSAGE\nsubscription:sub-3\ndestination:/user/queue/rooms\nmessage-id:ROOM_ADDED-${roomId}-${NOW}\n` +
-  `content-type:application/json\ncontent-length:58\n\n{"type":"ROOM_ADDED","roomId":${roomId},"timestamp":${NOW}}\0`;
+  `content-type:application/json\ncontent-length:109\n\n{"type":"ROOM_ADDED","roomId":${roomId},"roomName":null,` +
+  `"by":{"userId":4,"nickname":"Dan"},"timestamp":${NOW}}\0`;
+
+const by = { userId: 4, nickname: "Dan" };
 
 test("each user is told of all rooms that have come back to them, in one send where they take several frames in one", async () => {
   await tellReopened(
     [
-      { roomId: 1, userId: 7 },
-      { roomId: 2, userId: 8 },
-      { roomId: 3, userId: 7 },
-      { roomId: 4, userId: 9 },
-      { roomId: 5, userId: 9 },
+      { roomId: 1, userId: 7, by },
+      { roomId: 2, userId: 8, by },
+      { roomId: 3, userId: 7, by },
+      { roomId: 4, userId: 9, by },
+      { roomId: 5, userId: 9, by },
     ],
     deps,
   );
@@ -70,5 +73,5 @@ test.each<[string, () => void]>([
   ],
 ])("it neither fails nor goes on for ever where %s", async (_what, happens) => {
   happens();
-  await expect(tellReopened([{ roomId: 1, userId: 7 }], deps)).resolves.toBeUndefined();
+  await expect(tellReopened([{ roomId: 1, userId: 7, by }], deps)).resolves.toBeUndefined();
 });

@@ -21,9 +21,9 @@ export async function tellReopened(
 ): Promise<void> {
   if (reopened.length === 0) return;
   const frames = new Map<string, PreparedFrame[]>();
-  for (const { roomId, userId } of reopened) {
+  for (const { roomId, userId, by } of reopened) {
     const key = destinationKey({ kind: "userRooms" }, userId);
-    const frame = roomListChangedFrame({ type: "ROOM_ADDED", roomId, timestamp: deps.now() });
+    const frame = roomListChangedFrame(roomId, { type: "ROOM_ADDED", roomName: null, by }, deps.now());
     frames.set(key, [...(frames.get(key) ?? []), prepareMessage(...frame)]);
   }
   const late = pause(WAIT_MS, undefined, { ref: false });

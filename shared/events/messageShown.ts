@@ -1,4 +1,4 @@
-import type { MessageSent } from "./messages.js";
+import { isSystem, type MessageSent, type NamedUser } from "./messages.js";
 
 /** A message in its place: stored, numbered, and never changed again. */
 export interface StoredMessage {
@@ -12,8 +12,12 @@ export interface StoredMessage {
   readonly type: MessageSent["type"];
   readonly content: string;
   readonly sentAt: Date;
-  /** System messages only: whom it is about. */
-  readonly target?: { readonly userId: number; readonly nickname: string } | undefined;
+  /** Of a change of members: whom it is about; of an invitation the first of them. */
+  readonly target?: NamedUser | undefined;
+  /** Of an invitation: all who were invited. */
+  readonly targets?: readonly NamedUser[] | undefined;
+  /** Of a renaming: the new name. */
+  readonly roomName?: string | undefined;
 }
 
 /** A stored message with how many members have not read it yet: what clients see, in frames and in histories. */
@@ -21,6 +25,12 @@ export interface ShownMessage {
   readonly message: StoredMessage;
   readonly unreadCount: number;
 }
+
+/** A message as it is shown: a system message never counts as unread, whoever has read it or not. */
+export const shownWith = (message: StoredMessage, unread: number): ShownMessage => ({
+  message,
+  unreadCount: isSystem(message) ? 0 : unread,
+});
 
 /** The JSON object of a message as clients get it. */
 export function messageShown({ message, unreadCount }: ShownMessage): object {
@@ -35,7 +45,10 @@ export function messageShown({ message, unreadCount }: ShownMessage): object {
     content: message.content,
     sentAt: message.sentAt.toISOString(),
     unreadCount,
-    ...(message.target === undefined ? {} : { target: message.target }),
+    // Of whom or what a system message speaks.
+    ...(message.target && { target: message.target }),
+    ...(message.targets && { targets: message.targets }),
+    ...(message.roomName !== undefined && { roomName: message.roomName }),
   };
 }
 

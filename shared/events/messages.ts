@@ -35,7 +35,14 @@ export const Content = z
   .refine((text) => atMost(text, CONTENT_CHARACTERS), `must have at most ${CONTENT_CHARACTERS} characters`)
   .refine((text) => text.isWellFormed(), "must be well-formed Unicode, without lone surrogates");
 
-export const MessageType = z.enum(["TEXT", "IMAGE", "SYSTEM_INVITE", "SYSTEM_LEAVE", "SYSTEM_KICK"]);
+export const MessageType = z.enum([
+  "TEXT",
+  "IMAGE",
+  "SYSTEM_INVITE",
+  "SYSTEM_LEAVE",
+  "SYSTEM_KICK",
+  "SYSTEM_RENAME",
+]);
 
 /** At most 100 characters (code points), as in a token's identity and in the store's column. */
 const Nickname = z
@@ -43,7 +50,11 @@ const Nickname = z
   .min(1)
   .refine((text) => atMost(text, NICKNAME_CHARACTERS), `must have at most ${NICKNAME_CHARACTERS} characters`);
 
-/** Whether a message announces a change of members: only we publish such, and whoever caused it may be a member no more. */
+/** A user by id and name. */
+export const NamedUser = z.object({ userId: Id, nickname: Nickname });
+export type NamedUser = Readonly<z.infer<typeof NamedUser>>;
+
+/** Whether a message announces a change of a room: only we publish such, whoever caused it may be a member no more, and it never counts as unread. */
 export const isSystem = ({ type }: Pick<MessageSent, "type">): boolean => type.startsWith("SYSTEM_");
 
 /** Somebody sent a message: what stands in `chat-messages`, keyed by `roomId`. */
@@ -59,8 +70,12 @@ export const MessageSent = z.object({
   content: Content,
   /** ISO 8601, UTC, milliseconds. */
   sentAt: z.iso.datetime({ precision: 3 }),
-  /** System messages only: the member that was invited, removed or has left. */
-  target: z.object({ userId: Id, nickname: Nickname }).optional(),
+  /** Of a change of members: who was invited (the first of them), removed or has left. */
+  target: NamedUser.optional(),
+  /** Of an invitation: all who were invited. */
+  targets: z.array(NamedUser).min(1).optional(),
+  /** Of a renaming: the new name. */
+  roomName: z.string().min(1).optional(),
 });
 export type MessageSent = z.infer<typeof MessageSent>;
 
@@ -81,6 +96,12 @@ export interface DeadLetter {
 
 /** Reads an event's bytes; throws `INVALID_MESSAGE` that says what is wrong. */
 export const parseMessageSent = (body: Uint8Array): MessageSent => parseEvent(MessageSent, body);
+
+/** Whether two messages with the same key say the same. A client that uses an id of its own for two messages must hear of it: one of them is not stored. */
+export const saysTheSame = (
+  one: Pick<MessageSent, "type" | "content">,
+  other: Pick<MessageSent, "type" | "content">,
+): boolean => one.type === other.type && one.content === other.content;
 
 /**
  * 16 bytes that are equal for repeats of one message in a room and for nothing else: from the sender and their

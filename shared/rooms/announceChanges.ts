@@ -1,9 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { MESSAGES_HUB } from "../events/messages.js";
+import { MESSAGES_HUB, type MessageSent } from "../events/messages.js";
+import type { RoomListChange } from "../events/roomListChanged.js";
 import { log } from "../log.js";
 import { type Destination, destinationKey, groupName, membershipLock, subscriberGroups } from "../routing.js";
 import type { Queryable } from "../store/database.js";
-import { findMember } from "../store/members.js";
+import { findMember, listMemberIds } from "../store/members.js";
 import {
   deleteChanges,
   listChanges,
@@ -11,12 +12,14 @@ import {
   type PendingChange,
 } from "../store/membershipOutbox.js";
 import { holdingNamedLock, withNamedLock } from "../store/namedLock.js";
+import { findRoom } from "../store/rooms.js";
 import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import type { RoomDeps } from "./roomDeps.js";
-import { type ListChange, tellRoomLists } from "./tellRoomLists.js";
+import { added, tellRoomLists } from "./tellRoomLists.js";
 
-/** What is published together must stay below the bus's 1 MB. */
 const CHANGES_AT_ONCE = 200;
+/** What is published together must stay below the bus's 1 MB; an invitation of 500 with long nicknames alone takes a quarter of that. */
+const PUBLISHED_BYTES = 512 * 1024;
 const TRY_PAUSES_MS = [50, 250, 1_000];
 /** Whoever made a change that is this old has not finished announcing it. */
 const STALE_SECONDS = 5;
@@ -31,7 +34,7 @@ const SWEEP_MS = 20_000;
  * dies first. Throws `UNAVAILABLE` when the bus or the socket service is away.
  */
 export async function announceChanges(roomId: number, deps: RoomDeps): Promise<void> {
-  const lists = new Map<number, ListChange>();
+  const lists = new Map<number, RoomListChange>();
   await deps.sessions.dropMembers(roomId);
   try {
     await withNamedLock(deps.database, `announce ${roomId}`, (db) => announceAll(db, roomId, lists, deps));
@@ -45,7 +48,7 @@ export async function announceChanges(roomId: number, deps: RoomDeps): Promise<v
 async function announceAll(
   db: Queryable,
   roomId: number,
-  lists: Map<number, ListChange>,
+  lists: Map<number, RoomListChange>,
   deps: RoomDeps,
 ): Promise<void> {
   for (let more = true; more; ) {
@@ -54,25 +57,57 @@ async function announceAll(
     const takenOut = new Set<number>();
     for (const userId of removed) if (await takeOut(db, roomId, userId, deps)) takenOut.add(userId);
     const events = changes.flatMap(({ event }) => event ?? []);
-    await deps.bus.publishAll(MESSAGES_HUB, String(roomId), events);
+    for (const part of partsOf(events)) await deps.bus.publishAll(MESSAGES_HUB, String(roomId), part);
     await deleteChanges(
       db,
       changes.map(({ id }) => id),
     );
-    for (const [userId, change] of changes.flatMap((one) => listChangesOf(one, takenOut)))
-      lists.set(userId, change);
+    for (const change of changes)
+      for (const [userId, told] of await listChangesOf(db, change, takenOut)) note(lists, userId, told);
     more = changes.length === CHANGES_AT_ONCE;
   }
 }
 
-/** Whose list of rooms a change concerns; not that of a removed user who is a member again. */
-function listChangesOf(
+/** Events in their order, in parts that can each be published together. */
+function partsOf(events: readonly MessageSent[]): readonly (readonly MessageSent[])[] {
+  const parts: MessageSent[][] = [];
+  let left = 0;
+  for (const event of events) {
+    const bytes = Buffer.byteLength(JSON.stringify(event));
+    if (bytes > left || parts.length === 0) {
+      parts.push([]);
+      left = PUBLISHED_BYTES;
+    }
+    parts.at(-1)!.push(event);
+    left -= bytes;
+  }
+  return parts;
+}
+
+/** Whose list of rooms a change concerns, and what they are told; not a removed user who is a member again. */
+async function listChangesOf(
+  db: Queryable,
   { removedUserId, event }: PendingChange,
   takenOut: ReadonlySet<number>,
-): readonly (readonly [userId: number, change: ListChange])[] {
-  if (removedUserId !== undefined && takenOut.has(removedUserId)) return [[removedUserId, "ROOM_REMOVED"]];
-  if (event?.type === "SYSTEM_INVITE" && event.target) return [[event.target.userId, "ROOM_ADDED"]];
-  return [];
+): Promise<ReadonlyMap<number, RoomListChange>> {
+  if (removedUserId !== undefined && takenOut.has(removedUserId))
+    return new Map([[removedUserId, { type: "ROOM_REMOVED" }]]);
+  if (event?.type !== "SYSTEM_INVITE" && event?.type !== "SYSTEM_RENAME") return new Map();
+  const by = { userId: event.senderId, nickname: event.senderNickname };
+  if (event.type === "SYSTEM_INVITE") {
+    const invited = event.targets ?? (event.target ? [event.target] : []);
+    const userIds = invited.map(({ userId }) => userId);
+    return added(userIds, (await findRoom(db, event.roomId))?.name ?? null, by);
+  }
+  const change = { type: "ROOM_RENAMED", roomName: event.roomName!, by } as const;
+  return new Map((await listMemberIds(db, event.roomId)).map((userId) => [userId, change]));
+}
+
+/** A later change counts, but whoever has just been added needs not hear of another name, only have it. */
+function note(lists: Map<number, RoomListChange>, userId: number, change: RoomListChange): void {
+  const before = lists.get(userId);
+  const isRename = change.type === "ROOM_RENAMED" && before?.type === "ROOM_ADDED";
+  lists.set(userId, isRename ? { ...before, roomName: change.roomName } : change);
 }
 
 /** The same after a commit, a few times: what can't be done even then is no failure of the call, because the sweep will do it. */

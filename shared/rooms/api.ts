@@ -36,6 +36,7 @@ const Limit = digits(1, 100)
   .meta(integer(1, { maximum: 100, default: 50 }));
 
 export const RoomPath = z.object({ roomId: IdText });
+export const UserPath = z.object({ userId: IdText });
 export const MemberPath = z.object({ roomId: IdText, userId: IdText });
 export const MessagePath = z.object({ roomId: IdText, messageId: IdText });
 
@@ -43,6 +44,15 @@ export const NewGroup = z.object({ roomName: RoomName, userIds: UserIds });
 export const NewDirect = z.object({ targetUserId: Id });
 export const NewName = z.object({ name: RoomName });
 export const Invitation = z.object({ userIds: UserIds.min(1) });
+
+/** Of a call that makes something: the same call with the same key is answered what the first one was. */
+export const IdempotencyHeader = z.object({
+  "Idempotency-Key": z
+    .string()
+    .regex(/^[\x21-\x7e]{1,64}$/, "must be 1 to 64 visible ASCII characters")
+    .optional()
+    .meta({ description: "the same again within 24 hours gets the first answer again, and makes nothing" }),
+});
 
 /** All sessions where no device is named. */
 export const LogOut = z.object({ deviceId: DeviceId.optional() });
@@ -75,6 +85,17 @@ const Time = z.iso.datetime({ precision: 3 }).meta({ description: "ISO 8601, UTC
 const Seq = z.int().positive().meta({ description: "1, 2, 3, … in each room" });
 const MessageTypeName = MessageType.meta({ id: "MessageType" });
 
+const UserRef = z.object({ userId: Id, nickname: z.string() }).meta({ id: "NamedUser" });
+
+/** Of whom or what a system message speaks; others have none of it. */
+const subject = {
+  target: UserRef.optional().meta({
+    description: "of a change of members: whom it is about; of an invitation the first of them",
+  }),
+  targets: z.array(UserRef).optional().meta({ description: "of an invitation: all who were invited" }),
+  roomName: z.string().optional().meta({ description: "of a renaming: the new name" }),
+};
+
 export const Negotiated = z.object({
   url: z.string().meta({ description: "connect to this with the subprotocol `protocol`" }),
   protocol: z.literal("v12.stomp"),
@@ -90,7 +111,10 @@ export const RoomSummary = z
     name: z.string().meta({ description: "of a group, or of the other one" }),
     imageUrl: z.string().nullable(),
     memberCount: z.int().min(0),
-    unreadCount: z.int().min(0),
+    unreadCount: z
+      .int()
+      .min(0)
+      .meta({ description: "without system messages, and without what the caller deleted" }),
     lastMessage: z
       .object({
         messageId: Id,
@@ -99,6 +123,9 @@ export const RoomSummary = z
         type: MessageTypeName,
         sentAt: Time,
         senderId: Id,
+        senderNickname: z.string(),
+        ...subject,
+        targets: subject.targets.meta({ description: "of an invitation: the first three who were invited" }),
       })
       .nullable()
       .meta({ description: "the latest that the caller may see and has not deleted" }),
@@ -120,6 +147,9 @@ export const MemberList = z.object({
       profileImageUrl: z.string().nullable(),
       joinedAt: Time,
       isCreator: z.boolean(),
+      isAwaited: z
+        .boolean()
+        .meta({ description: "has never been here: in no `unreadCount` until they come" }),
       lastReadMessageId: Id.nullable(),
     }),
   ),
@@ -132,6 +162,11 @@ export const Invited = z.object({
 
 export const Removed = z.object({ roomId: Id, userId: Id });
 
+export const Withdrawn = z.object({
+  userId: Id,
+  rooms: z.int().min(0).meta({ description: "how many rooms this call was the end of" }),
+});
+
 const Message = z
   .object({
     messageId: Id,
@@ -143,11 +178,11 @@ const Message = z
     type: MessageTypeName,
     content: z.string(),
     sentAt: Time,
-    unreadCount: z.int().min(0).meta({ description: "members who have not read it yet" }),
-    target: z
-      .object({ userId: Id, nickname: z.string() })
-      .optional()
-      .meta({ description: "system messages only: whom it is about" }),
+    unreadCount: z
+      .int()
+      .min(0)
+      .meta({ description: "members who have not read it yet; 0 for system messages" }),
+    ...subject,
   })
   .meta({ id: "Message" });
 

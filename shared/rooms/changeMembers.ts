@@ -1,21 +1,25 @@
 import { ChatError } from "../errors.js";
+import type { MessageSent } from "../events/messages.js";
 import { inTransaction, type Queryable } from "../store/database.js";
 import {
   deleteMember,
   findLongestStanding,
   findMembersAmong,
   insertMembers,
+  isAwaited,
   lockMembers,
   memberKey,
 } from "../store/members.js";
 import { insertChanges } from "../store/membershipOutbox.js";
 import { insertReads } from "../store/readOutbox.js";
-import { type Room, setCreator, setMemberCount } from "../store/rooms.js";
+import { type Room, setCreator, setMemberCounts } from "../store/rooms.js";
+import { awaitedAmong } from "../store/users.js";
 import { lockAccess, lockGroup, requireAccess, requireGroup } from "./access.js";
 import { announceOrLeave } from "./announceChanges.js";
 import { Invitation, MemberPath, RoomPath } from "./api.js";
+import { type Keep, once } from "./idempotency.js";
 import type { RoomDeps } from "./roomDeps.js";
-import { systemMessages } from "./systemMessages.js";
+import { systemMessage } from "./systemMessages.js";
 import { validated } from "./validate.js";
 
 /**
@@ -25,42 +29,60 @@ import { validated } from "./validate.js";
 
 const MEMBERS_PER_ROOM = 10_000;
 
+export interface Invited {
+  readonly roomId: number;
+  readonly invited: readonly number[];
+}
+
 /**
- * Takes users into a group, each announced by a `SYSTEM_INVITE`; answers who was no member before. They see what is written from now on.
- * Throws `INVALID_REQUEST`, also when the group would have more than 10,000 members, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
+ * Takes users into a group, all announced by one `SYSTEM_INVITE`; answers who was no member before. They see what is written from now on. Once for a
+ * `key`, if there is one. Throws `INVALID_REQUEST`, also when the group would have more than 10,000 members, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, and as `once` does.
  */
 export async function inviteMembers(
   path: unknown,
   body: unknown,
   callerId: number,
   deps: RoomDeps,
-): Promise<{ roomId: number; invited: readonly number[] }> {
+  key?: string,
+): Promise<Invited> {
   const { roomId } = validated(RoomPath, path);
   const { userIds } = validated(Invitation, body);
+  const call = { callerId, key, request: ["inviteMembers", roomId, userIds] } as const;
+  return once<Invited>(call, (keep) => invite(roomId, userIds, callerId, keep, deps), deps);
+}
+
+async function invite(
+  roomId: number,
+  userIds: readonly number[],
+  callerId: number,
+  keep: Keep<Invited>,
+  deps: RoomDeps,
+): Promise<Invited> {
   await requireGroup(deps.database, roomId, callerId);
   const at = new Date(deps.now());
   const invited = await inTransaction(deps.database, async (tx) => {
     const { room } = await lockGroup(tx, roomId, callerId);
     const members = await findMembersAmong(tx, roomId, userIds);
     const newcomers = [...new Set(userIds)].filter((userId) => !members.has(userId));
-    if (newcomers.length === 0) return [];
+    if (newcomers.length === 0) {
+      await keep(tx, { roomId, invited: [] });
+      return [];
+    }
     if (room.memberCount + newcomers.length > MEMBERS_PER_ROOM)
       throw new ChatError(
         "INVALID_REQUEST",
         `userIds: a room has at most ${MEMBERS_PER_ROOM} members, this one has ${room.memberCount}`,
         { field: "userIds" },
       );
-    const { lastSeq, lastMessageId } = room;
-    const place = { joinedSeq: lastSeq, lastReadSeq: lastSeq, lastReadMessageId: lastMessageId };
-    await insertMembers(tx, roomId, newcomers, at, place);
-    await setMemberCount(tx, roomId, room.memberCount + newcomers.length);
+    const awaited = await awaitedAmong(tx, newcomers);
+    await insertMembers(tx, roomId, newcomers, at, { ...room, joinedSeq: room.lastSeq }, awaited);
+    await setMemberCounts(tx, roomId, {
+      memberCount: room.memberCount + newcomers.length,
+      awaitedCount: room.awaitedCount + awaited.size,
+    });
     const change = { type: "SYSTEM_INVITE", roomId, causerId: callerId, targetIds: newcomers, at } as const;
-    const events = await systemMessages(tx, change);
-    await insertChanges(
-      tx,
-      roomId,
-      events.map((event) => ({ event })),
-    );
+    await insertChanges(tx, roomId, [{ event: await systemMessage(tx, change) }]);
+    await keep(tx, { roomId, invited: newcomers });
     return newcomers;
   });
   if (invited.length > 0) await announceOrLeave(roomId, deps);
@@ -87,8 +109,8 @@ export async function removeMember(
       throw new ChatError("INVALID_REQUEST", "userId: is yourself; leave the room instead", {
         field: "userId",
       });
-    const change = { type: "SYSTEM_KICK", roomId, causerId: callerId, targetIds: [userId], at } as const;
-    if (!(await takeMemberOut(tx, room, userId, await systemMessages(tx, change), at)))
+    const change = { type: "SYSTEM_KICK", roomId, causerId: callerId, targetId: userId, at } as const;
+    if (!(await takeMemberOut(tx, room, userId, await systemMessage(tx, change), at)))
       throw new ChatError("MEMBER_NOT_FOUND", "This user is not a member of the room.");
   });
   await announceOrLeave(roomId, deps);
@@ -107,19 +129,24 @@ export async function leaveRoom(
 ): Promise<{ roomId: number; userId: number }> {
   const { roomId } = validated(RoomPath, path);
   await requireAccess(deps.database, roomId, callerId);
+  await leave(roomId, callerId, deps);
+  return { roomId, userId: callerId };
+}
+
+/** A member leaves a room, whoever has asked for it; what it leads to is done when this returns. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`. */
+export async function leave(roomId: number, userId: number, deps: RoomDeps): Promise<void> {
   const at = new Date(deps.now());
   await inTransaction(deps.database, async (tx) => {
-    const { room } = await lockAccess(tx, roomId, callerId);
-    const change = { type: "SYSTEM_LEAVE", roomId, causerId: callerId, targetIds: [callerId], at } as const;
-    const events = room.type === "GROUP" ? await systemMessages(tx, change) : [];
-    await takeMemberOut(tx, room, callerId, events, at);
-    if (room.type !== "GROUP" || room.creatorId !== callerId) return;
+    const { room } = await lockAccess(tx, roomId, userId);
+    const change = { type: "SYSTEM_LEAVE", roomId, causerId: userId, targetId: userId, at } as const;
+    const event = room.type === "GROUP" ? await systemMessage(tx, change) : undefined;
+    await takeMemberOut(tx, room, userId, event, at);
+    if (room.type !== "GROUP" || room.creatorId !== userId) return;
     const heir = await findLongestStanding(tx, roomId);
     if (heir !== undefined) await setCreator(tx, roomId, heir);
   });
   await announceOrLeave(roomId, deps);
   deps.scheduleReads(roomId);
-  return { roomId, userId: callerId };
 }
 
 /**
@@ -131,7 +158,7 @@ async function takeMemberOut(
   tx: Queryable,
   room: Room,
   userId: number,
-  events: Awaited<ReturnType<typeof systemMessages>>,
+  event: MessageSent | undefined,
   at: Date,
 ): Promise<boolean> {
   const { roomId, lastSeq, lastMessageId } = room;
@@ -139,7 +166,10 @@ async function takeMemberOut(
   const member = locked.get(memberKey(roomId, userId));
   if (!member) return false;
   await deleteMember(tx, roomId, userId);
-  await setMemberCount(tx, roomId, room.memberCount - 1);
+  await setMemberCounts(tx, roomId, {
+    memberCount: room.memberCount - 1,
+    awaitedCount: room.awaitedCount - (isAwaited(member) ? 1 : 0),
+  });
   if (lastMessageId !== null && member.lastReadSeq < lastSeq) {
     const move = {
       roomId,
@@ -152,6 +182,6 @@ async function takeMemberOut(
     };
     await insertReads(tx, [move], null);
   }
-  await insertChanges(tx, roomId, [{ removedUserId: userId }, ...events.map((event) => ({ event }))]);
+  await insertChanges(tx, roomId, [{ removedUserId: userId }, ...(event ? [{ event }] : [])]);
   return true;
 }

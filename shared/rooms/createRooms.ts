@@ -1,62 +1,105 @@
 import { ChatError } from "../errors.js";
-import { inTransaction, isDuplicate } from "../store/database.js";
-import { findMember, insertMembers } from "../store/members.js";
-import { findRoomOfPair, insertRoom, lockRooms, setMemberCount } from "../store/rooms.js";
+import { inTransaction, isDuplicate, type Queryable } from "../store/database.js";
+import { findMember, insertMembers, NO_MESSAGES } from "../store/members.js";
+import { findRoomOfPair, insertRoom, lockRooms, type Room, setMemberCounts } from "../store/rooms.js";
+import { awaitedAmong, namesOf } from "../store/users.js";
 import { NewDirect, NewGroup } from "./api.js";
+import { type Keep, once } from "./idempotency.js";
 import type { RoomDeps } from "./roomDeps.js";
 import { added, tellRoomLists } from "./tellRoomLists.js";
 import { validated } from "./validate.js";
 
 type Deps = Pick<RoomDeps, "database" | "broadcaster" | "now">;
 
-/** Makes a group of the caller and these users; the caller is its creator. Repeated ids count once. Throws `INVALID_REQUEST`. */
+/**
+ * Makes a group of the caller and these users; the caller is its creator. Repeated ids count once. Once for a `key`, if there is one. Throws
+ * `INVALID_REQUEST`, and as `once` does.
+ */
 export async function createGroupRoom(
   input: unknown,
   callerId: number,
   deps: Deps,
+  key?: string,
 ): Promise<{ roomId: number }> {
-  const { roomName, userIds } = validated(NewGroup, input);
+  const group = validated(NewGroup, input);
+  const call = { callerId, key, request: ["createGroupRoom", group] } as const;
+  return once<{ roomId: number }>(call, (keep) => createGroup(group, callerId, keep, deps), deps);
+}
+
+async function createGroup(
+  { roomName, userIds }: { readonly roomName: string; readonly userIds: readonly number[] },
+  callerId: number,
+  keep: Keep<{ roomId: number }>,
+  deps: Deps,
+): Promise<{ roomId: number }> {
   const members = [...new Set([callerId, ...userIds])];
   const now = new Date(deps.now());
-  const roomId = await inTransaction(deps.database, async (tx) => {
-    const room = {
-      type: "GROUP",
-      name: roomName,
-      creatorId: callerId,
-      pairKey: null,
-      memberCount: members.length,
-      now,
-    } as const;
-    const id = await insertRoom(tx, room);
-    await insertMembers(tx, id, members, now);
-    return id;
+  const room = { type: "GROUP", name: roomName, creatorId: callerId, pairKey: null } as const;
+  const made = await inTransaction(deps.database, async (tx) => {
+    const roomId = await insertNew(tx, room, members, now);
+    await keep(tx, { roomId });
+    return { roomId, by: (await namesOf(tx, [callerId]))(callerId) };
   });
-  await tellRoomLists(roomId, added(members), deps);
-  return { roomId };
+  await tellRoomLists(made.roomId, added(members, roomName, made.by), deps);
+  return { roomId: made.roomId };
+}
+
+/** Makes a room with its members and returns its id; throws a duplicate error when the pair has one already. */
+async function insertNew(
+  tx: Queryable,
+  room: Pick<Room, "type" | "name" | "creatorId" | "pairKey">,
+  members: readonly number[],
+  now: Date,
+): Promise<number> {
+  // Who makes a room is here, whether that could be noted or not.
+  const awaited = await awaitedAmong(
+    tx,
+    members.filter((userId) => userId !== room.creatorId),
+  );
+  const counts = { memberCount: members.length, awaitedCount: awaited.size };
+  const roomId = await insertRoom(tx, { ...room, ...counts, now });
+  await insertMembers(tx, roomId, members, now, { ...NO_MESSAGES, joinedSeq: 0 }, awaited);
+  return roomId;
+}
+
+export interface Opened {
+  readonly roomId: number;
+  readonly created: boolean;
 }
 
 /**
  * The one-to-one room of the caller and another user, made where it is missing (`created`); two calls at once make one. A caller who
- * had left it is a member again. Throws `INVALID_REQUEST`, also for a room with oneself.
+ * had left it is a member again. Once for a `key`, if there is one. Throws `INVALID_REQUEST`, also for a room with oneself, and as `once` does.
  */
 export async function openDirectRoom(
   input: unknown,
   callerId: number,
   deps: Deps & Pick<RoomDeps, "sessions">,
-): Promise<{ roomId: number; created: boolean }> {
+  key?: string,
+): Promise<Opened> {
   const { targetUserId } = validated(NewDirect, input);
   if (targetUserId === callerId)
     throw new ChatError("INVALID_REQUEST", "targetUserId: must be another user", { field: "targetUserId" });
+  const call = { callerId, key, request: ["openDirectRoom", targetUserId] } as const;
+  return once<Opened>(call, (keep) => openDirect(targetUserId, callerId, keep, deps), deps);
+}
+
+async function openDirect(
+  targetUserId: number,
+  callerId: number,
+  keep: Keep<Opened>,
+  deps: Deps & Pick<RoomDeps, "sessions">,
+): Promise<Opened> {
   const [smaller, larger] = [callerId, targetUserId].sort((a, b) => a - b) as [number, number];
   const pairKey = `${smaller}:${larger}`;
   const known = await findRoomOfPair(deps.database, pairKey);
-  if (known !== undefined) return comeBack(known, callerId, deps);
+  if (known !== undefined) return comeBack(known, callerId, keep, deps);
   try {
-    return { roomId: await insertPair(pairKey, callerId, targetUserId, deps), created: true };
+    return await insertPair(pairKey, callerId, targetUserId, keep, deps);
   } catch (error) {
     const other = isDuplicate(error) ? await findRoomOfPair(deps.database, pairKey) : undefined;
     if (other === undefined) throw error;
-    return comeBack(other, callerId, deps);
+    return comeBack(other, callerId, keep, deps);
   }
 }
 
@@ -64,43 +107,44 @@ async function insertPair(
   pairKey: string,
   callerId: number,
   targetUserId: number,
+  keep: Keep<Opened>,
   deps: Deps,
-): Promise<number> {
+): Promise<Opened> {
   const now = new Date(deps.now());
   const members = [callerId, targetUserId];
-  const roomId = await inTransaction(deps.database, async (tx) => {
-    const id = await insertRoom(tx, {
-      type: "ONE_TO_ONE",
-      name: null,
-      creatorId: callerId,
-      pairKey,
-      memberCount: 2,
-      now,
-    });
-    await insertMembers(tx, id, members, now);
-    return id;
+  const room = { type: "ONE_TO_ONE", name: null, creatorId: callerId, pairKey } as const;
+  const made = await inTransaction(deps.database, async (tx) => {
+    const roomId = await insertNew(tx, room, members, now);
+    await keep(tx, { roomId, created: true });
+    return { roomId, by: (await namesOf(tx, [callerId]))(callerId) };
   });
-  await tellRoomLists(roomId, added(members), deps);
-  return roomId;
+  await tellRoomLists(made.roomId, added(members, null, made.by), deps);
+  return { roomId: made.roomId, created: true };
 }
 
 /** Takes the caller in again where they had left; all that was written meanwhile counts as read. */
 async function comeBack(
   roomId: number,
   callerId: number,
+  keep: Keep<Opened>,
   deps: Deps & Pick<RoomDeps, "sessions">,
-): Promise<{ roomId: number; created: boolean }> {
-  if (await findMember(deps.database, roomId, callerId)) return { roomId, created: false };
-  const isBack = await inTransaction(deps.database, async (tx) => {
+): Promise<Opened> {
+  const answer = { roomId, created: false };
+  if (await findMember(deps.database, roomId, callerId)) {
+    await keep(deps.database, answer);
+    return answer;
+  }
+  const by = await inTransaction(deps.database, async (tx) => {
     const room = (await lockRooms(tx, [roomId])).get(roomId)!;
-    if (await findMember(tx, roomId, callerId)) return false;
-    const { lastSeq, lastMessageId, memberCount } = room;
-    const place = { joinedSeq: 0, lastReadSeq: lastSeq, lastReadMessageId: lastMessageId };
-    await insertMembers(tx, roomId, [callerId], new Date(deps.now()), place);
-    await setMemberCount(tx, roomId, memberCount + 1);
-    return true;
+    const isMember = (await findMember(tx, roomId, callerId)) !== undefined;
+    if (!isMember) {
+      await insertMembers(tx, roomId, [callerId], new Date(deps.now()), { ...room, joinedSeq: 0 }, new Set());
+      await setMemberCounts(tx, roomId, { ...room, memberCount: room.memberCount + 1 });
+    }
+    await keep(tx, answer);
+    return isMember ? undefined : (await namesOf(tx, [callerId]))(callerId);
   });
   await deps.sessions.dropMembers(roomId);
-  if (isBack) await tellRoomLists(roomId, added([callerId]), deps);
-  return { roomId, created: false };
+  if (by) await tellRoomLists(roomId, added([callerId], null, by), deps);
+  return answer;
 }

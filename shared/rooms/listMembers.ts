@@ -22,6 +22,7 @@ export async function listMembers(
       profileImageUrl: member.profileImageUrl,
       joinedAt: member.joinedAt.toISOString(),
       isCreator: member.isCreator,
+      isAwaited: member.isAwaited,
       lastReadMessageId: member.lastReadMessageId,
     })),
   };

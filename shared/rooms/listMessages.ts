@@ -1,4 +1,4 @@
-import { messageShown, type StoredMessage, spanOf } from "../events/messageShown.js";
+import { messageShown, type StoredMessage, shownWith, spanOf } from "../events/messageShown.js";
 import type { Queryable } from "../store/database.js";
 import { countUnread } from "../store/members.js";
 import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
@@ -36,7 +36,7 @@ export async function listMessages(
     expected[0] > expected[1] ? () => 0 : countUnread(database, roomId, ...expected),
   ]);
   const counts = covers(expected, messages) ? unread : await countAgain(database, roomId, messages);
-  return { messages: messages.map((message) => messageShown({ message, unreadCount: counts(message.seq) })) };
+  return { messages: messages.map((message) => messageShown(shownWith(message, counts(message.seq)))) };
 }
 
 type Span = readonly [oldest: number, newest: number];

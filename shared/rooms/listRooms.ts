@@ -50,13 +50,20 @@ function summaryOf(
   };
 }
 
-const previewOf = ({ messageId, seq, content, type, sentAt, senderId }: LastMessage) => ({
-  messageId,
-  seq,
-  content,
-  type,
-  sentAt: sentAt.toISOString(),
-  senderId,
+/** Of those who were invited a list shows no more than this. */
+const TARGETS = 3;
+
+const previewOf = (last: LastMessage) => ({
+  messageId: last.messageId,
+  seq: last.seq,
+  content: last.content,
+  type: last.type,
+  sentAt: last.sentAt.toISOString(),
+  senderId: last.senderId,
+  senderNickname: last.senderNickname,
+  ...(last.target && { target: last.target }),
+  ...(last.targets && { targets: last.targets.slice(0, TARGETS) }),
+  ...(last.roomName !== undefined && { roomName: last.roomName }),
 });
 
 /** A cursor is the place of the page's last room; clients hand it back as it is. */

@@ -8,6 +8,7 @@ const ERRORS: Readonly<Record<string, string>> = {
   403: "Not a member of the room, or not allowed",
   404: "No such room, member or message",
   413: "The body has more than 64 KiB",
+  422: "The Idempotency-Key stands for another request",
   429: "Too many in the last 60 seconds: `retryAfter`, also a header, says after how many seconds to come again",
   503: "Something the call needs is away; try again",
 };
@@ -24,6 +25,8 @@ interface Call {
   readonly errors: readonly (keyof typeof ERRORS)[];
   /** The body may be left out. */
   readonly bodyOptional?: true;
+  /** It can have an `Idempotency-Key`. */
+  readonly keyed?: true;
   /** No JWT is needed. */
   readonly open?: true;
 }
@@ -39,7 +42,7 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
   ]);
   // Whoever calls may send a body, if only to have it refused, and may call too often.
   const everywhere = call.open ? [] : ["413", "429"];
-  const statuses = new Set([...call.errors, ...everywhere]);
+  const statuses = new Set([...call.errors, ...(call.keyed ? ["422"] : []), ...everywhere]);
   const errors = [...statuses].map((status) => [status, { description: ERRORS[status], ...problem }]);
   return {
     operationId,
@@ -48,6 +51,7 @@ function operation(operationId: string, call: Call): ZodOpenApiOperationObject {
     requestParams: {
       ...(call.path === undefined ? {} : { path: call.path }),
       ...(call.query === undefined ? {} : { query: call.query }),
+      ...(call.keyed ? { header: api.IdempotencyHeader } : {}),
     },
     ...(call.body === undefined ? {} : { requestBody: { required: !call.bodyOptional, ...json(call.body) } }),
     responses: Object.fromEntries([...answers, ...errors]) as ZodOpenApiOperationObject["responses"],
@@ -86,6 +90,7 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewDirect,
       answers: { 200: ["It was there", api.RoomRef], 201: ["It was made", api.RoomRef] },
       errors: WITH_BODY,
+      keyed: true,
     }),
   },
   "/rooms/{roomId}": {
@@ -128,6 +133,7 @@ const paths: ZodOpenApiPathsObject = {
       body: api.NewGroup,
       answers: { 201: ["Made; the caller is its creator", api.RoomRef] },
       errors: WITH_BODY,
+      keyed: true,
     }),
   },
   "/group-rooms/{roomId}": {
@@ -152,8 +158,9 @@ const paths: ZodOpenApiPathsObject = {
       summary: "Take users into a group",
       path: api.RoomPath,
       body: api.Invitation,
-      answers: { 200: ["Members now; each new one is announced", api.Invited] },
+      answers: { 200: ["Members now; the new ones are announced", api.Invited] },
       errors: OF_ROOM,
+      keyed: true,
     }),
   },
   "/group-rooms/{roomId}/members/{userId}": {
@@ -162,6 +169,14 @@ const paths: ZodOpenApiPathsObject = {
       path: api.MemberPath,
       answers: { 200: ["Removed: all their sessions have stopped receiving", api.Removed] },
       errors: OF_ROOM,
+    }),
+  },
+  "/users/{userId}/rooms": {
+    delete: operation("withdrawUser", {
+      summary: "Have a user leave all rooms, by a service whose token has the scope chat.admin",
+      path: api.UserPath,
+      answers: { 200: ["The user is in no room any more", api.Withdrawn] },
+      errors: ["400", "401", "403", "503"],
     }),
   },
   "/health": {

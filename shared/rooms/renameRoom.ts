@@ -1,19 +1,35 @@
+import { inTransaction } from "../store/database.js";
+import { insertChanges } from "../store/membershipOutbox.js";
 import { renameRoom as storeName } from "../store/rooms.js";
-import { requireGroup } from "./access.js";
+import { lockGroup, requireGroup } from "./access.js";
+import { announceOrLeave } from "./announceChanges.js";
 import { NewName, RoomPath } from "./api.js";
 import type { RoomDeps } from "./roomDeps.js";
+import { systemMessage } from "./systemMessages.js";
 import { validated } from "./validate.js";
 
-/** Gives a group another name; any member may. Throws `INVALID_REQUEST`, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`. */
+/**
+ * Gives a group another name, announced by a `SYSTEM_RENAME`; any member may. The name that it has already changes and tells nothing. Throws
+ * `INVALID_REQUEST`, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
+ */
 export async function renameRoom(
   path: unknown,
   body: unknown,
   callerId: number,
-  { database }: Pick<RoomDeps, "database">,
+  deps: RoomDeps,
 ): Promise<{ roomId: number; name: string }> {
   const { roomId } = validated(RoomPath, path);
   const { name } = validated(NewName, body);
-  await requireGroup(database, roomId, callerId);
-  await storeName(database, roomId, name);
+  await requireGroup(deps.database, roomId, callerId);
+  const at = new Date(deps.now());
+  const isNew = await inTransaction(deps.database, async (tx) => {
+    const { room } = await lockGroup(tx, roomId, callerId);
+    if (room.name === name) return false;
+    await storeName(tx, roomId, name);
+    const change = { type: "SYSTEM_RENAME", roomId, causerId: callerId, roomName: name, at } as const;
+    await insertChanges(tx, roomId, [{ event: await systemMessage(tx, change) }]);
+    return true;
+  });
+  if (isNew) await announceOrLeave(roomId, deps);
   return { roomId, name };
 }

@@ -1,40 +1,66 @@
 import { randomUUID } from "node:crypto";
-import type { MessageSent } from "../events/messages.js";
+import type { MessageSent, NamedUser } from "../events/messages.js";
 import type { Queryable } from "../store/database.js";
-import { findUsers, namelessUser } from "../store/users.js";
+import { namesOf } from "../store/users.js";
 
-type SystemType = Extract<MessageSent["type"], `SYSTEM_${string}`>;
+/** What a system message tells: who has changed the room, when, and whom or what it is about. */
+export type RoomChange = { readonly roomId: number; readonly causerId: number; readonly at: Date } & (
+  | { readonly type: "SYSTEM_INVITE"; readonly targetIds: readonly number[] }
+  | { readonly type: "SYSTEM_LEAVE" | "SYSTEM_KICK"; readonly targetId: number }
+  | { readonly type: "SYSTEM_RENAME"; readonly roomName: string }
+);
 
-const SENTENCES: Readonly<Record<SystemType, (causer: string, target: string) => string>> = {
-  SYSTEM_INVITE: (causer, target) => `${causer} invited ${target}`,
-  SYSTEM_LEAVE: (_causer, target) => `${target} left`,
-  SYSTEM_KICK: (causer, target) => `${causer} removed ${target}`,
-};
+/** So many of those who were invited are named in the sentence; the others are a number. */
+const NAMED = 3;
 
-/** The announcements of one change for each target, in their order. Clients of other languages make their own sentence of `type`, `senderNickname` and `target`. */
-export async function systemMessages(
-  db: Queryable,
-  change: {
-    readonly type: SystemType;
-    readonly roomId: number;
-    readonly causerId: number;
-    readonly targetIds: readonly number[];
-    readonly at: Date;
-  },
-): Promise<readonly MessageSent[]> {
-  const { type, roomId, causerId, targetIds, at } = change;
-  const users = await findUsers(db, [...new Set([causerId, ...targetIds])]);
-  const nicknameOf = (userId: number): string => users.get(userId)?.nickname ?? namelessUser(userId);
-  return targetIds.map((userId) => ({
+/**
+ * The announcement of one change: one message, however many it is about. Clients of other languages make their own sentence of `type`, `senderNickname` and
+ * `target`, `targets` or `roomName`.
+ */
+export async function systemMessage(db: Queryable, change: RoomChange): Promise<MessageSent> {
+  const { type, roomId, causerId, at } = change;
+  const targetIds = targetsOf(change);
+  const named = await namesOf(db, [...new Set([causerId, ...targetIds])]);
+  const targets = targetIds.map(named);
+  return {
     v: 1,
     eventId: randomUUID(),
     roomId,
     senderId: causerId,
-    senderNickname: nicknameOf(causerId),
+    senderNickname: named(causerId).nickname,
     clientMessageId: null,
     type,
-    content: SENTENCES[type](nicknameOf(causerId), nicknameOf(userId)),
+    content: sentenceOf(change, named(causerId), targets),
     sentAt: at.toISOString(),
-    target: { userId, nickname: nicknameOf(userId) },
-  }));
+    ...(targets[0] ? { target: targets[0] } : {}),
+    ...(type === "SYSTEM_INVITE" ? { targets } : {}),
+    ...(type === "SYSTEM_RENAME" ? { roomName: change.roomName } : {}),
+  };
+}
+
+function targetsOf(change: RoomChange): readonly number[] {
+  if (change.type === "SYSTEM_RENAME") return [];
+  return change.type === "SYSTEM_INVITE" ? change.targetIds : [change.targetId];
+}
+
+function sentenceOf(change: RoomChange, { nickname }: NamedUser, targets: readonly NamedUser[]): string {
+  switch (change.type) {
+    case "SYSTEM_INVITE":
+      return `${nickname} invited ${listOf(targets)}`;
+    case "SYSTEM_LEAVE":
+      return `${targets[0]!.nickname} left`;
+    case "SYSTEM_KICK":
+      return `${nickname} removed ${targets[0]!.nickname}`;
+    case "SYSTEM_RENAME":
+      return `${nickname} renamed the group to ${change.roomName}`;
+  }
+}
+
+/** "Ben", "Ben and Cho", "Ben, Cho and Dan", "Ben, Cho, Dan and 1 other". */
+function listOf(targets: readonly NamedUser[]): string {
+  const names = targets.slice(0, NAMED).map(({ nickname }) => nickname);
+  const others = targets.length - names.length;
+  if (others > 0) names.push(others === 1 ? "1 other" : `${others} others`);
+  const last = names.pop();
+  return names.length === 0 ? `${last}` : `${names.join(", ")} and ${last}`;
 }

@@ -31,6 +31,9 @@ const tell = (
 ) => tellRoomLists(5, changes, { database, broadcaster, now: () => NOW, ...more });
 
 const users = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+const by = { userId: 9, nickname: "Ann" };
+/** Users 1, 2, … have become members. */
+const addedTo = (count: number) => added(users(count), "Team", by);
 
 beforeEach(() => {
   vi.spyOn(console, "warn").mockImplementation(() => {});
@@ -40,28 +43,35 @@ beforeEach(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-const frame = (id: string, type: string, length: number): string =>
-  `MESSAGE\nsubscription:${id}\ndestination:/user/queue/rooms\nmessage-id:${type}-5-${NOW}\n` +
-  `content-type:application/json\ncontent-length:${length}\n\n{"type":"${type}","roomId":5,"timestamp":${NOW}}\0`;
+const frame = (id: string, type: string, more: string): string => {
+  const body = `{"type":"${type}","roomId":5,${more}"timestamp":${NOW}}`;
+  return (
+    `MESSAGE\nsubscription:${id}\ndestination:/user/queue/rooms\nmessage-id:${type}-5-${NOW}\n` +
+    `content-type:application/json\ncontent-length:${body.length}\n\n${body}\0`
+  );
+};
 
 test("each subscription id of a user's queue has a frame of its own; who doesn't listen costs no send", async () => {
   ids.set("q1", ["sub-3", "own\\cid"]).set("q2", ["sub-3"]).set("e3", ["sub-3"]).set("q4", ["sub-3"]);
   await tell(
     new Map([
-      [1, "ROOM_ADDED"],
-      [2, "ROOM_REMOVED"],
-      [3, "ROOM_ADDED"],
+      [1, { type: "ROOM_ADDED", roomName: "Team", by }],
+      [2, { type: "ROOM_REMOVED" }],
+      [3, { type: "ROOM_ADDED", roomName: "Team", by }],
+      [4, { type: "ROOM_RENAMED", roomName: "Others", by }],
     ]),
   );
   const told = broadcaster.sent.map(({ to, text }) => [to, text] as const);
+  const cause = '"by":{"userId":9,"nickname":"Ann"},';
   expect(new Map(told)).toEqual(
     new Map([
-      ["q1:sub-3", frame("sub-3", "ROOM_ADDED", 58)],
-      ["q2:sub-3", frame("sub-3", "ROOM_REMOVED", 60)],
-      ["q1:~b3duXGNpZA", frame("own\\cid", "ROOM_ADDED", 58)],
+      ["q1:sub-3", frame("sub-3", "ROOM_ADDED", `"roomName":"Team",${cause}`)],
+      ["q2:sub-3", frame("sub-3", "ROOM_REMOVED", "")],
+      ["q4:sub-3", frame("sub-3", "ROOM_RENAMED", `"roomName":"Others",${cause}`)],
+      ["q1:~b3duXGNpZA", frame("own\\cid", "ROOM_ADDED", `"roomName":"Team",${cause}`)],
     ]),
   );
-  expect(told).toHaveLength(3);
+  expect(told).toHaveLength(4);
 });
 
 test("nobody's change asks nothing", async () => {
@@ -78,7 +88,7 @@ test("501 users are looked up by one query and told 16 at a time, one id of each
     now -= 1;
     broadcaster.sent.push({ to, text });
   };
-  await tell(added(users(501)));
+  await tell(addedTo(501));
   expect(asked).toEqual([501]);
   expect(most).toBe(16);
   expect(broadcaster.sent).toHaveLength(503);
@@ -98,7 +108,7 @@ describe("it never fails:", () => {
       tries += 1;
       throw new ChatError("UNAVAILABLE", "away");
     };
-    await tell(added(users(501)));
+    await tell(addedTo(501));
     // Sixteen at once, and two in the place of the first that failed.
     expect(tries).toBe(18);
   });
@@ -110,13 +120,13 @@ describe("it never fails:", () => {
       if (to === "q7:a") throw new Error("refused");
       await sendToGroup.call(broadcaster, to, text);
     };
-    await tell(added(users(40)));
+    await tell(addedTo(40));
     expect(broadcaster.sent).toHaveLength(39);
   });
 
   test("nobody is told when the ids can't be read", async () => {
     const away = { query: () => Promise.reject(new ChatError("UNAVAILABLE", "away")) };
-    await tell(added([1]), { database: away as unknown as Database });
+    await tell(addedTo(1), { database: away as unknown as Database });
     expect(broadcaster.sent).toEqual([]);
   });
 
@@ -124,7 +134,7 @@ describe("it never fails:", () => {
     for (const user of users(100)) ids.set(`q${user}`, ["a"]);
     const answers: (() => void)[] = [];
     broadcaster.sendToGroup = () => new Promise((resolve) => void answers.push(resolve));
-    await tell(added(users(100)));
+    await tell(addedTo(100));
     expect(answers).toHaveLength(16);
     for (const answer of answers) answer();
     await new Promise((resolve) => setImmediate(resolve));
@@ -134,7 +144,7 @@ describe("it never fails:", () => {
   test("nor is a database that does not answer", async () => {
     const answers: ((rows: unknown) => void)[] = [];
     const slow = { query: () => new Promise((resolve) => void answers.push(resolve)) };
-    await tell(added([1]), { database: slow as unknown as Database });
+    await tell(addedTo(1), { database: slow as unknown as Database });
     answers[0]!([[{ destination: Buffer.from("q1"), subscription_id: Buffer.from("a") }], []]);
     await new Promise((resolve) => setImmediate(resolve));
     expect(broadcaster.sent).toEqual([]);

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type RoomListChanged, roomListChangedFrame } from "../events/roomListChanged.js";
+import type { NamedUser } from "../events/messages.js";
+import { type RoomListChange, roomListChangedFrame } from "../events/roomListChanged.js";
 import { atMostEvery, log } from "../log.js";
 import { destinationKey, groupName, type SubscriberGroup, subscriberGroups } from "../routing.js";
 import { prepareMessage } from "../stomp/serializer.js";
@@ -12,12 +13,15 @@ const SENDS_AT_ONCE = 16;
 /** After so many the service is taken to be away. */
 const FAILURES = 3;
 
-/** How a user's list of rooms has changed. */
-export type ListChange = RoomListChanged["type"];
-
-/** These users have become members. */
-export const added = (userIds: readonly number[]): ReadonlyMap<number, ListChange> =>
-  new Map(userIds.map((userId) => [userId, "ROOM_ADDED"]));
+/** These users have become members of a room with this name; a one-to-one room has none. */
+export function added(
+  userIds: readonly number[],
+  roomName: string | null,
+  by: NamedUser,
+): ReadonlyMap<number, RoomListChange> {
+  const change = { type: "ROOM_ADDED", roomName, by } as const;
+  return new Map(userIds.map((userId) => [userId, change]));
+}
 
 type Deps = Pick<RoomDeps, "database" | "broadcaster" | "now">;
 
@@ -27,12 +31,12 @@ const couldNot = (roomId: number, error: unknown): void =>
   limited((left) => log.warn("users could not be told of a room in their lists", { roomId, error, left }));
 
 /**
- * Tells users on `/user/queue/rooms` that this room has come to their lists or gone from them, all their sessions that listen there; after the
+ * Tells users on `/user/queue/rooms` that this room has come to their lists, gone from them or changed there, all their sessions that listen there; after the
  * commit. It is a hint: never throws, waits two seconds at most, and what could not be told by then is not told.
  */
 export async function tellRoomLists(
   roomId: number,
-  changes: ReadonlyMap<number, ListChange>,
+  changes: ReadonlyMap<number, RoomListChange>,
   deps: Deps,
 ): Promise<void> {
   if (changes.size === 0) return;
@@ -50,7 +54,7 @@ export async function tellRoomLists(
 /** Begins no send once `late` is over, or after a few failures. */
 async function tellAll(
   roomId: number,
-  changes: ReadonlyMap<number, ListChange>,
+  changes: ReadonlyMap<number, RoomListChange>,
   late: AbortSignal,
   deps: Deps,
 ): Promise<void> {
@@ -78,14 +82,19 @@ interface Send extends SubscriberGroup {
 /** A send for each subscription id in use, by one query for all users; nothing for those who don't listen. */
 async function sendsOf(
   roomId: number,
-  changes: ReadonlyMap<number, ListChange>,
+  changes: ReadonlyMap<number, RoomListChange>,
   { database, now }: Deps,
 ): Promise<readonly Send[]> {
   const timestamp = now();
-  const frameOf = (type: ListChange) => prepareMessage(...roomListChangedFrame({ type, roomId, timestamp }));
-  const frames = { ROOM_ADDED: frameOf("ROOM_ADDED"), ROOM_REMOVED: frameOf("ROOM_REMOVED") };
+  const frameOf = (change: RoomListChange) =>
+    prepareMessage(...roomListChangedFrame(roomId, change, timestamp));
+  // One for all who are told the same.
+  const frames = new Map([...new Set(changes.values())].map((change) => [change, frameOf(change)]));
   const framesByKey = new Map(
-    [...changes].map(([userId, type]) => [destinationKey({ kind: "userRooms" }, userId), frames[type]]),
+    [...changes].map(([userId, change]) => [
+      destinationKey({ kind: "userRooms" }, userId),
+      frames.get(change)!,
+    ]),
   );
   const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
   const sends = [...framesByKey].flatMap(([key, frame]) =>

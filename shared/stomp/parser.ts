@@ -52,9 +52,9 @@ export function parseMessage(
   version: StompVersion,
   limits: Limits = DEFAULT_LIMITS,
 ): ParsedMessage {
+  const whole = decoded(data);
+  if (whole !== undefined) return readAll(whole, data, version, limits);
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  const whole = decoded(bytes);
-  if (whole !== undefined) return readAll(whole, bytes, version, limits);
   // A frame can be cut inside a character, too.
   const cut = lengthWithoutCutCharacter(bytes);
   const text = cut === bytes.length ? undefined : decoded(bytes.subarray(0, cut));
@@ -102,7 +102,7 @@ function lengthWithoutCutCharacter(bytes: Uint8Array): number {
 /** `bytes` are the text's, and what of a cut character may follow it. */
 function readAll(
   text: string,
-  bytes: Buffer | undefined,
+  bytes: Uint8Array | undefined,
   version: StompVersion,
   limits: Limits,
 ): ParsedMessage {

@@ -7,16 +7,17 @@ import {
   type QueryResult,
 } from "mysql2/promise";
 import { ChatError } from "../errors.js";
+import { SESSION_STATEMENTS } from "./session.js";
 
 /** What a statement runs on: the database, or one transaction of it. Throws when it takes longer than 15 s. */
 export interface Queryable {
   query<T extends QueryResult>(sql: string, values?: unknown): Promise<[T, FieldPacket[]]>;
 }
 
-/** Where statements run outside a transaction, and transactions begin. */
+/** Where statements run outside a transaction, and transactions begin. A SELECT whose connection turns out to be lost is asked once more. */
 export interface Database extends Queryable {
-  /** A connection of the pool, ready for use; throws when none is free within 5 s. */
-  getConnection(): Promise<PoolConnection>;
+  /** A connection of the pool, ready for use; a `fresh` one is opened after the call. Throws when none is free within 5 s. */
+  getConnection(fresh?: boolean): Promise<PoolConnection>;
   end(): Promise<void>;
   /** After so many milliseconds without an answer a statement fails, and its connection is given up. */
   readonly statementMs: number;
@@ -27,12 +28,6 @@ const WAITING_STATEMENTS = 1_000;
 const CONNECTION_MS = 5_000;
 /** Longer than any statement here takes, lock waits included; a server that has silently gone would never answer. */
 const STATEMENT_MS = 15_000;
-
-/** Two statements: the grammar of SET lets nothing follow an isolation level, and its variable's name differs between MySQL and MariaDB. */
-const SESSION_SETTINGS = [
-  "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
-  "SET SESSION innodb_lock_wait_timeout = 10",
-];
 
 /**
  * A pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock taken here
@@ -50,20 +45,48 @@ export function openDatabase(url: string, statementMs = STATEMENT_MS): Database 
     charset: "utf8mb4",
     supportBigNumbers: true,
   });
-  pool.pool.on("connection", (connection) => {
-    // Both go out before the first statement. A connection without them would lock otherwise than it should: rather none.
-    for (const setting of SESSION_SETTINGS)
-      connection.query(setting, (error: unknown) => {
-        if (error) connection.destroy();
-      });
-  });
+  // The pool itself hears the first error only; one more, which nobody hears, would end the process.
+  pool.pool.on("connection", (connection) => connection.on("error", () => {}));
+  const getConnection = readyConnections(pool);
   const database: Database = {
-    getConnection: () => connectionOf(pool),
-    query: (sql, values) => using(database, (connection) => connection.query(sql, values)),
+    getConnection,
+    query: async (sql, values) => {
+      const ask = (fresh: boolean) =>
+        using(database, (connection) => connection.query<never>(sql, values), { fresh });
+      return SELECTS.test(sql) ? onceMore(ask) : ask(false);
+    },
     statementMs,
     end: () => pool.end(),
   };
   return database;
+}
+
+/** Takes connections from a pool. One that can't be made ready would escape, commit or lock otherwise than it should: rather none. */
+function readyConnections(pool: Pool): Database["getConnection"] {
+  let opened = 0;
+  const numbers = new WeakMap<object, number>();
+  const numberOf = async (connection: PoolConnection): Promise<number> => {
+    const known = numbers.get(connection.connection);
+    if (known !== undefined) return known;
+    try {
+      for (const sql of SESSION_STATEMENTS) await connection.query({ sql, timeout: CONNECTION_MS });
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+    opened += 1;
+    numbers.set(connection.connection, opened);
+    return opened;
+  };
+  return async (fresh = false) => {
+    const before = opened;
+    for (;;) {
+      const connection = await connectionOf(pool);
+      if ((await numberOf(connection)) > before || !fresh) return connection;
+      // After a restart of the server all of them are lost.
+      connection.destroy();
+    }
+  };
 }
 
 async function connectionOf(pool: Pool): Promise<PoolConnection> {
@@ -80,18 +103,62 @@ async function connectionOf(pool: Pool): Promise<PoolConnection> {
   throw new ChatError("UNAVAILABLE", "No connection to the database became free in time; try again.");
 }
 
+/** A statement that changes nothing, wherever it is made once more. */
+const SELECTS = /^\s*\(*\s*SELECT\b/i;
+
+/** Tries once more, on a fresh connection, where the one of the pool turned out to be lost: for what has changed nothing by then. */
+async function onceMore<T>(attempt: (fresh: boolean) => Promise<T>): Promise<T> {
+  try {
+    return await attempt(false);
+  } catch (error) {
+    if (!isLost(error)) throw error;
+    return attempt(true);
+  }
+}
+
+export interface UsingOptions {
+  /** What is done first, and changes nothing that would outlive the connection: once more on a fresh one where that is lost. */
+  readonly begin?: (db: Queryable) => Promise<unknown>;
+  readonly fresh?: boolean;
+}
+
 /** Runs `work` on a connection of its own. One on which something failed that is not the statement's fault is not used again. */
-export async function using<T>(database: Database, work: (db: Queryable) => Promise<T>): Promise<T> {
-  const connection = await database.getConnection();
+export async function using<T>(
+  database: Database,
+  work: (db: Queryable) => Promise<T>,
+  { begin, fresh = false }: UsingOptions = {},
+): Promise<T> {
+  const connection = begin
+    ? await onceMore((again) => begun(database, begin, again))
+    : await database.getConnection(fresh);
   try {
     const result = await work(statementsOn(connection, database.statementMs));
     connection.release();
     return result;
   } catch (error) {
-    if (error instanceof ChatError || isOfServer(error)) connection.release();
-    else connection.destroy();
+    giveBack(connection, error);
     throw error;
   }
+}
+
+async function begun(
+  database: Database,
+  begin: (db: Queryable) => Promise<unknown>,
+  fresh: boolean,
+): Promise<PoolConnection> {
+  const connection = await database.getConnection(fresh);
+  try {
+    await begin(statementsOn(connection, database.statementMs));
+    return connection;
+  } catch (error) {
+    giveBack(connection, error);
+    throw error;
+  }
+}
+
+function giveBack(connection: PoolConnection, error: unknown): void {
+  if (isUsableAfter(error)) connection.release();
+  else connection.destroy();
 }
 
 const statementsOn = (connection: PoolConnection, timeout: number): Queryable => ({
@@ -99,10 +166,23 @@ const statementsOn = (connection: PoolConnection, timeout: number): Queryable =>
     connection.query<T>({ sql, values: values as unknown[], timeout }),
 });
 
-/** The server's own answer, after which the connection is as good as before; a time-out or a lost connection is none. */
-function isOfServer(error: unknown): boolean {
-  const { sqlState, fatal } = (error ?? {}) as { sqlState?: unknown; fatal?: unknown };
-  return typeof sqlState === "string" && fatal !== true;
+/** The server's numbers for "this connection ends now": a shutdown, a kill, a time-out, the network. */
+const ENDINGS = new Set([1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031]);
+/** And for "this server takes no changes any more": after a failover the address leads to another one. */
+const READ_ONLY = new Set([1290, 1792, 1836]);
+
+/** Whether a connection that was there has gone, and the statement with it; not where the server has only kept silent for too long. */
+function isLost(error: unknown): boolean {
+  const { errno, fatal, sqlState, syscall } = (error ?? {}) as Record<string, unknown>;
+  if (typeof errno === "number" && ENDINGS.has(errno)) return true;
+  return fatal === true && sqlState === undefined && syscall !== "connect";
+}
+
+/** After the server's own answer, or an error of ours, a connection is as good as before; after a time-out it is not. */
+function isUsableAfter(error: unknown): boolean {
+  if (error instanceof ChatError) return true;
+  const { sqlState, errno } = (error ?? {}) as { sqlState?: unknown; errno?: unknown };
+  return typeof sqlState === "string" && !isLost(error) && !READ_ONLY.has(errno as number);
 }
 
 /**
@@ -110,10 +190,10 @@ function isOfServer(error: unknown): boolean {
  * destroyed, which rolls back as well.
  */
 export async function inTransaction<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
-  const connection = await database.getConnection();
+  const begin = (tx: Queryable) => tx.query("START TRANSACTION");
+  const connection = await onceMore((fresh) => begun(database, begin, fresh));
   const tx = statementsOn(connection, database.statementMs);
   try {
-    await tx.query("START TRANSACTION");
     const result = await work(tx);
     await tx.query("COMMIT");
     connection.release();
@@ -125,9 +205,8 @@ export async function inTransaction<T>(database: Database, work: (tx: Queryable)
 }
 
 async function rollBack(connection: PoolConnection, tx: Queryable, error: unknown): Promise<void> {
-  const usable = error instanceof ChatError || isOfServer(error);
   try {
-    if (!usable) throw error;
+    if (!isUsableAfter(error)) throw error;
     await tx.query("ROLLBACK");
     connection.release();
   } catch {

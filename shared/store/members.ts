@@ -1,15 +1,29 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { unreadCounter } from "../events/messageShown.js";
 import type { Queryable } from "./database.js";
+import type { Room } from "./rooms.js";
 
 export interface Member {
   readonly roomId: number;
   readonly userId: number;
   /** Messages of a group at or below this `seq` are older than the membership. */
   readonly joinedSeq: number;
+  /** Beyond every message for a user who has never been here: see `isAwaited`. */
   readonly lastReadSeq: number;
   readonly lastReadMessageId: number | null;
+  /** How many messages above the position the member has deleted for themselves, without system messages. */
+  readonly hiddenUnread: number;
 }
+
+/**
+ * The position of a member who has never been here. It lies beyond every message, so that whatever counts positions passes over it; it is the
+ * greatest number that comes as a number out of the database.
+ */
+const AWAITED_SEQ = Number.MAX_SAFE_INTEGER;
+
+/** Whether a member has never been here: nothing waits for them until they come. */
+export const isAwaited = ({ lastReadSeq }: Pick<Member, "lastReadSeq">): boolean =>
+  lastReadSeq === AWAITED_SEQ;
 
 interface MemberRow extends RowDataPacket {
   room_id: number;
@@ -17,9 +31,10 @@ interface MemberRow extends RowDataPacket {
   joined_seq: number;
   last_read_seq: number;
   last_read_message_id: number | null;
+  hidden_unread: number;
 }
 
-const COLUMNS = "room_id, user_id, joined_seq, last_read_seq, last_read_message_id";
+const COLUMNS = "room_id, user_id, joined_seq, last_read_seq, last_read_message_id, hidden_unread";
 
 const memberOf = (row: MemberRow): Member => ({
   roomId: row.room_id,
@@ -27,40 +42,41 @@ const memberOf = (row: MemberRow): Member => ({
   joinedSeq: row.joined_seq,
   lastReadSeq: row.last_read_seq,
   lastReadMessageId: row.last_read_message_id,
+  hiddenUnread: row.hidden_unread,
 });
 
 /** How a member of a room is named in maps. */
 export const memberKey = (roomId: number, userId: number): string => `${roomId}:${userId}`;
 
+/** The end of a room, where members begin; all zero in a room without messages. */
+type RoomEnd = Pick<Room, "lastSeq" | "lastMessageId" | "lastUncounted">;
+
+export const NO_MESSAGES: RoomEnd = { lastSeq: 0, lastMessageId: null, lastUncounted: 0 };
+
 /**
- * Adds members to a room, whose lock the caller holds unless it is new. They begin at `place`, the room's last message: what stands there or before
- * counts as read, and in a group is not theirs to see (`joinedSeq`).
+ * Adds members to a room, whose lock the caller holds unless it is new. They begin at its end: what stands there counts as read. In a group it is not theirs
+ * to see, which `joinedSeq` says. `awaited`: those of them who have never been here (`awaitedAmong`).
  */
 export async function insertMembers(
   tx: Queryable,
   roomId: number,
   userIds: readonly number[],
   joinedAt: Date,
-  place: {
-    readonly joinedSeq: number;
-    readonly lastReadSeq: number;
-    readonly lastReadMessageId: number | null;
-  } = {
-    joinedSeq: 0,
-    lastReadSeq: 0,
-    lastReadMessageId: null,
-  },
+  end: RoomEnd & { readonly joinedSeq: number },
+  awaited: ReadonlySet<number>,
 ): Promise<void> {
   await tx.query(
-    "INSERT INTO room_members (room_id, user_id, joined_at, joined_seq, last_read_seq, last_read_message_id) VALUES ?",
+    `INSERT INTO room_members (room_id, user_id, joined_at, joined_seq, last_read_seq, last_read_message_id, last_read_uncounted)
+     VALUES ?`,
     [
       userIds.map((userId) => [
         roomId,
         userId,
         joinedAt,
-        place.joinedSeq,
-        place.lastReadSeq,
-        place.lastReadMessageId,
+        end.joinedSeq,
+        ...(awaited.has(userId)
+          ? [AWAITED_SEQ, null, 0]
+          : [end.lastSeq, end.lastMessageId, end.lastUncounted]),
       ]),
     ],
   );
@@ -156,14 +172,17 @@ export interface MemberProfile {
   readonly profileImageUrl: string | null;
   readonly joinedAt: Date;
   readonly isCreator: boolean;
+  /** Has never been here. */
+  readonly isAwaited: boolean;
+  /** Of who has never been here, the room's last one. */
   readonly lastReadMessageId: number | null;
 }
 
 /** A room's members with what is known of them, the longest-standing first. One statement: the creator of the same moment is among them. */
 export async function listMemberProfiles(db: Queryable, roomId: number): Promise<readonly MemberProfile[]> {
   const [rows] = await db.query<RowDataPacket[]>(
-    `SELECT m.user_id, u.nickname, u.profile_image_url, m.joined_at, m.last_read_message_id,
-            m.user_id = r.creator_id AS is_creator
+    `SELECT m.user_id, u.nickname, u.profile_image_url, m.joined_at, m.user_id = r.creator_id AS is_creator,
+            m.last_read_seq, IF(m.last_read_seq = ${AWAITED_SEQ}, r.last_message_id, m.last_read_message_id) AS position
        FROM rooms r JOIN room_members m ON m.room_id = r.room_id LEFT JOIN users u ON u.user_id = m.user_id
       WHERE r.room_id = ? ORDER BY m.joined_at, m.user_id`,
     [roomId],
@@ -174,7 +193,8 @@ export async function listMemberProfiles(db: Queryable, roomId: number): Promise
     profileImageUrl: row["profile_image_url"],
     joinedAt: row["joined_at"],
     isCreator: row["is_creator"] === 1,
-    lastReadMessageId: row["last_read_message_id"],
+    isAwaited: isAwaited({ lastReadSeq: row["last_read_seq"] }),
+    lastReadMessageId: row["position"],
   }));
 }
 
@@ -182,7 +202,12 @@ export interface ReadPosition {
   readonly roomId: number;
   readonly userId: number;
   readonly seq: number;
-  readonly messageId: number;
+  /** `null` in a room without messages. */
+  readonly messageId: number | null;
+  /** How many of the room's messages up to this position are system messages. */
+  readonly uncounted: number;
+  /** How many messages above it the member has deleted for themselves, without system messages. */
+  readonly hiddenUnread: number;
 }
 
 /**
@@ -192,10 +217,57 @@ export interface ReadPosition {
 export async function setReadPositions(tx: Queryable, positions: readonly ReadPosition[]): Promise<void> {
   if (positions.length === 0) return;
   await tx.query(
-    `INSERT INTO room_members (room_id, user_id, joined_at, last_read_seq, last_read_message_id) VALUES ?
-     ON DUPLICATE KEY UPDATE last_read_seq = VALUES(last_read_seq), last_read_message_id = VALUES(last_read_message_id)`,
-    [positions.map(({ roomId, userId, seq, messageId }) => [roomId, userId, new Date(0), seq, messageId])],
+    `INSERT INTO room_members (room_id, user_id, joined_at, last_read_seq, last_read_message_id, last_read_uncounted, hidden_unread) VALUES ?
+     ON DUPLICATE KEY UPDATE last_read_seq = VALUES(last_read_seq), last_read_message_id = VALUES(last_read_message_id),
+       last_read_uncounted = VALUES(last_read_uncounted), hidden_unread = VALUES(hidden_unread)`,
+    [
+      positions.map(({ roomId, userId, seq, messageId, uncounted, hiddenUnread }) => [
+        roomId,
+        userId,
+        new Date(0),
+        seq,
+        messageId,
+        uncounted,
+        hiddenUnread,
+      ]),
+    ],
   );
+}
+
+/** One more message above a member's position that they have deleted for themselves; the caller holds the member's lock. */
+export async function countHidden(tx: Queryable, roomId: number, userId: number): Promise<void> {
+  await tx.query(
+    "UPDATE room_members SET hidden_unread = hidden_unread + 1 WHERE room_id = ? AND user_id = ?",
+    [roomId, userId],
+  );
+}
+
+/** The first `limit` rooms in which a user is a member who has never been here, in the order of their ids. */
+export async function listAwaitingRooms(
+  db: Queryable,
+  userId: number,
+  limit: number,
+): Promise<readonly number[]> {
+  const [rows] = await db.query<MemberRow[]>(
+    `SELECT room_id FROM room_members FORCE INDEX (rooms_of_a_user)
+      WHERE user_id = ? AND last_read_seq = ${AWAITED_SEQ} ORDER BY room_id LIMIT ?`,
+    [userId, limit],
+  );
+  return rows.map((row) => row.room_id);
+}
+
+/** The first `limit` of a user's rooms with an id above `after`. */
+export async function listRoomIdsOf(
+  db: Queryable,
+  userId: number,
+  after: number,
+  limit: number,
+): Promise<readonly number[]> {
+  const [rows] = await db.query<MemberRow[]>(
+    "SELECT room_id FROM room_members FORCE INDEX (rooms_of_a_user) WHERE user_id = ? AND room_id > ? ORDER BY room_id LIMIT ?",
+    [userId, after, limit],
+  );
+  return rows.map((row) => row.room_id);
 }
 
 /**

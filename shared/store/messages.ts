@@ -1,10 +1,13 @@
-import type { RowDataPacket } from "mysql2/promise";
+import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import type { StoredMessage } from "../events/messageShown.js";
-import type { MessageSent } from "../events/messages.js";
+import { isSystem, type MessageSent, type NamedUser } from "../events/messages.js";
 import type { Queryable } from "./database.js";
+import { memberKey } from "./members.js";
 
 export interface NewMessage {
   readonly seq: number;
+  /** How many of the room's messages up to this one, and including it, are system messages. */
+  readonly uncounted: number;
   readonly dedupeKey: Buffer;
   readonly event: MessageSent;
 }
@@ -21,10 +24,13 @@ interface MessageRow extends RowDataPacket {
   sent_at: Date;
   target_user_id: number | null;
   target_nickname: string | null;
+  /** JSON */
+  targets: string | null;
+  room_name: string | null;
 }
 
 const COLUMNS =
-  "message_id, seq, room_id, sender_id, sender_nickname, client_message_id, type, content, sent_at, target_user_id, target_nickname";
+  "message_id, seq, room_id, sender_id, sender_nickname, client_message_id, type, content, sent_at, target_user_id, target_nickname, targets, room_name";
 
 const messageOf = (row: MessageRow): StoredMessage => ({
   messageId: row.message_id,
@@ -37,35 +43,64 @@ const messageOf = (row: MessageRow): StoredMessage => ({
   type: row.type,
   content: row.content,
   sentAt: row.sent_at,
-  ...(row.target_user_id === null
-    ? {}
-    : { target: { userId: row.target_user_id, nickname: row.target_nickname ?? "" } }),
+  ...subjectOf(row),
 });
 
-/** Inserts messages, all in one statement; the caller holds their rooms' locks and has numbered them. */
-export async function insertMessages(tx: Queryable, messages: readonly NewMessage[]): Promise<void> {
-  if (messages.length === 0) return;
-  await tx.query(
-    `INSERT INTO messages (room_id, seq, sender_id, sender_nickname, client_message_id, dedupe_key, type, content, sent_at,
-                           target_user_id, target_nickname)
-     VALUES ?`,
-    [
-      messages.map(({ event, seq, dedupeKey }) => [
-        event.roomId,
-        seq,
-        event.senderId,
-        event.senderNickname,
-        event.clientMessageId === null ? null : JSON.stringify(event.clientMessageId),
-        dedupeKey,
-        event.type,
-        event.content,
-        new Date(event.sentAt),
-        event.target?.userId ?? null,
-        event.target?.nickname ?? null,
-      ]),
-    ],
-  );
+/** Of whom or what a system message speaks. Invitations were one message for each user once: those have no list. */
+export function subjectOf(
+  row: Pick<MessageRow, "type" | "target_user_id" | "target_nickname" | "targets" | "room_name">,
+): Pick<StoredMessage, "target" | "targets" | "roomName"> {
+  if (row.room_name !== null) return { roomName: row.room_name };
+  if (row.target_user_id === null) return {};
+  const target = { userId: row.target_user_id, nickname: row.target_nickname ?? "" };
+  if (row.type !== "SYSTEM_INVITE") return { target };
+  return { target, targets: row.targets === null ? [target] : (JSON.parse(row.targets) as NamedUser[]) };
 }
+
+/** What one statement may take: far below what servers accept of a packet, and far above a usual batch. */
+const STATEMENT_CHARACTERS = 2_000_000;
+
+/**
+ * Inserts messages; the caller holds their rooms' locks and has numbered them. All in one statement, but for invitations of hundreds with long
+ * nicknames, of which few make a statement.
+ */
+export async function insertMessages(tx: Queryable, messages: readonly NewMessage[]): Promise<void> {
+  let rows: unknown[][] = [];
+  let characters = 0;
+  for (const [index, message] of messages.entries()) {
+    const targets = message.event.targets ? JSON.stringify(message.event.targets) : null;
+    rows.push(rowOf(message, targets));
+    characters += message.event.content.length + (targets?.length ?? 0);
+    if (index < messages.length - 1 && characters < STATEMENT_CHARACTERS) continue;
+    await insertRows(tx, rows);
+    [rows, characters] = [[], 0];
+  }
+}
+
+const insertRows = (tx: Queryable, rows: readonly unknown[][]): Promise<unknown> =>
+  tx.query(
+    `INSERT INTO messages (room_id, seq, uncounted, sender_id, sender_nickname, client_message_id, dedupe_key, type, content, sent_at,
+                           target_user_id, target_nickname, targets, room_name)
+     VALUES ?`,
+    [rows],
+  );
+
+const rowOf = ({ event, seq, uncounted, dedupeKey }: NewMessage, targets: string | null): unknown[] => [
+  event.roomId,
+  seq,
+  uncounted,
+  event.senderId,
+  event.senderNickname,
+  event.clientMessageId === null ? null : JSON.stringify(event.clientMessageId),
+  dedupeKey,
+  event.type,
+  event.content,
+  new Date(event.sentAt),
+  event.target?.userId ?? null,
+  event.target?.nickname ?? null,
+  targets,
+  event.roomName ?? null,
+];
 
 /** The messages of these rooms that bear one of these dedupe keys, as `room:hex of the key` to message. */
 export async function findByDedupeKeys(
@@ -151,24 +186,64 @@ export async function findLatest(
   return new Map(rows.map((row) => [row.room_id, messageOf(row)]));
 }
 
+/** Where a message stands. */
+export interface MessagePlace {
+  readonly roomId: number;
+  readonly seq: number;
+  /** How many of the room's messages up to it, and including it, are system messages. */
+  readonly uncounted: number;
+  /** Whether it counts as unread: system messages don't. */
+  readonly counts: boolean;
+}
+
 /** Where messages of these ids stand, by their ids. */
 export async function findPlaces(
   db: Queryable,
   messageIds: readonly number[],
-): Promise<ReadonlyMap<number, { readonly roomId: number; readonly seq: number }>> {
+): Promise<ReadonlyMap<number, MessagePlace>> {
   if (messageIds.length === 0) return new Map();
-  const [rows] = await db.query<MessageRow[]>(
-    "SELECT message_id, room_id, seq FROM messages WHERE message_id IN (?)",
+  const [rows] = await db.query<(MessageRow & { uncounted: number })[]>(
+    "SELECT message_id, room_id, seq, uncounted, type FROM messages WHERE message_id IN (?)",
     [messageIds],
   );
-  return new Map(rows.map((row) => [row.message_id, { roomId: row.room_id, seq: row.seq }]));
+  return new Map(
+    rows.map((row) => [
+      row.message_id,
+      { roomId: row.room_id, seq: row.seq, uncounted: row.uncounted, counts: !isSystem(row) },
+    ]),
+  );
 }
 
-/** Leaves a message out of one user's history from now on; once more changes nothing. */
-export async function hideMessage(db: Queryable, roomId: number, userId: number, seq: number): Promise<void> {
-  await db.query(
-    `INSERT INTO hidden_messages (room_id, user_id, seq) VALUES (?, ?, ?)
-     ON DUPLICATE KEY UPDATE seq = VALUES(seq)`,
+/** Leaves a message out of one user's history from now on; returns whether it was not so before. The caller holds the member's lock. */
+export async function hideMessage(
+  tx: Queryable,
+  roomId: number,
+  userId: number,
+  seq: number,
+): Promise<boolean> {
+  const [result] = await tx.query<ResultSetHeader>(
+    "INSERT IGNORE INTO hidden_messages (room_id, user_id, seq) VALUES (?, ?, ?)",
     [roomId, userId, seq],
   );
+  return result.affectedRows === 1;
+}
+
+/**
+ * How many messages above a `seq` each of these members has deleted for themselves, without system messages; by `memberKey`, none where there are
+ * none. The caller holds the members' locks.
+ */
+export async function countHiddenAbove(
+  tx: Queryable,
+  positions: readonly { readonly roomId: number; readonly userId: number; readonly seq: number }[],
+): Promise<ReadonlyMap<string, number>> {
+  if (positions.length === 0) return new Map();
+  const [rows] = await tx.query<(RowDataPacket & { room_id: number; user_id: number; hidden: number })[]>(
+    `SELECT h.room_id, h.user_id, COUNT(*) AS hidden
+       FROM hidden_messages h FORCE INDEX (PRIMARY) STRAIGHT_JOIN messages m FORCE INDEX (place_in_room)
+         ON m.room_id = h.room_id AND m.seq = h.seq
+      WHERE (${positions.map(() => "(h.room_id = ? AND h.user_id = ? AND h.seq > ?)").join(" OR ")})
+        AND m.type NOT LIKE 'SYSTEM%' GROUP BY h.room_id, h.user_id`,
+    positions.flatMap(({ roomId, userId, seq }) => [roomId, userId, seq]),
+  );
+  return new Map(rows.map((row) => [memberKey(row.room_id, row.user_id), row.hidden]));
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+import { SESSION_STATEMENTS } from "./session.js";
 
 interface Migration {
   readonly version: number;
@@ -100,18 +101,27 @@ async function applyMissing(
 
 /** A connection to the database of the URL, which is created where it is missing and the user may do so. */
 async function connectCreating(url: string): Promise<Connection> {
-  try {
-    return await createConnection({ uri: url, connectTimeout: 5_000 });
-  } catch (error) {
+  const connection = await connectReady(url).catch((error: unknown) => {
     if ((error as { code?: unknown }).code !== "ER_BAD_DB_ERROR") throw error;
-  }
+  });
+  if (connection) return connection;
   const server = new URL(url);
   const name = decodeURIComponent(server.pathname.slice(1));
   server.pathname = "/";
-  const connection = await createConnection({ uri: server.href, connectTimeout: 5_000 });
+  const creating = await connectReady(server.href);
   try {
-    await connection.query("CREATE DATABASE IF NOT EXISTS ?? CHARACTER SET utf8mb4", [name]);
-    await connection.changeUser({ database: name });
+    await creating.query("CREATE DATABASE IF NOT EXISTS ?? CHARACTER SET utf8mb4", [name]);
+  } finally {
+    await creating.end();
+  }
+  return connectReady(url);
+}
+
+/** A connection that has the settings of those in the pool; none is left open where they can't be made. */
+async function connectReady(url: string): Promise<Connection> {
+  const connection = await createConnection({ uri: url, connectTimeout: 5_000, charset: "utf8mb4" });
+  try {
+    for (const sql of SESSION_STATEMENTS) await connection.query(sql);
     return connection;
   } catch (error) {
     // An open connection would keep the process alive.

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { RowDataPacket } from "mysql2/promise";
 import { ChatError } from "../errors.js";
 import { type Database, type Queryable, using } from "./database.js";
@@ -22,7 +23,9 @@ export async function withNamedLock<T>(
 ): Promise<T> {
   await takePlace();
   try {
-    return await using(database, (db) => holdingNamedLock(db, name, () => work(db)));
+    return await using(database, (db) => releasing(db, name, () => work(db)), {
+      begin: (db) => takeNamedLock(db, name),
+    });
   } finally {
     leavePlace();
   }
@@ -30,19 +33,32 @@ export async function withNamedLock<T>(
 
 /** The same on a connection that may hold others already. */
 export async function holdingNamedLock<T>(db: Queryable, name: string, work: () => Promise<T>): Promise<T> {
+  await takeNamedLock(db, name);
+  return releasing(db, name, work);
+}
+
+async function takeNamedLock(db: Queryable, name: string): Promise<void> {
   const [[row]] = await db.query<(RowDataPacket & { got: number | null })[]>(
-    // Hashed, because a name has at most 64 characters.
-    "SELECT GET_LOCK(SHA1(CONCAT(DATABASE(), ' ', ?)), ?) AS got",
-    [name, WAIT_SECONDS],
+    `SELECT GET_LOCK(${LOCK}, ?) AS got`,
+    [digestOf(name), WAIT_SECONDS],
   );
   if (row?.got !== 1) throw new ChatError("UNAVAILABLE", "Others are busy with the same thing; try again.");
+}
+
+async function releasing<T>(db: Queryable, name: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } finally {
     // If the connection is lost the server releases it.
-    await db.query("SELECT RELEASE_LOCK(SHA1(CONCAT(DATABASE(), ' ', ?)))", [name]);
+    await db.query(`SELECT RELEASE_LOCK(${LOCK})`, [digestOf(name)]);
   }
 }
+
+/** A lock belongs to the whole server: its name tells the databases apart. Two with the same sum would only wait for each other. */
+const LOCK = "CONCAT(CRC32(DATABASE()), ' ', ?)";
+
+/** Hashed, because a lock's name has at most 64 characters; here, because MySQL 9 has neither SHA1 nor MD5. */
+const digestOf = (name: string): string => createHash("sha256").update(name).digest("hex").slice(0, 40);
 
 async function takePlace(): Promise<void> {
   if (held < HELD_AT_ONCE) held += 1;

@@ -1,7 +1,8 @@
 import type { RowDataPacket } from "mysql2/promise";
+import type { StoredMessage } from "../events/messageShown.js";
 import type { MessageSent } from "../events/messages.js";
 import type { Queryable } from "./database.js";
-import { findLatest } from "./messages.js";
+import { findLatest, subjectOf } from "./messages.js";
 import type { RoomType } from "./rooms.js";
 
 /** A user's view of a room, as it stands in a list. */
@@ -12,26 +13,39 @@ export interface ListedRoom {
   readonly imageUrl: string | null;
   readonly pairKey: string | null;
   readonly memberCount: number;
-  /** Messages behind the user's read position: a subtraction, never a count. */
+  /** Messages behind the user's read position, without system messages and what they deleted: a subtraction, never a count. */
   readonly unreadCount: number;
   readonly lastActivityAt: Date;
   readonly lastMessage: LastMessage | null;
 }
 
-export interface LastMessage {
-  readonly messageId: number;
-  readonly seq: number;
-  readonly content: string;
-  readonly type: MessageSent["type"];
-  readonly sentAt: Date;
-  readonly senderId: number;
-}
+/** As much of a room's last message as a list shows; of the targets of an invitation at most the first three. */
+export type LastMessage = Pick<
+  StoredMessage,
+  | "messageId"
+  | "seq"
+  | "content"
+  | "type"
+  | "sentAt"
+  | "senderId"
+  | "senderNickname"
+  | "target"
+  | "targets"
+  | "roomName"
+>;
 
 /** The place of a room in a user's list. */
 export interface ListPlace {
   readonly at: Date;
   readonly roomId: number;
 }
+
+/**
+ * What stands behind a position: the room's messages less those that were read, of both only those that count, less what was deleted for oneself.
+ * Sums are compared, because a difference below zero would be an error: a member who has never been here stands beyond the end.
+ */
+const UNREAD = `IF(r.last_seq + m.last_read_uncounted > m.last_read_seq + r.last_uncounted + m.hidden_unread,
+  r.last_seq + m.last_read_uncounted - m.last_read_seq - r.last_uncounted - m.hidden_unread, 0)`;
 
 /**
  * A user's rooms, the one with the latest activity first, at most `limit`, after `before` where it is given. What is read of all the user's rooms is one
@@ -46,8 +60,10 @@ export async function listRoomsOf(
 ): Promise<readonly ListedRoom[]> {
   const [rows] = await db.query<ListRow[]>(
     `SELECT r.room_id, r.type, r.name, r.image_url, r.pair_key, r.member_count, p.last_activity_at,
-            r.last_seq - m.last_read_seq AS unread,
-            l.message_id, l.seq, l.content, l.type AS message_type, l.sent_at, l.sender_id,
+            ${UNREAD} AS unread,
+            l.message_id, l.seq, l.content, l.type AS message_type, l.sent_at, l.sender_id, l.sender_nickname,
+            l.target_user_id, l.target_nickname, l.room_name,
+            CAST(JSON_EXTRACT(l.targets, '$[0]', '$[1]', '$[2]') AS CHAR) AS targets,
             IF(r.type = 'GROUP', m.joined_seq, 0) AS from_seq, h.seq IS NOT NULL AS hidden
        FROM (
          SELECT own.room_id, r.last_activity_at
@@ -92,6 +108,12 @@ interface ListRow extends RowDataPacket {
   readonly message_type: MessageSent["type"];
   readonly sent_at: Date;
   readonly sender_id: number;
+  readonly sender_nickname: string;
+  readonly target_user_id: number | null;
+  readonly target_nickname: string | null;
+  /** JSON, the first three. */
+  readonly targets: string | null;
+  readonly room_name: string | null;
 }
 
 /** The room's last message, if the user may see it. */
@@ -104,6 +126,8 @@ function lastOf(row: ListRow): LastMessage | undefined {
     type: row.message_type,
     sentAt: row.sent_at,
     senderId: row.sender_id,
+    senderNickname: row.sender_nickname,
+    ...subjectOf({ ...row, type: row.message_type }),
   };
 }
 

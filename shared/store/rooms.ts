@@ -13,7 +13,11 @@ export interface Room {
   readonly pairKey: string | null;
   readonly lastSeq: number;
   readonly lastMessageId: number | null;
+  /** How many of the messages up to `lastSeq` are system messages, which never count as unread. */
+  readonly lastUncounted: number;
   readonly memberCount: number;
+  /** How many of the members are users who have never been here: nothing counts as unread by them. */
+  readonly awaitedCount: number;
 }
 
 interface RoomRow extends RowDataPacket {
@@ -24,10 +28,13 @@ interface RoomRow extends RowDataPacket {
   pair_key: string | null;
   last_seq: number;
   last_message_id: number | null;
+  last_uncounted: number;
   member_count: number;
+  awaited_count: number;
 }
 
-const COLUMNS = "room_id, type, name, creator_id, pair_key, last_seq, last_message_id, member_count";
+const COLUMNS =
+  "room_id, type, name, creator_id, pair_key, last_seq, last_message_id, last_uncounted, member_count, awaited_count";
 
 const roomOf = (row: RoomRow): Room => ({
   roomId: row.room_id,
@@ -37,7 +44,9 @@ const roomOf = (row: RoomRow): Room => ({
   pairKey: row.pair_key,
   lastSeq: row.last_seq,
   lastMessageId: row.last_message_id,
+  lastUncounted: row.last_uncounted,
   memberCount: row.member_count,
+  awaitedCount: row.awaited_count,
 });
 
 /** The two users of a one-to-one room. */
@@ -94,13 +103,23 @@ export async function insertRoom(
     creatorId: number;
     pairKey: string | null;
     memberCount: number;
+    awaitedCount: number;
     now: Date;
   },
 ): Promise<number> {
   const [result] = await tx.query<ResultSetHeader>(
-    `INSERT INTO rooms (type, name, creator_id, pair_key, member_count, last_activity_at, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?)`,
-    [room.type, room.name, room.creatorId, room.pairKey, room.memberCount, room.now, room.now],
+    `INSERT INTO rooms (type, name, creator_id, pair_key, member_count, awaited_count, last_activity_at, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    [
+      room.type,
+      room.name,
+      room.creatorId,
+      room.pairKey,
+      room.memberCount,
+      room.awaitedCount,
+      room.now,
+      room.now,
+    ],
   );
   return result.insertId;
 }
@@ -111,7 +130,7 @@ export async function findRoomOfPair(db: Queryable, pairKey: string): Promise<nu
   return rows[0]?.room_id;
 }
 
-/** Gives a room another name. */
+/** Gives a room another name; the caller holds the room's lock. */
 export async function renameRoom(tx: Queryable, roomId: number, name: string): Promise<void> {
   await tx.query("UPDATE rooms SET name = ? WHERE room_id = ?", [name, roomId]);
 }
@@ -121,15 +140,38 @@ export async function setCreator(tx: Queryable, roomId: number, userId: number):
   await tx.query("UPDATE rooms SET creator_id = ? WHERE room_id = ?", [userId, roomId]);
 }
 
-/** Sets how many members a room has; the caller holds the room's lock. */
-export async function setMemberCount(tx: Queryable, roomId: number, count: number): Promise<void> {
-  await tx.query("UPDATE rooms SET member_count = ? WHERE room_id = ?", [count, roomId]);
+/** Sets how many members a room has, and how many of them have never been here; the caller holds the room's lock. */
+export async function setMemberCounts(
+  tx: Queryable,
+  roomId: number,
+  { memberCount, awaitedCount }: Pick<Room, "memberCount" | "awaitedCount">,
+): Promise<void> {
+  await tx.query("UPDATE rooms SET member_count = ?, awaited_count = ? WHERE room_id = ?", [
+    memberCount,
+    awaitedCount,
+    roomId,
+  ]);
+}
+
+/** One awaited member less in each of these rooms, whose locks the caller holds. */
+export async function countArrival(tx: Queryable, roomIds: readonly number[]): Promise<void> {
+  if (roomIds.length === 0) return;
+  await tx.query(
+    "UPDATE rooms FORCE INDEX (PRIMARY) SET awaited_count = awaited_count - 1 WHERE room_id IN (?)",
+    [roomIds],
+  );
 }
 
 /** Moves rooms to their new last message, all in one statement. */
 export async function moveRoomsForward(
   tx: Queryable,
-  moves: readonly { roomId: number; lastSeq: number; lastMessageId: number; at: Date }[],
+  moves: readonly {
+    roomId: number;
+    lastSeq: number;
+    lastMessageId: number;
+    lastUncounted: number;
+    at: Date;
+  }[],
 ): Promise<void> {
   if (moves.length === 0) return;
   const choose = (pick: (move: (typeof moves)[number]) => unknown): [string, unknown[]] => [
@@ -138,9 +180,12 @@ export async function moveRoomsForward(
   ];
   const [seq, seqValues] = choose((move) => move.lastSeq);
   const [message, messageValues] = choose((move) => move.lastMessageId);
+  const [uncounted, uncountedValues] = choose((move) => move.lastUncounted);
   const [at, atValues] = choose((move) => move.at);
   await tx.query(
-    `UPDATE rooms FORCE INDEX (PRIMARY) SET last_seq = ${seq}, last_message_id = ${message}, last_activity_at = ${at} WHERE room_id IN (?)`,
-    [...seqValues, ...messageValues, ...atValues, moves.map((move) => move.roomId)],
+    `UPDATE rooms FORCE INDEX (PRIMARY)
+        SET last_seq = ${seq}, last_message_id = ${message}, last_uncounted = ${uncounted}, last_activity_at = ${at}
+      WHERE room_id IN (?)`,
+    [...seqValues, ...messageValues, ...uncountedValues, ...atValues, moves.map((move) => move.roomId)],
   );
 }

@@ -4,7 +4,8 @@ import { build, type Rolldown } from "vite";
 import { expect, test } from "vitest";
 import { projectRoot } from "../../local/settings.js";
 
-const MOST_BYTES = 15 * 1_024;
+/** It was 15 until refused messages could be changed, readers be named, and the list of rooms no longer could subtract what is unread. */
+const MOST_BYTES = 18 * 1_024;
 
 /** All of the client that a page loads, minified, without the SDK. */
 async function bundled(): Promise<string> {
@@ -23,7 +24,7 @@ async function bundled(): Promise<string> {
     .join("");
 }
 
-test("the client costs a page less than 15 KiB, compressed", async () => {
+test("the client costs a page less than 18 KiB, compressed", async () => {
   const code = await bundled();
   expect(code).toContain("last-seq");
   expect(gzipSync(code).length).toBeLessThan(MOST_BYTES);

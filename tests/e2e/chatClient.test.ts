@@ -1,9 +1,20 @@
-import { memoryOutbox } from "@nonstop/chat-client";
+import { isSystem, memoryOutbox, subjectsOf } from "@nonstop/chat-client";
 import { expect, test } from "vitest";
 import { asHistory, chaosProxy, chatClient, connected, opened, storedIn } from "../support/chat.js";
 import { call, connect, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 
 const two = () => newUsers(2) as [number, number];
+
+/** Nobody waits for members who have never been here. */
+const come = async (...users: number[]): Promise<void> => {
+  for (const user of users) await call("GET", "/rooms?limit=1", user);
+};
+
+/** The history as a client shows it: the service's own messages are not to be read. */
+const shownHistory = async (roomId: number, user: number): Promise<object[]> =>
+  (await history(roomId, user)).map((message) =>
+    isSystem(message) ? { ...message, unreadCount: 0 } : message,
+  );
 
 test("two users talk, and the '1' vanishes when the other one has read", async () => {
   const [ann, ben] = two();
@@ -62,6 +73,30 @@ test("the room with the latest message comes first, and what another device read
   await until(() => phone.roomList?.[0]?.unreadCount === 0, "it is read");
 });
 
+test("a refused message is changed in its place, and survives the program as it was changed last", async () => {
+  const [ann, ben] = two();
+  const roomId = await makeRoom([ann, ben]);
+  const outbox = memoryOutbox();
+  const client = await connected(ann, { userId: ann, outbox });
+  const room = await opened(client, roomId);
+  await expect(room.send("  ")).rejects.toMatchObject({ code: "INVALID_MESSAGE" });
+  const id = () => String(room.messages.find(({ state }) => state === "refused")?.clientMessageId);
+  const first = id();
+  await expect(room.edit(first, "\t")).rejects.toMatchObject({ code: "INVALID_MESSAGE" });
+  expect(room.messages.map(({ state, content }) => [state, content])).toEqual([["refused", "\t"]]);
+  expect(id()).not.toBe(first);
+  await client.disconnect();
+  const edited = room.edit(id(), "said properly");
+  await until(async () => (await outbox.load(ann)).length === 1, "it is kept");
+  const next = await connected(ann, { userId: ann, outbox });
+  await until(async () => (await history(roomId, ben)).length === 1, "it is stored");
+  await next.disconnect();
+  await client.connect();
+  await expect(edited).resolves.toMatchObject({ seq: 1, content: "said properly", state: "stored" });
+  await expect(room.edit(first, "too late")).rejects.toMatchObject({ code: "MESSAGE_NOT_FOUND" });
+  expect((await history(roomId, ben)).map(({ content }) => content)).toEqual(["said properly"]);
+});
+
 test("what can't be stored is refused, and what follows it is sent", async () => {
   const [ann, ben] = two();
   const roomId = await makeRoom([ann, ben]);
@@ -83,38 +118,79 @@ test("what can't be stored is refused, and what follows it is sent", async () =>
 });
 
 test("members who come, go and read are counted as the history counts them", async () => {
-  const [ann, ben, cem, dan] = newUsers(4) as [number, number, number, number];
+  const [ann, ben, cem, dan, eve] = newUsers(5) as [number, number, number, number, number];
+  await come(ben, dan, eve);
   const clientA = await connected(ann);
   const roomId = await clientA.createGroup("room", [ben, cem]);
-  const roomA = await opened(clientA, roomId);
   const clientC = await connected(cem);
   const roomC = await opened(clientC, roomId);
+  const roomA = await opened(clientA, roomId);
   await roomA.send("for two");
-  expect(await clientA.invite(roomId, [dan, ben])).toEqual([dan]);
-  await until(() => roomA.messages.length === 2, "the invitation is shown");
-  await roomA.send("for three");
-  await until(() => roomC.messages.length === 3, "all are shown");
+  expect(await clientA.invite(roomId, [dan, ben, eve])).toEqual([dan, eve]);
+  const invitations = () => storedIn(roomA).filter(isSystem);
+  await until(() => invitations().flatMap(subjectsOf).length === 2, "both invitations are shown");
+  await roomA.send("for four");
+  await until(() => storedIn(roomC).at(-1)?.content === "for four", "all are shown");
   roomC.markRead();
-  const counts = (expected: number[]) =>
-    until(
-      () => String(storedIn(roomA).map(({ unreadCount }) => unreadCount)) === String(expected),
-      `${expected}`,
-    );
-  await counts([1, 2, 2]);
-  expect(asHistory(roomA)).toEqual(await history(roomId, ann));
+  const counts = (messages: readonly { readonly unreadCount: number }[]) =>
+    messages.map(({ unreadCount }) => unreadCount);
+  const texts = () => storedIn(roomA).filter((message) => !isSystem(message));
+  await until(() => String(counts(texts())) === "1,3", "one of two, and three of four, have not read");
+  expect(counts(invitations()).every((count) => count === 0)).toBe(true);
+  expect(asHistory(roomA)).toEqual(await shownHistory(roomId, ann));
+  const ids = () => roomA.members?.map(({ userId }) => userId);
+  expect(ids()).toEqual([ann, ben, cem, dan, eve]);
+  const readers = roomA.readersOf(texts()[1]!.messageId);
+  expect(readers?.readBy.map(({ userId }) => userId)).toEqual([ann, cem]);
+  expect(readers?.notReadBy.map(({ userId }) => userId)).toEqual([ben, dan, eve]);
+  expect(roomA.readersOf(texts()[0]!.messageId)).toMatchObject({
+    readBy: [{ userId: ann }, { userId: cem }],
+    notReadBy: [{ userId: ben }],
+  });
   await clientA.kick(roomId, ben);
   await clientC.leave(roomId);
   expect(roomC).toMatchObject({ status: "gone", error: { code: "NOT_A_MEMBER" } });
-  await until(() => roomA.messages.length === 5, "both are announced");
+  await until(() => ids()?.length === 3, "both are gone");
   await until(async () => {
-    const now = await history(roomId, ann);
+    const now = await shownHistory(roomId, ann);
     return JSON.stringify(asHistory(roomA)) === JSON.stringify(now);
   }, "the counts are the history's");
-  expect((await clientA.members(roomId)).map(({ userId }) => userId)).toEqual([ann, dan]);
+  expect((await clientA.members(roomId)).map(({ userId }) => userId)).toEqual([ann, dan, eve]);
+});
+
+test("the members are read again after it failed, by themselves and when asked to", async () => {
+  const [ann, ben] = two();
+  const proxy = await chaosProxy();
+  const client = await connected(ann, { url: proxy.url });
+  const roomId = await client.createGroup("room", [ben]);
+  await client.rooms();
+  let isFailing = true;
+  proxy.mood = { answer: (path) => (isFailing && path.endsWith("/members") ? 503 : undefined) };
+  // What is written is shown all the same.
+  const room = await opened(client, roomId);
+  expect([room.status, room.members, room.membersError?.code]).toEqual(["ready", undefined, "UNAVAILABLE"]);
+  await expect(room.reloadMembers()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  isFailing = false;
+  const members = await room.reloadMembers();
+  expect(members.map(({ userId }) => userId)).toEqual([ann, ben]);
+  expect([room.members, room.membersError]).toEqual([members, undefined]);
+  isFailing = true;
+  await expect(room.reloadMembers()).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  expect(room.members).toBe(members);
+  // A change of members has it read again, until it succeeds.
+  const [cem] = newUsers(1) as [number];
+  await client.invite(roomId, [cem]);
+  await until(() => room.members?.length === 3, "the invitation is heard");
+  isFailing = false;
+  await until(() => room.membersError === undefined, "the list is read again");
+  expect(room.members?.map(({ userId }) => userId)).toEqual([ann, ben, cem]);
+  const withBen = await opened(client, await client.openWith(ben));
+  expect([withBen.members, await withBen.reloadMembers()]).toEqual([undefined, []]);
 });
 
 test("a list of members that was overtaken by a change of members does not count", async () => {
   const [ann, ben, cem] = newUsers(3) as [number, number, number];
+  await come(ben, cem);
   const proxy = await chaosProxy();
   const clientA = await connected(ann, { url: proxy.url });
   const roomId = await clientA.createGroup("room", [ben, cem]);
@@ -130,7 +206,7 @@ test("a list of members that was overtaken by a change of members does not count
   proxy.release();
   await roomA.send("for one");
   await new Promise((resolve) => setTimeout(resolve, 300));
-  expect(asHistory(roomA)).toEqual(await history(roomId, ann));
+  expect(asHistory(roomA)).toEqual(await shownHistory(roomId, ann));
 });
 
 test("who is invited sees the room appear, and who is kicked sees it vanish", async () => {

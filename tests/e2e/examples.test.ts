@@ -185,8 +185,14 @@ async function runOfReadme(name: string, token: string, ...args: string[]): Prom
   }
 }
 
-test("all programs of the client's README are run here", () => {
+test("all programs of the client's README are run here, and each says in which file it goes and how it is run", () => {
   expect([...programs.keys()]).toEqual(["chat.mjs", "refused.mjs", "sdk.mjs"]);
+  const readme = readFileSync("client/README.md", "utf8");
+  for (const [name, text] of programs) {
+    const [before, behind] = readme.split(text) as [string, string];
+    expect(before).toMatch(new RegExp(`^\`${name}\` .*\\n\\n<!-- ${name} -->\\n\`\`\`js\\n$`, "m"));
+    expect(behind).toMatch(new RegExp(`^\`\`\`\\n\\n\`\`\`sh\\nTOKEN=\\S+.* node ${name}( 1)?\\n\`\`\`\\n`));
+  }
 });
 
 test("chat.mjs shows a message from its sending to its storing", async () => {
@@ -199,13 +205,14 @@ test("chat.mjs shows a message from its sending to its storing", async () => {
   expect(lines.slice(-2)).toEqual(["[ 'Hello (stored)' ]", "idle"]);
 });
 
-test("refused.mjs shows a refusal, and that what follows is sent", async () => {
+test("refused.mjs shows a refusal, that what follows is sent, and that what was refused can be changed", async () => {
   const [ann, token] = await newUser();
   const { out, errors, ended } = await runOfReadme("refused.mjs", token);
   expect([ended, errors]).toEqual([0, ""]);
-  expect(out).toMatch(/^refused: INVALID_MESSAGE\nINVALID_MESSAGE: .+\ntrue\n$/);
+  expect(out).toMatch(/^refused: INVALID_MESSAGE\nINVALID_MESSAGE: .+\nstored: said properly\ntrue\n$/);
   const [{ roomId }] = await roomsOf(ann);
-  expect((await history(roomId, ann)).map(({ content }) => content)).toEqual(["what follows is sent"]);
+  const stored = (await history(roomId, ann)).map(({ content }) => content);
+  expect(stored).toEqual(["what follows is sent", "said properly"]);
 });
 
 test("sdk.mjs has its message accepted in a room, and refused elsewhere", async () => {

@@ -358,11 +358,18 @@ const NOT_SUPPORTED: Cases = {
   },
 };
 
-/** Codes of HTTP calls alone. */
-type HttpCode = "INVALID_REQUEST" | "FORBIDDEN" | "ROOM_NOT_FOUND" | "MEMBER_NOT_FOUND" | "MESSAGE_NOT_FOUND";
+/** Codes of HTTP calls alone, and the one that is only told when a message is stored. */
+type OtherCode =
+  | "INVALID_REQUEST"
+  | "FORBIDDEN"
+  | "ROOM_NOT_FOUND"
+  | "MEMBER_NOT_FOUND"
+  | "MESSAGE_NOT_FOUND"
+  | "IDEMPOTENCY_KEY_REUSED"
+  | "CLIENT_MESSAGE_ID_REUSED";
 
 /** What a refusal means for who listens on `/user/queue/errors`; who doesn't gets an ERROR and a close for each. */
-const CODES: Readonly<Record<Exclude<ErrorCode, HttpCode>, "goes on" | "is closed">> = {
+const CODES: Readonly<Record<Exclude<ErrorCode, OtherCode>, "goes on" | "is closed">> = {
   RATE_LIMIT_EXCEEDED: "goes on",
   NOT_A_MEMBER: "goes on",
   INVALID_MESSAGE: "goes on",

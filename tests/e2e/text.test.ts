@@ -37,6 +37,66 @@ test.each(["\0", "\r", "\u001b[31m", "\u007f", "\u0085", "\ud800"])(
   },
 );
 
+test.each(["\u3164", "\u200b\u2800", "\u{e0041}", "\u0301", "\u202e\u202c"])(
+  "what nobody can see is no message, no name and no device: %j",
+  async (unseen) => {
+    const [ann] = newUsers(1) as [number];
+    const roomId = await makeRoom([ann]);
+    const client = await connect(ann);
+    await expect(client.say(roomId, unseen)).rejects.toThrow(
+      '"message":"content: must have something visible',
+    );
+    await client.close();
+    for (const [method, path, body] of [
+      ["PATCH", `/group-rooms/${roomId}`, { name: unseen }],
+      ["POST", "/group-rooms", { roomName: unseen, userIds: [] }],
+      ["POST", "/sessions/logout", { deviceId: unseen }],
+    ] as const)
+      expect(await call(method, path, ann, body)).toMatchObject({
+        status: 400,
+        body: { code: "INVALID_REQUEST" },
+      });
+    expect(await history(roomId, ann)).toEqual([]);
+  },
+);
+
+test("a room's name turns nothing round, and hides nothing", async () => {
+  const [ann] = newUsers(1) as [number];
+  const roomId = await makeRoom([ann]);
+  const rename = (name: string) => call("PATCH", `/group-rooms/${roomId}`, ann, { name });
+  expect(await rename("a\u202eb")).toMatchObject({
+    status: 400,
+    body: { detail: "name: must have no characters that change the direction of text" },
+  });
+  expect((await rename("\u200bRoom\u3164 👩‍🚀\u{e0041}")).body.name).toBe("Room 👩‍🚀");
+});
+
+test("two members' names differ by more than what nobody can see; one of nothing else is none", async () => {
+  const [ann, alike, turned, unseen] = newUsers(4) as [number, number, number, number];
+  const names = ["Ann", "A\u200bnn\u3164 ", "\u202ennA", "\u3164"];
+  const roomId = await makeRoom([ann, alike, turned, unseen]);
+  for (const [index, user] of [ann, alike, turned, unseen].entries()) {
+    const client = await connect(user, { nickname: names[index] as string });
+    await client.say(roomId, "hello");
+    await client.close();
+  }
+  const shown = ["Ann", "Ann", "nnA", `User ${unseen}`];
+  await expect.poll(async () => (await history(roomId, ann)).length).toBe(4);
+  expect((await history(roomId, ann)).map(({ senderNickname }) => senderNickname)).toEqual(shown);
+  const { members } = (await call("GET", `/group-rooms/${roomId}/members`, ann)).body;
+  expect(members.map(({ nickname }: { nickname: string }) => nickname)).toEqual(shown);
+});
+
+test("an image's URL is one of which all can be seen", async () => {
+  const [ann] = newUsers(1) as [number];
+  const roomId = await makeRoom([ann]);
+  for (const url of ["https://example.com/\u202egnp.exe", "https://exam\u200bple.com/a.png"]) {
+    const client = await connect(ann);
+    await expect(client.say(roomId, url, { type: "IMAGE" })).rejects.toThrow("must be an https URL");
+    await client.close();
+  }
+});
+
 test.each(["\n", "\t", "\u2028"])("%j has its place in contents, ids and names", async (line) => {
   const [ann] = newUsers(1) as [number];
   const roomId = await makeRoom([ann]);

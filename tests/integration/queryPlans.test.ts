@@ -63,7 +63,7 @@ let database: Database;
 let closeDatabase: () => Promise<void>;
 
 beforeAll(async () => {
-  ({ database, close: closeDatabase } = await newDatabase());
+  ({ database, close: closeDatabase } = await newDatabase(0));
   await load(database);
 }, 300_000);
 afterAll(() => closeDatabase());
@@ -75,7 +75,9 @@ async function load(db: Queryable): Promise<void> {
     `(${Array.from({ length: 10 }, (_, d) => `SELECT ${d} AS d`).join(" UNION ALL ")}) ${name}`;
   await run(`INSERT INTO numbers SELECT 1 + a.d + 10 * b.d + 100 * c.d + 1000 * d.d + 10000 * e.d
     FROM ${digits("a")}, ${digits("b")}, ${digits("c")}, ${digits("d")}, (SELECT 0 AS d UNION ALL SELECT 1) e`);
-  await run(`INSERT INTO users SELECT n, CONCAT('User ', n), NULL, NOW(3) FROM numbers WHERE n <= ${USERS}`);
+  await run(
+    `INSERT INTO users (user_id, nickname, profile_image_url, updated_at) SELECT n, CONCAT('User ', n), NULL, NOW(3) FROM numbers WHERE n <= ${USERS}`,
+  );
   await run(`INSERT INTO rooms (room_id, type, name, creator_id, pair_key, member_count, last_seq, last_activity_at, created_at)
     SELECT n, IF(n < ${DIRECT_FROM}, 'GROUP', 'ONE_TO_ONE'), IF(n < ${DIRECT_FROM}, 'room', NULL), n,
            IF(n < ${DIRECT_FROM}, NULL, CONCAT(n - 10000, ':', n)), IF(n < ${DIRECT_FROM}, 3, 2), 9,

@@ -1,8 +1,9 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { Redis } from "ioredis";
 import mysql from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
@@ -130,6 +131,16 @@ describe("a running stack", () => {
     expect(await roomsOf(stack.addresses, 1)).toEqual([]);
   });
 
+  it("calls a timer by hand, as the real host does", async () => {
+    const post = (name: string) =>
+      fetch(`${stack.addresses.api}/admin/functions/${name}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: '{"input":""}',
+      });
+    expect([(await post("sweep")).status, (await post("nobody")).status]).toEqual([202, 404]);
+  });
+
   it("refuses a second stack on its data folder, and says who has it", async () => {
     const second = startStack({ data, ports: "auto", quiet: true, env });
     await expect(second).rejects.toThrow(`process ${process.pid} is running on the data folder ${data}`);
@@ -251,12 +262,50 @@ describe("the command", () => {
     });
   });
 
-  it("can be stopped while it starts", async () => {
-    const command = runCommand(["--data", join(folder, "early"), "--ports", "auto"]);
-    await vi.waitFor(() => expect(command.output).toContain("starting..."), patience);
-    command.child.kill("SIGTERM");
-    expect(await command.exitCode).toBe(0);
-    expect(existsSync(join(folder, "early/lock"))).toBe(false);
+  /** What runs on a data folder, by its command line. */
+  const runningOn = async (data: string) => {
+    const { stdout } = await promisify(execFile)("ps", ["-A", "-ww", "-o", "stat=,args="]);
+    return stdout.split("\n").filter((line) => line.includes(data) && !line.startsWith("Z"));
+  };
+
+  it("can be stopped at any moment of its first start, at once and for good", async () => {
+    const data = join(folder, "early");
+    for (const moment of [
+      "mysql: first start, preparing its data folder...",
+      "mysql: starting...",
+      "mysql: bringing its tables up to date...",
+      "webPubSub: starting...",
+      "functionsHost: starting...",
+      "page: starting...",
+    ]) {
+      const command = runCommand(["--data", data, "--ports", "auto"]);
+      await vi.waitFor(() => expect(command.output).toContain(moment), { ...patience, interval: 5 });
+      const asked = performance.now();
+      command.child.kill(moment.includes("webPubSub") ? "SIGHUP" : "SIGINT");
+      expect([moment, await command.exitCode]).toEqual([moment, 0]);
+      expect(performance.now() - asked).toBeLessThan(5_000);
+      expect(await runningOn(data)).toEqual([]);
+      expect(existsSync(join(data, "lock"))).toBe(false);
+    }
+    const stack = await startStack({ data, ports: "auto", quiet: true, env });
+    expect(await query(stack.addresses.mysql, "SELECT COUNT(*) AS users FROM users")).toEqual([{ users: 0 }]);
+    await stack.close();
+  });
+
+  it("is killed with all it has started by a second Ctrl+C, when a server doesn't stop", async () => {
+    const data = join(folder, "stubborn");
+    const command = runCommand(["--data", data, "--ports", "auto"]);
+    await vi.waitFor(() => expect(command.output).toContain("mysql: bringing"), { ...patience, interval: 5 });
+    const children: { pid: number }[] = JSON.parse(readFileSync(join(data, "children.json"), "utf8"));
+    for (const { pid } of children) process.kill(pid, "SIGSTOP");
+    command.child.kill("SIGINT");
+    await vi.waitFor(() => expect(command.output).toContain("stopping..."), patience);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    command.child.kill("SIGINT");
+    expect(await command.exitCode).toBe(130);
+    await vi.waitFor(async () => expect(await runningOn(data)).toEqual([]), patience);
+    const next = await startStack({ data, ports: "auto", quiet: true, env });
+    await next.close();
   });
 
   it("takes its servers along when it is killed, and its folder can be used at once", async () => {

@@ -101,3 +101,23 @@ export async function screenshot(page: Page, name: string): Promise<void> {
   mkdirSync(SCREENSHOTS, { recursive: true });
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: "disabled" });
 }
+
+/** A page of nothing but a script, a module; on an address that only the browser knows. Others of the same context share its storage. */
+export async function emptyPage(script: string, context?: BrowserContext): Promise<Page> {
+  const its = context ?? (await browser.newContext());
+  if (!context) {
+    contexts.push(its);
+    await its.route("https://empty.test/**", (route) =>
+      route.request().url().endsWith(".js")
+        ? route.fulfill({ contentType: "text/javascript", body: script })
+        : route.fulfill({
+            contentType: "text/html",
+            body: '<!doctype html><script type="module" src="/script.js"></script>',
+          }),
+    );
+  }
+  const page = await its.newPage();
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  await page.goto("https://empty.test/");
+  return page;
+}

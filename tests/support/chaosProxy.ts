@@ -17,6 +17,8 @@ export interface Mood {
   readonly hold?: RegExp;
   /** Answers a call itself, where it gives a status: as something on the way that is not the service. */
   readonly answer?: (path: string) => number | undefined;
+  /** Nothing goes through any more, in neither direction, and nobody is told. */
+  readonly isDead?: boolean;
   /** How long each SUBSCRIBE takes, one after the other. */
   readonly subscribeMs?: number;
 }
@@ -75,6 +77,7 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
   };
 
   async function forward(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
+    if (proxy.mood.isDead) return;
     const fails = random() < (proxy.mood.failCall ?? 0);
     if (fails && random() < 0.5) return void answer.writeHead(503).end();
     const status = proxy.mood.answer?.(incoming.url ?? "");
@@ -139,7 +142,7 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
         from.terminate();
         to.terminate();
       }
-      if (to.readyState === WebSocket.OPEN) to.send(text);
+      if (to.readyState === WebSocket.OPEN && !proxy.mood.isDead) to.send(text);
     };
     const take = (text: string): void => {
       last = last.then(() => passOn(text));

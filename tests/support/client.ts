@@ -17,11 +17,13 @@ export interface TokenParts {
   readonly secret?: string;
   readonly subject?: string;
   readonly expiresIn?: number | null;
+  readonly scope?: string;
 }
 
 /** A JWT of the local identity provider. */
 export function tokenFor(userId: number, parts: TokenParts = {}): Promise<string> {
-  const token = new SignJWT(parts.nickname === undefined ? {} : { nickname: parts.nickname })
+  const { nickname, scope } = parts;
+  const token = new SignJWT({ ...(nickname === undefined ? {} : { nickname }), ...(scope && { scope }) })
     .setProtectedHeader({ alg: "HS256" })
     .setSubject(parts.subject ?? String(userId))
     .setIssuer(parts.issuer ?? AUTH_ISSUER)
@@ -47,11 +49,12 @@ export async function call(
   caller: number | string | undefined,
   body?: unknown,
   stack: Pick<Addresses, "api"> = inject("stack"),
+  more: Readonly<Record<string, string>> = {},
 ): Promise<HttpAnswer> {
   const token = typeof caller === "number" ? await tokenFor(caller) : caller;
   const response = await fetch(`${stack.api}${PREFIX}${path}`, {
     method,
-    headers: token === undefined ? {} : { authorization: `Bearer ${token}` },
+    headers: { ...(token === undefined ? {} : { authorization: `Bearer ${token}` }), ...more },
     ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
   });
   const { status, headers } = response;
@@ -59,7 +62,13 @@ export async function call(
   const answer = { status, headers, body: text === "" ? undefined : JSON.parse(text) };
   const check = await checkerOfApi(`${stack.api}${PREFIX}`);
   check(
-    { method, path, hasToken: token !== undefined, body: typeof body === "string" ? jsonOf(body) : body },
+    {
+      method,
+      path,
+      hasToken: token !== undefined,
+      headers: more,
+      body: typeof body === "string" ? jsonOf(body) : body,
+    },
     { status, contentType: headers.get("content-type"), body: answer.body },
   );
   return answer;
@@ -73,8 +82,28 @@ function jsonOf(text: string): unknown {
   }
 }
 
-/** Makes a group of these users, the first being its creator. */
+const introduced = new Set<string>();
+const AT_ONCE = 20;
+
+/** Has users come for the first time, by a call each: nothing waits for members who have never been here. */
+export async function introduce(
+  users: readonly number[],
+  stack: Pick<Addresses, "api"> = inject("stack"),
+): Promise<void> {
+  const strangers = users.filter((userId) => !introduced.has(`${stack.api} ${userId}`));
+  for (let first = 0; first < strangers.length; first += AT_ONCE)
+    await Promise.all(
+      strangers.slice(first, first + AT_ONCE).map(async (userId) => {
+        const { status } = await call("GET", "/rooms?limit=1", userId, undefined, stack);
+        if (status !== 200) throw new Error(`user ${userId} could not come: ${status}`);
+        introduced.add(`${stack.api} ${userId}`);
+      }),
+    );
+}
+
+/** Makes a group of these users, who have been here, the first being its creator. */
 export async function makeRoom(users: readonly number[], stack?: Pick<Addresses, "api">): Promise<number> {
+  await introduce(users, stack);
   const made = await call(
     "POST",
     "/group-rooms",

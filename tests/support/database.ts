@@ -3,8 +3,11 @@ import { inject } from "vitest";
 import { type Database, openDatabase } from "../../shared/store/database.js";
 import { migrate } from "../../shared/store/migrate.js";
 
-/** A migrated database of its own on the stack's real MySQL or MariaDB, dropped by `close`. */
-export async function newDatabase(): Promise<{
+/**
+ * A migrated database of its own on the stack's real MySQL or MariaDB, dropped by `close`. Users 1 to `users` have been there: what is made of others by the store
+ * alone awaits them.
+ */
+export async function newDatabase(users = 1_000): Promise<{
   database: Database;
   url: string;
   close: () => Promise<void>;
@@ -14,6 +17,8 @@ export async function newDatabase(): Promise<{
   url.pathname = `/${name}`;
   await migrate(url.href);
   const database = openDatabase(url.href);
+  const known = Array.from({ length: users }, (_, index) => [index + 1, new Date()]);
+  if (users > 0) await database.query("INSERT INTO users (user_id, updated_at) VALUES ?", [known]);
   return {
     database,
     url: url.href,

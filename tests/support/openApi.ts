@@ -20,7 +20,7 @@ export interface Operation {
 
 interface Parameter {
   readonly name: string;
-  readonly in: "path" | "query";
+  readonly in: "path" | "query" | "header";
   readonly required?: boolean;
 }
 
@@ -39,6 +39,8 @@ export interface Request {
   /** With its query, without the server's prefix. */
   readonly path: string;
   readonly hasToken: boolean;
+  /** Besides the token. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly body: unknown;
 }
 
@@ -108,13 +110,18 @@ export function checkerOf(document: OpenApi): (request: Request, answer: Answer)
     const isOpen = (operation.security ?? document.security ?? []).length === 0;
     if (!isOpen && !request.hasToken) throw new Error(`${call} succeeded without a token`);
     for (const [index, parameter] of (operation.parameters ?? []).entries()) {
-      const text = parameter.in === "path" ? values[parameter.name] : searchParams.get(parameter.name);
+      const given = {
+        path: values[parameter.name],
+        query: searchParams.get(parameter.name),
+        header: request.headers?.[parameter.name],
+      };
+      const text = given[parameter.in];
       if (text === null || text === undefined) {
         if (parameter.required) throw new Error(`${call} succeeded without ${parameter.name}`);
       } else
         validate(
           [...pointer, "parameters", String(index), "schema"],
-          parameterValue(text),
+          parameter.in === "header" ? text : parameterValue(text),
           `${call}: ${parameter.name}`,
         );
     }

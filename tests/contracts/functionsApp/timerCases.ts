@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
+import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
@@ -213,6 +214,22 @@ export function timerCases(): void {
     });
   });
 
+  const outside = Object.values(networkInterfaces())
+    .flat()
+    .find((address) => address?.family === "IPv4" && !address.internal)?.address;
+
+  it.runIf(outside)("takes no call by hand from elsewhere, whatever it listens on", async () => {
+    const running = await host({ TICK: newYear }, "--host", "0.0.0.0");
+    const { port } = running.ready;
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body: '{"input":""}' };
+    const calls = [outside, "127.0.0.1"].map((address) =>
+      fetch(`http://${address}:${port}/admin/functions/tick`, init),
+    );
+    expect((await Promise.all(calls)).map(({ status }) => status)).toEqual([403, 202]);
+    await eventually(() => lines().some((line) => line.end));
+    expect(begun()).toHaveLength(1);
+  });
+
   describe("closing", () => {
     it("waits for the call that is running and begins no other one", async () => {
       const running = await host({ TICK: everySecond, TICK_MS: "1500" });
@@ -258,9 +275,18 @@ export function timerCases(): void {
       expect([pid === running.child.pid, others]).toEqual([false, []]);
       const { port } = running.ready;
       expect((await fetch(`http://127.0.0.1:${port}/api/nothing`)).status).toBe(204);
-      expect((await callByHand(running)).status).toBe(404);
       expect(await running.end()).toBe(0);
       expect(() => process.kill(pid!, 0)).toThrow("ESRCH");
+    });
+
+    it("take calls by hand in the one and make them in the other", async () => {
+      const running = await host({ TICK: newYear }, "--split");
+      const names = ["tick", "TICK", "nobody", "echo"];
+      const answers = await Promise.all(names.map((name) => callByHand(running, name)));
+      expect(answers.map(({ status }) => status)).toEqual([202, 202, 404, 404]);
+      await eventually(() => lines().filter((line) => line.end).length === 2);
+      expect(begun().some(({ pid }) => pid === running.child.pid)).toBe(false);
+      expect(await running.end()).toBe(0);
     });
 
     it("are what --triggers chooses", async () => {
@@ -269,6 +295,7 @@ export function timerCases(): void {
       await eventually(() => begun().length >= 3);
       expect(new Set(lines().map((line) => line.pid))).toEqual(new Set([events.child.pid]));
       expect([web.ready.port > 0, events.ready.port]).toEqual([true, 0]);
+      expect((await callByHand(web)).status).toBe(404);
     });
   });
 }

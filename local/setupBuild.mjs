@@ -1,0 +1,167 @@
+/**
+ * The packages and the build: whether they are as the sources want them, and how they are made. Plain JavaScript without packages, as it runs before
+ * there are any.
+ */
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative } from "node:path";
+import { SetupError, say } from "./setupLock.mjs";
+import { run } from "./setupRun.mjs";
+
+/** What npm writes down of its installation. */
+const NPM_NOTE = "node_modules/.package-lock.json";
+/** Of the packages, in megabytes, and a little. */
+const SPACE_MB = 600;
+const SOURCES = ["functions", "shared", "local", "bench"];
+const BUILDS = [
+  "client/tsconfig.build.json",
+  "tsconfig.build.json",
+  "tsconfig.local.json",
+  "tsconfig.bench.json",
+];
+/** What the compiler notes of each of them. */
+const NOTES = [
+  "client/dist/.tsbuildinfo",
+  "dist/deployed.tsbuildinfo",
+  "dist/local.tsbuildinfo",
+  "dist/bench.tsbuildinfo",
+];
+
+// Packages
+
+/** Whether `node_modules` is what `package-lock.json` asks for. */
+export function isInstalled(root) {
+  // npm writes its note last: without it an installation was stopped.
+  if (!existsSync(join(root, NPM_NOTE))) return false;
+  const stamp = join(root, "node_modules/.nonstop-lock-hash");
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === lockHash(root)) return true;
+  if (!isSameAsLock(root)) return false;
+  // Installed by hand.
+  writeFileSync(stamp, lockHash(root));
+  return true;
+}
+
+function lockHash(root) {
+  return createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex");
+}
+
+/** Optional packages and those for other systems may be left out. */
+function isSameAsLock(root) {
+  const wanted = parsed(join(root, "package-lock.json")).packages;
+  const installed = parsed(join(root, NPM_NOTE)).packages;
+  return Object.entries(wanted).every(
+    ([path, { version, optional, link }]) =>
+      path === "" || optional || link || installed[path]?.version === version,
+  );
+}
+
+function parsed(file) {
+  try {
+    return JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new SetupError(`${file} cannot be read (${error.message}): restore it, or remove node_modules`);
+  }
+}
+
+/** npm on a full disk complains for minutes. Old packages make room as they are replaced. */
+function requireSpace(root) {
+  const { bavail, bsize } = statfsSync(root);
+  const free = Math.floor((bavail * bsize) / 1_000_000);
+  if (free < SPACE_MB && !existsSync(join(root, "node_modules")))
+    throw new SetupError(
+      `the disk of ${root} has ${free} MB left, the packages need ${SPACE_MB} MB: make some room`,
+    );
+}
+
+export async function install(root) {
+  requireSpace(root);
+  say("installing the packages with npm ci, this takes a minute or two...");
+  const npm = process.env.npm_execpath;
+  const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
+  const status = await run(program, [...first, "ci"], { cwd: root, name: "npm ci" });
+  if (status === undefined)
+    throw new SetupError("npm was not found: it comes with Node (https://nodejs.org), put it on the PATH");
+  if (status !== 0)
+    throw new SetupError(
+      "npm ci failed, its messages above say why. ENOTFOUND, EAI_AGAIN or ETIMEDOUT: this machine has no network, or needs a proxy (npm config set proxy). ENOSPC: the disk is full. EACCES: the folder belongs to another user. Then try again",
+    );
+  writeFileSync(join(root, "node_modules/.nonstop-lock-hash"), lockHash(root));
+}
+
+// The build
+
+/** Whether `dist` was made from the sources as they are. */
+export function isBuilt(root) {
+  const stamp = join(root, "dist/.built");
+  if (!existsSync(stamp)) return false;
+  return readFileSync(stamp, "utf8") === JSON.stringify(sources(root));
+}
+
+/** Every file that decides what the build makes, with its size and its time of change in milliseconds. */
+export function sources(root) {
+  const configs = ["tsconfig.json", "package-lock.json", "client/tsconfig.json", ...BUILDS];
+  const folders = [...SOURCES, "client"];
+  const files = folders.flatMap((folder) => filesBelow(join(root, folder), /(?<!\.test)\.ts$/));
+  const page = filesBelow(join(root, "web"), /(?<!\.test\.tsx?)$/);
+  return [...configs.map((name) => join(root, name)), ...files, ...page].filter(existsSync).map((file) => {
+    const { size, mtimeMs } = statSync(file);
+    return [relative(root, file), size, mtimeMs];
+  });
+}
+
+/** The files whose names match, without what is made or installed. */
+function filesBelow(folder, name) {
+  if (!existsSync(folder)) return [];
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  const paths = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const isMade = (path) => /(^|[\\/])(dist|node_modules)[\\/]/.test(relative(folder, path));
+  return paths.filter((path) => name.test(path) && !isMade(path)).sort();
+}
+
+export async function build(root) {
+  say("building, this takes some seconds...");
+  const stamp = join(root, "dist/.built");
+  // The compiler of a build that was stopped may have noted more than it wrote.
+  if (!existsSync(stamp)) for (const note of NOTES) rmSync(join(root, note), { force: true });
+  rmSync(stamp, { force: true });
+  // Taken before the compiler reads them: a file that is changed meanwhile makes the next build.
+  const seen = sources(root);
+  removeOrphans(root, seen);
+  const steps = BUILDS.map((config) => ({ config, args: ["typescript/bin/tsc", "-p", config] }));
+  // The page: what it loads from us is built before it.
+  const vite = ["vite/bin/vite.js", "build", "web", "--logLevel", "warn"];
+  steps.push({ config: "web/vite.config.ts", args: vite });
+  for (const { config, args } of steps) {
+    const [program, ...rest] = args;
+    const script = join(root, "node_modules", program);
+    const status = await run(process.execPath, [script, ...rest], { cwd: root, name: "the build" });
+    if (status !== 0) throw new SetupError(`the build failed (${config}): correct the errors above`);
+  }
+  mkdirSync(join(root, "dist"), { recursive: true });
+  writeFileSync(stamp, JSON.stringify(seen));
+}
+
+/** The host loads every file in dist/functions: what has no source any more must not be one of them. */
+export function removeOrphans(root, seen) {
+  const kept = new Set(seen.map(([file]) => file));
+  const made = SOURCES.map((name) => [join(root, "dist", name), name]);
+  for (const [folder, name] of [...made, [join(root, "client/dist"), "client"]]) {
+    if (!existsSync(folder)) continue;
+    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+      const file = join(entry.parentPath, entry.name);
+      const source = join(name, relative(folder, file)).replace(/(\.d\.ts|\.js)(\.map)?$/, ".ts");
+      if (/\.(ts|js|map)$/.test(entry.name) && entry.isFile() && !kept.has(source)) rmSync(file);
+    }
+  }
+}

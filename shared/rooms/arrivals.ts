@@ -1,0 +1,100 @@
+import { atMostEvery, log } from "../log.js";
+import { inTransaction, type Queryable } from "../store/database.js";
+import { isAwaited, listAwaitingRooms, lockMembers, memberKey, setReadPositions } from "../store/members.js";
+import { insertReads } from "../store/readOutbox.js";
+import { countArrival, lockRooms, type Room } from "../store/rooms.js";
+import { findPresence, noteArrival, notePresence } from "../store/users.js";
+import type { RoomDeps } from "./roomDeps.js";
+
+type Deps = Pick<RoomDeps, "database" | "scheduleReads" | "now">;
+
+/** Users of whom a process knows that they have been here; the one it has known for longest is forgotten first, and asked for again. */
+const KNOWN_AT_MOST = 100_000;
+const ROOMS_AT_ONCE = 50;
+
+const limited = atMostEvery(1_000);
+
+/**
+ * Notes that a user has been here, which is from their first verified token: rooms that they have been made a member of before begin to wait for them, from
+ * the last message on. Costs nothing once the process knows them. Never throws: what can't be noted now is noted with the next token that is shown.
+ */
+export function createArrivals(deps: Deps): (userId: number) => Promise<void> {
+  const known = new Set<number>();
+  return async (userId) => {
+    if (known.has(userId)) return;
+    try {
+      await arrive(userId, deps);
+    } catch (error) {
+      limited((left) => log.warn("a user's arrival could not be noted", { userId, error, left }));
+      return;
+    }
+    known.add(userId);
+    if (known.size > KNOWN_AT_MOST) for (const oldest of known) return void known.delete(oldest);
+  };
+}
+
+async function arrive(userId: number, deps: Deps): Promise<void> {
+  const { database } = deps;
+  if ((await findPresence(database, userId)) === "PRESENT") return;
+  // In a transaction of its own: while it holds the user no room may be waited for. From here on no room begins to await them.
+  await noteArrival(database, userId);
+  for (let rooms = await awaiting(userId, deps); rooms.length > 0; rooms = await awaiting(userId, deps)) {
+    await inTransaction(database, (tx) => takePositions(tx, userId, rooms, new Date(deps.now())));
+    for (const roomId of rooms) deps.scheduleReads(roomId);
+  }
+  await notePresence(database, userId);
+}
+
+const awaiting = (userId: number, { database }: Deps): Promise<readonly number[]> =>
+  listAwaitingRooms(database, userId, ROOMS_AT_ONCE);
+
+/**
+ * Gives an awaited member the end of each of these rooms as position: under the rooms' locks, so that a message is either stored before and not counted
+ * for them, or after and counted. It is told like a move that passes no message, for those who keep positions.
+ */
+async function takePositions(
+  tx: Queryable,
+  userId: number,
+  roomIds: readonly number[],
+  at: Date,
+): Promise<void> {
+  const rooms = await lockRooms(tx, roomIds);
+  const members = await lockMembers(tx, new Map(roomIds.map((roomId) => [roomId, new Set([userId])])));
+  // Another process may have been quicker, or the membership may have ended.
+  const awaited = [...rooms.values()].filter(({ roomId }) => {
+    const member = members.get(memberKey(roomId, userId));
+    return member !== undefined && isAwaited(member);
+  });
+  await setReadPositions(
+    tx,
+    awaited.map(({ roomId, lastSeq, lastMessageId, lastUncounted }) => ({
+      roomId,
+      userId,
+      seq: lastSeq,
+      messageId: lastMessageId,
+      uncounted: lastUncounted,
+      hiddenUnread: 0,
+    })),
+  );
+  await countArrival(
+    tx,
+    awaited.map(({ roomId }) => roomId),
+  );
+  const moves = awaited.flatMap((room) => moveTo(room, userId, at));
+  await insertReads(tx, moves, null);
+}
+
+const moveTo = ({ roomId, lastSeq, lastMessageId }: Room, userId: number, at: Date) =>
+  lastMessageId === null
+    ? []
+    : [
+        {
+          roomId,
+          userId,
+          lastReadSeq: lastSeq,
+          lastReadMessageId: lastMessageId,
+          previousLastReadSeq: lastSeq,
+          previousLastReadMessageId: lastMessageId,
+          readAt: at,
+        },
+      ];
