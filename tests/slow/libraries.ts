@@ -228,7 +228,7 @@ export const LIBRARIES: readonly Library[] = [
   },
   {
     name: "@stomp/rx-stomp 2.4.0",
-    shows: "as it comes",
+    shows: "all subprotocols",
     connect: (url) =>
       overRx(load("@stomp/rx-stomp"), { webSocketFactory: () => new WebSocket(url, VERSIONS) }),
   },

@@ -16,7 +16,8 @@ export interface Story {
 /** Makes tests of stories that mostly wait: all are told at the same time, and each test waits for its step. */
 export function tellTogether(stories: readonly Story[], timeoutMs: number): void {
   const outcomes = new Map<Step, Promise<void>>();
-  beforeAll((_, { tasks }) => {
+  // biome-ignore lint/correctness/noEmptyPattern: the form that Vitest demands
+  beforeAll(({}, { tasks }) => {
     // Not those that a filter has left out.
     const asked = new Set(tasks.filter(({ mode }) => mode === "run").map(({ name }) => name));
     for (const { name, steps } of stories) {

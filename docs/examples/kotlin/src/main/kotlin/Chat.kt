@@ -18,7 +18,6 @@ import kotlinx.coroutines.selects.select
 import kotlinx.serialization.Serializable
 import kotlinx.serialization.json.Json
 import org.hildan.krossbow.stomp.StompClient
-import org.hildan.krossbow.stomp.StompErrorFrameReceived
 import org.hildan.krossbow.stomp.StompSession
 import org.hildan.krossbow.stomp.config.HeartBeat
 import org.hildan.krossbow.stomp.config.HeartBeatTolerance
@@ -26,6 +25,8 @@ import org.hildan.krossbow.stomp.frame.FrameBody
 import org.hildan.krossbow.stomp.frame.StompFrame
 import org.hildan.krossbow.stomp.headers.StompSendHeaders
 import org.hildan.krossbow.stomp.headers.StompSubscribeHeaders
+import org.hildan.krossbow.stomp.instrumentation.KrossbowInstrumentation
+import org.hildan.krossbow.websocket.WebSocketFrame
 import org.hildan.krossbow.websocket.jdk.Jdk11WebSocketClient
 
 /*
@@ -52,11 +53,18 @@ val json = Json { ignoreUnknownKeys = true }
 fun say(text: String) = System.err.println(text)
 
 class Chat(private val roomId: Long) {
+    /** What an ERROR frame said; where the service closes first, Krossbow loses the exception it makes of one. */
+    @Volatile private var lastWord: Problem? = null
     private val client = StompClient(Jdk11WebSocketClient()) {
         receiptTimeout = 20.seconds
         // The service sends something at least once a minute, so that a dead network is noticed soon after one.
         heartBeat = HeartBeat(expectedPeriod = 60.seconds)
         heartBeatTolerance = HeartBeatTolerance(incomingMargin = 10.seconds)
+        instrumentation = object : KrossbowInstrumentation {
+            override suspend fun onFrameDecoded(originalFrame: WebSocketFrame, decodedFrame: StompFrame) {
+                if (decodedFrame is StompFrame.Error) lastWord = json.decodeFromString(decodedFrame.bodyAsText)
+            }
+        }
     }
     private var lastSeq = 0L // of the last message that was printed
     private val outbox = ConcurrentLinkedQueue<Outgoing>() // what the service has not accepted yet
@@ -78,8 +86,8 @@ class Chat(private val roomId: Long) {
                 pause = 1.seconds
                 use(session)
             } catch (failure: Exception) {
-                val causes = generateSequence<Throwable>(failure) { it.cause }
-                if (causes.filterIsInstance<StompErrorFrameReceived>().any(::isFinal)) return
+                if (lastWord?.let(::isFinal) == true) return
+                lastWord = null
                 say("not connected, trying again: ${failure.message}")
             }
             delay(pause)
@@ -91,8 +99,7 @@ class Chat(private val roomId: Long) {
      * An ERROR frame is the service's last word before it closes. After SESSION_CLOSED (another device has the place, or a
      * logout) coming back would only end the other one; and what else comes here would come again, unless it passes.
      */
-    private fun isFinal(error: StompErrorFrameReceived): Boolean {
-        val problem = json.decodeFromString<Problem>(error.frame.bodyAsText)
+    private fun isFinal(problem: Problem): Boolean {
         say("closed: ${problem.code} ${problem.message}")
         return !problem.passes
     }
