@@ -23,7 +23,8 @@ export class LeftBehind {
     const own = new Set(this.#own.values());
     return this.#keys().flatMap((key) => {
       const left = read(key);
-      if (own.has(key) || left.some((one) => one.userId !== userId)) return [];
+      // What was taken over before may have changed since.
+      if (own.has(key) || this.#takenOver.has(key) || left.some((one) => one.userId !== userId)) return [];
       this.#takenOver.add(key);
       return left.map(({ isRemoved = false, ...entry }) => ({ entry, isRemoved }));
     });

@@ -53,9 +53,9 @@ export class Room extends Emitter<{ change: undefined }> {
   readonly #timeline = new Timeline();
   readonly #readers = new Readers();
   #membersError: ChatError | undefined;
-  /** What was unread when the room was opened: how many messages, if known, behind which one, and up to which `seq`. */
+  /** What was unread when the room was opened: how many messages, and in a group behind which one, if known, and up to which `seq`. */
   #unreadThen:
-    | { readonly count: number | undefined; readonly position: number; readonly upTo: number }
+    | { readonly count: number | undefined; readonly position: number | undefined; readonly upTo: number }
     | undefined;
   readonly #shown: ShownMessages;
   /** On which connection, counted, each of the two subscriptions was made. */
@@ -331,7 +331,7 @@ export class Room extends Emitter<{ change: undefined }> {
     this.#start(await this.#page(`limit=${PAGE}`));
     this.#unreadThen = {
       count: this.options.unread(),
-      position: this.#readers.positionOf(this.options.userId() ?? 0),
+      position: this.members && this.#readers.positionOf(this.options.userId() ?? 0),
       upTo: this.#timeline.upTo ?? 0,
     };
     this.#findUnread();
@@ -354,7 +354,7 @@ export class Room extends Emitter<{ change: undefined }> {
     const { count, position, upTo } = this.#unreadThen;
     const { messages, hasOlder } = this.#timeline;
     const userId = this.options.userId();
-    const isByPosition = this.#readers.memberCount > 0;
+    const isByPosition = position !== undefined;
     if (count === 0 || (count === undefined && !isByPosition)) return;
     const others = messages.filter((one) => one.seq <= upTo && one.senderId !== userId && !isSystem(one));
     const unread = isByPosition

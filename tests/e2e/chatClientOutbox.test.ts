@@ -232,10 +232,13 @@ test("without IndexedDB, as in some private windows, it is told, and a page that
   // Over several pages.
   const second = await without();
   expect(await loaded(second)).toEqual(["two"]);
+  await put(second, "three");
+  await remove(second, "two");
+  expect(await loaded(second)).toEqual(["three"]);
   await call(second, "hide");
   await second.close();
   // This one has a database.
-  expect(await loaded(first)).toEqual(["two"]);
+  expect(await loaded(first)).toEqual(["three"]);
   await until(async () => (await inLocalStorage(first)) === "", "it is written");
 });
 
