@@ -111,7 +111,8 @@ export class Stack {
     const { mysql, redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
     const { folder } = this;
     // Before the others, which take longer: it throws when there is no page to serve.
-    const pageServer = pageSpec(folder, page, this.addresses.api, { ...this.addresses.auth });
+    const env = { ...this.addresses.auth, PAGE_IMAGE_HOSTS: this.#env["PAGE_IMAGE_HOSTS"] ?? "" };
+    const pageServer = pageSpec(folder, page, this.addresses, env);
     const say = (line: string) => this.#say(line);
     const stopping = this.#stopping.signal;
     await inParallel([

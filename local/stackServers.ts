@@ -72,15 +72,16 @@ export function corsWithPage(origins: readonly string[] = [], port: number): str
   return [...new Set([...origins, `http://${LOOPBACK}:${port}`, `http://localhost:${port}`])].join(",");
 }
 
-/** `env` holds what tokens of demo users are signed with. Throws when the page was not built. */
+/** `env` holds what tokens of demo users are signed with, and `PAGE_IMAGE_HOSTS`. Throws when the page was not built. */
 export function pageSpec(
   folder: StackFolder,
   port: number,
-  api: string,
+  { api, webPubSub }: { readonly api: string; readonly webPubSub: string },
   env: Readonly<Record<string, string>>,
 ): ChildSpec {
   const page = dirname(built("web/index.html"));
-  return { ...server("page", port, folder, ["--folder", page, "--api", api]), env };
+  const args = ["--folder", page, "--api", api, "--sockets", webPubSub];
+  return { ...server("page", port, folder, args), env };
 }
 
 /** The full path of something that the build makes; throws when it was not built. */

@@ -1,11 +1,15 @@
 import { parseArgs } from "node:util";
 import { readAuthSettings } from "../settings.js";
+import { readHosts } from "./security.js";
 import { start } from "./server.js";
 
 const USAGE = `Serves the chat page on this machine, and tokens for its demo users.
 
   --folder DIR         the built page
   --api URL            where the page finds the API
+  --sockets URL        where the socket service is, which it may connect to (default ws://127.0.0.1:8080)
+  --image-hosts HOSTS  whose pictures are shown unasked, pictures.example.com,*.example.net;
+                       else those of PAGE_IMAGE_HOSTS, else none
   --port N             0 takes any free one (default 7070)
   --host ADDRESS       127.0.0.1, nothing else
   --exit-with-stdin    end when stdin ends
@@ -17,6 +21,8 @@ function readArguments() {
     options: {
       folder: { type: "string" },
       api: { type: "string", default: "http://127.0.0.1:7071" },
+      sockets: { type: "string", default: "ws://127.0.0.1:8080" },
+      "image-hosts": { type: "string", default: process.env["PAGE_IMAGE_HOSTS"] ?? "" },
       port: { type: "string", default: "7070" },
       host: { type: "string", default: "127.0.0.1" },
       "exit-with-stdin": { type: "boolean", default: false },
@@ -32,7 +38,7 @@ function readArguments() {
     throw new Error(`--port ${values.port}: not a port number`);
   if (values.host !== "127.0.0.1") throw new Error("--host: the page is for this machine only, 127.0.0.1");
   if (values.folder === undefined) throw new Error("--folder DIR is needed");
-  return { ...values, folder: values.folder, port };
+  return { ...values, folder: values.folder, port, imageHosts: readHosts(values["image-hosts"]) };
 }
 
 async function main(): Promise<void> {
@@ -43,9 +49,10 @@ async function main(): Promise<void> {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
     process.exit(2);
   }
-  const { folder, api, port } = values;
+  const { folder, api, sockets, imageHosts, port } = values;
   try {
-    const server = await start({ folder, api, port, auth: readAuthSettings(process.env) });
+    const auth = readAuthSettings(process.env);
+    const server = await start({ folder, api, sockets, imageHosts, port, auth });
     const end = () => {
       setTimeout(() => process.exit(0), 4_500).unref();
       void server.close().then(() => process.exit(0));

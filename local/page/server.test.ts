@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeJwt, jwtVerify } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { readHosts } from "./security.js";
 import { type Server, start } from "./server.js";
 
 const folder = mkdtempSync(join(tmpdir(), "nonstop-page-"));
@@ -11,6 +12,11 @@ const auth = {
   AUTH_JWT_SECRET: "a secret of this test, thirty-two bytes or more",
   AUTH_ISSUER: "issuer",
   AUTH_AUDIENCE: "audience",
+};
+const elsewhere = {
+  api: "http://127.0.0.1:7071",
+  sockets: "ws://127.0.0.1:8080/client/hubs/chat",
+  imageHosts: ["pictures.example", "*.faces.example"],
 };
 const index = `<!doctype html><title>Chat</title>${" ".repeat(500)}`;
 let server: Server;
@@ -20,7 +26,8 @@ beforeAll(async () => {
   writeFileSync(join(folder, "secret.txt"), "not for anyone");
   writeFileSync(join(folder, "page/index.html"), index);
   writeFileSync(join(folder, "page/assets/main-a1b2.js"), "1;");
-  server = await start({ port: 0, folder: join(folder, "page"), api: "http://127.0.0.1:7071", auth });
+  writeFileSync(join(folder, "page/picture.html"), "<!doctype html><title>Picture</title>");
+  server = await start({ port: 0, folder: join(folder, "page"), ...elsewhere, auth });
 });
 afterAll(async () => {
   await server?.close();
@@ -64,6 +71,28 @@ describe("the page", () => {
       expect(answer.headers.get("content-security-policy")).toContain("script-src 'self';");
     },
   );
+
+  it("talks to the two addresses it needs, and loads pictures of the hosts it was set to", async () => {
+    const policy = (await fetch(url("/"))).headers.get("content-security-policy") ?? "";
+    const directives = Object.fromEntries(
+      policy.split("; ").map((one) => [one.split(" ")[0], one.split(" ").slice(1).join(" ")]),
+    );
+    expect(directives).toMatchObject({
+      "default-src": "'none'",
+      "connect-src": "'self' http://127.0.0.1:7071 ws://127.0.0.1:8080",
+      "img-src": "'self' https://pictures.example https://*.faces.example",
+      "style-src": "'self'",
+      "frame-ancestors": "'none'",
+    });
+    expect(policy).not.toContain("unsafe");
+  });
+
+  it("has a frame for pictures of any host, that can do nothing else", async () => {
+    const policy = (await fetch(url("/picture.html"))).headers.get("content-security-policy") ?? "";
+    expect(policy).toMatch(/^sandbox allow-scripts; default-src 'none';/);
+    expect(policy).toContain("img-src https:;");
+    expect(policy).not.toContain("connect-src");
+  });
 
   it("has files whose names change with their content, kept for ever", async () => {
     const answer = await fetch(url("/assets/main-a1b2.js"));
@@ -118,7 +147,10 @@ describe("the page", () => {
 
 describe("what the page needs on a developer's machine", () => {
   it("is where the API is, and who can be chosen", async () => {
-    expect(await (await fetch(url("/config.json"))).json()).toEqual({ api: "http://127.0.0.1:7071" });
+    expect(await (await fetch(url("/config.json"))).json()).toEqual({
+      api: "http://127.0.0.1:7071",
+      imageHosts: ["pictures.example", "*.faces.example"],
+    });
     const { users } = (await (await fetch(url("/demo/users"))).json()) as { users: object[] };
     expect(users).toContainEqual({ userId: 1, nickname: "Ann" });
     expect(users).toContainEqual({ userId: 4, nickname: "민준" });
@@ -164,7 +196,28 @@ describe("what the page needs on a developer's machine", () => {
 });
 
 it("does not start without the built page", async () => {
-  await expect(start({ port: 0, folder: join(folder, "nowhere"), api: "", auth })).rejects.toThrow(
+  await expect(start({ port: 0, folder: join(folder, "nowhere"), ...elsewhere, auth })).rejects.toThrow(
     "has no index.html: build the page, which npm start does first",
   );
+});
+
+describe("hosts of pictures", () => {
+  it("are read from a list", () => {
+    expect(readHosts(" pictures.example, *.Faces.example,a.example:8443,")).toEqual([
+      "pictures.example",
+      "*.faces.example",
+      "a.example:8443",
+    ]);
+    expect(readHosts("")).toEqual([]);
+  });
+
+  it.each([
+    "*",
+    "https://a.example",
+    "a.example/b",
+    "a.example; script-src *",
+    "*.*.example",
+    "'self'",
+    "localhost",
+  ])("%s is none", (text) => expect(() => readHosts(text)).toThrow("is no host"));
 });

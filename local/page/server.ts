@@ -6,14 +6,13 @@ import type { AuthSettings } from "../settings.js";
 import { signToken } from "../tokens.js";
 import { DEMO_USERS, TokenRequest } from "./demo.js";
 import { type PageFile, readPage } from "./files.js";
+import { type Elsewhere, securityHeaders } from "./security.js";
 
-export interface Options {
+export interface Options extends Elsewhere {
   /** 0: any free one. */
   readonly port: number;
   /** The built page. */
   readonly folder: string;
-  /** Where the page finds the API. */
-  readonly api: string;
   /** What demo users' tokens are signed with. */
   readonly auth: AuthSettings;
 }
@@ -25,24 +24,21 @@ export interface Server {
 
 const MOST_BODY_BYTES = 1_024;
 const FOR_EVER_S = 31_536_000;
-/** The page loads nothing from elsewhere but pictures, and talks to the API and the socket service wherever they are. */
-const SECURITY = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' https: data:; font-src 'self'; " +
-    "manifest-src 'self'; connect-src 'self' http: https: ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-};
 
 /**
  * Serves the page, on the loopback interface only, and what it needs on a developer's machine: the API's address and tokens for demo
  * users. Rejects when the page was not built or the port is taken.
  */
-export async function start({ port, folder, api, auth }: Options): Promise<Server> {
-  const files = readPage(folder);
+export async function start({ port, folder, auth, ...elsewhere }: Options): Promise<Server> {
+  const served = { files: readPage(folder), auth, elsewhere };
+  // Whatever is answered, also an error. Throws now when an address is wrong.
+  const [ofPage, ofPicture] = [securityHeaders("/", elsewhere), securityHeaders("/picture.html", elsewhere)];
   const server = createServer((request, response) => {
+    const isPicture = pathOf(request) === "/picture.html";
+    for (const [name, value] of Object.entries(isPicture ? ofPicture : ofPage))
+      response.setHeader(name, value);
     if (!isForUs(request)) return json(response, 400, { error: "ask for this server by its own address" });
-    answer(request, response, { files, api, auth }).catch(() => {
+    answer(request, response, served).catch(() => {
       if (response.headersSent) response.destroy();
       else json(response, 500, { error: "the page's server failed" });
     });
@@ -69,15 +65,18 @@ function isForUs({ headers, socket }: IncomingMessage): boolean {
 
 interface Served {
   readonly files: ReadonlyMap<string, PageFile>;
-  readonly api: string;
   readonly auth: AuthSettings;
+  readonly elsewhere: Elsewhere;
 }
 
+const pathOf = ({ url = "/" }: IncomingMessage): string => url.split("?")[0]!;
+
 async function answer(request: IncomingMessage, response: ServerResponse, served: Served): Promise<void> {
-  const [path = "/"] = (request.url ?? "/").split("?");
+  const path = pathOf(request);
   if (path === "/demo/token") return token(request, response, served.auth);
   if (request.method !== "GET" && request.method !== "HEAD") return notAllowed(response, "GET, HEAD");
-  if (path === "/config.json") return json(response, 200, { api: served.api });
+  const { api, imageHosts } = served.elsewhere;
+  if (path === "/config.json") return json(response, 200, { api, imageHosts });
   if (path === "/demo/users") return json(response, 200, { users: DEMO_USERS });
   // An address within the page; a file that is missing has an extension.
   const file = served.files.get(path) ?? (/\.\w+$/.test(path) ? undefined : served.files.get("/index.html"));
@@ -86,7 +85,6 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
     ? file.gzipped
     : undefined;
   response.writeHead(200, {
-    ...SECURITY,
     "content-type": file.type,
     "cache-control": file.isHashed ? `public, max-age=${FOR_EVER_S}, immutable` : "no-cache",
     "content-length": (gzipped ?? file.body).length,
@@ -135,7 +133,6 @@ function notAllowed(response: ServerResponse, allow: string): void {
 function json(response: ServerResponse, status: number, value: object): void {
   const text = JSON.stringify(value);
   response.writeHead(status, {
-    ...SECURITY,
     "content-type": "application/json",
     "cache-control": "no-store",
     "content-length": Buffer.byteLength(text),

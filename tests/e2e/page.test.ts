@@ -15,7 +15,7 @@ import {
   visit,
 } from "../support/browser.js";
 import { afterTest, chaosProxy } from "../support/chat.js";
-import { call, connect, history, makeRoom, tokenFor, until } from "../support/client.js";
+import { call, connect, fill, history, makeRoom, tokenFor, until } from "../support/client.js";
 
 useBrowser();
 const { Ann, Ben, Chloe } = DEMO;
@@ -25,18 +25,6 @@ beforeAll(async () => {
   for (const [nickname, userId] of Object.entries(DEMO))
     await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
 });
-
-/** Writes so many numbered messages into a room, in their order. */
-async function fill(roomId: number, writer: number, count: number): Promise<void> {
-  const client = await connect(writer, { nickname: "Ann" });
-  const sent = Array.from({ length: count }, (_, index) => client.say(roomId, `message ${index + 1}`));
-  await Promise.all(sent);
-  await client.close();
-  await until(async () => {
-    const page = await call("GET", `/rooms/${roomId}/messages?limit=1`, writer);
-    return page.body.messages[0]?.seq === count;
-  }, "all are stored");
-}
 
 test("two users side by side: a message appears, and the '1' vanishes when it is read", async () => {
   const roomId = await makeRoom([Ann, Ben]);

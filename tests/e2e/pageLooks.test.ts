@@ -61,7 +61,23 @@ describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...loo
     await rowOf(minjun, "xxx").waitFor();
     await say(ann, "control \u0007");
     await ann.locator("[data-state=refused]").waitFor();
+    await ann.locator("[data-state=refused]").scrollIntoViewIfNeeded();
     await check(ann, "room");
+    const mine = rowOf(ann, named("lunch", "도시락")).last();
+    await mine.getByRole("button", { name: named("actions", "메뉴") }).focus();
+    await ann.keyboard.press("Enter");
+    await ann.getByRole("menu").waitFor();
+    await check(ann, "menu");
+    await ann.getByRole("menuitem", { name: named("Who has read it", "읽은 사람 보기") }).click();
+    await ann.getByRole("dialog").getByText("Chloe").waitFor();
+    await check(ann, "who-has-read");
+    await ann.keyboard.press("Escape");
+    await ann
+      .locator("[data-state=refused]")
+      .getByRole("button", { name: named("Edit", "수정") })
+      .click();
+    await check(ann, "edit");
+    await ann.keyboard.press("Escape");
     await ann.getByRole("button", { name: named("Members and settings", "멤버와 설정") }).click();
     await ann.getByText("Chloe").first().waitFor();
     await check(ann, "members");
@@ -69,10 +85,34 @@ describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...loo
     if (device === "phone")
       await ann.getByRole("button", { name: named("Back to conversations", "대화 목록으로") }).click();
     await check(ann, "list");
+    await ann.getByRole("button", { name: named("Settings", "설정"), exact: true }).click();
+    await check(ann, "settings");
+    await ann.keyboard.press("Escape");
     await ann.getByRole("button", { name: named("New conversation", "새 대화") }).click();
     await ann.getByRole("checkbox", { name: "Ben" }).check();
     await ann.getByRole("checkbox", { name: "서연" }).check();
     await check(ann, "new");
+  });
+
+  test("pictures, code and changes of members", async () => {
+    const roomId = await makeRoom([DEMO.Ann, DEMO.민준]);
+    const ann = await pageOf("Ann", { ...look, roomId });
+    await ann.context().route("https://pictures.example/**", (route) =>
+      route.fulfill({
+        contentType: "image/svg+xml",
+        body: '<svg xmlns="http://www.w3.org/2000/svg" width="600" height="400"><rect width="100%" height="100%" fill="teal"/></svg>',
+      }),
+    );
+    const minjun = await connect(DEMO.민준, { nickname: "민준" });
+    for (const address of ["https://pictures.example/a.png", "https://pictures.invalid/b.png"])
+      await minjun.say(roomId, address, { type: "IMAGE" });
+    await minjun.say(roomId, "`npm start`\n```\nlet a = 1;\n```\nhttps://bank.example@evil.example/");
+    await minjun.close();
+    await call("POST", `/group-rooms/${roomId}/invite`, DEMO.Ann, { userIds: [DEMO.Chloe, DEMO.Ben] });
+    await ann.locator(".system").first().waitFor();
+    await ann.locator(".picture[data-size=known]").waitFor();
+    await ann.getByRole("button", { name: /pictures.invalid/ }).waitFor();
+    await check(ann, "pictures");
   });
 
   test("a room that one is no member of", async () => {
@@ -91,10 +131,75 @@ describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...loo
     await check(page, "waiting");
     proxy.mood = {};
     await isConnected(page);
+    await page.context().setOffline(true);
+    await page.getByTestId("offline").waitFor();
+    await check(page, "offline");
+    await page.context().setOffline(false);
+    await isConnected(page);
     await call("POST", "/sessions/logout", DEMO.서연, {});
     await page.getByRole("alert").waitFor();
     await check(page, "closed");
   });
+});
+
+describe.each(["light", "dark"] as const)("in the user's own colours, %s", (colorScheme) => {
+  test("everything that a background showed has an edge", async () => {
+    const roomId = await makeRoom([DEMO.Ann, DEMO.Ben]);
+    const page = await pageOf("Ann", { roomId, colorScheme, forcedColors: "active" });
+    await say(page, "seen by its edge");
+    await rowOf(page, "seen by its edge").and(page.locator("[data-state=stored]")).waitFor();
+    const edge = (name: string) =>
+      page
+        .locator(name)
+        .first()
+        .evaluate((one) => one.ownerDocument.defaultView!.getComputedStyle(one).borderTopStyle);
+    for (const name of [".bubble", ".avatar", ".day span"]) expect(await edge(name)).toBe("solid");
+    await rowOf(page, "seen by its edge")
+      .getByRole("button", { name: /actions/ })
+      .focus();
+    await page.keyboard.press("Enter");
+    expect(await edge(".menu")).toBe("solid");
+    await screenshot(page, `forced-${colorScheme}-menu`);
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Settings", exact: true }).click();
+    expect(await edge("dialog")).toBe("solid");
+    await screenshot(page, `forced-${colorScheme}-settings`);
+    expect(await faults(page)).toEqual([]);
+  });
+});
+
+test.each([
+  ["desktop", { width: 1280, height: 800 }],
+  ["phone", { width: 390, height: 844 }],
+])("with text twice as large nothing is cut off, on a %s", async (device, viewport) => {
+  const roomId = await makeRoom([DEMO.Ann, DEMO.Ben]);
+  const page = await pageOf("Ann", { roomId, viewport });
+  await say(
+    page,
+    "Twice as large, and all of it is there: https://example.com/a/rather/long/address?with=more",
+  );
+  await say(page, "refused \u0007");
+  await page.locator("[data-state=refused]").waitFor();
+  const size = () =>
+    page
+      .locator(".bubble")
+      .first()
+      .evaluate((one) => Number.parseFloat(one.ownerDocument.defaultView!.getComputedStyle(one).fontSize));
+  const before = await size();
+  await page.locator("html").evaluate((html) => {
+    html.style.fontSize = "200%";
+  });
+  expect(await size()).toBe(before * 2);
+  await screenshot(page, `twice-${device}-room`);
+  expect(await page.locator("body").evaluate((body) => body.scrollWidth - body.clientWidth)).toBe(0);
+  await page.getByRole("button", { name: "Members and settings" }).click();
+  await page.getByRole("dialog").getByText("Ben").first().waitFor();
+  await screenshot(page, `twice-${device}-members`);
+  expect(await page.getByRole("dialog").evaluate((one) => one.scrollWidth - one.clientWidth)).toBe(0);
+  await page.keyboard.press("Escape");
+  if (device === "phone") await page.getByRole("button", { name: "Back to conversations" }).click();
+  await screenshot(page, `twice-${device}-list`);
+  expect(await page.locator("body").evaluate((body) => body.scrollWidth - body.clientWidth)).toBe(0);
 });
 
 describe.each([
@@ -134,7 +239,7 @@ describe.each([
     await client.close();
     await rowOf(ann, "Hello").waitFor();
     await call("POST", `/group-rooms/${body.roomId}/invite`, writer, { userIds: [DEMO.Ben] });
-    await ann.getByText("invited Ben").first().waitFor();
+    await ann.getByTestId("log").getByText("invited Ben").waitFor();
     expect(await cut(ann)).toEqual([]);
     await screenshot(ann, `long-${words.split(" ")[0]}-${viewport.width}-room`);
     await ann.getByRole("button", { name: "Members and settings" }).click();

@@ -9,7 +9,8 @@ import {
   type Page,
 } from "playwright-core";
 import { afterAll, afterEach, beforeAll, expect, inject } from "vitest";
-import { projectRoot } from "../../local/settings.js";
+import { type Server as PageServer, start as startPage } from "../../local/page/server.js";
+import { projectRoot, readAuthSettings } from "../../local/settings.js";
 import type { ChaosProxy } from "./chaosProxy.js";
 
 // Plain JavaScript without declarations: imported by address.
@@ -33,6 +34,7 @@ type Name = keyof typeof DEMO;
 
 let browser: Browser;
 const contexts: BrowserContext[] = [];
+const servers: PageServer[] = [];
 /** What pages complained about that a test did not provoke. */
 const complaints: string[] = [];
 
@@ -45,6 +47,7 @@ export function useBrowser(): void {
   afterAll(() => browser?.close());
   afterEach(async () => {
     for (const context of contexts.splice(0)) await context.close();
+    for (const server of servers.splice(0)) await server.close();
     expect(complaints.splice(0)).toEqual([]);
   });
 }
@@ -69,10 +72,24 @@ export async function visit({ page: address, through, roomId, ...options }: Visi
   context.setDefaultTimeout(PATIENCE_MS);
   const page = await context.newPage();
   page.on("pageerror", (error) => complaints.push(String(error)));
-  if (through) await page.route("**/config.json", (route) => route.fulfill({ json: { api: through.url } }));
   const hash = roomId === undefined ? "" : `#/rooms/${roomId}`;
-  await page.goto((address ?? inject("stack").page) + hash);
+  const at = through ? await pageThrough(through) : (address ?? inject("stack").page);
+  await page.goto(at + hash);
   return page;
+}
+
+/** The page's address when it is served by a server that leads it to the network instead of to the service, and lets it go there. */
+async function pageThrough({ url }: ChaosProxy): Promise<string> {
+  const server = await startPage({
+    port: 0,
+    folder: join(projectRoot, "dist/web"),
+    api: url,
+    sockets: url.replace("http", "ws"),
+    imageHosts: [],
+    auth: readAuthSettings(process.env),
+  });
+  servers.push(server);
+  return `http://127.0.0.1:${server.port}`;
 }
 
 /** Someone's page, signed in and connected. */
@@ -93,8 +110,8 @@ export const say = async (page: Page, text: string): Promise<void> => {
 /** The row of a message, by its text. */
 export const rowOf = (page: Page, text: string) => page.locator("[data-state]", { hasText: text });
 
-/** The texts of all messages that are shown, in their order. */
-export const shownTexts = (page: Page) => page.locator("[data-state] .bubble").allInnerTexts();
+/** The texts of all messages that are there, in their order; what is far from view has no inner text. */
+export const shownTexts = (page: Page) => page.locator("[data-state] .bubble").allTextContents();
 
 /** Keeps a picture of the page in `.local-screenshots`, for people to look at. */
 export async function screenshot(page: Page, name: string): Promise<void> {

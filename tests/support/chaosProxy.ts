@@ -99,6 +99,8 @@ export async function startChaosProxy(api: string, random: () => number = Math.r
 
   function negotiated(chunks: Buffer[]): string {
     const text = Buffer.concat(chunks).toString();
+    // A browser asks first whether it may.
+    if (text === "") return text;
     const { url, ...rest } = JSON.parse(text) as { url?: string };
     if (url === undefined) return text;
     const address = new URL(url);

@@ -236,3 +236,15 @@ export async function until(
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+/** Writes so many numbered messages into a room, in their order. */
+export async function fill(roomId: number, writer: number, count: number): Promise<void> {
+  const client = await connect(writer, { nickname: "Ann" });
+  const sent = Array.from({ length: count }, (_, index) => client.say(roomId, `message ${index + 1}`));
+  await Promise.all(sent);
+  await client.close();
+  await until(async () => {
+    const page = await call("GET", `/rooms/${roomId}/messages?limit=1`, writer);
+    return page.body.messages[0]?.seq === count;
+  }, "all are stored");
+}

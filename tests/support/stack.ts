@@ -25,7 +25,8 @@ export interface Addresses {
 /** Starts one whole stack on free ports, in a folder of its own, for all tests that need a running one. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const data = mkdtempSync(join(tmpdir(), "nonstop-chat-"));
-  const stack = await startStack({ data, ports: "auto", quiet: true });
+  const env = { PAGE_IMAGE_HOSTS: "pictures.example,*.faces.example" };
+  const stack = await startStack({ data, ports: "auto", quiet: true, env });
   project.provide("stack", { ...stack.addresses } as unknown as Addresses);
   return async () => {
     await stack.close();

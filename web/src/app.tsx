@@ -1,65 +1,26 @@
-import { useEffect, useRef, useState } from "react";
+import { useRef, useState } from "react";
+import { type Beginning, begin, forget, signIn } from "./beginning.js";
 import { Chat } from "./chat.js";
-import { loadSurroundings, type Surroundings, type User } from "./identity.js";
-import { keptByTab } from "./kept.js";
+import type { User } from "./identity.js";
 import { useTexts } from "./language.js";
-import { type Session, SessionProvider, startSession } from "./session.js";
+import { PictureHosts } from "./pictureHosts.js";
+import { SessionProvider } from "./session.js";
 import { Brand, SignIn } from "./signIn.js";
 
-const KEY = "nonstop-user";
-
-/** Who was chosen in this tab before a reload. */
-function rememberedIn({ users }: Surroundings): User | undefined {
-  const userId = Number(keptByTab.get(KEY));
-  return users?.find((user) => user.userId === userId);
-}
-
-export function App() {
+export function App({ beginning }: { readonly beginning: Beginning }) {
   const texts = useTexts();
-  const [surroundings, setSurroundings] = useState<Surroundings | "failed">();
-  const [session, setSession] = useState<Session>();
-
-  const isStarting = useRef(false);
-  const signIn = async (user: User, where: Surroundings) => {
-    // A second click of the same moment.
-    if (isStarting.current) return;
-    isStarting.current = true;
-    keptByTab.set(KEY, String(user.userId));
-    try {
-      setSession(await startSession(user, where));
-    } catch {
-      setSurroundings("failed");
-    } finally {
-      isStarting.current = false;
-    }
+  const [now, setNow] = useState(beginning);
+  const isBusy = useRef(false);
+  const goOn = async (next: Promise<Beginning>) => {
+    // Not for a second click of the same moment.
+    isBusy.current = true;
+    setNow(await next.catch((): Beginning => ({ kind: "failed" })));
+    isBusy.current = false;
   };
-  const load = () => {
-    setSurroundings(undefined);
-    loadSurroundings().then(
-      (found) => {
-        setSurroundings(found);
-        const user = rememberedIn(found);
-        if (user) void signIn(user, found);
-      },
-      () => setSurroundings("failed"),
-    );
+  const again = () => {
+    if (!isBusy.current) void goOn(begin());
   };
-  // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the page begins
-  useEffect(load, []);
-
-  const signOut = () => {
-    void session?.client.disconnect();
-    keptByTab.remove(KEY);
-    location.hash = "";
-    setSession(undefined);
-  };
-  if (session)
-    return (
-      <SessionProvider value={session}>
-        <Chat onSignOut={signOut} />
-      </SessionProvider>
-    );
-  if (surroundings === "failed")
+  if (now.kind === "failed")
     return (
       <main className="plain">
         <div className="signIn">
@@ -68,12 +29,29 @@ export function App() {
           <p role="alert" className="muted">
             {texts.noConfig}
           </p>
-          <button type="button" className="primary" onClick={load}>
+          <button type="button" className="primary" onClick={again}>
             {texts.tryAgain}
           </button>
         </div>
       </main>
     );
-  if (!surroundings || rememberedIn(surroundings)) return <main className="plain" aria-busy="true" />;
-  return <SignIn users={surroundings.users} onChoose={(user) => signIn(user, surroundings)} />;
+  const { surroundings } = now;
+  const choose = (user: User) => {
+    if (!isBusy.current) void goOn(signIn(user, surroundings));
+  };
+  if (now.kind === "choice") return <SignIn users={surroundings.users} onChoose={choose} />;
+  const { session } = now;
+  const signOut = () => {
+    void session.client.disconnect();
+    forget();
+    location.hash = "";
+    setNow({ kind: "choice", surroundings });
+  };
+  return (
+    <PictureHosts value={surroundings.imageHosts}>
+      <SessionProvider value={session}>
+        <Chat onSignOut={signOut} />
+      </SessionProvider>
+    </PictureHosts>
+  );
 }

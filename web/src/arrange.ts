@@ -1,4 +1,4 @@
-import type { RoomMessage } from "@nonstop/chat-client";
+import { isSystem, type RoomMessage } from "@nonstop/chat-client";
 
 /** How a message is drawn among its neighbours. */
 export interface Arranged {
@@ -16,26 +16,34 @@ export interface Arranged {
 export const timeOf = (message: RoomMessage): Date =>
   new Date(message.state === "stored" ? message.sentAt : message.createdAt);
 
-const isSystem = (message: RoomMessage): boolean => message.type.startsWith("SYSTEM_");
-
 export function isSameDay(a: Date, b: Date): boolean {
   return a.getFullYear() === b.getFullYear() && a.getMonth() === b.getMonth() && a.getDate() === b.getDate();
 }
 
+/** What stands before and after the messages that are arranged. */
+export interface Neighbours {
+  readonly before?: RoomMessage | undefined;
+  readonly after?: RoomMessage | undefined;
+}
+
 /** Puts together what one person writes within a minute, and parts the days. */
-export function arrange(messages: readonly RoomMessage[], me: number): Arranged[] {
+export function arrange(
+  messages: readonly RoomMessage[],
+  me: number,
+  { before: first, after: last }: Neighbours = {},
+): Arranged[] {
   const senderOf = (message: RoomMessage) => (message.state === "stored" ? message.senderId : me);
   const belongTogether = (a: RoomMessage | undefined, b: RoomMessage | undefined): boolean => {
     if (!a || !b || isSystem(a) || isSystem(b) || senderOf(a) !== senderOf(b)) return false;
     return minuteOf(a) === minuteOf(b);
   };
   return messages.map((message, index) => {
-    const [before, after] = [messages[index - 1], messages[index + 1]];
+    const [before, after] = [messages[index - 1] ?? first, messages[index + 1] ?? last];
     const time = timeOf(message);
     const isNewDay = !before || !isSameDay(timeOf(before), time);
     return {
       // The same before and after it is stored, so that the row stays the same.
-      key: keyOf(message, senderOf(message) === me),
+      key: keyOf(message, me),
       message,
       isMine: senderOf(message) === me && !isSystem(message),
       isFirst: isNewDay || !belongTogether(before, message),
@@ -47,8 +55,10 @@ export function arrange(messages: readonly RoomMessage[], me: number): Arranged[
 
 const minuteOf = (message: RoomMessage): number => Math.floor(timeOf(message).getTime() / 60_000);
 
-function keyOf(message: RoomMessage, isMine: boolean): string {
+/** A message's name in its room, which stays the same when it is stored. */
+export function keyOf(message: RoomMessage, me: number): string {
   const { clientMessageId } = message;
+  const isMine = message.state !== "stored" || message.senderId === me;
   if (isMine && typeof clientMessageId === "string") return `own ${clientMessageId}`;
   return message.state === "stored" ? String(message.seq) : `own ${clientMessageId}`;
 }

@@ -1,10 +1,35 @@
+import { useState } from "react";
+import { shownName } from "./names.js";
+import { useIsAllowed } from "./pictureHosts.js";
+
 /** How many colours the style sheet has for them. */
 const COLOURS = 8;
 
-/** The first letter of a name, on a colour that stays with the name; or a picture. For the eye only: the name stands beside it. */
-export function Avatar({ name, image }: { readonly name: string; readonly image?: string | null }) {
-  if (image) return <img className="avatar" src={image} alt="" referrerPolicy="no-referrer" />;
-  const [letter = "?"] = name.trim() || "?";
+interface Props {
+  readonly name: string;
+  readonly image?: string | null | undefined;
+}
+
+/**
+ * The first letter of a name, on a colour that stays with the name; or a picture, if it is of a host that may be asked for it and can
+ * be had. For the eye only: the name stands beside it.
+ */
+export function Avatar({ name, image }: Props) {
+  const isAllowed = useIsAllowed();
+  const [broken, setBroken] = useState<string>();
+  if (image && isAllowed(image) && broken !== image)
+    return (
+      <img
+        className="avatar"
+        src={image}
+        alt=""
+        loading="lazy"
+        decoding="async"
+        referrerPolicy="no-referrer"
+        onError={() => setBroken(image)}
+      />
+    );
+  const [letter = "?"] = shownName(name) ?? "?";
   return (
     <span className={`avatar colour-${colourOf(name)}`} aria-hidden="true">
       {letter.toUpperCase()}

@@ -3,7 +3,14 @@ import { useEffect, useState } from "react";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { useReport } from "./reporting.js";
-import { connectionText, useConnection, useNow, useSendingPaused, useSession } from "./session.js";
+import {
+  connectionText,
+  useConnection,
+  useIsOffline,
+  useNow,
+  useSendingPaused,
+  useSession,
+} from "./session.js";
 import type { Texts } from "./texts/en.js";
 
 /** What stands between the user and the chat: no connection, an ended session, a limit. */
@@ -11,6 +18,7 @@ export function Banner() {
   const { client } = useSession();
   const texts = useTexts();
   const connection = useConnection();
+  const isOffline = useIsOffline();
   const pausedUntil = useSendingPaused();
   const report = useReport();
   useEffect(() => client.on("error", report), [client, report]);
@@ -18,7 +26,9 @@ export function Banner() {
   return (
     <div className="banners">
       <p className="unseen" role="status">
-        {connectionText(connection.status, texts)}
+        {isOffline && connection.status === "waiting"
+          ? texts.offline
+          : connectionText(connection.status, texts)}
       </p>
       {connection.status === "closed" && (
         <section className="banner closed" role="alert">
@@ -31,11 +41,25 @@ export function Banner() {
           </button>
         </section>
       )}
-      {connection.status === "waiting" && (
+      {connection.status === "waiting" && isOffline && <Offline />}
+      {connection.status === "waiting" && !isOffline && (
         <Waiting key={connection.retryAt} retryAt={connection.retryAt} onNow={connect} />
       )}
       {pausedUntil !== undefined && <Paused key={pausedUntil} until={pausedUntil} />}
     </div>
+  );
+}
+
+/** The device has no network; there is nothing to try. */
+function Offline() {
+  const texts = useTexts();
+  return (
+    <section className="banner" aria-label={texts.offline} data-testid="offline">
+      <Icon name="offline" />
+      <p>
+        <strong>{texts.offline}</strong> {texts.offlineHint}
+      </p>
+    </section>
   );
 }
 

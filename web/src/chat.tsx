@@ -1,11 +1,14 @@
 import { useEffect, useRef } from "react";
 import { Banner } from "./banner.js";
+import { REFUSED_FILE } from "./files.js";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
-import { Reporting } from "./reporting.js";
+import { useTelling } from "./notices.js";
+import { Reporting, useTell } from "./reporting.js";
 import { RoomList } from "./roomList.js";
 import { RoomView } from "./roomView.js";
 import { useRoute } from "./route.js";
+import { NARROW } from "./screen.js";
 import { useConnection, useRoomList } from "./session.js";
 
 export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
@@ -14,6 +17,7 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
   const rooms = useRoomList();
   const [roomId, goTo] = useRoute();
   useFocusOnPhones(roomId);
+  useTelling(roomId, goTo);
 
   const unread = (rooms ?? []).reduce((sum, room) => sum + room.unreadCount, 0);
   useEffect(() => {
@@ -32,6 +36,7 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
   return (
     <main className="app" data-view={roomId === undefined ? "list" : "room"}>
       <Reporting>
+        <RefusedFiles />
         <h1 className="unseen">{texts.appName}</h1>
         {/* No link: the address' hash names the room. */}
         <button
@@ -64,13 +69,25 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
   );
 }
 
+/** Says so when a file was dropped on the page. */
+function RefusedFiles() {
+  const texts = useTexts();
+  const tell = useTell();
+  useEffect(() => {
+    const refused = () => tell(texts.noFiles);
+    window.addEventListener(REFUSED_FILE, refused);
+    return () => window.removeEventListener(REFUSED_FILE, refused);
+  }, [texts, tell]);
+  return null;
+}
+
 /** Where only one side is shown, what had the focus goes with the other side. */
 function useFocusOnPhones(roomId: number | undefined): void {
   const before = useRef(roomId);
   useEffect(() => {
     const left = before.current;
     before.current = roomId;
-    if (left === roomId || !matchMedia("(max-width: 719px)").matches) return;
+    if (left === roomId || !matchMedia(NARROW).matches) return;
     const row = `[data-room-id="${left}"]`;
     document.querySelector<HTMLElement>(roomId === undefined ? row : "#conversation")?.focus();
   }, [roomId]);

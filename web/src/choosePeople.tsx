@@ -1,6 +1,7 @@
 import { Avatar } from "./avatar.js";
 import type { User } from "./identity.js";
 import { useTexts } from "./language.js";
+import { Name } from "./name.js";
 
 interface Props {
   readonly title: string;
@@ -22,7 +23,9 @@ export function ChoosePeople({ title, people, chosen, onChange }: Props) {
       {people.map(({ userId, nickname }) => (
         <label key={userId} className="choice">
           <Avatar name={nickname} />
-          <span>{nickname}</span>
+          <span>
+            <Name of={{ userId, nickname }} />
+          </span>
           <input type="checkbox" checked={chosen.has(userId)} onChange={() => toggle(userId)} />
         </label>
       ))}

@@ -4,7 +4,7 @@ import { useTexts } from "./language.js";
 import { Reporting } from "./reporting.js";
 
 interface Props {
-  readonly title: string;
+  readonly title: ReactNode;
   readonly onClose: () => void;
   readonly children: ReactNode;
 }
@@ -45,7 +45,7 @@ export function Dialog({ title, onClose, children }: Props) {
 }
 
 interface QuestionProps {
-  readonly question: string;
+  readonly question: ReactNode;
   readonly hint?: string;
   readonly yes: string;
   readonly onYes: () => void;

@@ -12,10 +12,23 @@ const PATHS = {
   leave: "M14 8V5H5v14h9v-3M10 12h11M18 9l3 3-3 3",
   globe: "M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c5 5.500 5 12.500 0 18c-5-5.500-5-12.500 0-18",
   chat: "M5 5h14v11h-8l-4.500 3.500V16H5z",
+  sliders:
+    "M4 7h8M18 7h2M15 9.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5zM4 17h2M12 17h8M9 19.500a2.500 2.500 0 1 0 0-5 2.500 2.500 0 0 0 0 5z",
+  copy: "M9 9h11v11H9zM15 5V4H4v11h1",
+  seen: "M2.500 12.500l4 4L15 8M11.500 15.500l1 1L21 8",
+  bin: "M4 7h16M9 7V4h6v3M6.500 7l1 13h9l1-13",
+  pen: "M4 20l1-4L16 5l3 3L8 19zM14 7l3 3",
+  again: "M19 12a7 7 0 1 1-2-4.900M19 4v4h-4",
+  picture: "M4 5h16v14H4zM4 16l5-5 4 4 2-2 5 5M15.500 9.500v.010",
+  noPicture: "M4 5h16v14H4zM9 9l6 6M15 9l-6 6",
+  offline:
+    "M3 3l18 18M5 12.500a10 10 0 0 1 4-2.500M19 12.500a10 10 0 0 0-6-2.900M8.500 16a5 5 0 0 1 7 0M12 19.500v.010",
 } as const;
 
+export type IconName = keyof typeof PATHS;
+
 /** Decoration beside a text or a name of its button. */
-export function Icon({ name }: { readonly name: keyof typeof PATHS }) {
+export function Icon({ name }: { readonly name: IconName }) {
   return (
     <svg className="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false">
       <path d={PATHS[name]} />

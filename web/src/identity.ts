@@ -10,19 +10,27 @@ export interface User {
 
 export interface Surroundings {
   readonly api: string;
+  /** Whose pictures are shown unasked; the page's Content-Security-Policy must allow the same. */
+  readonly imageHosts: readonly string[];
   /** Who can be chosen and talked to; undefined where there are no demo users. */
   readonly users: readonly User[] | undefined;
+}
+
+/** What `/config.json` holds. */
+interface Config {
+  readonly api: string;
+  readonly imageHosts?: readonly string[];
 }
 
 export async function loadSurroundings(): Promise<Surroundings> {
   const [config, demo] = await Promise.all([fetch("/config.json"), fetch("/demo/users")]);
   if (!config.ok) throw new Error(`/config.json answered ${config.status}`);
-  const { api } = (await config.json()) as { api: string };
+  const { api, imageHosts = [] } = (await config.json()) as Config;
   // Many a static server answers with the page itself where there is nothing.
   const isDemo = demo.ok && demo.headers.get("content-type")?.startsWith("application/json");
-  if (!isDemo) return { api, users: undefined };
+  if (!isDemo) return { api, imageHosts, users: undefined };
   const { users } = (await demo.json()) as { users: readonly User[] };
-  return { api, users };
+  return { api, imageHosts, users };
 }
 
 export async function tokenFor(userId: number): Promise<string> {

@@ -1,28 +1,69 @@
-export interface Piece {
-  readonly text: string;
-  /** Where it leads, if it is an address. */
-  readonly href?: string;
+/** A part of a message's text. */
+export type Piece =
+  | { readonly kind: "text" | "code" | "block"; readonly text: string }
+  | {
+      readonly kind: "link";
+      readonly text: string;
+      readonly href: string;
+      /** Where it leads, if the text does not say so plainly. */
+      readonly host: string | undefined;
+    };
+
+const PUNCTUATION = ".,;:!?…。、*_~";
+/** Nothing that is unseen or turns text around is part of an address. */
+const END = "\\s<>\"'`\\u061C\\u200B-\\u200F\\u202A-\\u202E\\u2060-\\u206F\\uFEFF";
+const MAIL = "[a-z0-9][\\w.+-]{0,63}@(?:[a-z0-9-]{1,63}\\.){1,8}[a-z]{2,24}";
+const ADDRESS = new RegExp(
+  `(?<![\\w@.+/-])(?:https?://[^${END}]+|www\\.[^${END}]+|${MAIL}(?![\\w@-]))`,
+  "gi",
+);
+const CODE = /```(?:[\w+#-]*\n)?([\s\S]+?)```|`(?!\s)([^`\n]+)(?<!\s)`/g;
+
+/** The text in pieces: what stands between backticks, and addresses. Whatever someone writes, it takes no longer than to read it. */
+export function piecesOf(text: string): Piece[] {
+  const pieces: Piece[] = [];
+  let at = 0;
+  for (const match of text.matchAll(CODE)) {
+    const [, block, code] = match;
+    pieces.push(...linksOf(text.slice(at, match.index)));
+    if (block === undefined) pieces.push({ kind: "code", text: code! });
+    else pieces.push({ kind: "block", text: block.replace(/\n$/, "") });
+    at = match.index + match[0].length;
+    // The line ends with the block.
+    if (block !== undefined && text[at] === "\n") at += 1;
+  }
+  pieces.push(...linksOf(text.slice(at)));
+  return pieces;
 }
 
-const PUNCTUATION = ".,;:!?…。、";
-const ADDRESS = /https:\/\/[^\s<>"']+/g;
-
-/** The text in pieces, with https addresses as links; punctuation behind one is not part of it. */
-export function piecesOf(text: string): Piece[] {
+function linksOf(text: string): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;
   for (const match of text.matchAll(ADDRESS)) {
     const address = trimmed(match[0]);
-    if (!URL.canParse(address)) continue;
-    if (match.index > at) pieces.push({ text: text.slice(at, match.index) });
-    pieces.push({ text: address, href: address });
+    const target = targetOf(address);
+    if (!target) continue;
+    if (match.index > at) pieces.push({ kind: "text", text: text.slice(at, match.index) });
+    pieces.push({ kind: "link", text: address, ...target });
     at = match.index + address.length;
   }
-  if (at < text.length || pieces.length === 0) pieces.push({ text: text.slice(at) });
+  if (at < text.length) pieces.push({ kind: "text", text: text.slice(at) });
   return pieces;
 }
 
-/** From the end and no further than needed: whatever someone writes, it takes no longer than to read it. */
+function targetOf(address: string): { href: string; host: string | undefined } | undefined {
+  if (/^[^/]*@/.test(address)) return { href: `mailto:${address}`, host: undefined };
+  const hasScheme = /^https?:/i.test(address);
+  const href = hasScheme ? address : `https://${address}`;
+  if (!URL.canParse(href)) return undefined;
+  const { host, username, password } = new URL(href);
+  // Letters that look like others, or a name before the host that looks like one.
+  const said = address.replace(/^https?:\/\//i, "").split(/[/?#]/)[0]!;
+  const isPlain = username === "" && password === "" && said.toLowerCase().replace(/:(80|443)$/, "") === host;
+  return { href, host: isPlain ? undefined : host };
+}
+
+/** Without the punctuation behind it. From the end and no further than needed. */
 function trimmed(address: string): string {
   // A closing bracket belongs to it only if it was opened in it.
   const ends = address.includes("(") ? PUNCTUATION : `${PUNCTUATION})`;

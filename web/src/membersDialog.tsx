@@ -1,14 +1,17 @@
-import type { Member, RoomSummary } from "@nonstop/chat-client";
-import { type FormEvent, useCallback, useEffect, useRef, useState } from "react";
+import type { Member, Room, RoomSummary } from "@nonstop/chat-client";
+import { type FormEvent, useRef, useState } from "react";
 import { Avatar } from "./avatar.js";
 import { ChoosePeople } from "./choosePeople.js";
 import { Dialog, Question } from "./dialog.js";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
+import { Name, nameOf, Phrase } from "./name.js";
+import { shownName } from "./names.js";
 import { useReport } from "./reporting.js";
-import { useSession } from "./session.js";
+import { useMessages, useSession } from "./session.js";
 
 interface Props {
+  readonly room: Room;
   readonly summary: RoomSummary;
   readonly onClose: () => void;
   readonly onLeave: () => void;
@@ -24,42 +27,47 @@ export function MembersDialog({ onClose, ...props }: Props) {
   );
 }
 
-function Members({ summary, onLeave }: Omit<Props, "onClose">) {
+function Members({ room, summary, onLeave }: Omit<Props, "onClose">) {
   const { client, me, users } = useSession();
-  const { roomId, name, memberCount } = summary;
+  const { roomId, name } = summary;
   const texts = useTexts();
   const report = useReport();
-  const [members, setMembers] = useState<readonly Member[]>();
+  useMessages(room);
+  const { members, membersError } = room;
   const [removing, setRemoving] = useState<Member>();
   const list = useRef<HTMLUListElement>(null);
-  const asked = useRef(0);
-  const load = useCallback(() => {
-    asked.current += 1;
-    const mine = asked.current;
-    // An answer that was overtaken does not count.
-    client.members(roomId).then((found) => mine === asked.current && setMembers(found), report);
-  }, [client, roomId, report]);
-  // Also when others change them.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the count tells of a change
-  useEffect(load, [load, memberCount]);
+  const load = () => void room.reloadMembers().catch(report);
   const isCreator = members?.some((member) => member.userId === me.userId && member.isCreator);
   const remove = ({ userId }: Member) => {
     setRemoving(undefined);
     client
       .kick(roomId, userId)
-      .then(load, report)
+      .catch(report)
       // The button that had the focus goes with its row.
       .finally(() => list.current?.focus());
   };
   return (
     <>
       <Rename roomId={roomId} name={name ?? ""} />
+      {!members && !membersError && (
+        <p className="hint" role="status">
+          {texts.loading}
+        </p>
+      )}
+      {membersError && (
+        <div className="failed" role="alert">
+          <p>{texts.membersFailed}</p>
+          <button type="button" className="quiet" onClick={load}>
+            {texts.tryAgain}
+          </button>
+        </div>
+      )}
       <ul ref={list} className="members" tabIndex={-1} aria-label={texts.membersTitle}>
         {members?.map((member) => (
           <li key={member.userId}>
             <Avatar name={member.nickname} image={member.profileImageUrl} />
             <span className="who">
-              {member.nickname}
+              <Name of={member} />
               {member.userId === me.userId && <span className="muted"> ({texts.me})</span>}
             </span>
             {member.isCreator && <span className="tag">{texts.creator}</span>}
@@ -67,7 +75,7 @@ function Members({ summary, onLeave }: Omit<Props, "onClose">) {
               <button
                 type="button"
                 className="quiet"
-                aria-label={`${texts.remove}: ${member.nickname}`}
+                aria-label={`${texts.remove}: ${nameOf(member, texts)}`}
                 onClick={() => setRemoving(member)}
               >
                 {texts.remove}
@@ -80,7 +88,6 @@ function Members({ summary, onLeave }: Omit<Props, "onClose">) {
         <Invite
           roomId={roomId}
           people={users.filter(({ userId }) => !members.some((member) => member.userId === userId))}
-          onDone={load}
         />
       )}
       <footer className="dialogFoot apart">
@@ -91,7 +98,12 @@ function Members({ summary, onLeave }: Omit<Props, "onClose">) {
       </footer>
       {removing && (
         <Question
-          question={texts.removeQuestion(removing.nickname, name ?? "")}
+          question={
+            <Phrase
+              text={texts.removeQuestion}
+              names={[nameOf(removing, texts), shownName(name) ?? texts.conversation]}
+            />
+          }
           yes={texts.remove}
           onYes={() => remove(removing)}
           onNo={() => setRemoving(undefined)}
@@ -126,10 +138,9 @@ function Rename({ roomId, name }: { readonly roomId: number; readonly name: stri
 interface InviteProps {
   readonly roomId: number;
   readonly people: readonly { readonly userId: number; readonly nickname: string }[];
-  readonly onDone: () => void;
 }
 
-function Invite({ roomId, people, onDone }: InviteProps) {
+function Invite({ roomId, people }: InviteProps) {
   const { client } = useSession();
   const texts = useTexts();
   const report = useReport();
@@ -137,7 +148,7 @@ function Invite({ roomId, people, onDone }: InviteProps) {
   const invite = (event: FormEvent) => {
     event.preventDefault();
     setChosen(new Set());
-    client.invite(roomId, [...chosen]).then(onDone, report);
+    client.invite(roomId, [...chosen]).catch(report);
   };
   return (
     <form onSubmit={invite}>

@@ -1,11 +1,21 @@
-import type { Room, RoomMessage, StoredMessage } from "@nonstop/chat-client";
-import { Fragment, useCallback, useEffect, useMemo, useRef, useState } from "react";
-import { arrange } from "./arrange.js";
-import { dayText } from "./dates.js";
+import {
+  isSystem,
+  type PendingMessage,
+  type Room,
+  type RoomMessage,
+  type StoredMessage,
+} from "@nonstop/chat-client";
+import { useCallback, useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
+import { keyOf } from "./arrange.js";
+import { chunksOf } from "./chunks.js";
 import { Icon } from "./icons.js";
-import { useLanguage, useTexts } from "./language.js";
-import { MessageRow } from "./messageRow.js";
+import { useTexts } from "./language.js";
+import { MessageChunk } from "./messageChunk.js";
+import { MessageMenu } from "./messageMenu.js";
+import { useMessageMenu } from "./messageMenuOpening.js";
+import { nameOf } from "./name.js";
 import { useScrolling } from "./scrolling.js";
+import { usePictures } from "./senderPictures.js";
 import { useMessages, useSession } from "./session.js";
 import { systemText } from "./systemText.js";
 import type { Texts } from "./texts/en.js";
@@ -13,20 +23,27 @@ import type { Texts } from "./texts/en.js";
 interface Props {
   readonly room: Room;
   readonly name: string;
+  /** Of the other one in a room of two. */
+  readonly imageUrl: string | null | undefined;
+  readonly onEdit: (message: PendingMessage) => void;
 }
 
-export function MessageList({ room, name }: Props) {
+export function MessageList({ room, name, imageUrl, onEdit }: Props) {
   const { me } = useSession();
-  const { language, texts } = useLanguage();
-  const messages = useMessages(room);
+  const texts = useTexts();
+  // Thousands of counts may change at once: that is drawn piece by piece, and never holds up what one does meanwhile.
+  const messages = useDeferredValue(useMessages(room));
   const log = useRef<HTMLDivElement>(null);
-  const rows = useMemo(() => arrange(messages, me.userId), [messages, me.userId]);
+  const chunks = useMemo(() => chunksOf(messages), [messages]);
+  const pictures = usePictures(room, imageUrl, me.userId);
   const { isAtEnd, isSettled, isSettling, toEnd, onScroll } = useScrolling(log, room, messages, me.userId);
   const firstUnread = firstUnreadOf(room, messages);
+  const last = messages.findLast((message) => !isSystem(message));
   const lastSeq = lastStored(messages)?.seq ?? 0;
   const newCount = useNewCount(messages, isAtEnd, me.userId);
   useReading(room, isSettled && isAtEnd, lastSeq);
-  const now = new Date();
+  const [menu, closeMenu] = useMessageMenu(log, messages, me.userId);
+  const today = new Date().toDateString();
   return (
     <div className="logFrame">
       <div
@@ -42,23 +59,16 @@ export function MessageList({ room, name }: Props) {
         onScroll={onScroll}
       >
         <Older room={room} isReady={isSettled} first={messages[0]} log={log} />
-        <ol className="messages">
-          {rows.map(({ key, message, isMine, isFirst, isLast, day }) => (
-            <Fragment key={key}>
-              {day && (
-                <li className="day">
-                  <span>{dayText(day, now, language, texts)}</span>
-                </li>
-              )}
-              {message === firstUnread && (
-                <li className="newLine">
-                  <span>{texts.newMessages}</span>
-                </li>
-              )}
-              <MessageRow room={room} message={message} isMine={isMine} isFirst={isFirst} isLast={isLast} />
-            </Fragment>
+        <div className="chunks">
+          {chunks.map((chunk) => (
+            <MessageChunk
+              key={chunk.key}
+              {...{ room, chunk, today, pictures, onEdit }}
+              firstUnread={firstUnread && chunk.messages.includes(firstUnread) ? firstUnread : undefined}
+              reachable={last && chunk.messages.includes(last) ? keyOf(last, me.userId) : undefined}
+            />
           ))}
-        </ol>
+        </div>
       </div>
       {!isAtEnd && (
         <button type="button" className="toEnd" onClick={toEnd}>
@@ -66,6 +76,7 @@ export function MessageList({ room, name }: Props) {
           {texts.toNewest(newCount)}
         </button>
       )}
+      {menu && <MessageMenu key={menu.key} {...{ room, menu, name, onEdit }} onClose={closeMenu} />}
       <Announcer room={room} messages={messages} me={me.userId} />
     </div>
   );
@@ -92,9 +103,19 @@ function useNewCount(messages: readonly RoomMessage[], isAtEnd: boolean, me: num
     if (isAtEnd || seen === 0) setSeen(last);
   }, [isAtEnd, seen, last]);
   if (isAtEnd || seen === 0) return 0;
-  return messages.filter(
-    (message) => message.state === "stored" && message.seq > seen && message.senderId !== me,
-  ).length;
+  return newSince(messages, seen, me).length;
+}
+
+/** What others wrote behind this `seq`; from the end on, as there may be thousands before it. */
+function newSince(messages: readonly RoomMessage[], seq: number, me: number): StoredMessage[] {
+  const found: StoredMessage[] = [];
+  for (let index = messages.length - 1; index >= 0; index -= 1) {
+    const message = messages[index]!;
+    if (message.state !== "stored") continue;
+    if (message.seq <= seq) break;
+    if (message.senderId !== me) found.push(message);
+  }
+  return found.reverse();
 }
 
 /** Reads the room while its end is seen: the page is in front and has the focus. */
@@ -176,11 +197,9 @@ function Announcer({ room, messages, me }: AnnouncerProps) {
     const last = lastStored(messages)?.seq ?? 0;
     const since = told.current ?? last;
     told.current = Math.max(since, last);
-    const fresh = messages.filter(
-      (message) => message.state === "stored" && message.seq > since && message.senderId !== me,
-    );
+    const fresh = newSince(messages, since, me);
     if (fresh.length === 0) return;
-    const lines = fresh.slice(-MOST_ANNOUNCED).map((message) => spoken(message as StoredMessage, texts));
+    const lines = fresh.slice(-MOST_ANNOUNCED).map((message) => spoken(message, texts));
     setNews({ key: last, text: lines.join("\n") });
   }, [room, messages, me, texts]);
   return (
@@ -191,6 +210,9 @@ function Announcer({ room, messages, me }: AnnouncerProps) {
   );
 }
 
-const spoken = (message: StoredMessage, texts: Texts): string =>
-  systemText(message, texts) ??
-  `${message.senderNickname}: ${message.type === "IMAGE" ? texts.picture : message.content}`;
+function spoken(message: StoredMessage, texts: Texts): string {
+  const system = systemText(message, texts);
+  if (system !== undefined) return system;
+  const sender = nameOf({ userId: message.senderId, nickname: message.senderNickname }, texts);
+  return `${sender}: ${message.type === "IMAGE" ? texts.picture : message.content}`;
+}

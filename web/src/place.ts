@@ -30,4 +30,13 @@ export function keepDraft(userId: number, roomId: number, text: string): void {
   const key = `nonstop-draft ${userId} ${roomId}`;
   if (text === "") keptByTab.remove(key);
   else keptByTab.set(key, text);
+  for (const changed of hearing) changed();
+}
+
+const hearing = new Set<() => void>();
+
+/** Hears of each draft that changes, until what it returns is called. */
+export function onDrafts(changed: () => void): () => void {
+  hearing.add(changed);
+  return () => hearing.delete(changed);
 }

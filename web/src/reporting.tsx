@@ -1,13 +1,20 @@
-import { createContext, type ReactNode, useContext, useEffect, useState } from "react";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import { errorText } from "./errorText.js";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 
 const SHOWN_MS = 10_000;
-const Context = createContext<(error: Error) => void>(() => {});
+
+interface Reports {
+  readonly report: (error: Error) => void;
+  readonly tell: (text: string) => void;
+}
+const Context = createContext<Reports>({ report: () => {}, tell: () => {} });
 
 /** Tells the user that something they asked for did not work. */
-export const useReport = () => useContext(Context);
+export const useReport = () => useContext(Context).report;
+/** Tells the user that something was done. */
+export const useTell = () => useContext(Context).tell;
 
 interface Props {
   /** A dialog says what went wrong in it by itself: while it is open, nothing outside of it is heard. */
@@ -15,29 +22,30 @@ interface Props {
   readonly children: ReactNode;
 }
 
-/** Where `useReport` of everything within is shown, for some seconds. */
+/** Where what `useReport` and `useTell` are told of everything within is shown, for some seconds. */
 export function Reporting({ isDialog = false, children }: Props) {
   const texts = useTexts();
-  const [error, setError] = useState<Error>();
+  // Another object each time: the same once more is shown as long again.
+  const [news, setNews] = useState<{ readonly error?: Error; readonly text?: string }>();
+  const dismiss = useCallback(() => setNews(undefined), []);
+  const reports = useMemo(
+    () => ({ report: (error: Error) => setNews({ error }), tell: (text: string) => setNews({ text }) }),
+    [],
+  );
   useEffect(() => {
-    if (!error) return;
-    const timer = setTimeout(() => setError(undefined), SHOWN_MS);
+    if (!news) return;
+    const timer = setTimeout(dismiss, SHOWN_MS);
     return () => clearTimeout(timer);
-  }, [error]);
+  }, [news, dismiss]);
   return (
-    <Context value={setError}>
+    <Context value={reports}>
       {children}
       {/* There before it says something, so that it is read out. */}
       <div className={isDialog ? "report inDialog" : "report"} role="status">
-        {error && (
-          <div className="reportBox">
-            <p>{errorText(error, texts)}</p>
-            <button
-              type="button"
-              className="round"
-              aria-label={texts.dismiss}
-              onClick={() => setError(undefined)}
-            >
+        {news && (
+          <div className={news.error ? "reportBox" : "reportBox fine"}>
+            <p>{news.text ?? errorText(news.error, texts)}</p>
+            <button type="button" className="round" aria-label={texts.dismiss} onClick={dismiss}>
               <Icon name="close" />
             </button>
           </div>

@@ -1,13 +1,16 @@
-import type { LastMessage, RoomSummary } from "@nonstop/chat-client";
+import type { RoomSummary } from "@nonstop/chat-client";
 import { useState } from "react";
 import { Avatar } from "./avatar.js";
 import { shortText } from "./dates.js";
 import { Icon } from "./icons.js";
 import { useLanguage, useTexts } from "./language.js";
 import { LanguageSwitch } from "./languageSwitch.js";
+import { Name } from "./name.js";
+import { shownName } from "./names.js";
 import { NewChat } from "./newChat.js";
-import { connectionText, useConnection, useRoomList, useSession } from "./session.js";
-import type { Texts } from "./texts/en.js";
+import { connectionText, useConnection, useDraft, useIsOffline, useRoomList, useSession } from "./session.js";
+import { Settings } from "./settings.js";
+import { previewOf } from "./systemText.js";
 
 interface Props {
   readonly current: number | undefined;
@@ -20,14 +23,26 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
   const texts = useTexts();
   const rooms = useRoomList();
   const [isMaking, setMaking] = useState(false);
+  const [isSetting, setSetting] = useState(false);
   return (
     <div className="side">
       <header className="sideHead">
         <Avatar name={me.nickname} />
         <div className="who">
-          <p className="name">{me.nickname}</p>
+          <p className="name">
+            <Name of={me} />
+          </p>
           <ConnectionText />
         </div>
+        <button
+          type="button"
+          className="round"
+          aria-label={texts.settings}
+          title={texts.settings}
+          onClick={() => setSetting(true)}
+        >
+          <Icon name="sliders" />
+        </button>
         <button
           type="button"
           className="round"
@@ -56,6 +71,7 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
           {texts.signOut}
         </button>
       </footer>
+      {isSetting && <Settings onClose={() => setSetting(false)} onSignOut={onSignOut} />}
       {isMaking && <NewChat onClose={() => setMaking(false)} onMade={onOpen} />}
     </div>
   );
@@ -65,9 +81,10 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
 function ConnectionText() {
   const texts = useTexts();
   const { status } = useConnection();
+  const isOffline = useIsOffline() && status === "waiting";
   return (
     <p className="status" data-status={status}>
-      {connectionText(status, texts)}
+      {isOffline ? texts.offline : connectionText(status, texts)}
     </p>
   );
 }
@@ -80,6 +97,7 @@ interface RowProps {
 function RoomRow({ room, isCurrent }: RowProps) {
   const { me } = useSession();
   const { language, texts } = useLanguage();
+  const draft = useDraft(room.roomId).trim();
   const { roomId, name, imageUrl, lastMessage, unreadCount, memberCount, type } = room;
   return (
     <a
@@ -92,7 +110,9 @@ function RoomRow({ room, isCurrent }: RowProps) {
       <Avatar name={name ?? ""} image={imageUrl} />
       <span className="roomText">
         <span className="roomName">
-          <strong>{name}</strong>
+          <strong>
+            <bdi>{shownName(name) ?? texts.conversation}</bdi>
+          </strong>
           {type === "GROUP" && (
             <span className="count">
               <span aria-hidden="true">{memberCount}</span>
@@ -100,7 +120,17 @@ function RoomRow({ room, isCurrent }: RowProps) {
             </span>
           )}
         </span>
-        <span className="preview">{previewOf(lastMessage, me.userId, texts)}</span>
+        <span className="preview" dir="auto">
+          {draft !== "" && !isCurrent ? (
+            <>
+              <span className="draft">{texts.draft}</span> {draft}
+            </>
+          ) : lastMessage ? (
+            previewOf(lastMessage, me.userId, type === "GROUP", texts)
+          ) : (
+            texts.noMessages
+          )}
+        </span>
       </span>
       <span className="roomMeta">
         {lastMessage && (
@@ -117,18 +147,4 @@ function RoomRow({ room, isCurrent }: RowProps) {
       </span>
     </a>
   );
-}
-
-function previewOf(message: LastMessage | null, me: number, texts: Texts): string {
-  if (!message) return texts.noMessages;
-  switch (message.type) {
-    case "SYSTEM_INVITE":
-      return texts.systemInvite;
-    case "SYSTEM_LEAVE":
-      return texts.systemLeave;
-    case "SYSTEM_KICK":
-      return texts.systemKick;
-    default:
-      return `${message.senderId === me ? texts.youPrefix : ""}${message.type === "IMAGE" ? texts.picture : message.content}`;
-  }
 }

@@ -1,4 +1,4 @@
-import type { ConnectionState, Room, RoomSummary } from "@nonstop/chat-client";
+import type { ConnectionState, PendingMessage, Room, RoomSummary } from "@nonstop/chat-client";
 import { useCallback, useEffect, useState } from "react";
 import { Avatar } from "./avatar.js";
 import { Composer } from "./composer.js";
@@ -7,8 +7,10 @@ import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { MembersDialog } from "./membersDialog.js";
 import { MessageList } from "./messageList.js";
+import { Phrase } from "./name.js";
+import { shownName } from "./names.js";
 import { useReport } from "./reporting.js";
-import { useConnection, useMessages, useRoom, useRoomList, useSession } from "./session.js";
+import { useConnection, useIsOffline, useMessages, useRoom, useRoomList, useSession } from "./session.js";
 import type { Texts } from "./texts/en.js";
 
 const AGAIN_MS = 1_000;
@@ -55,7 +57,14 @@ function OpenRoom({ room, summary, onBack, opening, onAgain }: OpeningProps) {
   const texts = useTexts();
   useMessages(room);
   useComingBack(room, summary !== undefined, opening, onAgain);
-  const name = summary?.name || texts.conversation;
+  const name = shownName(summary?.name) ?? texts.conversation;
+  const [editing, setEditing] = useState<PendingMessage>();
+  const stopEditing = useCallback(() => setEditing(undefined), []);
+  // It may be discarded, or sent again, meanwhile.
+  const edited = room.messages.find(
+    (one): one is PendingMessage =>
+      one.state === "refused" && one.clientMessageId === editing?.clientMessageId,
+  );
   return (
     <section className="room" aria-label={name}>
       <RoomHead room={room} summary={summary} onBack={onBack} />
@@ -68,13 +77,22 @@ function OpenRoom({ room, summary, onBack, opening, onAgain }: OpeningProps) {
         </div>
       ) : (
         <>
-          <MessageList room={room} name={name} />
-          <Composer room={room} />
+          <MessageList room={room} name={name} imageUrl={imageOfTwo(summary)} onEdit={setEditing} />
+          <Composer
+            key={edited?.clientMessageId ?? "new"}
+            room={room}
+            editing={edited}
+            onDone={stopEditing}
+          />
         </>
       )}
     </section>
   );
 }
+
+/** In a room of two the picture is the other one's. */
+const imageOfTwo = (summary: RoomSummary | undefined) =>
+  summary?.type === "ONE_TO_ONE" ? summary.imageUrl : undefined;
 
 function RoomHead({ room, summary, onBack }: OpenProps) {
   const { client } = useSession();
@@ -82,7 +100,9 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
   const report = useReport();
   const [open, setOpen] = useState<"members" | "leave">();
   const { status } = useConnection();
+  const isOffline = useIsOffline() && status === "waiting";
   const isGroup = summary?.type === "GROUP";
+  const name = shownName(summary?.name) ?? texts.conversation;
   const close = () => setOpen(undefined);
   const leave = () => {
     close();
@@ -95,8 +115,10 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
       </button>
       {summary && <Avatar name={summary.name ?? ""} image={summary.imageUrl} />}
       <div className="who">
-        <h2>{summary?.name || texts.conversation}</h2>
-        <p className="muted">{subtitle(summary, status, texts)}</p>
+        <h2>
+          <bdi>{name}</bdi>
+        </h2>
+        <p className="muted">{isOffline ? texts.offline : subtitle(summary, status, texts)}</p>
       </div>
       {summary && room.status !== "gone" && (
         <button
@@ -110,11 +132,11 @@ function RoomHead({ room, summary, onBack }: OpenProps) {
         </button>
       )}
       {open === "members" && summary && (
-        <MembersDialog summary={summary} onClose={close} onLeave={() => setOpen("leave")} />
+        <MembersDialog room={room} summary={summary} onClose={close} onLeave={() => setOpen("leave")} />
       )}
       {open === "leave" && (
         <Question
-          question={texts.leaveQuestion(summary?.name ?? "")}
+          question={<Phrase text={texts.leaveQuestion} names={[name]} />}
           hint={isGroup ? texts.leaveGroupHint : texts.leaveHint}
           yes={texts.leave}
           onYes={leave}

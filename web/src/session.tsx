@@ -3,6 +3,7 @@ import { indexedDbOutbox } from "@nonstop/chat-client/indexeddb";
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { deviceId } from "./device.js";
 import { type Surroundings, tokenFor, type User } from "./identity.js";
+import { draftIn, onDrafts } from "./place.js";
 import type { Texts } from "./texts/en.js";
 
 export interface Session {
@@ -25,7 +26,7 @@ export function useSession(): Session {
 /** Of all users: it knows whose a message is. */
 const outbox = indexedDbOutbox();
 
-/** A session of the user, connecting and coming back by itself until `end`. */
+/** A session of the user, connecting and coming back by itself until it is disconnected. */
 export async function startSession(me: User, { api, users = [] }: Surroundings): Promise<Session> {
   const client = new ChatClient({
     url: api,
@@ -46,6 +47,24 @@ export function useConnection() {
     (changed) => client.on("connection", changed),
     () => client.connection,
   );
+}
+
+function onNetwork(changed: () => void): () => void {
+  window.addEventListener("online", changed);
+  window.addEventListener("offline", changed);
+  return () => {
+    window.removeEventListener("online", changed);
+    window.removeEventListener("offline", changed);
+  };
+}
+
+/** Whether the device has no network, as far as the browser knows. */
+export const useIsOffline = (): boolean => useSyncExternalStore(onNetwork, () => !navigator.onLine);
+
+/** What one has begun to write in a room. */
+export function useDraft(roomId: number): string {
+  const { me } = useSession();
+  return useSyncExternalStore(onDrafts, () => draftIn(me.userId, roomId));
 }
 
 export function connectionText(status: ConnectionState["status"], texts: Texts): string {

@@ -2,6 +2,7 @@ import { Avatar } from "./avatar.js";
 import type { User } from "./identity.js";
 import { useTexts } from "./language.js";
 import { LanguageSwitch } from "./languageSwitch.js";
+import { Name } from "./name.js";
 
 interface Props {
   readonly users: readonly User[] | undefined;
@@ -23,7 +24,9 @@ export function SignIn({ users, onChoose }: Props) {
                 <li key={user.userId}>
                   <button type="button" className="person" onClick={() => onChoose(user)}>
                     <Avatar name={user.nickname} />
-                    <span>{user.nickname}</span>
+                    <span>
+                      <Name of={user} />
+                    </span>
                   </button>
                 </li>
               ))}

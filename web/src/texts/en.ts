@@ -8,9 +8,14 @@ type ErrorText =
   | "RATE_LIMIT_EXCEEDED"
   | "OFFLINE"
   | "UNAVAILABLE"
+  | "CLIENT_MESSAGE_ID_REUSED"
   | "OUTBOX_FULL"
   | "TOO_MANY_SUBSCRIPTIONS"
   | "OUTBOX_FAILED";
+
+/** "A, B and C" */
+const listed = (parts: readonly string[]): string =>
+  [parts.slice(0, -1).join(", "), ...parts.slice(-1)].filter((part) => part !== "").join(" and ");
 
 /** Every text of the page; the other languages have the same ones. */
 export const en = {
@@ -35,10 +40,54 @@ export const en = {
   noMessages: "No messages yet",
   picture: "Picture",
   youPrefix: "You: ",
-  systemInvite: "Someone was invited",
-  systemLeave: "Someone left",
-  systemKick: "Someone was removed",
-  invited: (by: string, who: string) => `${by} invited ${who}`,
+  /** `others` more than those who are named. */
+  invited: (by: string, whom: readonly string[], others: number) =>
+    `${by} invited ${listed(others === 0 ? whom : [...whom, others === 1 ? "1 other" : `${others.toLocaleString("en")} others`])}`,
+  invitedMore: (by: string, who: string) => `${by} invited ${who} and others`,
+  showAll: "Show all",
+  invitedTitle: "Invited",
+  renamed: (by: string, name: string) => `${by} renamed the group to ${name}`,
+  nameOfNothing: "(no name)",
+  nameless: (userId: number) => `User ${userId}`,
+  draft: "Draft:",
+  messageMenu: (who: string, time: string) => `Message of ${who}, ${time}: actions`,
+  messageActions: "Message actions",
+  copy: "Copy text",
+  copyAddress: "Copy address",
+  copied: "Copied.",
+  notCopied: "The browser did not let it be copied.",
+  whoHasRead: "Who has read it",
+  readBy: (count: number) => `Read by ${count}`,
+  notYetReadBy: (count: number) => `Not read yet by ${count}`,
+  hasRead: (who: string) => `${who} has read it.`,
+  hasNotRead: (who: string) => `${who} has not read it yet.`,
+  youHaveRead: "Only the two of you are here, and you have read it.",
+  deleteForMe: "Delete for me",
+  deleteQuestion: "Delete this message for you?",
+  deleteHint: "You will not see it any more, on any device. The others still do.",
+  edit: "Edit",
+  editing: "Change the message",
+  loadPicture: (host: string) => `Load picture from ${host}`,
+  pictureHint: "Loading it tells its host that you are reading this.",
+  pictureBroken: "The picture can't be shown.",
+  asPictureHint: (host: string) => `Everyone who opens the conversation may load it from ${host}.`,
+  noFiles: "Files can't be sent. Send the address of a picture instead.",
+  settings: "Settings",
+  notices: "Notifications",
+  noticesHint: "Tell me of messages while I am elsewhere.",
+  noticesBlocked: "This browser blocks them. Allow them for this site in its settings.",
+  sessions: "Sessions",
+  sessionsHint: "You can be signed in on up to three devices.",
+  endOthers: "End all other sessions",
+  endOthersQuestion: "End all other sessions?",
+  endOthersHint: "All other devices and tabs are signed out. This one stays.",
+  othersEnded: "All other sessions have ended.",
+  signOutEverywhere: "Sign out everywhere",
+  signOutQuestion: "Sign out everywhere?",
+  signOutHint: "All devices and tabs are signed out, this one too.",
+  membersFailed: "The members could not be loaded.",
+  offline: "You are offline",
+  offlineHint: "What you write is sent when the network is back.",
   left: (who: string) => `${who} left`,
   kicked: (by: string, who: string) => `${by} removed ${who}`,
   chooseRoom: "Choose a conversation",
@@ -113,6 +162,7 @@ export const en = {
     RATE_LIMIT_EXCEEDED: "That was too often in a short time. Try again in a minute.",
     OFFLINE: "There is no connection. Try again when it is back.",
     UNAVAILABLE: "The service can't do that just now. Try again in a moment.",
+    CLIENT_MESSAGE_ID_REUSED: "Another message was sent in its place. Send it again.",
     OUTBOX_FULL: "A thousand messages wait to be sent. Wait until some of them are.",
     TOO_MANY_SUBSCRIPTIONS: "Too many conversations are open in this tab.",
     OUTBOX_FAILED: "This browser keeps nothing: messages that are still on their way won't survive a reload.",

@@ -1,0 +1,56 @@
+/** Where the page may go besides its own origin. */
+export interface Elsewhere {
+  /** The HTTP API, `http://127.0.0.1:7071`. */
+  readonly api: string;
+  /** The socket service, `ws://127.0.0.1:8080`. */
+  readonly sockets: string;
+  /** Hosts whose pictures are shown unasked: `pictures.example.com`, `*.example.com`. */
+  readonly imageHosts: readonly string[];
+}
+
+const OF_ALL = {
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cross-origin-opener-policy": "same-origin",
+  "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+};
+
+/** A frame without an origin of its own, which may do nothing but show a picture of a host that a reader has agreed to. */
+const OF_PICTURE =
+  "sandbox allow-scripts; default-src 'none'; script-src 'self'; style-src 'self'; img-src https:; " +
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+
+/**
+ * The headers of an answer. The page runs its own scripts, talks to the two addresses it needs, and loads pictures of the hosts it
+ * was set to; all others only within `/picture.html`. Whoever serves the page elsewhere sends the same.
+ */
+export function securityHeaders(
+  path: string,
+  { api, sockets, imageHosts }: Elsewhere,
+): Record<string, string> {
+  const images = imageHosts.map((host) => ` https://${host}`).join("");
+  const policy =
+    "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; frame-src 'self'; " +
+    `img-src 'self'${images}; connect-src 'self' ${originOf(api)} ${originOf(sockets)}; ` +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+  return { ...OF_ALL, "content-security-policy": path === "/picture.html" ? OF_PICTURE : policy };
+}
+
+/** In full: a path would allow that path only. Throws when it is no address. */
+function originOf(address: string): string {
+  const { protocol, host } = new URL(address);
+  return `${protocol}//${host}`;
+}
+
+const HOST = /^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+(:\d{1,5})?$/;
+
+/** Reads a list of hosts, parted by commas. Throws when something in it is no host: it would be part of a header. */
+export function readHosts(text: string): string[] {
+  const hosts = text
+    .split(",")
+    .map((host) => host.trim().toLowerCase())
+    .filter((host) => host !== "");
+  const wrong = hosts.find((host) => !HOST.test(host));
+  if (wrong !== undefined) throw new Error(`${wrong} is no host, like pictures.example.com or *.example.com`);
+  return hosts;
+}

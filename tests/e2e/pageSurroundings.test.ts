@@ -1,0 +1,300 @@
+import type { Page } from "playwright-core";
+import { beforeAll, describe, expect, test } from "vitest";
+import { DEMO, isConnected, pageOf, rowOf, say, screenshot, useBrowser, visit } from "../support/browser.js";
+import { chaosProxy } from "../support/chat.js";
+import { call, connect, fill, history, makeRoom, tokenFor, until } from "../support/client.js";
+
+useBrowser();
+const { Ann, Ben, Chloe, Dora } = DEMO;
+
+beforeAll(async () => {
+  for (const [nickname, userId] of Object.entries(DEMO))
+    await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
+});
+
+const stored = (page: Page, text: string) => rowOf(page, text).and(page.locator("[data-state=stored]"));
+const LONG_MS = 180_000;
+
+describe("without a network", () => {
+  test("the page says so at once, and goes on when it is back", async () => {
+    const roomId = await makeRoom([Ann, Ben]);
+    const page = await pageOf("Ann", { roomId });
+    await page.context().setOffline(true);
+    await page.getByTestId("offline").waitFor({ timeout: 2_000 });
+    await screenshot(page, "offline");
+    await say(page, "written meanwhile");
+    await page.locator("[data-state=sending]").waitFor();
+    await page.context().setOffline(false);
+    await stored(page, "written meanwhile").waitFor();
+    await page.getByTestId("offline").waitFor({ state: "detached" });
+  });
+
+  test("a notice that comes or goes moves nothing", async () => {
+    const roomId = await makeRoom([Ann, Ben]);
+    await fill(roomId, Ann, 30);
+    const proxy = await chaosProxy();
+    for (const viewport of [
+      { width: 1280, height: 800 },
+      { width: 390, height: 844 },
+    ]) {
+      const page = await pageOf("Ann", { roomId, through: proxy, viewport });
+      await stored(page, "message 30").waitFor();
+      const places = async () => {
+        const boxes = ["header", ".log", ".composer", "[data-seq='30']", "[data-seq='20']"].map((name) =>
+          page.locator(name).locator("visible=true").last().boundingBox(),
+        );
+        return Promise.all(boxes);
+      };
+      const before = await places();
+      proxy.mood = { failCall: 1 };
+      proxy.cut();
+      await page.getByText(/No connection. Trying again in/).waitFor();
+      expect(await places()).toEqual(before);
+      proxy.mood = {};
+      await isConnected(page);
+      await page.getByText(/No connection. Trying again in/).waitFor({ state: "detached" });
+      expect(await places()).toEqual(before);
+    }
+  });
+
+  test("a list of members that could not be loaded is loaded again", async () => {
+    const roomId = await makeRoom([Ann, Ben]);
+    const page = await pageOf("Ann");
+    let asked = 0;
+    await page.route("**/group-rooms/*/members", (route) => {
+      asked += 1;
+      return route.fulfill({ status: 503 });
+    });
+    await page.locator(`[data-room-id="${roomId}"]`).click();
+    await page.getByRole("button", { name: "Members and settings" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("The members could not be loaded.").waitFor();
+    const before = asked;
+    await dialog.getByRole("button", { name: "Try again" }).click();
+    // At once, not when the client would have tried by itself.
+    await until(() => asked > before, "it is asked for again", 500);
+    await page.unroute("**/group-rooms/*/members");
+    await dialog.getByRole("listitem").getByText("Ben").waitFor();
+    await dialog.getByText("The members could not be loaded.").waitFor({ state: "detached" });
+  });
+});
+
+describe("sessions", () => {
+  test("all others are ended, and this one stays", async () => {
+    const [here, there] = [await pageOf("Dora"), await pageOf("Dora")];
+    const roomId = await makeRoom([Dora, Ben]);
+    await here.getByRole("button", { name: "Settings", exact: true }).click();
+    await here.getByRole("button", { name: "End all other sessions" }).click();
+    await here.getByRole("dialog").last().getByRole("button", { name: "End all other sessions" }).click();
+    await there.getByRole("alert").getByText("You were signed out everywhere.").waitFor();
+    await here.getByText("All other sessions have ended.").waitFor();
+    await isConnected(here);
+    await here.keyboard.press("Escape");
+    await here.locator(`[data-room-id="${roomId}"]`).click();
+    await say(here, "still here");
+    await stored(here, "still here").waitFor();
+  });
+
+  test("all are ended, this one too", async () => {
+    const [here, there] = [await pageOf("Chloe"), await pageOf("Chloe")];
+    await here.getByRole("button", { name: "Settings", exact: true }).click();
+    await here.getByRole("button", { name: "Sign out everywhere" }).click();
+    await here.getByRole("dialog").last().getByRole("button", { name: "Sign out everywhere" }).click();
+    await here.getByText("Who are you?").waitFor();
+    await there.getByRole("alert").getByText("You were signed out everywhere.").waitFor();
+    // Nor does a reload come back.
+    await here.reload();
+    await here.getByText("Who are you?").waitFor();
+  });
+});
+
+describe("notifications", () => {
+  /** What the page asks the browser for, and what it tells. */
+  const recorder = `
+    window.told = [];
+    window.asked = 0;
+    const { requestPermission } = Notification;
+    Notification.requestPermission = () => { window.asked += 1; return requestPermission.call(Notification); };
+    window.Notification = new Proxy(Notification, {
+      construct: (target, [title, options]) => {
+        window.told.push({ title, body: options.body });
+        return new target(title, options);
+      },
+    });`;
+
+  test("are asked for by a click only, and tell of what is not in front of the user", async () => {
+    const roomId = await makeRoom([Ann, Ben]);
+    const other = await makeRoom([Ann, Chloe]);
+    const page = await visit({ permissions: ["notifications"] });
+    await page.addInitScript(recorder);
+    await page.reload();
+    await page.getByRole("button", { name: "Ann" }).click();
+    await isConnected(page);
+    await page.locator(`[data-room-id="${roomId}"]`).click();
+    const [ben, chloe] = [
+      await connect(Ben, { nickname: "Ben" }),
+      await connect(Chloe, { nickname: "Chloe" }),
+    ];
+    await chloe.say(other, "before it is switched on");
+    await page.locator(`[data-room-id="${other}"]`).getByText("before it is switched on").waitFor();
+    expect(await page.evaluate("[told.length, asked]")).toEqual([0, 0]);
+    await page.getByRole("button", { name: "Settings", exact: true }).click();
+    await page.getByRole("switch", { name: "Notifications" }).check();
+    await page.keyboard.press("Escape");
+    await ben.say(roomId, "in the open room");
+    await stored(page, "in the open room").waitFor();
+    await chloe.say(other, "<b>elsewhere</b>");
+    await until(async () => (await page.evaluate("told.length")) === 1, "it is told");
+    expect(await page.evaluate("told")).toEqual([
+      { title: "\u2068Chloe\u2069 · \u2068room\u2069", body: "<b>elsewhere</b>" },
+    ]);
+    // The choice is kept.
+    await page.reload();
+    await isConnected(page);
+    await chloe.say(other, "after a reload");
+    await until(async () => (await page.evaluate("told.length")) === 1, "it is told again");
+    await ben.close();
+    await chloe.close();
+  });
+});
+
+test("a file that is dropped on the page does not take its place", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  const page = await pageOf("Ann", { roomId });
+  const session = await page.context().newCDPSession(page);
+  const data = { items: [], files: ["/etc/hostname"], dragOperationsMask: 1 };
+  const address = page.url();
+  for (const name of [".log", "textarea", ".side"]) {
+    const box = (await page.locator(name).first().boundingBox())!;
+    const at = { x: box.x + box.width / 2, y: box.y + box.height / 2, data };
+    for (const type of ["dragEnter", "dragOver", "drop"])
+      await session.send("Input.dispatchDragEvent", { type, ...at } as never);
+    await page.getByText("Files can't be sent.").waitFor();
+    await page.getByRole("button", { name: "Dismiss" }).click();
+  }
+  expect(page.url()).toBe(address);
+  expect(page.context().pages()).toHaveLength(1);
+});
+
+describe("before the script has come", () => {
+  test("the page looks like itself already, and nothing jumps when it does", async () => {
+    const roomId = await makeRoom([Ann, Ben]);
+    const page = await pageOf("Ann", { roomId });
+    const places = () =>
+      Promise.all(
+        [".side", ".sideHead", ".roomHead", ".composer"].map((name) => page.locator(name).boundingBox()),
+      );
+    await page.getByTestId("log").waitFor();
+    const drawn = await places();
+    let letGo = () => {};
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    await page.route("**/assets/*.js", async (route) => {
+      await held;
+      await route.continue();
+    });
+    await page.reload({ waitUntil: "commit" });
+    await page.locator(".shellChat").waitFor();
+    await until(
+      async () => Number(await page.evaluate("performance.getEntriesByType('paint').length")) > 0,
+      "it is painted",
+    );
+    expect(await places()).toEqual(drawn);
+    await screenshot(page, "first-paint");
+    letGo();
+    await isConnected(page);
+    expect(await places()).toEqual(drawn);
+  });
+
+  test("who has not chosen a user sees where the choice will be", async () => {
+    const page = await visit();
+    await page.getByRole("button", { name: "Ann" }).waitFor();
+    const drawn = await page.locator(".signIn").boundingBox();
+    await page.route("**/assets/*.js", () => {});
+    await page.reload({ waitUntil: "commit" });
+    await page.locator(".shellChoice").waitFor();
+    await screenshot(page, "first-paint-choice");
+    expect((await page.locator(".signIn").boundingBox())!.width).toBe(drawn!.width);
+  });
+});
+
+describe("a room of five thousand messages", () => {
+  test(
+    "begins at the first unread one, and is scrolled without losing the place",
+    async () => {
+      const roomId = await makeRoom([Ann, Ben]);
+      await fill(roomId, Ann, 5_000);
+      const page = await pageOf("Ben", { roomId });
+      await page.locator("[data-testid=log][data-place=found]").waitFor();
+      const line = page.locator("li.newLine");
+      expect((await line.boundingBox())!.y).toBeLessThan(
+        (await page.getByText("message 1", { exact: true }).boundingBox())!.y,
+      );
+      expect(await line.evaluate((one) => one.getBoundingClientRect().top > 0)).toBe(true);
+      // What is seen moves as far as was scrolled, whatever was guessed at above and below it.
+      const worst = await page.getByTestId("log").evaluate(async (log) => {
+        const { requestAnimationFrame, document } = log.ownerDocument.defaultView!;
+        let worst = 0;
+        for (const step of [700, 9_000, -700, 500, -4_000, 800, 800, -1_500, 60_000, -800, -800, -300]) {
+          log.scrollTop += step;
+          for (let frames = 0; frames < 20; frames += 1) await new Promise(requestAnimationFrame);
+          const { left, top, width } = log.getBoundingClientRect();
+          const seen = document.elementFromPoint(left + width / 2, top + 300)?.closest("[data-chunk]");
+          const row = [...(seen?.querySelectorAll("[data-seq]") ?? [])].find(
+            (one) => one.getBoundingClientRect().top > top,
+          );
+          const before = row?.getBoundingClientRect().top ?? 0;
+          log.scrollTop -= 300;
+          for (let frames = 0; frames < 10; frames += 1) await new Promise(requestAnimationFrame);
+          worst = Math.max(worst, Math.abs((row?.getBoundingClientRect().top ?? 0) - before - 300));
+        }
+        return worst;
+      });
+      expect(worst).toBeLessThanOrEqual(2);
+    },
+    LONG_MS,
+  );
+
+  test(
+    "grows upward page by page, and what is seen stays where it is",
+    async () => {
+      const roomId = await makeRoom([Ann, Ben]);
+      await fill(roomId, Ann, 400);
+      const page = await pageOf("Ann", { roomId });
+      await page.locator("[data-testid=log][data-place=found]").waitFor();
+      const jumps = await page.getByTestId("log").evaluate(async (log) => {
+        const { requestAnimationFrame } = log.ownerDocument.defaultView!;
+        const jumps: number[] = [];
+        while (log.querySelectorAll("[data-seq]").length < 400) {
+          const count = log.querySelectorAll("[data-seq]").length;
+          log.scrollTop = 20;
+          const rows = [...log.querySelectorAll("[data-seq]")];
+          const row = rows.find(
+            (one) => one.getBoundingClientRect().top > log.getBoundingClientRect().top + 200,
+          )!;
+          const before = row.getBoundingClientRect().top;
+          while (log.querySelectorAll("[data-seq]").length === count)
+            await new Promise(requestAnimationFrame);
+          for (let frames = 0; frames < 10; frames += 1) await new Promise(requestAnimationFrame);
+          jumps.push(Math.abs(row.getBoundingClientRect().top - before));
+        }
+        return jumps;
+      });
+      expect(jumps.length).toBeGreaterThanOrEqual(5);
+      expect(Math.max(...jumps)).toBeLessThanOrEqual(2);
+    },
+    LONG_MS,
+  );
+});
+
+test("when hundreds of messages are read at once, all their counts fall", async () => {
+  const roomId = await makeRoom([Ann, Ben]);
+  await fill(roomId, Ann, 300);
+  const page = await pageOf("Ann", { roomId });
+  await stored(page, "message 300").waitFor();
+  expect(await stored(page, "message 300").getByTestId("unread").innerText()).toBe("1");
+  const { messageId } = (await history(roomId, Ben)).at(-1);
+  await call("PATCH", `/rooms/${roomId}/read?messageId=${messageId}`, Ben);
+  await expect.poll(() => page.getByTestId("unread").count()).toBe(0);
+});

@@ -1,0 +1,94 @@
+import { isSystem, type Message } from "@nonstop/chat-client";
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import { keptByBrowser } from "./kept.js";
+import { useTexts } from "./language.js";
+import { nameOf } from "./name.js";
+import { shownName } from "./names.js";
+import { useSession } from "./session.js";
+import type { Texts } from "./texts/en.js";
+
+const KEY = "nonstop-notices";
+const LONGEST = 200;
+
+/** `off` until someone switches them on; `blocked` where the browser has been told so; `none` where it has none. */
+export type Notices = "none" | "off" | "on" | "blocked";
+
+const hearing = new Set<() => void>();
+const isOn = () => keptByBrowser.get(KEY) === "on";
+
+function current(): Notices {
+  if (!("Notification" in window) || !window.isSecureContext) return "none";
+  if (Notification.permission === "denied") return "blocked";
+  return isOn() && Notification.permission === "granted" ? "on" : "off";
+}
+
+function onNotices(changed: () => void): () => void {
+  hearing.add(changed);
+  return () => hearing.delete(changed);
+}
+
+/** Whether the browser tells of messages that aren't seen, and what switches that; the browser asks the user only then. */
+export function useNotices(): [Notices, (on: boolean) => Promise<void>] {
+  const notices = useSyncExternalStore(onNotices, current);
+  const change = useCallback(async (on: boolean) => {
+    if (on && Notification.permission === "default") await Notification.requestPermission();
+    keptByBrowser.set(KEY, on && Notification.permission === "granted" ? "on" : "off");
+    for (const changed of hearing) changed();
+  }, []);
+  return [notices, change];
+}
+
+/** Tells of each message that comes while its room is not in front of the user. */
+export function useTelling(shownRoom: number | undefined, onOpen: (roomId: number) => void): void {
+  const { client, me } = useSession();
+  const texts = useTexts();
+  const [open] = useState(() => new Set<Notification>());
+  useEffect(
+    () =>
+      client.on("message", (message) => {
+        const isSeen = document.visibilityState === "visible" && document.hasFocus();
+        if (isSystem(message) || message.senderId === me.userId || current() !== "on") return;
+        if (isSeen && message.roomId === shownRoom) return;
+        const room = client.roomList?.find(({ roomId }) => roomId === message.roomId);
+        const notice = show(message, room?.type === "GROUP" ? room.name : null, texts);
+        if (!notice) return;
+        open.add(notice);
+        notice.onclose = () => open.delete(notice);
+        notice.onclick = () => {
+          window.focus();
+          notice.close();
+          onOpen(message.roomId);
+        };
+      }),
+    [client, me, texts, shownRoom, onOpen, open],
+  );
+  // Nothing is left of someone who has signed out.
+  useEffect(
+    () => () => {
+      for (const notice of open) notice.close();
+    },
+    [open],
+  );
+}
+
+/** Another one of the same room takes its place. Some phones have no such notices, though they say so. */
+function show(message: Message, roomName: string | null, texts: Texts): Notification | undefined {
+  const { roomId, type, content, senderId, senderNickname } = message;
+  const sender = nameOf({ userId: senderId, nickname: senderNickname }, texts);
+  const room = shownName(roomName);
+  try {
+    return new Notification(room === undefined ? sender : `\u2068${sender}\u2069 · \u2068${room}\u2069`, {
+      body: type === "IMAGE" ? texts.picture : shortened(content),
+      tag: `nonstop-${roomId}`,
+      icon: "/favicon.svg",
+    });
+  } catch {
+    return undefined;
+  }
+}
+
+/** By whole characters. */
+function shortened(text: string): string {
+  const characters = [...text.slice(0, LONGEST * 2)];
+  return characters.length > LONGEST ? `${characters.slice(0, LONGEST).join("")}…` : text;
+}

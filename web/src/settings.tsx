@@ -1,0 +1,94 @@
+import { useId, useState } from "react";
+import { Dialog, Question } from "./dialog.js";
+import { useTexts } from "./language.js";
+import { useNotices } from "./notices.js";
+import { useReport, useTell } from "./reporting.js";
+import { useSession } from "./session.js";
+
+interface Props {
+  readonly onClose: () => void;
+  readonly onSignOut: () => void;
+}
+
+/** What the user sets for this browser, and what concerns all of their sessions. */
+export function Settings({ onClose, onSignOut }: Props) {
+  const texts = useTexts();
+  return (
+    <Dialog title={texts.settings} onClose={onClose}>
+      <NoticeSwitch />
+      <Sessions onSignOut={onSignOut} />
+    </Dialog>
+  );
+}
+
+function NoticeSwitch() {
+  const texts = useTexts();
+  const [notices, change] = useNotices();
+  const hint = useId();
+  if (notices === "none") return null;
+  return (
+    <section className="setting">
+      <label className="switch">
+        <span>{texts.notices}</span>
+        <input
+          type="checkbox"
+          role="switch"
+          checked={notices === "on"}
+          aria-checked={notices === "on"}
+          disabled={notices === "blocked"}
+          aria-describedby={hint}
+          onChange={({ target }) => void change(target.checked)}
+        />
+      </label>
+      <p id={hint} className="muted">
+        {notices === "blocked" ? texts.noticesBlocked : texts.noticesHint}
+      </p>
+    </section>
+  );
+}
+
+function Sessions({ onSignOut }: { readonly onSignOut: () => void }) {
+  const { client } = useSession();
+  const texts = useTexts();
+  const report = useReport();
+  const tell = useTell();
+  const [asking, setAsking] = useState<"others" | "all">();
+  const [isBusy, setBusy] = useState(false);
+  const end = async (which: "others" | "all") => {
+    setAsking(undefined);
+    setBusy(true);
+    try {
+      await client.logOut();
+      if (which === "all") return onSignOut();
+      // The service knows no "all but this one": this one comes back.
+      client.connect().catch(() => {});
+      tell(texts.othersEnded);
+    } catch (error) {
+      report(error as Error);
+    }
+    setBusy(false);
+  };
+  return (
+    <section className="setting">
+      <h3>{texts.sessions}</h3>
+      <p className="muted">{texts.sessionsHint}</p>
+      <div className="stacked">
+        <button type="button" className="quiet framed" disabled={isBusy} onClick={() => setAsking("others")}>
+          {texts.endOthers}
+        </button>
+        <button type="button" className="danger" disabled={isBusy} onClick={() => setAsking("all")}>
+          {texts.signOutEverywhere}
+        </button>
+      </div>
+      {asking && (
+        <Question
+          question={asking === "all" ? texts.signOutQuestion : texts.endOthersQuestion}
+          hint={asking === "all" ? texts.signOutHint : texts.endOthersHint}
+          yes={asking === "all" ? texts.signOutEverywhere : texts.endOthers}
+          onYes={() => void end(asking)}
+          onNo={() => setAsking(undefined)}
+        />
+      )}
+    </section>
+  );
+}
