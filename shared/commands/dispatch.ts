@@ -38,6 +38,8 @@ export interface Answer {
 
 /** The socket service waits for an answer, and repeats the event if it waits too long; what has not been begun by then is refused. */
 const MESSAGE_MS = 12_000;
+/** So long may its answers take that go one by one. */
+const ANSWER_MS = 5_000;
 
 /**
  * Handles the frames of one WebSocket message one after the other and answers them together. Never throws: whatever goes
@@ -128,20 +130,21 @@ function failWith(
 }
 
 /**
- * One frame a message, unless the client takes several: then all but the last go before the answer, by REST. Where the service can't be reached by that they go
- * together: better read by some than by none.
+ * One frame a message, unless the client takes several: then all but the last go before the answer, by REST. Where the service can't be reached by that, or the message's
+ * time is over, they go together: better read by some than by none. One whose sending seemed to fail may come twice.
  */
 async function answerWith(
   texts: readonly string[],
   { connectionId }: Connection,
   state: ConnectionState,
-  { broadcaster }: CommandDeps,
+  { broadcaster, now }: CommandDeps,
 ): Promise<Answer> {
   if (texts.length === 0) return { state };
+  const deadline = now() + ANSWER_MS;
   let sent = 0;
   try {
     if (![...state.subscriptions.values()].some(isPacked))
-      for (; sent < texts.length - 1; sent += 1)
+      for (; sent < texts.length - 1 && now() <= deadline; sent += 1)
         await broadcaster.sendToConnection(connectionId, texts[sent]!);
   } catch (error) {
     log.warn("several frames are answered in one message", {

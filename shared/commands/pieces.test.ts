@@ -126,12 +126,30 @@ test("whole frames that change nothing leave the state as it is", async () => {
   expect(answer.state).toBe(state);
 });
 
+test("a body that can't become one of ours is not waited for", async () => {
+  await receive(CONNECT);
+  expect(await receive("SEND\ndestination:/pub/chat/message\nreceipt:r\n\nhello")).toMatch(
+    /^ERROR\nreceipt-id:r\nmessage:MALFORMED_FRAME The frame's NUL is missing/,
+  );
+});
+
+test("a hundred whole frames may stand behind the end of one", async () => {
+  await receive(CONNECT);
+  const frame = (id: number | string): string => `UNSUBSCRIBE\nid:none\nreceipt:${id}\n\n\0`;
+  const first = frame("first");
+  expect(await receive(first.slice(0, 12))).toBe("");
+  const heard = await receive(first.slice(12) + Array.from({ length: 100 }, (_, id) => frame(id)).join(""));
+  expect(heard.match(/RECEIPT/g)).toHaveLength(101);
+});
+
 test("frames without their NULs, as some sockets cut them off, are taken at once", async () => {
   expect(await receive(CONNECT.slice(0, -1))).toMatch(/^CONNECTED/);
   expect(await receive(send("a", "receipt:a\n").slice(0, -1))).toBe("RECEIPT\nreceipt-id:a\n\n\0");
   expect(await receive(send("b", "receipt:b\n", false).slice(0, -1))).toBe("RECEIPT\nreceipt-id:b\n\n\0");
   expect(await receive("UNSUBSCRIBE\nid:1\nreceipt:c\n\n")).toBe("RECEIPT\nreceipt-id:c\n\n\0");
   expect(await receive("\0")).toBe("");
+  expect(await receive(send("d", "receipt:d\n", false).slice(0, -1))).toBe("RECEIPT\nreceipt-id:d\n\n\0");
+  expect(await receive(" \t\n\0\n")).toBe("");
   expect(await receive("\n\0")).toMatch(/^ERROR\n/);
 });
 

@@ -1,6 +1,7 @@
 import { ChatError } from "../errors.js";
 import { type Frame, StompError, type StompVersion } from "../stomp/frame.js";
 import { type Beginning, type ParsedMessage, parseMessage } from "../stomp/parser.js";
+import { DEFAULT_LIMITS, type Limits } from "../stomp/reader.js";
 import { negotiateVersion } from "./connect.js";
 import type { CommandDeps, Connection } from "./connection.js";
 import type { ConnectionState, Unfinished } from "./connectionState.js";
@@ -10,6 +11,11 @@ import type { ConnectionState, Unfinished } from "./connectionState.js";
  * instance finds it; the connection's state says how much there is. A client that sends its frames whole costs nothing by it.
  */
 
+/** A message may hold as many whole frames as any, and the end of one before. */
+const WITH_ITS_END: Limits = {
+  ...DEFAULT_LIMITS,
+  framesPerMessage: DEFAULT_LIMITS.framesPerMessage + 1,
+};
 /** The pieces of a frame come within this time. */
 const PIECES_MS = 30_000;
 
@@ -17,6 +23,8 @@ const NUL = 0;
 const LF = 10;
 const CR = 13;
 const BRACE = 125;
+/** White space of JSON: a body may end with it. */
+const BLANKS: ReadonlySet<number> = new Set([9, LF, CR, 32]);
 
 /** What the messages up to this one hold. */
 export interface Gathered {
@@ -58,17 +66,22 @@ export async function gather(data: Uint8Array, connection: Connection, deps: Dep
   const name = nameOf(connection, unfinished.since);
   const before = await deps.sessions.readPieces(connection.userId, name, unfinished.bytes);
   if (!before) return failed(lost());
-  const now = read(Buffer.concat([before, data]), state, lacksNul);
+  const now = read(Buffer.concat([before, data]), state, lacksNul, WITH_ITS_END);
   const goesOn = now.beginning?.bytes.length === size;
   if (!now.beginning || !goesOn) return { ...now, skipFirst };
   return { ...now, beginning: { ...now.beginning, bytes: data }, skipFirst, state: connection.state };
 }
 
 /** Reads bytes that begin with a frame, or with the NUL of the last one, which was taken without it. */
-function read(data: Uint8Array, state: ConnectionState, lacksNul: boolean): Omit<Gathered, "skipFirst"> {
-  const nul = lacksNul ? data.findIndex((byte) => byte !== LF && byte !== CR) : -1;
+function read(
+  data: Uint8Array,
+  state: ConnectionState,
+  lacksNul: boolean,
+  limits = DEFAULT_LIMITS,
+): Omit<Gathered, "skipFirst"> {
+  const nul = lacksNul ? data.findIndex((byte) => !BLANKS.has(byte)) : -1;
   const isLate = nul >= 0 && data[nul] === NUL;
-  const now = parsed(isLate ? data.subarray(nul + 1) : data, state);
+  const now = parsed(isLate ? data.subarray(nul + 1) : data, state, limits);
   const stillLacks = lacksNul && !isLate && now.frames.length === 0 && !now.malformed;
   return stillLacks ? { ...now, state: { ...now.state, nulIsMissing: true } } : now;
 }
@@ -120,20 +133,24 @@ export async function keep(
  * The frames of a message up to the first malformed one. Before CONNECTED the version is not known yet: it is the one
  * that the CONNECT in front will agree on.
  */
-function parsed(data: Uint8Array, state: ConnectionState): Omit<Gathered, "skipFirst"> {
+function parsed(data: Uint8Array, state: ConnectionState, limits: Limits): Omit<Gathered, "skipFirst"> {
   const assumed = state.version ?? "1.2";
-  const first = tryParse(data, assumed);
+  const first = tryParse(data, assumed, limits);
   const connectFrame = state.version === undefined ? first.frames[0] : undefined;
   const isConnect = connectFrame?.command === "CONNECT" || connectFrame?.command === "STOMP";
   const agreed = isConnect ? negotiateVersion(connectFrame.headers.get("accept-version")) : undefined;
   const { nulIsMissing, ...message } =
-    agreed === undefined || agreed === assumed ? first : tryParse(data, agreed);
+    agreed === undefined || agreed === assumed ? first : tryParse(data, agreed, limits);
   return { ...message, state: nulIsMissing ? { ...state, nulIsMissing: true } : state };
 }
 
-function tryParse(data: Uint8Array, version: StompVersion): ParsedMessage & { malformed?: StompError } {
+function tryParse(
+  data: Uint8Array,
+  version: StompVersion,
+  limits: Limits,
+): ParsedMessage & { malformed?: StompError } {
   try {
-    return parseMessage(data, version);
+    return parseMessage(data, version, limits);
   } catch (error) {
     if (!(error instanceof StompError)) throw error;
     return { frames: error.framesBefore, malformed: error, nulIsMissing: false };

@@ -30,6 +30,15 @@ export interface Replay {
 }
 
 /**
+ * Sends most of what comes after a seq, and returns the last seq sent, or 0. Comes before `replay`, without the lock under which that one runs: one frame a message
+ * takes its time, and few may hold such locks at once.
+ */
+export async function catchUp(wanted: Replay, deps: CommandDeps): Promise<number> {
+  const { room, from } = await startOf(wanted, deps);
+  return sendMost(wanted, from, room, deps);
+}
+
+/**
  * Sends the messages after a seq, then runs `join`; nothing is missed and nothing comes out of its order. The last piece is sent, and the group
  * joined, while the room can take no message: one that comes live afterwards is newer than all that was sent, or a repeat.
  * Were there more than 200, the newest 200 are sent, with `gap:true` on the first. Whoever is removed meanwhile gets nothing that was stored
@@ -41,12 +50,7 @@ export async function replay(
   deps: CommandDeps,
 ): Promise<void> {
   const { roomId, connection } = wanted;
-  // The room first: what stood in it then was stored while the user was a member.
-  const room = await findRoom(deps.database, roomId);
-  const member = await findMember(deps.database, roomId, connection.userId);
-  if (!room || !member) throw notAMember(roomId);
-  // In a group nothing older than the membership is shown.
-  const from = Math.max(wanted.after, room.type === "GROUP" ? member.joinedSeq : 0);
+  const { room, from } = await startOf(wanted, deps);
   // Most of it without holding up the room.
   const sent = await sendMost(wanted, from, room, deps);
   await inTransaction(deps.database, async (tx) => {
@@ -57,6 +61,19 @@ export async function replay(
   });
 }
 
+/** The room, and the seq after which there is something to send. */
+async function startOf(
+  { roomId, connection, after }: Replay,
+  { database }: CommandDeps,
+): Promise<{ room: Room; from: number }> {
+  // The room first: what stood in it then was stored while the user was a member.
+  const room = await findRoom(database, roomId);
+  const member = await findMember(database, roomId, connection.userId);
+  if (!room || !member) throw notAMember(roomId);
+  // In a group nothing older than the membership is shown.
+  return { room, from: Math.max(after, room.type === "GROUP" ? member.joinedSeq : 0) };
+}
+
 /**
  * Sends up to the room's end, and again what was stored meanwhile while that is much: one frame a message takes its time, and none of it should be left for the moment
  * in which the room waits. Returns the last seq sent, or 0.
@@ -64,10 +81,10 @@ export async function replay(
 async function sendMost(wanted: Replay, after: number, room: Room, deps: CommandDeps): Promise<number> {
   let sent = await sendBetween(wanted, after, room.lastSeq, deps.database, deps);
   for (let rounds = 1; rounds < ROUNDS && sent > 0; rounds += 1) {
-    const now = await findRoom(deps.database, wanted.roomId);
-    const member = await findMember(deps.database, wanted.roomId, wanted.connection.userId);
-    if (!now || !member || now.lastSeq - sent < FEW) break;
-    sent = Math.max(sent, await sendBetween(wanted, sent, now.lastSeq, deps.database, deps));
+    // Asked anew: who was removed and has come back since sees nothing of the time in between.
+    const { room: now, from } = await startOf({ ...wanted, after: sent }, deps);
+    if (now.lastSeq - from < FEW) break;
+    sent = Math.max(sent, await sendBetween(wanted, from, now.lastSeq, deps.database, deps));
   }
   return sent;
 }

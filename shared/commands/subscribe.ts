@@ -19,7 +19,7 @@ import { addSubscriptionId } from "../store/subscriptionIds.js";
 import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
 import { fits } from "./connectionState.js";
 import { requireMember, requireMemberNow } from "./membership.js";
-import { replay } from "./replay.js";
+import { catchUp, replay } from "./replay.js";
 import { endedOutcome, enter } from "./sessions.js";
 import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
@@ -59,17 +59,19 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
     await addSubscriptionId(db, key, wire, isPacked(lane));
   };
   try {
-    await requireFreeId({ key, destination: destinationText(destination), wire, connection }, deps);
+    await requireFreeId({ key, destination: destinationText(destination), ...group, connection }, deps);
   } catch (error) {
     if (inUse === undefined) await giveIdBack(connection, group, deps);
     throw error;
   }
   try {
-    if (destination.kind === "room" && lastSeq !== undefined)
+    if (destination.kind === "room" && lastSeq !== undefined) {
+      const wanted = { connection, roomId: destination.roomId, ...group, after: lastSeq };
+      const after = Math.max(lastSeq, await catchUp(wanted, deps));
       await joinAsMember(destination.roomId, connection.userId, deps, () =>
-        replay({ connection, roomId: destination.roomId, ...group, after: lastSeq }, join, deps),
+        replay({ ...wanted, after }, join, deps),
       );
-    else if ("roomId" in destination) await joinAsMember(destination.roomId, connection.userId, deps, join);
+    } else if ("roomId" in destination) await joinAsMember(destination.roomId, connection.userId, deps, join);
     else await join(deps.database);
   } catch (error) {
     const removed = error instanceof ChatError && error.code === "NOT_A_MEMBER";

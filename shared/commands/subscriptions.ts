@@ -16,7 +16,7 @@ type Asking = Pick<Deps, "broadcaster" | "database">;
 /** A user's programs need one id for a destination, or a few where they number them. */
 const IDS_OF_A_USER = 8;
 
-/** A destination takes at most so many different ids besides itself, so that nobody can multiply the broadcast calls at will. */
+/** A destination takes at most so many different ids besides itself (one is two where some who use it take several frames a message), so that nobody can multiply the broadcast calls at will. */
 const IDS_PER_DESTINATION = 256;
 /** Each may hold a connection of the database's pool while it asks. */
 const CHECKS_AT_ONCE = 4;
@@ -29,6 +29,7 @@ interface Wanted {
   readonly key: string;
   /** The destination as frames name it: as an id it is always free. */
   readonly destination: string;
+  readonly lane: string;
   /** The subscription id. */
   readonly wire: string;
   readonly connection: Pick<Connection, "connectionId" | "userId">;
@@ -39,14 +40,16 @@ interface Wanted {
  * where 256 others are in use, or eight of the user's. Comes before joining; many new ids at the same moment can pass the limit by their number.
  */
 export async function requireFreeId(wanted: Wanted, deps: Deps): Promise<void> {
-  const { key, destination, wire } = wanted;
+  const { key, destination, lane, wire } = wanted;
   if (wire !== destination) await requireFewIds(wanted, deps);
+  const isOwn = (one: SubscriberGroup): boolean => one.wire === wire && one.lane === lane;
+  const isOther = (one: SubscriberGroup): boolean => !isOwn(one) && one.wire !== destination;
   const groups = await groupsOf(key, deps);
-  const others = groups.filter((one) => one.wire !== wire && one.wire !== destination);
-  const isFree = wire === destination || groups.some((one) => one.wire === wire);
+  const others = groups.filter(isOther);
+  const isFree = wire === destination || groups.some(isOwn);
   if (others.length >= IDS_PER_DESTINATION && !isFree) {
     await forgetUnused(others, deps);
-    const left = (await groupsOf(key, deps)).filter((one) => one.wire !== wire && one.wire !== destination);
+    const left = (await groupsOf(key, deps)).filter(isOther);
     if (left.length >= IDS_PER_DESTINATION)
       throw new ChatError(
         "TOO_MANY_SUBSCRIPTIONS",

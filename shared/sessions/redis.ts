@@ -34,7 +34,8 @@ const WINDOW_MS = 60_000;
 const TAKES_OVER = "!";
 /** For longer than a frame's pieces are waited for. */
 const PIECES_MS = 60_000;
-const IDS_MS = 86_400_000;
+/** As long as a session without a frame is counted. */
+const IDS_MS = 7 * 86_400_000;
 /** Rounds of asking who is still there; whoever comes meanwhile would have us ask again. */
 const ASKING_ROUNDS = 3;
 

@@ -53,7 +53,12 @@ function readUnended(reader: Reader, head: Head, scanned: string): string {
   const { text, limits, position: start } = reader;
   if (Buffer.byteLength(scanned.slice(start)) > limits.bodyBytes) throw bodyTooLarge(limits);
   const body = text.slice(start);
-  if (head.expectsBody ? !isJsonObject(body) : !isEols(body)) throw cutShort(reader, head, 0);
+  if (head.expectsBody ? !isJsonObject(body) : !isEols(body)) {
+    // Every body here is a JSON object: what does not begin like one has nothing to wait for.
+    if (head.expectsBody && !/^[\t\n\r ]*(?:\{|$)/.test(body))
+      throw malformed("The frame's NUL is missing: every frame ends with one, the octet 0.");
+    throw cutShort(reader, head, 0);
+  }
   endWithoutNul(reader);
   return body;
 }

@@ -48,7 +48,7 @@ const ids = async (): Promise<readonly string[]> =>
 
 /** In the order of SUBSCRIBE: first a place, then the group, then the id. */
 async function subscribe(connectionId: string, id: string): Promise<void> {
-  await requireFreeId({ key, destination: DESTINATION, wire: id, connection: nextUser() }, deps);
+  await requireFreeId({ key, destination: DESTINATION, lane: key, wire: id, connection: nextUser() }, deps);
   await broadcaster.joinGroup(connectionId, groupName(key, id));
   await addSubscriptionId(database, key, id);
 }
@@ -196,7 +196,10 @@ describe("a destination's 256 ids", () => {
   test("are all it takes, while each is used", async () => {
     await fill(() => true);
     await expect(
-      requireFreeId({ key, destination: DESTINATION, wire: "one more", connection: nextUser() }, deps),
+      requireFreeId(
+        { key, destination: DESTINATION, lane: key, wire: "one more", connection: nextUser() },
+        deps,
+      ),
     ).rejects.toMatchObject({
       code: "TOO_MANY_SUBSCRIPTIONS",
     });
