@@ -79,7 +79,7 @@ describe.each(LOOKS)("in $colorScheme, $locale, on a $device", ({ device, ...loo
     await check(ann, "edit");
     await ann.keyboard.press("Escape");
     await ann.getByRole("button", { name: named("Members and settings", "멤버와 설정") }).click();
-    await ann.getByText("Chloe").first().waitFor();
+    await ann.getByRole("dialog").getByText("Chloe").first().waitFor();
     await check(ann, "members");
     await ann.keyboard.press("Escape");
     if (device === "phone")

@@ -117,7 +117,7 @@ describe("a running stack", () => {
     const { page, api } = stack.addresses;
     const index = await fetch(page);
     expect([index.status, index.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
-    expect(await (await fetch(`${page}/config.json`)).json()).toEqual({ api });
+    expect(await (await fetch(`${page}/config.json`)).json()).toEqual({ api, imageHosts: [] });
     const preflight = await fetch(`${api}/api/v1/chat/rooms`, {
       method: "OPTIONS",
       headers: {
