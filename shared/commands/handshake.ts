@@ -91,21 +91,41 @@ export function deviceOf(deviceId: string): string {
 }
 
 const GREETING_PAUSES_MS = [100, 300, 1_000, 2_000];
+/** Nobody waits for it; and whoever says nothing more would else never be counted. */
+const COUNTING_PAUSES_MS = [1_000, 3_000];
 
 /**
- * A connection is open, and is given its place; its first frame does the same, should this event be lost. One whose handshake counted as CONNECT is sent its CONNECTED: tried a few times,
- * because the service does not repeat this event; a client that can't be greeted is closed, so that it comes again instead of waiting for ever.
+ * A connection is open, and is given its place; its first frame does the same, should this event be lost. One whose handshake counted as CONNECT is sent its CONNECTED. Where the session store did
+ * not answer in that moment it is asked twice more.
  */
 export async function greet(connection: Connection, deps: SessionDeps): Promise<void> {
-  const { connectionId, userId, state } = connection;
-  const entry = await enter(connection, undefined, deps, { isNew: true });
-  if (entry.kind === "ended") {
-    if (entry.told) await closeEnded(userId, [entry.told], deps);
-    return;
+  let standing = await place(connection, deps);
+  const { version } = connection.state;
+  if (standing !== "ended" && version !== undefined) await sendConnected(connection, version, deps);
+  for (const wait of COUNTING_PAUSES_MS) {
+    if (standing !== "uncounted") return;
+    await pause(wait);
+    standing = await place(connection, deps);
   }
-  if (state.version === undefined) return;
-  const { broadcaster } = deps;
-  const frame = connected({ connectionId, userId }, state.version);
+}
+
+/** Gives an open connection its place, or tells and closes it. */
+async function place(connection: Connection, deps: SessionDeps): Promise<"placed" | "uncounted" | "ended"> {
+  const entry = await enter(connection, undefined, deps, { isNew: true });
+  if (entry.kind !== "ended") return entry.state.order === undefined ? "uncounted" : "placed";
+  if (entry.told) await closeEnded(connection.userId, [entry.told], deps);
+  return "ended";
+}
+
+/**
+ * Tried a few times, because the service does not repeat this event; a client that can't be greeted is closed, so that it comes again instead of waiting for ever.
+ */
+async function sendConnected(
+  { connectionId, userId }: Connection,
+  version: StompVersion,
+  { broadcaster }: SessionDeps,
+): Promise<void> {
+  const frame = connected({ connectionId, userId }, version);
   for (const wait of GREETING_PAUSES_MS) {
     try {
       return await broadcaster.sendToConnection(connectionId, frame);

@@ -137,3 +137,24 @@ test("a session that can't be closed at its own frame is left to the sweep", asy
     return broadcaster.closed.includes(first);
   }, "the sweep has closed it");
 });
+
+test("a session that came while the store said nothing is counted soon, also when it says nothing itself", async () => {
+  const [first, second, third] = [`${userId}-1`, `${userId}-2`, `${userId}-3`];
+  await open(first);
+  await open(second);
+  let isSilent = true;
+  const silent: SessionStore = Object.create(sessions, {
+    // As a store that does not answer in time, once.
+    admit: {
+      value: async (...session: Parameters<SessionStore["admit"]>) => {
+        const answer = isSilent ? undefined : await sessions.admit(...session);
+        isSilent = false;
+        return answer;
+      },
+    },
+  });
+  broadcaster.connections.add(third);
+  await greet({ connectionId: third, userId, state }, { ...deps(), sessions: silent });
+  expect(broadcaster.received.get(third)?.join("")).toMatch(/^CONNECTED\n/);
+  expect(broadcaster.closed).toEqual([first]);
+});
