@@ -9,7 +9,7 @@ import { serializeFrame } from "../stomp/serializer.js";
 import { connect } from "./connect.js";
 import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
-import { settled } from "./endedSessions.js";
+import { type Farewell, settled } from "./endedSessions.js";
 import { recognizable } from "./payload.js";
 import { gather, keep } from "./pieces.js";
 import { read } from "./read.js";
@@ -70,12 +70,7 @@ export async function handleMessage(
     texts.push(...outcome.frames);
     state = outcome.state;
     if (outcome.ended === "by another") return answerWith(texts, connection, state, deps);
-    if (outcome.close) {
-      const answer = await closeAfter(texts, connection, state, deps);
-      // With text in the answer it could not be closed: the sweep will.
-      if (outcome.ended && answer.text === undefined) await settled(connection.userId, outcome.ended, deps);
-      return answer;
-    }
+    if (outcome.close) return closeAndSettle(outcome.ended, texts, connection, state, deps);
     // Behind a message that was not taken none is: the client sends them again, in their order.
     skip ||= outcome.unavailable === true || deps.now() > deadline;
   }
@@ -103,9 +98,7 @@ async function handleNoFrame(
     if (entry.kind === "ended") {
       const { frames, ended } = endedOutcome(entry, deps.now());
       if (ended === "by another") return { state };
-      const answer = await closeAfter(frames, connection, state, deps);
-      if (ended && answer.text === undefined) await settled(connection.userId, ended, deps);
-      return answer;
+      return closeAndSettle(ended, frames, connection, state, deps);
     }
     if (entry.kind === "limited") throw tooMany(kind, entry.retryAfter, deps);
     return { state: beginning ? await keep(beginning, { ...connection, state }, skipped, deps) : state };
@@ -257,6 +250,19 @@ function sendTo(frame: Frame): Command {
   if (!command)
     throw new ChatError("UNKNOWN_DESTINATION", `Nothing can be sent to ${destination.slice(0, 100)}`);
   return command;
+}
+
+/** `closeAfter`; where the session had ended, it is then settled. With text in the answer it could not be closed: the sweep will. */
+async function closeAndSettle(
+  ended: Farewell | undefined,
+  texts: readonly string[],
+  connection: Connection,
+  state: ConnectionState,
+  deps: CommandDeps,
+): Promise<Answer> {
+  const answer = await closeAfter(texts, connection, state, deps);
+  if (ended && answer.text === undefined) await settled(connection.userId, ended, deps);
+  return answer;
 }
 
 /**
