@@ -69,11 +69,10 @@ export function parseFrames(
   version: StompVersion,
   limits: Limits = DEFAULT_LIMITS,
 ): readonly Frame[] {
-  const bytes = typeof data === "string" ? undefined : data;
   const parsed =
-    bytes === undefined
-      ? readAll(data as string, undefined, version, limits)
-      : parseMessage(bytes, version, limits);
+    typeof data === "string"
+      ? readAll(data, undefined, version, limits)
+      : parseMessage(data, version, limits);
   if (!parsed.beginning) return parsed.frames;
   const { message } = new CutShort(0, 0);
   throw new StompError("MALFORMED_FRAME", message, parsed.frames);
