@@ -213,17 +213,20 @@ local function lookOf(s)
   if s.device ~= '-' then return s.device end
   return s.likeness == '!' and '' or s.likeness
 end
+local function returningSince(look)
+  local first, last = string.match(redis.call('HGET', KEYS[6], look) or '', '^(%d+) (%d+)$')
+  if first and now - last <= ${RETURN_MS} then return first end
+end
 local function comesBack(s)
   if s.likeness == '!' then return false end
-  local first, last = string.match(redis.call('HGET', KEYS[6], lookOf(s)) or '', '^(%d+) (%d+)$')
-  if not first or now - last > ${RETURN_MS} then return false end
+  local first = returningSince(lookOf(s))
+  if not first then return false end
   return s.device ~= '-' or now - first >= ${OTHERS_MS}
 end
 local function noteReturn(s)
   local look = lookOf(s)
   if look == '' then return end
-  local first, last = string.match(redis.call('HGET', KEYS[6], look) or '', '^(%d+) (%d+)$')
-  if not first or now - last > ${RETURN_MS} then first = now end
+  local first = returningSince(look) or now
   if redis.call('HLEN', KEYS[6]) >= ${LIKENESSES} then redis.call('DEL', KEYS[6]) end
   redis.call('HSET', KEYS[6], look, string.format('%.0f %.0f', first, now))
   redis.call('PEXPIRE', KEYS[6], ${RETURN_MS})
