@@ -155,6 +155,12 @@ describe("the services", () => {
   it("need no program where their address is given", () => {
     expect(missingServices({ PATH: "", MYSQL_URL: "mysql://a", REDIS_URL: "redis://a" })).toEqual([]);
   });
+  it("are not replaced by another where the one that is named is missing", () => {
+    expect(() => missingServices({ PATH: "", MYSQLD: join(folder, "none"), REDIS_URL: "redis://a" })).toThrow(
+      /MYSQLD=.*none: there is no program that can be run/,
+    );
+    expect(missingServices({ PATH: "", MYSQLD: process.execPath, REDIS_URL: "redis://a" })).toEqual([]);
+  });
   it("may be a browser of one's own", () => {
     const env = { PATH: "", MYSQL_URL: "mysql://a", REDIS_URL: "redis://a", CHROMIUM_PATH: "/opt/browser" };
     expect(missingServices(env, { browser: true })).toEqual([]);
@@ -169,7 +175,11 @@ describe("the services", () => {
   });
   it.each([
     ["brew", ["redis", "chromium"], /redis: install Redis.*\n {2}chromium: install Chromium .*CHROMIUM_PATH/],
-    [undefined, ["mysql"], /by hand:\n {2}mysql: install MariaDB or MySQL, or set MYSQL_URL/],
+    [
+      undefined,
+      ["mysql"],
+      /by hand:\n {2}mysql: install MariaDB or MySQL, or set MYSQLD to its program or MYSQL_URL/,
+    ],
   ])("are for the user to install with %s: %j", (manager, missing, message) => {
     expect(() => installCommand(manager, missing)).toThrow(message);
   });

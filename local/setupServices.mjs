@@ -10,11 +10,18 @@ import { run } from "./setupRun.mjs";
 /** Which of them have neither an address in the environment nor a program on this machine; a browser only if it is needed. */
 export function missingServices(env, { browser = false } = {}) {
   const missing = [];
-  if (!env.MYSQL_URL && !findMySql(env)) missing.push("mysql");
+  if (!env.MYSQL_URL && !findMySql(env)) {
+    // Another one would be installed in vain.
+    if (env.MYSQLD) throw new SetupError(`MYSQLD=${env.MYSQLD}: ${NO_PROGRAM}`);
+    missing.push("mysql");
+  }
   if (!env.REDIS_URL && !findRedis(env)) missing.push("redis");
   if (browser && !findChromium(env)) missing.push("chromium");
   return missing;
 }
+
+const NO_PROGRAM =
+  "there is no program that can be run; give the full path of a mysqld or mariadbd, or unset MYSQLD";
 
 /**
  * How each package manager installs them. What runs `before` may fail, as one of several sources may be away; `dpkg` ends what an
@@ -53,7 +60,7 @@ const MANAGERS = [
 ];
 
 const BY_HAND = {
-  mysql: "install MariaDB or MySQL, or set MYSQL_URL to a running server",
+  mysql: "install MariaDB or MySQL, or set MYSQLD to its program or MYSQL_URL to a running server",
   redis: "install Redis, or set REDIS_URL to a running server",
   chromium: "install Chromium or Google Chrome, or set CHROMIUM_PATH to the program of one",
 };

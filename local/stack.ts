@@ -4,6 +4,7 @@ import { freePorts, LOOPBACK, portFromEnvironment, requireFreePorts } from "./po
 import { azuriteSpec, storageConnection } from "./services/azurite.js";
 import type { ChildSpec } from "./services/child.js";
 import { mySqlSpec, mySqlUrl, pingMySql } from "./services/mysql.js";
+import { findServer, type Program } from "./services/mysqlProgram.js";
 import { pingRedis, redisSpec } from "./services/redis.js";
 import { type AuthSettings, readAuthSettings } from "./settings.js";
 import { StackFolder } from "./stackFolder.js";
@@ -75,6 +76,8 @@ export class Stack {
   readonly #env: NodeJS.ProcessEnv;
   readonly #servers = new Map<string, Supervised>();
   #ports: Ports | undefined;
+  /** The database server to run, where `MYSQL_URL` names none. */
+  #mySql: Program | undefined;
   #complete = false;
   #closed: Promise<void> | undefined;
   readonly #stopping = new AbortController();
@@ -95,7 +98,7 @@ export class Stack {
       webPubSub: `ws://${LOOPBACK}:${ports.webPubSub}/client/hubs/chat`,
       webPubSubConnection: webPubSubConnection(ports.webPubSub),
       eventHubs: eventHubsConnection(ports.eventHubs),
-      mysql: this.#env["MYSQL_URL"] || mySqlUrl(ports.mysql),
+      mysql: this.#env["MYSQL_URL"] || mySqlUrl(this.#mySql!, ports.mysql),
       redis: this.#env["REDIS_URL"] || `redis://${LOOPBACK}:${ports.redis}`,
       storage: storageConnection(ports.storage),
       auth: readAuthSettings(this.#env),
@@ -107,6 +110,7 @@ export class Stack {
   async start(): Promise<void> {
     readAuthSettings(this.#env);
     await this.folder.clearLeftovers();
+    if (!this.#env["MYSQL_URL"]) this.#mySql = await findServer(this.#env);
     this.#ports = await choosePorts(this.options.ports, this.#env);
     const { mysql, redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
     const { folder } = this;
@@ -118,8 +122,10 @@ export class Stack {
     await inParallel([
       async () => {
         if (this.#env["MYSQL_URL"]) await reachable("MYSQL_URL", () => pingMySql(this.addresses.mysql));
-        else
-          await this.#run(await mySqlSpec(folder.file("mysql"), mysql, folder.log("mysql"), say, stopping));
+        else {
+          const [data, log] = [folder.file("mysql"), folder.log("mysql")];
+          await this.#run(await mySqlSpec(this.#mySql!, data, mysql, log, say, stopping));
+        }
         this.#unlessStopped();
         await this.#migrate();
       },

@@ -3,7 +3,7 @@
  * needs it before the project is built.
  */
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 
 // Daemons are often outside of a user's PATH.
 const FOLDERS = [
@@ -18,6 +18,8 @@ const FOLDERS = [
 ];
 const KEGS = ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew/opt"];
 
+const INSTALL = ["mariadb-install-db", "mysql_install_db"];
+
 /** The full path of the first of `names` that can be run, `undefined` when there is none. */
 function findProgram(names, env = process.env) {
   const folders = [...(env.PATH ?? "").split(delimiter).filter(Boolean), ...FOLDERS, ...kegFolders()];
@@ -27,14 +29,24 @@ function findProgram(names, env = process.env) {
 
 /**
  * The database server to run: `{ server, install }`, where `install` is MariaDB's program that prepares a data folder
- * (MySQL's server does that itself). `undefined` when there is none.
+ * (MySQL's server does that itself). `MYSQLD` names the program of one; of several on the machine MariaDB is taken. `undefined` when there is none,
+ * and when what `MYSQLD` names can't be run.
  */
 export function findMySql(env = process.env) {
-  const install = findProgram(["mariadb-install-db", "mysql_install_db"], env);
+  if (env.MYSQLD) return isProgram(env.MYSQLD) ? besideInstall(env.MYSQLD, env) : undefined;
+  const install = findProgram(INSTALL, env);
   const mariadb = findProgram(["mariadbd"], env);
   if (mariadb && install) return { server: mariadb, install };
   const mysql = findProgram(["mysqld"], env);
   return mysql ? { server: mysql, install } : undefined;
+}
+
+/** MariaDB's own preparing program is that of its version, which lies beside it or in the other folder of programs. */
+function besideInstall(server, env) {
+  const folder = dirname(server);
+  const near = [folder, join(folder, "../bin"), join(folder, "../scripts")];
+  const paths = near.flatMap((one) => INSTALL.map((name) => join(one, name)));
+  return { server, install: paths.find(isProgram) ?? findProgram(INSTALL, env) };
 }
 
 /** The Redis server, or its fork Valkey; `undefined` when there is none. */

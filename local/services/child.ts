@@ -33,6 +33,8 @@ export interface ChildSpec {
   readonly startTimeoutMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number;
+  /** What to do about it when it doesn't start. */
+  readonly advice?: string;
 }
 
 /** One run of a process. It never outlives us: its stdin is a pipe that ends with this process, however that ends. */
@@ -158,8 +160,9 @@ export class Child {
   }
 
   #failure(what: string, reason: string): Error {
-    const { name, logFile } = this.spec;
-    return new Error(`${name} ${what} (${reason}), see ${logFile}:\n${logTail(logFile, this.#logStart)}`);
+    const { name, logFile, advice } = this.spec;
+    const text = `${name} ${what} (${reason}), see ${logFile}:\n${logTail(logFile, this.#logStart)}`;
+    return new Error(advice === undefined ? text : `${text}\n  ${advice}`);
   }
 }
 

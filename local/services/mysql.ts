@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -13,43 +12,41 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { promisify } from "node:util";
 import mysql from "mysql2/promise";
 import { freePort, LOOPBACK } from "../ports.js";
-import { findBinaries } from "./binaries.js";
 import { Child, type ChildSpec, startChild } from "./child.js";
+import { appArmorAdvice, findServer, OF_MYSQL, type Program, requireOwnFiles } from "./mysqlProgram.js";
 import type { Service, ServiceOptions } from "./service.js";
 
-const run = promisify(execFile);
 const PREPARE_TIMEOUT_MS = 120_000;
 /** Of MariaDB's first files, in megabytes, and a little; MySQL's are as large. */
 const SPACE_MB = 200;
+/** As Azure has it. MySQL keeps to what a data folder was prepared with, and does not start with another value: the note says that it was this one. */
+const LOWER_CASE = "--lower-case-table-names=1";
+const LOWER_CASE_NOTE = "lower-case-names";
 // sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero.
 const MAX_SOCKET_PATH = 100;
 
-interface Program {
-  readonly server: string;
-  readonly install?: string;
-  readonly isMariaDb: boolean;
-}
+/** MySQL makes the certificate of its TLS itself: nobody has signed it, and on the loopback interface nobody stands between. */
+const OWN_CERTIFICATE = encodeURIComponent(JSON.stringify({ rejectUnauthorized: false }));
 
 /** The URL of the database `chat` on a private server. */
-export function mySqlUrl(port: number): string {
-  return `mysql://chat:chat@${LOOPBACK}:${port}/chat`;
+export function mySqlUrl({ isMariaDb }: Program, port: number): string {
+  return `mysql://chat:chat@${LOOPBACK}:${port}/chat${isMariaDb ? "" : `?ssl=${OWN_CERTIFICATE}`}`;
 }
 
 /**
  * A MySQL or MariaDB of our own in the folder `data`, which is prepared on its first start; `say` hears when that happens.
- * Throws when no server is installed or when the folder cannot be used.
+ * Throws when the folder cannot be used.
  */
 export async function mySqlSpec(
+  program: Program,
   data: string,
   port: number,
   logFile: string,
   say: (line: string) => void = () => {},
   stopping: AbortSignal = new AbortController().signal,
 ): Promise<ChildSpec> {
-  const program = await findServer();
   const folder = resolve(data);
   mkdirSync(folder, { recursive: true });
   await prepare(program, folder, logFile, say, stopping);
@@ -60,17 +57,19 @@ export async function mySqlSpec(
     wrapped: true,
     args: serverArguments(program, folder, port),
     logFile,
-    probe: () => pingMySql(mySqlUrl(port)),
+    probe: () => pingMySql(mySqlUrl(program, port)),
     startTimeoutMs: 60_000,
     stopTimeoutMs: 10_000,
+    ...adviceFor(program),
   };
 }
 
 /** Starts a private MySQL or MariaDB and waits until its database `chat` answers. Port 0 takes a free one. */
 export async function startMySql({ data, port = 0 }: ServiceOptions): Promise<Service> {
+  const program = await findServer();
   const chosen = port || (await freePort());
-  const child = await startChild(await mySqlSpec(data, chosen, join(data, "mysql.log")));
-  return { url: mySqlUrl(chosen), port: chosen, pid: child.pid, close: () => child.stop() };
+  const child = await startChild(await mySqlSpec(program, data, chosen, join(data, "mysql.log")));
+  return { url: mySqlUrl(program, chosen), port: chosen, pid: child.pid, close: () => child.stop() };
 }
 
 /** Throws unless the server at `url` lets us in within 3 s; a missing database is no reason, migrations make it. */
@@ -81,22 +80,6 @@ export async function pingMySql(url: string): Promise<void> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ER_BAD_DB_ERROR") throw error;
   }
-}
-
-async function findServer(): Promise<Program> {
-  const { findMySql } = await findBinaries();
-  const found = findMySql(process.env);
-  if (!found)
-    throw new Error(
-      "neither mariadbd nor mysqld was found: install MariaDB or MySQL, or set MYSQL_URL to a running one",
-    );
-  const { stdout } = await run(found.server, ["--no-defaults", "--version"], { timeout: 20_000 });
-  const isMariaDb = /mariadb/i.test(stdout);
-  if (isMariaDb && !found.install)
-    throw new Error(
-      `${found.server} is there but mariadb-install-db is not: install the whole of MariaDB's server`,
-    );
-  return { ...found, isMariaDb };
 }
 
 /**
@@ -112,7 +95,7 @@ async function prepare(
 ): Promise<void> {
   const files = join(folder, "files");
   const unfinished = join(folder, "files.unfinished");
-  if (existsSync(join(files, "mysql"))) return;
+  if (existsSync(join(files, "mysql"))) return requireOwnFiles(files, program);
   if (existsSync(join(files, "chat")))
     throw new Error(
       `${files} holds a database "chat" but no system tables: restore it, or move it away to start anew`,
@@ -124,7 +107,7 @@ async function prepare(
   const asRoot = isRoot() ? ["--user=root"] : [];
   const [command, args] = program.isMariaDb
     ? [program.install!, ["--auth-root-authentication-method=normal", "--skip-test-db"]]
-    : [program.server, ["--initialize-insecure"]];
+    : [program.server, ["--initialize-insecure", ...OF_MYSQL, LOWER_CASE]];
   const plain = withoutSpaces(folder);
   const datadir = join(plain, "files.unfinished");
   // Of its own: servers that share one delete each other's temporary tables.
@@ -137,6 +120,7 @@ async function prepare(
     logFile,
     startTimeoutMs: PREPARE_TIMEOUT_MS,
     stopTimeoutMs: 5_000,
+    ...adviceFor(program),
   });
   await preparation.done(stopping);
   if (!readdirSync(unfinished).includes("mysql"))
@@ -144,7 +128,13 @@ async function prepare(
       `mysql: ${command} left no system tables in ${unfinished}: look at its output by running it by hand`,
     );
   rmSync(files, { recursive: true, force: true });
+  writeFileSync(join(folder, LOWER_CASE_NOTE), "");
   renameSync(unfinished, files);
+}
+
+function adviceFor({ server, isMariaDb }: Program): Pick<ChildSpec, "advice"> {
+  const advice = isMariaDb ? undefined : appArmorAdvice(server);
+  return advice === undefined ? {} : { advice };
 }
 
 /** On a full disk the preparation fails with much text and little sense. */
@@ -185,9 +175,10 @@ function serverArguments(program: Program, folder: string, port: number): string
     "--innodb-flush-log-at-trx-commit=1",
     "--innodb-buffer-pool-size=256M",
     "--max-connections=200",
-    // Only MySQL has the first, and only MySQL turns the second on by itself.
-    "--loose-mysqlx=OFF",
+    // MySQL turns it on by itself.
     "--skip-log-bin",
+    ...(program.isMariaDb ? [] : OF_MYSQL),
+    ...(!program.isMariaDb && existsSync(join(folder, LOWER_CASE_NOTE)) ? [LOWER_CASE] : []),
   ];
 }
 

@@ -25,7 +25,9 @@ describe("a private MySQL", () => {
     await first.close();
     connection.destroy();
     const second = await startMySql({ data });
-    const root = await mysql.createConnection({ host: "127.0.0.1", port: second.port, user: "root" });
+    const asRoot = new URL(second.url);
+    [asRoot.username, asRoot.password] = ["root", ""];
+    const root = await mysql.createConnection(asRoot.href);
     expect((await root.query("SELECT text FROM chat.word"))[0]).toEqual([{ text: "안녕 👋" }]);
     await root.end();
     await second.close();

@@ -110,7 +110,7 @@ async function load(db: Queryable): Promise<void> {
   await run(`INSERT INTO room_members (room_id, user_id, joined_at, last_read_seq)
     SELECT n * 10, 1, '2026-01-01', 3 FROM numbers WHERE n <= 1000`);
   await run("UPDATE rooms SET member_count = 4 WHERE room_id % 10 = 0 AND room_id <= 10000");
-  const message = `'User', UNHEX(MD5(CONCAT(r.room_id, ' ', s.n))), 'TEXT', 'a message of some length', '2026-01-01'`;
+  const message = `'User', UNHEX(LEFT(SHA2(CONCAT(r.room_id, ' ', s.n), 256), 32)), 'TEXT', 'a message of some length', '2026-01-01'`;
   const columns = "(room_id, seq, sender_id, sender_nickname, dedupe_key, type, content, sent_at)";
   await run(`INSERT INTO messages ${columns}
     SELECT r.room_id, s.n, r.room_id, ${message} FROM rooms r JOIN numbers s ON s.n <= 9 WHERE r.room_id <= ${ROOMS}`);
@@ -127,7 +127,7 @@ async function load(db: Queryable): Promise<void> {
     await run(
       `INSERT INTO subscription_ids (destination, subscription_id) SELECT CONCAT('${key}', n), 'sub-0' FROM numbers WHERE n <= 10000`,
     );
-  await run(`INSERT INTO idempotency_keys SELECT n, UNHEX(MD5(n)), UNHEX(MD5(n)), '{}', UTC_TIMESTAMP(3) - INTERVAL n MINUTE
+  await run(`INSERT INTO idempotency_keys SELECT n, UNHEX(LEFT(SHA2(n, 256), 32)), UNHEX(LEFT(SHA2(n, 256), 32)), '{}', UTC_TIMESTAMP(3) - INTERVAL n MINUTE
     FROM numbers WHERE n <= 20000`);
   await run(
     "ANALYZE TABLE messages, room_members, rooms, users, hidden_messages, subscription_ids, idempotency_keys",
@@ -167,7 +167,7 @@ interface PlanRow extends RowDataPacket {
 
 /** What a plan does that none may: `table: type`, one for each full scan of a large table or index. */
 async function fullScans({ sql, values }: Statement): Promise<string[]> {
-  const [plan] = await database.query<PlanRow[]>(`EXPLAIN ${sql}`, values);
+  const [plan] = await database.query<PlanRow[]>(`EXPLAIN FORMAT=TRADITIONAL ${sql}`, values);
   const tables = tablesOf(sql);
   return plan.flatMap(({ table: alias, type }) => {
     // Nothing is read, or what is read is another part of the plan, which has a row of its own.

@@ -1,0 +1,73 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { basename, join } from "node:path";
+import { promisify } from "node:util";
+import { findBinaries } from "./binaries.js";
+
+const run = promisify(execFile);
+
+/** The server that is run: Oracle's MySQL, or MariaDB with the program that prepares its data folder. */
+export interface Program {
+  readonly server: string;
+  readonly install?: string;
+  readonly isMariaDb: boolean;
+}
+
+/** The server that `MYSQLD` names, or else one of this machine, MariaDB first. Throws what to do where there is none. */
+export async function findServer(env: NodeJS.ProcessEnv = process.env): Promise<Program> {
+  const { findMySql } = await findBinaries();
+  const found = findMySql(env);
+  if (!found && env["MYSQLD"])
+    throw new Error(
+      `MYSQLD=${env["MYSQLD"]}: there is no program that can be run; give the full path of a mysqld or mariadbd`,
+    );
+  if (!found)
+    throw new Error(
+      "neither mariadbd nor mysqld was found: install MariaDB or MySQL, set MYSQLD to its program, or MYSQL_URL to a running server",
+    );
+  const { stdout } = await run(found.server, ["--no-defaults", "--version"], { timeout: 20_000 });
+  const isMariaDb = /mariadb/i.test(stdout);
+  if (isMariaDb && !found.install)
+    throw new Error(
+      `${found.server} is there but mariadb-install-db is not: install the whole of MariaDB's server`,
+    );
+  return { ...found, isMariaDb };
+}
+
+/**
+ * What Oracle's server is told besides, when its data folder is prepared and at every start. As Azure Database for MySQL has it, a table without a primary
+ * key gets one that nobody sees, and connections without TLS are refused.
+ */
+export const OF_MYSQL: readonly string[] = [
+  "--loose-sql-generate-invisible-primary-key=ON",
+  "--require-secure-transport=ON",
+  // Packages set a folder that belongs to another user; with it the server does not start.
+  "--secure-file-priv=NULL",
+  // Some 300 MB, for views that nobody here reads.
+  "--performance-schema=OFF",
+  "--loose-mysqlx=OFF",
+];
+
+/** Throws where `files`, a prepared data folder, was made by the other of the two: neither reads the other's, and each may damage them. */
+export function requireOwnFiles(files: string, { isMariaDb, server }: Program): void {
+  // MySQL 8 keeps all system tables in this one file; MariaDB has its Aria engine's log.
+  const made = existsSync(join(files, "mysql.ibd")) ? "MySQL" : "MariaDB";
+  if ((made === "MariaDB") === isMariaDb) return;
+  throw new Error(
+    `${files} was made by ${made}, and ${server} can't use it: choose another folder with --data DIR, or ${made}'s program with MYSQLD`,
+  );
+}
+
+/**
+ * What to do where AppArmor may have kept the server out of a folder, as Ubuntu's profile of MySQL does with all but its own;
+ * nothing where there is no profile of this program. `root` is where the machine's files begin.
+ */
+export function appArmorAdvice(server: string, root = "/"): string | undefined {
+  const name = server.replace(/^\/+/, "").replaceAll("/", ".");
+  const profile = join(root, "etc/apparmor.d", name);
+  if (!existsSync(profile) || existsSync(join(root, "etc/apparmor.d/disable", name))) return undefined;
+  return (
+    `AppArmor's profile ${profile} may keep ${basename(server)} out of this folder (the kernel's log says so): ` +
+    `sudo ln -s ${profile} /etc/apparmor.d/disable/ && sudo apparmor_parser -R ${profile}, or use MariaDB, or set MYSQL_URL to a running server`
+  );
+}
