@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ChatError } from "./errors.js";
-import { atMostEvery, log } from "./log.js";
+import { atMostEvery, type LogSink, log, loggingTo } from "./log.js";
 
 let lines: [method: string, line: string][];
 
@@ -67,4 +68,43 @@ test("something that fails again and again is written once in its interval, with
   const limited = atMostEvery(1_000, () => now);
   for (now = 0; now <= 2_500; now += 100) limited((count) => left.push(count));
   expect(left).toEqual([0, 9, 9]);
+});
+
+describe("within an invocation", () => {
+  const noting = (into: string[]): LogSink => ({
+    info: (text) => into.push(`info ${JSON.parse(text).message}`),
+    warn: (text) => into.push(`warn ${JSON.parse(text).message}`),
+    error: (text) => into.push(`error ${JSON.parse(text).message}`),
+  });
+
+  test("lines go to it with their levels, each to its own, whatever is awaited in between", async () => {
+    const [first, second]: [string[], string[]] = [[], []];
+    const work = (name: string) => async () => {
+      log.info(`${name} begins`);
+      await sleep(5);
+      log.warn(`${name} goes on`);
+      await Promise.all([sleep(1).then(() => log.error(`${name} fails`))]);
+      return name;
+    };
+    expect(
+      await Promise.all([loggingTo(noting(first), work("a")), loggingTo(noting(second), work("b"))]),
+    ).toEqual(["a", "b"]);
+    expect(first).toEqual(["info a begins", "warn a goes on", "error a fails"]);
+    expect(second).toEqual(["info b begins", "warn b goes on", "error b fails"]);
+    expect(lines).toEqual([]);
+  });
+
+  test("what comes after its end, failed or not, goes to the console", async () => {
+    const noted: string[] = [];
+    let later: Promise<void> | undefined;
+    const work = async () => {
+      later = sleep(10).then(() => log.warn("later"));
+      throw new Error("failed");
+    };
+    await expect(loggingTo(noting(noted), work)).rejects.toThrow("failed");
+    await later;
+    log.info("outside");
+    expect(noted).toEqual([]);
+    expect(lines.map(([method]) => method)).toEqual(["warn", "info"]);
+  });
 });

@@ -1,4 +1,6 @@
-/** One structured line for each thing worth knowing; the Functions worker forwards the console to Application Insights. */
+import { AsyncLocalStorage } from "node:async_hooks";
+
+/** One structured line for each thing worth knowing. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Log {
@@ -37,10 +39,38 @@ function describe(error: Error): LogFields {
   };
 }
 
+/** Where lines go by their level: what the Functions host hands to an invocation, or the console. */
+export type LogSink = Readonly<Record<keyof Log, (line: string) => void>>;
+
+/** The sink of an invocation, until its end. */
+interface Invocation {
+  sink: LogSink | undefined;
+}
+
+const invocations = new AsyncLocalStorage<Invocation>();
+
+/**
+ * Runs one invocation, whose lines go to `sink` with their levels: of what a worker prints the Functions host keeps no level that could be relied on. What still runs
+ * after the invocation's end writes to the console again, as the host drops the lines of an invocation that is over.
+ */
+export async function loggingTo<T>(sink: LogSink, work: () => T | Promise<T>): Promise<T> {
+  const invocation: Invocation = { sink };
+  try {
+    return await invocations.run(invocation, work);
+  } finally {
+    invocation.sink = undefined;
+  }
+}
+
+function write(level: keyof Log, message: string, fields: LogFields = {}): void {
+  const sink = invocations.getStore()?.sink ?? console;
+  sink[level](line(level, message, fields));
+}
+
 export const log: Log = {
-  info: (message, fields = {}) => console.info(line("info", message, fields)),
-  warn: (message, fields = {}) => console.warn(line("warn", message, fields)),
-  error: (message, fields = {}) => console.error(line("error", message, fields)),
+  info: (message, fields) => write("info", message, fields),
+  warn: (message, fields) => write("warn", message, fields),
+  error: (message, fields) => write("error", message, fields),
 };
 
 /** A logger for something that fails again and again: at most one line in `intervalMs`, with the count of those left out. */
