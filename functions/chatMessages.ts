@@ -4,4 +4,4 @@ import { batchesOf } from "./eventHub.js";
 
 const chat = getApp();
 
-app.eventHub("chatMessages", batchesOf("chat-messages", "chat-persist", chat.storeMessages));
+app.eventHub("chatMessages", batchesOf("chat-messages", "chat-persist", chat.messages));

@@ -1,53 +1,138 @@
 import type { app, InvocationContext } from "@azure/functions";
-import { z } from "zod";
+import { log } from "../shared/log.js";
 
-/** What of the trigger's metadata says where the events stand. The library writes each member's first letter small, but not those inside. */
-const Metadata = z.object({
-  partitionContext: z
-    .record(z.string(), z.unknown())
-    .transform((context) => ({
-      hub: context["eventHubName"] ?? context["EventHubName"],
-      partitionId: context["partitionId"] ?? context["PartitionId"],
-    }))
-    .pipe(z.object({ hub: z.string(), partitionId: z.string() })),
-  sequenceNumberArray: z
-    .array(z.coerce.number().pipe(z.int().min(0)))
-    .refine(
-      (numbers) => numbers.every((number, index) => index === 0 || number > numbers[index - 1]!),
-      "must rise",
-    ),
-  /** Keys come from here: the host drops empty strings from its array of keys, which then doesn't line up with the events. */
-  systemPropertiesArray: z.array(z.record(z.string(), z.unknown())),
-});
-
-/** The batch as its metadata describes it; throws when that is not what the host says, so that nothing is taken for stored. */
-function batchOf(bodies: readonly Uint8Array[], { triggerMetadata }: InvocationContext) {
-  const { partitionContext, sequenceNumberArray, systemPropertiesArray } = Metadata.parse(triggerMetadata);
-  if (sequenceNumberArray.length !== bodies.length)
-    throw new Error(
-      `the host gave ${bodies.length} events and ${sequenceNumberArray.length} sequence numbers`,
-    );
-  const events = bodies.map((body, index) => ({
-    sequenceNumber: sequenceNumberArray[index]!,
-    key: keyOf(systemPropertiesArray[index]),
-    body,
-  }));
-  return { ...partitionContext, events };
+/** What a trigger hands over: consecutive events of one partition, in order. */
+interface Batch {
+  readonly hub: string;
+  readonly partitionId: string;
+  readonly events: readonly {
+    readonly sequenceNumber: number;
+    readonly key: string | undefined;
+    readonly body: Uint8Array;
+  }[];
 }
 
-const keyOf = (properties: Readonly<Record<string, unknown>> | undefined): string | undefined => {
-  const key = properties?.["x-opt-partition-key"] ?? properties?.["PartitionKey"];
+/** What becomes of a hub's events. */
+export interface Consumer {
+  readonly store: (batch: Batch) => Promise<void>;
+  /** Stores what waits, read from the hub itself: of one partition, or of all where it is not known which. */
+  readonly catchUp: (hub: string, partitionId: string | undefined) => Promise<void>;
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is Members => typeof value === "object" && value !== null;
+
+/** A member by its name in whatever case: libraries have written the first letter of some small, and left others. */
+function member(of: unknown, name: string): unknown {
+  if (!isObject(of)) return undefined;
+  const found = Object.keys(of).find((each) => each.toLowerCase() === name.toLowerCase());
+  return found === undefined ? undefined : of[found];
+}
+
+/**
+ * A sequence number in any shape in which workers have sent 64-bit numbers: a number, its digits, a bigint, or the two 32-bit halves of a `Long`, of
+ * which the library leaves a plain object. Nothing where it is none of these, or more than a number can hold.
+ */
+export function sequenceNumberOf(value: unknown): number | undefined {
+  const number = plainNumber(value);
+  return number !== undefined && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
+}
+
+function plainNumber(value: unknown): number | undefined {
+  if (typeof value === "number") return value;
+  if (typeof value === "bigint") return Number(value);
+  if (typeof value === "string") return /^\d{1,16}$/.test(value) ? Number(value) : undefined;
+  const [low, high] = [member(value, "low"), member(value, "high")];
+  if (!Number.isInteger(low) || !Number.isInteger(high)) return undefined;
+  return (high as number) * 2 ** 32 + ((low as number) >>> 0);
+}
+
+/** A list that came as one, or as its JSON. */
+function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value;
+  if (typeof value !== "string") return [];
+  try {
+    const parsed: unknown = JSON.parse(value);
+    return Array.isArray(parsed) ? parsed : [];
+  } catch {
+    return [];
+  }
+}
+
+/** The numbers of `count` events: of their own list, or else of the properties that each event has. Nothing unless each has one and they rise. */
+function sequenceNumbersOf(metadata: unknown, count: number): readonly number[] | undefined {
+  const properties = listOf(member(metadata, "systemPropertiesArray"));
+  const candidates = [
+    listOf(member(metadata, "sequenceNumberArray")),
+    properties.map((each) => member(each, "SequenceNumber") ?? member(each, "x-opt-sequence-number")),
+  ];
+  return candidates
+    .map((values) => values.map(sequenceNumberOf).filter((number) => number !== undefined))
+    .find(
+      (numbers) =>
+        numbers.length === count &&
+        numbers.every((number, index) => index === 0 || number > numbers[index - 1]!),
+    );
+}
+
+/** The host drops empty strings from its list of keys, which then doesn't line up with the events; their own properties do. */
+function keyOf(properties: unknown): string | undefined {
+  const key = member(properties, "x-opt-partition-key") ?? member(properties, "PartitionKey");
   return typeof key === "string" ? key : undefined;
-};
+}
+
+function partitionIdOf(metadata: unknown): string | undefined {
+  const id = member(member(metadata, "partitionContext"), "partitionId");
+  return typeof id === "string" || typeof id === "number" ? String(id) : undefined;
+}
+
+/** The batch as its metadata describes it; nothing where that can't be read, so that nothing is taken for stored. */
+function batchOf(hub: string, bodies: unknown, metadata: unknown): Batch | undefined {
+  const partitionId = partitionIdOf(metadata);
+  if (partitionId === undefined || !Array.isArray(bodies)) return undefined;
+  if (!bodies.every((body) => body instanceof Uint8Array)) return undefined;
+  const numbers = sequenceNumbersOf(metadata, bodies.length);
+  if (!numbers) return undefined;
+  const properties = listOf(member(metadata, "systemPropertiesArray"));
+  const events = bodies.map((body: Uint8Array, index) => ({
+    sequenceNumber: numbers[index]!,
+    key: keyOf(properties[index]),
+    body,
+  }));
+  return { hub, partitionId, events };
+}
+
+/**
+ * Stores what a trigger has handed over. Where it can't be read, however often it would be handed over again, that is told, and the events are read from the
+ * hub itself: the partition must not stand still because of the shape that something came in.
+ */
+async function consume(
+  hub: string,
+  bodies: unknown,
+  { triggerMetadata }: InvocationContext,
+  { store, catchUp }: Consumer,
+): Promise<void> {
+  const batch = batchOf(hub, bodies, triggerMetadata);
+  if (batch) return store(batch);
+  const partitionId = partitionIdOf(triggerMetadata);
+  log.error("what the host says of a batch can't be read, its events are read from the hub itself", {
+    hub,
+    partitionId,
+    count: Array.isArray(bodies) ? bodies.length : undefined,
+    sequenceNumbers: shapeOf(member(triggerMetadata, "sequenceNumberArray")),
+    members: isObject(triggerMetadata) ? Object.keys(triggerMetadata) : undefined,
+  });
+  await catchUp(hub, partitionId);
+}
+
+/** Enough of a value to know what the host sends, and none of what users wrote. */
+const shapeOf = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 200);
 
 type EventHubOptions = Parameters<typeof app.eventHub>[1];
 
 /** The trigger of one of our hubs. */
-export function batchesOf(
-  eventHubName: string,
-  consumerGroup: string,
-  handle: (batch: ReturnType<typeof batchOf>) => Promise<void>,
-): EventHubOptions {
+export function batchesOf(eventHubName: string, consumerGroup: string, consumer: Consumer): EventHubOptions {
   return {
     connection: "EVENT_HUBS_CONNECTION",
     eventHubName,
@@ -62,6 +147,6 @@ export function batchesOf(
       maximumInterval: { seconds: 30 },
     },
     handler: (bodies: unknown, context: InvocationContext) =>
-      handle(batchOf(bodies as Uint8Array[], context)),
+      consume(eventHubName, bodies, context, consumer),
   } as EventHubOptions;
 }

@@ -4,4 +4,4 @@ import { batchesOf } from "./eventHub.js";
 
 const chat = getApp();
 
-app.eventHub("readEvents", batchesOf("chat-read-events", "chat-read", chat.storeReads));
+app.eventHub("readEvents", batchesOf("chat-read-events", "chat-read", chat.reads));

@@ -20,6 +20,7 @@ import { logOut } from "./commands/logOut.js";
 import { leaveSession, requireRate } from "./commands/sessions.js";
 import { forgetConnection } from "./commands/unsubscribe.js";
 import { type Config, type Limits, readConfig } from "./config.js";
+import { catchUp } from "./consumers/catchUp.js";
 import { createReadMerger } from "./consumers/mergedReads.js";
 import { storeMessages } from "./consumers/storeMessages.js";
 import { storeReadsPaced } from "./consumers/storeReads.js";
@@ -105,7 +106,7 @@ function keysNotFetched(): (error: unknown) => void {
 }
 
 /**
- * The system: a client's frame comes in by `upstream` and goes out on the bus; an event comes back by `storeMessages` or `storeReads`,
+ * The system: a client's frame comes in by `upstream` and goes out on the bus; an event comes back by `messages` or `reads`,
  * is stored, then shown; `sweep` does what was left half done. The rest are the HTTP calls, each of a verified caller.
  */
 export function createApp(adapters: Adapters, proof: CallerProof) {
@@ -121,12 +122,16 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     else log.error("an upstream event failed", { error });
   };
   const consuming = { ...adapters, readMerger, retryBudgetMs: RETRY_BUDGET_MS };
+  const consumerOf = (store: (batch: EventBatch) => Promise<void>) => ({
+    store,
+    catchUp: (hub: string, partitionId: string | undefined) => catchUp(hub, partitionId, store, consuming),
+  });
   type Path = Readonly<Record<string, string>>;
   type Query = Readonly<Record<string, string>>;
   return {
     upstream: createUpstream(HUB, proof, handlers, onError),
-    storeMessages: (batch: EventBatch) => storeMessages(batch, consuming),
-    storeReads: (batch: EventBatch) => storeReadsPaced(batch, consuming),
+    messages: consumerOf((batch) => storeMessages(batch, consuming)),
+    reads: consumerOf((batch) => storeReadsPaced(batch, consuming)),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
     async sweep(): Promise<void> {
       await Promise.all([
@@ -196,7 +201,7 @@ export type App = ReturnType<typeof createApp>;
 function upstreamHandlers(adapters: Adapters, arrive: (userId: number) => Promise<void>): UpstreamHandlers {
   return {
     connect: countingRefusals(async ({ headers, query, subprotocols }) => {
-      const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.[0]);
+      const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.join(","));
       const identity = await adapters.verifyToken(token);
       const implicit = query["connect"]?.[0] === "implicit";
       const [deviceId, takeOver] = [query["deviceId"]?.[0], query["takeOver"]?.[0] === "true"];

@@ -10,6 +10,8 @@ export interface EventBus {
   publishAll(hub: string, key: string, events: readonly object[]): Promise<void>;
   /** When the hub was made. The answer may be up to 30 s old unless a fresh one is asked for. */
   createdOn(hub: string, freshness?: "fresh"): Promise<Date>;
+  /** The ids of the hub's partitions. */
+  partitionIds(hub: string): Promise<readonly string[]>;
   /** The sequence number of the partition's first event that is still kept, or of the next one where it is empty. */
   firstSequenceNumber(hub: string, partitionId: string): Promise<number>;
   /**

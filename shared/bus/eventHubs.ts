@@ -58,6 +58,7 @@ export function connectEventHubs(connectionString: string, now: () => number = D
       created.set(hub, { on: createdOn, asked: now() });
       return createdOn;
     },
+    partitionIds: (hub) => guarded(() => producer(hub).getPartitionIds()),
     async firstSequenceNumber(hub, partitionId) {
       const partition = await guarded(() => producer(hub).getPartitionProperties(partitionId));
       return partition.isEmpty ? partition.lastEnqueuedSequenceNumber + 1 : partition.beginningSequenceNumber;

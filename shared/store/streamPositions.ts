@@ -22,16 +22,23 @@ interface PositionRow extends RowDataPacket {
 
 const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubCreatedOn];
 
-/** The stream's position, locked until the transaction ends, so that two instances store it one after the other; nothing when it has none. */
-export async function lockPosition(tx: Queryable, stream: Stream): Promise<StreamPosition | undefined> {
-  const [rows] = await tx.query<PositionRow[]>(
-    `SELECT stored_sequence_number, broadcast_sequence_number FROM stream_positions
-      WHERE hub = ? AND partition_id = ? AND hub_created_on = ? FOR UPDATE`,
-    whole(stream),
-  );
-  const row = rows[0];
-  return row && { stored: row.stored_sequence_number, broadcast: row.broadcast_sequence_number };
+const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number FROM stream_positions
+      WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`;
+
+/** The stream's position as it is now; nothing when it has none. */
+export async function findPosition(db: Queryable, stream: Stream): Promise<StreamPosition | undefined> {
+  const [rows] = await db.query<PositionRow[]>(POSITION, whole(stream));
+  return positionOf(rows);
 }
+
+/** The same, locked until the transaction ends, so that two instances store it one after the other. */
+export async function lockPosition(tx: Queryable, stream: Stream): Promise<StreamPosition | undefined> {
+  const [rows] = await tx.query<PositionRow[]>(`${POSITION} FOR UPDATE`, whole(stream));
+  return positionOf(rows);
+}
+
+const positionOf = ([row]: readonly PositionRow[]): StreamPosition | undefined =>
+  row && { stored: row.stored_sequence_number, broadcast: row.broadcast_sequence_number };
 
 /** Begins a stream just before its first event; changes nothing where it has begun. */
 export async function beginStream(db: Queryable, stream: Stream, beforeFirst: number): Promise<void> {

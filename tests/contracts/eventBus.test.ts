@@ -96,6 +96,10 @@ describe.each<[string, () => Promise<Setting>]>([
     await bus.ping();
   });
 
+  test("names a hub's partitions", async () => {
+    expect([...(await bus.partitionIds(HUB))].sort()).toEqual(PARTITIONS);
+  });
+
   test("keeps the events of one key in one partition, in their order, and numbers them without a gap", async () => {
     const { numbers } = await publishSingly("key-1", 30);
     expect(numbers).toEqual(numbers.map((_, index) => numbers[0]! + index));

@@ -57,6 +57,10 @@ export class FakeEventBus implements EventBus {
     return this.#hub(hub).createdOn;
   }
 
+  async partitionIds(hub: string): Promise<readonly string[]> {
+    return this.#hub(hub).partitions.map((_, id) => String(id));
+  }
+
   async firstSequenceNumber(hub: string, partitionId: string): Promise<number> {
     this.#partition(hub, partitionId);
     return this.#hub(hub).cut[Number(partitionId)] ?? 0;

@@ -1,5 +1,7 @@
+import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
+import { catchUp } from "../../shared/consumers/catchUp.js";
 import { createReadMerger } from "../../shared/consumers/mergedReads.js";
 import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
 import { storeMessages } from "../../shared/consumers/storeMessages.js";
@@ -523,4 +525,72 @@ test("sending reads the room up to the message, and never back", async () => {
     messages: { seq: number; unreadCount: number }[];
   };
   expect(messages.map(({ unreadCount }) => unreadCount)).toEqual([0, 1, 2]);
+});
+
+describe("catching up with the hub itself", () => {
+  const catchUpHere = (partitionId?: string, with_: Partial<StoreDeps> = {}): Promise<void> => {
+    const all = { ...deps, ...with_ };
+    return catchUp(HUB, partitionId, (batch) => storeMessages(batch, all), all);
+  };
+  const seqs = async (): Promise<number[]> => (await stored()).map(([seq]) => seq);
+  const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
+
+  test("stores and shows all that waits, more than is read at once, in order", async () => {
+    await deliver([put(sent())]);
+    for (let index = 0; index < 1_100; index += 1) put(sent());
+    await catchUpHere("0", { retryBudgetMs: 60_000 });
+    const [[row]] = await database.query<RowDataPacket[]>(
+      "SELECT last_seq AS last FROM rooms WHERE room_id = ?",
+      [roomId],
+    );
+    expect(row).toEqual({ last: 1_101 });
+    expect(shownSeqs()).toEqual(numbers(1_101));
+  });
+
+  test("begins with the first event where nothing is stored yet, in every partition where none is named", async () => {
+    bus.makeHub(HUB, 3);
+    for (const partitionId of ["0", "1", "2"]) bus.append(HUB, partitionId, JSON.stringify(sent()), "key");
+    await catchUpHere();
+    expect(await seqs()).toEqual([1, 2, 3]);
+  });
+
+  test("changes nothing where nothing waits, nor beside the trigger that stores the same", async () => {
+    const batch = [put(sent()), put(sent())];
+    await Promise.all([deliver(batch), catchUpHere("0"), catchUpHere()]);
+    await catchUpHere("0");
+    expect(await seqs()).toEqual([1, 2]);
+    // As two instances with one batch do, the two may both show it: clients drop repeats.
+    expect([...new Set(shownSeqs())].sort()).toEqual([1, 2]);
+  });
+
+  test("shows what was stored but not shown", async () => {
+    const batch = [put(sent()), put(sent())];
+    broadcaster.away = true;
+    await expect(deliver(batch)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    broadcaster.away = false;
+    await catchUpHere("0");
+    expect(shownSeqs()).toEqual([1, 2]);
+  });
+
+  test("goes on behind what retention has taken", async () => {
+    await deliver([put(sent())]);
+    put(sent());
+    put(sent({ content: "kept" }));
+    bus.cutBefore(HUB, "0", 2);
+    await catchUpHere("0");
+    expect((await stored()).map(([, content]) => content).slice(1)).toEqual(["kept"]);
+  });
+
+  test("fails when the hub is away or its time is over, so that it is tried again", async () => {
+    put(sent());
+    bus.away = true;
+    await expect(catchUpHere("0")).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    bus.away = false;
+    let now = 0;
+    await expect(catchUpHere("0", { now: () => (now += 1_000) })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+    });
+    await catchUpHere("0");
+    expect(await seqs()).toEqual([1]);
+  });
 });
