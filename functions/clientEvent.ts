@@ -1,7 +1,8 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
 import { toChatError, toProblem } from "../shared/errors.js";
-import { bodyOf } from "./http.js";
+import { log } from "../shared/log.js";
+import { bodyOf, traceparentOf } from "./http.js";
 
 const chat = getApp();
 
@@ -13,19 +14,20 @@ app.http("clientEvent", {
   route: "upstream/{event}",
   methods: ["POST", "OPTIONS"],
   authLevel: "anonymous",
-  handler: async (request, { traceContext }) => {
+  handler: async (request, context) => {
     let body: Buffer;
     try {
       body = await bodyOf(request, EVENT_BYTES);
-    } catch (error) {
-      return toProblem(toChatError(error));
+    } catch (thrown) {
+      const error = toChatError(thrown);
+      log.error("an upstream event was refused as it came", { url: request.url, error });
+      return toProblem(error);
     }
+    const { traceparent: _, ...headers } = Object.fromEntries(request.headers.entries());
+    const traceparent = traceparentOf(request, context);
     return chat.upstream({
       method: request.method,
-      headers: {
-        ...(traceContext?.traceParent ? { traceparent: traceContext.traceParent } : {}),
-        ...Object.fromEntries(request.headers.entries()),
-      },
+      headers: { ...headers, ...(traceparent === undefined ? {} : { traceparent }) },
       body,
     });
   },

@@ -1,6 +1,6 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
-import { authenticated, jsonBody, keyOf } from "./http.js";
+import { authenticated, keyOf, parseJson } from "./http.js";
 
 const chat = getApp();
 
@@ -8,9 +8,9 @@ app.http("createGroupRoom", {
   route: "group-rooms",
   methods: ["POST"],
   authLevel: "anonymous",
-  handler: authenticated("writes", async ({ request, callerId }) => ({
+  handler: authenticated("writes", async ({ request, body, callerId }) => ({
     status: 201,
-    jsonBody: await chat.createGroupRoom(await jsonBody(request), callerId, keyOf(request)),
+    jsonBody: await chat.createGroupRoom(parseJson(body), callerId, keyOf(request)),
   })),
 });
 
@@ -18,8 +18,8 @@ app.http("renameRoom", {
   route: "group-rooms/{roomId}",
   methods: ["PATCH"],
   authLevel: "anonymous",
-  handler: authenticated("writes", async ({ request, callerId }) => ({
-    jsonBody: await chat.renameRoom(request.params, await jsonBody(request), callerId),
+  handler: authenticated("writes", async ({ request, body, callerId }) => ({
+    jsonBody: await chat.renameRoom(request.params, parseJson(body), callerId),
   })),
 });
 
@@ -36,8 +36,8 @@ app.http("inviteMembers", {
   route: "group-rooms/{roomId}/invite",
   methods: ["POST"],
   authLevel: "anonymous",
-  handler: authenticated("writes", async ({ request, callerId }) => ({
-    jsonBody: await chat.inviteMembers(request.params, await jsonBody(request), callerId, keyOf(request)),
+  handler: authenticated("writes", async ({ request, body, callerId }) => ({
+    jsonBody: await chat.inviteMembers(request.params, parseJson(body), callerId, keyOf(request)),
   })),
 });
 

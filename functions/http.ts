@@ -1,10 +1,12 @@
-import type { HttpHandler, HttpRequest, HttpResponseInit } from "@azure/functions";
+import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import { type App, getApp } from "../shared/app.js";
 import { ChatError, toChatError, toProblem } from "../shared/errors.js";
 
 /** A verified caller's request. */
 export interface Call {
   readonly request: HttpRequest;
+  /** All of it; empty where none was sent. */
+  readonly body: Buffer;
   readonly caller: Awaited<ReturnType<App["authenticate"]>>;
   readonly callerId: number;
   /** W3C Trace Context of the call. */
@@ -24,32 +26,35 @@ export function authenticated(
   counted: Counted,
   handle: (call: Call) => Promise<HttpResponseInit>,
 ): HttpHandler {
-  return async (request, context) => {
-    try {
-      // Also where no body is looked for.
-      refuseLonger(request, BODY_BYTES);
-      const caller = await getApp().authenticate(request.headers.get("authorization"));
-      await getApp().requireRate(caller.userId, counted);
-      const traceparent = context.traceContext?.traceParent;
-      return await handle({ request, caller, callerId: caller.userId, traceparent });
-    } catch (thrown) {
-      return problem(thrown);
-    }
-  };
+  return answering(async (request, context) => {
+    const caller = await getApp().authenticate(request.headers.get("authorization"));
+    await getApp().requireRate(caller.userId, counted);
+    const body = await bodyOf(request, BODY_BYTES);
+    const traceparent = traceparentOf(request, context);
+    return await handle({ request, body, caller, callerId: caller.userId, traceparent });
+  });
 }
 
 /** An HTTP trigger of a service that acts for others, which proves it by its token; nothing is counted. */
 export function trusted(handle: (request: HttpRequest) => Promise<HttpResponseInit>): HttpHandler {
-  return async (request) => {
+  return answering(async (request) => {
+    await getApp().requireTrusted(request.headers.get("authorization"));
+    await bodyOf(request, BODY_BYTES);
+    return await handle(request);
+  });
+}
+
+const answering =
+  (handle: (request: HttpRequest, context: InvocationContext) => Promise<HttpResponseInit>): HttpHandler =>
+  async (request, context) => {
     try {
+      // Before anything is asked of others.
       refuseLonger(request, BODY_BYTES);
-      await getApp().requireTrusted(request.headers.get("authorization"));
-      return await handle(request);
+      return await handle(request, context);
     } catch (thrown) {
       return problem(thrown);
     }
   };
-}
 
 /** The answer for whatever was thrown. */
 function problem(thrown: unknown): HttpResponseInit {
@@ -58,26 +63,22 @@ function problem(thrown: unknown): HttpResponseInit {
   return toProblem(error);
 }
 
-/** The request's JSON body; throws `INVALID_REQUEST` or, past 64 KiB, `MESSAGE_TOO_LARGE` before it is parsed. */
-export async function jsonBody(request: HttpRequest): Promise<unknown> {
-  return parsed(await bodyOf(request, BODY_BYTES));
-}
-
-/** The same for a call that may come without a body, which stands for no fields. */
-export async function optionalJsonBody(request: HttpRequest): Promise<unknown> {
-  const bytes = await bodyOf(request, BODY_BYTES);
-  return bytes.length === 0 ? {} : parsed(bytes);
-}
-
-function parsed(bytes: Uint8Array): unknown {
+/** A request's JSON body; throws `INVALID_REQUEST`. */
+export function parseJson(body: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
   } catch (cause) {
     throw new ChatError("INVALID_REQUEST", "body: is not JSON in UTF-8", { field: "body", cause });
   }
 }
 
-/** The request's bytes, of which no more than `most` are read; throws `MESSAGE_TOO_LARGE` where there are more. */
+/** The same for a call that may come without a body, which stands for no fields. */
+export const parseOptionalJson = (body: Uint8Array): unknown => (body.length === 0 ? {} : parseJson(body));
+
+/**
+ * The request's bytes, of which no more than `most` are read. Throws `MESSAGE_TOO_LARGE` where there are more, and `INVALID_REQUEST` where the request announces others than have
+ * come: the Functions host hands on no body that was sent in chunks, and a call must not mean something else without it.
+ */
 export async function bodyOf(request: HttpRequest, most: number): Promise<Buffer> {
   refuseLonger(request, most);
   const chunks: Uint8Array[] = [];
@@ -88,8 +89,20 @@ export async function bodyOf(request: HttpRequest, most: number): Promise<Buffer
     if (size > most) throw tooLarge(most);
     chunks.push(chunk);
   }
+  refuseMissing(request, size);
   return Buffer.concat(chunks);
 }
+
+function refuseMissing({ headers }: HttpRequest, size: number): void {
+  const announced = headers.get("content-length") || undefined;
+  if (size === 0 && headers.get("transfer-encoding"))
+    throw incomplete("was sent with Transfer-Encoding and did not arrive; send it with Content-Length");
+  if (announced !== undefined && Number(announced) !== size)
+    throw incomplete(`has ${size} bytes instead of the ${announced} of Content-Length`);
+}
+
+const incomplete = (what: string): ChatError =>
+  new ChatError("INVALID_REQUEST", `body: ${what}`, { field: "body" });
 
 /** Before a byte of the body is read. */
 function refuseLonger(request: HttpRequest, most: number): void {
@@ -103,7 +116,22 @@ const tooLarge = (most: number): ChatError =>
 export const keyOf = (request: HttpRequest): string | undefined =>
   request.headers.get("idempotency-key") || undefined;
 
-/** The query by its names; what a repeated name stands for is the host's affair, and no number. */
+/**
+ * The query by its names, each as it was written; the values of a repeated one stand for no number. Read from the address: the
+ * host's own reading takes names that differ in case alone for one.
+ */
 export function queryOf(request: HttpRequest): Record<string, string> {
-  return Object.fromEntries(request.query.entries());
+  const { searchParams } = new URL(request.url);
+  return Object.fromEntries(
+    [...new Set(searchParams.keys())].map((name) => [name, searchParams.getAll(name).join(",")]),
+  );
+}
+
+/** version "-" trace-id "-" parent-id "-" trace-flags, W3C Trace Context section 3.2. */
+const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
+
+/** What a call is traced by: the host's own span where it has one, which is no more than an empty text without a monitor, or else that of the request. */
+export function traceparentOf(request: HttpRequest, { traceContext }: InvocationContext): string | undefined {
+  const given = [traceContext?.traceParent, request.headers.get("traceparent")];
+  return given.find((each): each is string => typeof each === "string" && TRACEPARENT.test(each));
 }

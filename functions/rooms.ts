@@ -1,6 +1,6 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
-import { authenticated, jsonBody, keyOf, queryOf } from "./http.js";
+import { authenticated, keyOf, parseJson, queryOf } from "./http.js";
 
 const chat = getApp();
 
@@ -8,8 +8,8 @@ app.http("openDirectRoom", {
   route: "rooms",
   methods: ["POST"],
   authLevel: "anonymous",
-  handler: authenticated("writes", async ({ request, callerId }) => {
-    const { roomId, created } = await chat.openDirectRoom(await jsonBody(request), callerId, keyOf(request));
+  handler: authenticated("writes", async ({ request, body, callerId }) => {
+    const { roomId, created } = await chat.openDirectRoom(parseJson(body), callerId, keyOf(request));
     return { status: created ? 201 : 200, jsonBody: { roomId } };
   }),
 });

@@ -1,6 +1,6 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
-import { authenticated, optionalJsonBody } from "./http.js";
+import { authenticated, parseOptionalJson } from "./http.js";
 
 const chat = getApp();
 
@@ -8,7 +8,7 @@ app.http("logOut", {
   route: "sessions/logout",
   methods: ["POST"],
   authLevel: "anonymous",
-  handler: authenticated("writes", async ({ request, callerId }) => ({
-    jsonBody: await chat.logOut(await optionalJsonBody(request), callerId),
+  handler: authenticated("writes", async ({ body, callerId }) => ({
+    jsonBody: await chat.logOut(parseOptionalJson(body), callerId),
   })),
 });

@@ -193,7 +193,16 @@ function pictureOf(claim: unknown): string | undefined {
   return protocol === "https:" && href.length <= PICTURE_CHARACTERS ? href : undefined;
 }
 
-/** The token of `Authorization: Bearer …`, or nothing. The scheme's case does not matter (RFC 9110 section 11.1). */
+/**
+ * The token of `Authorization: Bearer …`, or nothing where there is no such header. The scheme's case does not matter (RFC 9110 section 11.1). Throws `UNAUTHORIZED` where the header is
+ * there twice, which arrives as one with a comma: which of them counts is not for us to guess.
+ */
 export function bearerToken(authorization: string | null | undefined): string | undefined {
-  return /^Bearer +(\S+) *$/i.exec(authorization ?? "")?.[1];
+  const header = authorization ?? "";
+  if (/^Bearer [^,]*,/i.test(header))
+    throw new ChatError(
+      "UNAUTHORIZED",
+      "Authorization was sent more than once; send one, Bearer and a token.",
+    );
+  return /^Bearer +(\S+) *$/i.exec(header)?.[1];
 }

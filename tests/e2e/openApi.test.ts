@@ -35,7 +35,7 @@ async function registeredFunctions(): Promise<readonly HttpFunction[]> {
   const folder = new URL("../../functions/", import.meta.url);
   try {
     for (const file of readdirSync(folder))
-      if (file.endsWith(".ts")) await import(new URL(file, folder).href);
+      if (file.endsWith(".ts") && !file.endsWith(".test.ts")) await import(new URL(file, folder).href);
   } finally {
     release();
     const { getApp } = await import("../../shared/app.js");
