@@ -77,7 +77,7 @@ const COUNTING_ON_PAGE = `SELECT ${COLUMNS}, ${BEHIND_SEQ} AS unread
 export const run = (): Promise<readonly Row[]> => onTarget(measure);
 
 async function measure(target: Target): Promise<readonly Row[]> {
-  const database = openDatabase(target.mysql, 120_000);
+  const database = openDatabase(target.mysql, { statementMs: 120_000 });
   try {
     return await withLoader(target.mysql, (loader) => measureAll(target, loader, database));
   } finally {

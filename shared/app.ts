@@ -26,6 +26,7 @@ import { storeMessages } from "./consumers/storeMessages.js";
 import { storeReadsPaced } from "./consumers/storeReads.js";
 import { sweepReads } from "./consumers/sweepReads.js";
 import { ChatError, toChatError } from "./errors.js";
+import { createFaults, type Faults, health } from "./health.js";
 import { atMostEvery, log, logUnavailable } from "./log.js";
 import { count, flushCounts } from "./metrics.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
@@ -65,6 +66,7 @@ export interface Adapters {
   readonly database: Database;
   readonly bus: EventBus;
   readonly sessions: SessionStore;
+  readonly faults: Faults;
   readonly broadcaster: Broadcaster;
   readonly verifyToken: VerifyToken;
   readonly verifyTrusted: VerifyTrusted;
@@ -78,10 +80,13 @@ export interface Adapters {
 
 /** The adapters for the real services; nothing is connected before its first use but Redis. */
 export function connectAdapters(config: Config): Adapters {
+  const sessions = connectRedis(config.redis);
+  const faults = createFaults(sessions);
   return {
-    database: openDatabase(config.mysqlUrl),
+    database: openDatabase(config.mysqlUrl, { onFault: faults.note }),
     bus: connectEventHubs(config.eventHubs.connectionString),
-    sessions: connectRedis(config.redis),
+    sessions,
+    faults,
     broadcaster: connectWebPubSub(config.webPubSub, HUB),
     verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
     verifyTrusted: createTrustedVerifier(config.auth, { onError: keysNotFetched() }),
@@ -185,7 +190,7 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     deleteMessage: (path: Path, callerId: number) => deleteMessage(path, callerId, adapters),
     readRoom: (path: Path, query: Query, callerId: number, traceparent?: string) =>
       readRoom(path, query, callerId, adapters, traceparent),
-    health: () => health({ database, bus, broadcaster, sessions }),
+    health: () => health(adapters),
     openApi: openApiDocument,
 
     async close(): Promise<void> {
@@ -268,50 +273,6 @@ async function negotiate(
   url.searchParams.set("token", token);
   const expiresAt = Math.min(caller.expiresAt * 1_000, now() + minutes * 60_000);
   return { url: url.href, protocol: "v12.stomp", expiresAt: new Date(expiresAt).toISOString() };
-}
-
-const HEALTH_MS = 3_000;
-
-/** Each dependency's state, and whether messages can be sent and shown. */
-async function health({
-  database,
-  bus,
-  broadcaster,
-  sessions,
-}: Pick<Adapters, "database" | "bus" | "broadcaster" | "sessions">): Promise<{
-  healthy: boolean;
-  report: object;
-}> {
-  const checks: [name: string, check: Promise<unknown>][] = [
-    ["mysql", database.query("SELECT 1")],
-    ["redis", sessions.ping()],
-    ["eventHubs", bus.ping()],
-    ["webPubSub", broadcaster.ping()],
-  ];
-  const states = await Promise.all(
-    checks.map(async ([name, check]) => [name, await stateOf(check)] as const),
-  );
-  // Everything goes on without Redis.
-  const healthy = states.every(([name, state]) => state === "up" || name === "redis");
-  const complete = states.every(([, state]) => state === "up");
-  const status = complete ? "up" : healthy ? "degraded" : "down";
-  return { healthy, report: { status, dependencies: Object.fromEntries(states) } };
-}
-
-async function stateOf(check: Promise<unknown>): Promise<"up" | "down"> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<"down">((resolve) => {
-    timer = setTimeout(() => resolve("down"), HEALTH_MS);
-  });
-  const answer = await Promise.race([
-    check.then(
-      () => "up" as const,
-      () => "down" as const,
-    ),
-    late,
-  ]);
-  clearTimeout(timer);
-  return answer;
 }
 
 let app: App | undefined;

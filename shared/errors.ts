@@ -34,6 +34,8 @@ export interface ErrorDetails {
   readonly retryAfter?: number;
   readonly roomId?: number;
   readonly clientMessageId?: string | number | null;
+  /** No try helps before whoever runs the service has mended it. */
+  readonly toBeMended?: true;
 }
 
 export class ChatError extends Error {
@@ -63,6 +65,16 @@ export function toChatError(thrown: unknown): ChatError {
   if (thrown instanceof ChatError) return thrown;
   return new ChatError("UNAVAILABLE", "The service can't do this right now; try again.", { cause: thrown });
 }
+
+/**
+ * What fails until whoever runs the service has mended it. Still `UNAVAILABLE`, as nothing is wrong with the request and what was said to be stored waits; but it doesn't ask anybody to
+ * try again.
+ */
+export const toBeMended = (cause: unknown): ChatError =>
+  new ChatError("UNAVAILABLE", "The service can't do this before whoever runs it has mended it.", {
+    cause,
+    toBeMended: true,
+  });
 
 /** The JSON body of an ERROR frame and of a message on `/user/queue/errors`. */
 export function errorBody(error: ChatError): string {

@@ -3,6 +3,7 @@ import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../errors.js";
 import { log } from "../log.js";
 import { inTransaction, isPassing, type Queryable } from "../store/database.js";
+import { isToBeMended } from "../store/faults.js";
 import {
   beginStream,
   lockPosition,
@@ -58,7 +59,8 @@ export async function consumeBatch<Result>(
       return;
     } catch (error) {
       const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
-      if (!isPassing(error) || deps.now() + wait > deadline) throw error;
+      // What has to be mended takes longer than this call, and is said elsewhere: the host tries again now and then.
+      if (!isPassing(error) || isToBeMended(error) || deps.now() + wait > deadline) throw error;
       log.warn("a batch is tried again", { ...placeOf(batch), attempt, wait, error });
       await pause(wait);
     }

@@ -47,6 +47,7 @@ const sessionKeys = (userId: number): string[] =>
   ["sessions", "closing", "details", "ended", "logouts"].map((name) => `{user:${userId}}:${name}`);
 /** One for all: it can't be in every user's slot. */
 const LEFT_KEY = "{sessions}:left";
+const FAULT_KEY = "{faults}:database";
 const returnsKey = (userId: number): string => `{user:${userId}}:returns`;
 const idsKey = (userId: number, key: string): string => `{user:${userId}}:ids:${key}`;
 const piecesKey = (userId: number, frame: string): string => `{user:${userId}}:pieces:${frame}`;
@@ -209,6 +210,11 @@ export function connectRedis(config: RedisConfig): SessionStore {
       const bytes = await redis.run(key, (commands) => commands.getStart(key, length));
       return bytes?.length === length ? bytes : undefined;
     },
+
+    async noteFault(forMs) {
+      await redis.run(FAULT_KEY, (commands) => commands.set(FAULT_KEY, "1", "PX", forMs, "NX"));
+    },
+    hasFault: async () => (await redis.run(FAULT_KEY, (commands) => commands.get(FAULT_KEY))) === "1",
 
     ping: () => redis.ping(),
     close: () => redis.close(),

@@ -83,6 +83,7 @@ function memoryDatabase(): Database {
     getConnection: async () => connection,
     end: async () => {},
     statementMs: 1_000,
+    onFault: () => {},
   } as unknown as Database;
 }
 

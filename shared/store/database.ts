@@ -7,9 +7,13 @@ import {
   type QueryResult,
 } from "mysql2/promise";
 import { ChatError } from "../errors.js";
+import { type OnFault, tellingFaults } from "./faults.js";
 import { SESSION_STATEMENTS } from "./session.js";
 
-/** What a statement runs on: the database, or one transaction of it. Throws when it takes longer than 15 s. */
+/**
+ * What a statement runs on: the database, or one transaction of it. Throws when it takes longer than 15 s, and a `ChatError` that is `toBeMended` where the server
+ * says that it can never be done as it is.
+ */
 export interface Queryable {
   query<T extends QueryResult>(sql: string, values?: unknown): Promise<[T, FieldPacket[]]>;
 }
@@ -21,6 +25,14 @@ export interface Database extends Queryable {
   end(): Promise<void>;
   /** After so many milliseconds without an answer a statement fails, and its connection is given up. */
   readonly statementMs: number;
+  readonly onFault: OnFault;
+}
+
+export interface DatabaseOptions {
+  /** 15 s unless told. */
+  readonly statementMs?: number;
+  /** Hears what the server says can never be done; nobody does unless told. */
+  readonly onFault?: OnFault;
 }
 
 const POOL_SIZE = 16;
@@ -33,7 +45,8 @@ const STATEMENT_MS = 15_000;
  * A pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock taken here
  * is on rows that exist, and gap locks would only make strangers wait for each other.
  */
-export function openDatabase(url: string, statementMs = STATEMENT_MS): Database {
+export function openDatabase(url: string, options: DatabaseOptions = {}): Database {
+  const { statementMs = STATEMENT_MS, onFault = () => {} } = options;
   const pool = createPool({
     uri: url,
     connectionLimit: POOL_SIZE,
@@ -47,7 +60,7 @@ export function openDatabase(url: string, statementMs = STATEMENT_MS): Database 
   });
   // The pool itself hears the first error only; one more, which nobody hears, would end the process.
   pool.pool.on("connection", (connection) => connection.on("error", () => {}));
-  const getConnection = readyConnections(pool);
+  const getConnection = readyConnections(pool, onFault);
   const database: Database = {
     getConnection,
     query: async (sql, values) => {
@@ -56,20 +69,22 @@ export function openDatabase(url: string, statementMs = STATEMENT_MS): Database 
       return SELECTS.test(sql) ? onceMore(ask) : ask(false);
     },
     statementMs,
+    onFault,
     end: () => pool.end(),
   };
   return database;
 }
 
 /** Takes connections from a pool. One that can't be made ready would escape, commit or lock otherwise than it should: rather none. */
-function readyConnections(pool: Pool): Database["getConnection"] {
+function readyConnections(pool: Pool, onFault: OnFault): Database["getConnection"] {
   let opened = 0;
   const numbers = new WeakMap<object, number>();
   const numberOf = async (connection: PoolConnection): Promise<number> => {
     const known = numbers.get(connection.connection);
     if (known !== undefined) return known;
     try {
-      for (const sql of SESSION_STATEMENTS) await connection.query({ sql, timeout: CONNECTION_MS });
+      for (const sql of SESSION_STATEMENTS)
+        await tellingFaults(connection.query({ sql, timeout: CONNECTION_MS }), sql, onFault);
     } catch (error) {
       connection.destroy();
       throw error;
@@ -81,7 +96,7 @@ function readyConnections(pool: Pool): Database["getConnection"] {
   return async (fresh = false) => {
     const before = opened;
     for (;;) {
-      const connection = await connectionOf(pool);
+      const connection = await tellingFaults(connectionOf(pool), undefined, onFault);
       if ((await numberOf(connection)) > before || !fresh) return connection;
       // After a restart of the server all of them are lost.
       connection.destroy();
@@ -132,7 +147,7 @@ export async function using<T>(
     ? await onceMore((again) => begun(database, begin, again))
     : await database.getConnection(fresh);
   try {
-    const result = await work(statementsOn(connection, database.statementMs));
+    const result = await work(statementsOn(connection, database));
     connection.release();
     return result;
   } catch (error) {
@@ -148,7 +163,7 @@ async function begun(
 ): Promise<PoolConnection> {
   const connection = await database.getConnection(fresh);
   try {
-    await begin(statementsOn(connection, database.statementMs));
+    await begin(statementsOn(connection, database));
     return connection;
   } catch (error) {
     giveBack(connection, error);
@@ -161,9 +176,16 @@ function giveBack(connection: PoolConnection, error: unknown): void {
   else connection.destroy();
 }
 
-const statementsOn = (connection: PoolConnection, timeout: number): Queryable => ({
+const statementsOn = (
+  connection: PoolConnection,
+  { statementMs, onFault }: Pick<Database, "statementMs" | "onFault">,
+): Queryable => ({
   query: <T extends QueryResult>(sql: string, values?: unknown) =>
-    connection.query<T>({ sql, values: values as unknown[], timeout }),
+    tellingFaults(
+      connection.query<T>({ sql, values: values as unknown[], timeout: statementMs }),
+      sql,
+      onFault,
+    ),
 });
 
 /** The server's numbers for "this connection ends now": a shutdown, a kill, a time-out, the network. */
@@ -192,7 +214,7 @@ function isUsableAfter(error: unknown): boolean {
 export async function inTransaction<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
   const begin = (tx: Queryable) => tx.query("START TRANSACTION");
   const connection = await onceMore((fresh) => begun(database, begin, fresh));
-  const tx = statementsOn(connection, database.statementMs);
+  const tx = statementsOn(connection, database);
   try {
     const result = await work(tx);
     await tx.query("COMMIT");
@@ -215,7 +237,7 @@ async function rollBack(connection: PoolConnection, tx: Queryable, error: unknow
 }
 
 /**
- * Errors of the data itself, which no repetition mends. A missing table or column is none of them: that is mended by migrating, and
+ * Errors of the data itself, which no repetition mends. A missing table or column is none of them (`faults.ts`): that is mended by migrating, and
  * what came meanwhile must wait for it rather than be refused.
  */
 const LASTING = new Set([

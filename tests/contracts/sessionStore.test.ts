@@ -14,6 +14,21 @@ beforeEach(() => {
 });
 afterEach(() => vi.restoreAllMocks());
 
+// A database of its own: the stack's health would be down.
+test.each<[string, () => SessionStore]>([
+  ["the fake", () => new FakeSessionStore()],
+  ["Redis", () => connectRedis({ urls: [`${inject("stack").redis}/7`], cluster: false })],
+])("the session store of %s tells all processes of a fault, until its time is over", async (_name, open) => {
+  const store = open();
+  await store.ping();
+  expect(await store.hasFault()).toBe(false);
+  await store.noteFault(1_500);
+  await store.noteFault(1_500);
+  expect(await store.hasFault()).toBe(true);
+  await expect.poll(() => store.hasFault(), { timeout: 20_000 }).toBe(false);
+  await store.close();
+});
+
 describe.each<[string, () => SessionStore]>([
   ["the fake", () => new FakeSessionStore()],
   ["Redis", () => connectRedis({ urls: [inject("stack").redis], cluster: false })],

@@ -79,6 +79,7 @@ export class FakeSessionStore implements SessionStore {
   readonly #users = new Map<number, UserSessions>();
   readonly #moments = new Map<string, number[]>();
   readonly #left = new Map<number, number>();
+  #faultyUntil = 0;
   /** Its clock, in milliseconds. */
   now: () => number = Date.now;
   /** While set, it answers as a store that can't be reached. */
@@ -309,6 +310,14 @@ export class FakeSessionStore implements SessionStore {
   async readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined> {
     const pieces = this.#pieces.get(`${userId} ${frame}`);
     return this.away || !pieces || pieces.length < length ? undefined : pieces.subarray(0, length);
+  }
+
+  async noteFault(forMs: number): Promise<void> {
+    if (!this.away) this.#faultyUntil = Math.max(this.#faultyUntil, this.now() + forMs);
+  }
+
+  async hasFault(): Promise<boolean> {
+    return !this.away && this.now() < this.#faultyUntil;
   }
 
   async ping(): Promise<void> {

@@ -60,7 +60,7 @@ test("a transaction whose connection is lost fails in a way that passes, and the
 });
 
 test("a statement that the server never answers is given up, and its connection with it", async () => {
-  const impatient = openDatabase(inject("stack").mysql, 200);
+  const impatient = openDatabase(inject("stack").mysql, { statementMs: 200 });
   // More often than the pool has connections: none is lost for good.
   for (let times = 0; times < 20; times += 1)
     await expect(impatient.query("SELECT SLEEP(5)")).rejects.toSatisfy(isPassing);

@@ -13,6 +13,7 @@ import { withNamedLock } from "../../shared/store/namedLock.js";
 import { findRoom, insertRoom, renameRoom } from "../../shared/store/rooms.js";
 import { findUsers, rememberUser } from "../../shared/store/users.js";
 import { call, connect, history, makeRoom, newUsers } from "../support/client.js";
+import { rootUrl } from "../support/database.js";
 import type { Addresses } from "../support/stack.js";
 
 /** A server whose every setting that a session inherits is against us. */
@@ -63,8 +64,8 @@ let root: Connection;
 
 beforeAll(async () => {
   server = await startMySql({ data: join(folder, "mysql") });
-  url = server.url.replace(/\/chat$/, "/hostile");
-  root = await createConnection({ host: "127.0.0.1", port: server.port, user: "root" });
+  url = server.url.replace("/chat", "/hostile");
+  root = await createConnection(rootUrl(server.url));
   const [[version]] = await root.query<RowDataPacket[]>("SELECT VERSION() AS text");
   const isMariaDb = /mariadb/i.test(version?.["text"]);
   for (const setting of [...HOSTILE, ...(isMariaDb ? HOSTILE_MARIADB : HOSTILE_MYSQL)])

@@ -30,3 +30,10 @@ export async function newDatabase(users = 1_000): Promise<{
     },
   };
 }
+
+/** The same server, as its user who may do everything. */
+export function rootUrl(url: string): string {
+  const root = new URL(url);
+  [root.username, root.password, root.pathname] = ["root", "", ""];
+  return root.href;
+}

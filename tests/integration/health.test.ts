@@ -1,0 +1,110 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { createFaults, type HealthDeps, health } from "../../shared/health.js";
+import { type Database, openDatabase } from "../../shared/store/database.js";
+import { readMigrations } from "../../shared/store/migrate.js";
+import { SCHEMA_VERSION } from "../../shared/store/schemaVersion.js";
+import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { FakeEventBus } from "../fakes/eventBus.js";
+import { FakeSessionStore } from "../fakes/sessionStore.js";
+import { newDatabase } from "../support/database.js";
+
+let url: string;
+let root: Database;
+let close: () => Promise<void>;
+const open: Database[] = [];
+let sessions: FakeSessionStore;
+let deps: HealthDeps;
+let time = 0;
+const said: { level: string; what: string; statement?: string }[] = [];
+
+beforeAll(async () => {
+  ({ url, database: root, close } = await newDatabase());
+});
+afterAll(() => close());
+
+/** Of one process; those of the same session store know of each other. */
+const anotherProcess = (): HealthDeps => {
+  const faults = createFaults(sessions, () => time);
+  const database = openDatabase(url, { onFault: faults.note });
+  open.push(database);
+  return { database, bus: new FakeEventBus({}), broadcaster: new FakeBroadcaster(), sessions, faults };
+};
+
+beforeEach(() => {
+  said.length = 0;
+  vi.spyOn(console, "error").mockImplementation((line: string) => void said.push(JSON.parse(line)));
+  sessions = new FakeSessionStore();
+  sessions.now = () => time;
+  deps = anotherProcess();
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const database of open.splice(0)) await database.end();
+});
+
+const stateOf = async (of = deps) => {
+  const { healthy, report } = await health(of);
+  return [healthy, (report as { dependencies: Record<string, string> }).dependencies["mysql"]];
+};
+
+test("the version that the code needs is that of the last migration", () => {
+  expect(readMigrations().at(-1)!.version).toBe(SCHEMA_VERSION);
+});
+
+describe("a statement that the database can't take", () => {
+  const breakIt = () => expect(deps.database.query("SELECT 1 FROM nowhere")).rejects.toThrow("mended");
+
+  test("makes all processes unhealthy, until it has not been seen for half a minute", async () => {
+    expect(await stateOf()).toEqual([true, "up"]);
+    await breakIt();
+    expect(await stateOf()).toEqual([false, "down"]);
+    const other = anotherProcess();
+    expect(await stateOf(other)).toEqual([false, "down"]);
+    time += 29_000;
+    expect(await stateOf()).toEqual([false, "down"]);
+    time += 2_000;
+    expect(await stateOf()).toEqual([true, "up"]);
+  });
+
+  test("makes its own process unhealthy without the session store", async () => {
+    sessions.away = true;
+    await breakIt();
+    expect((await health(deps)).healthy).toBe(false);
+  });
+
+  test("is said in one line a minute, each of its own, with the count of those that were left out", async () => {
+    for (let times = 0; times < 20; times += 1) {
+      await breakIt();
+      await expect(deps.database.query("SELECT missing FROM rooms")).rejects.toThrow("mended");
+      time += 5_000;
+    }
+    expect(said.map(({ what }) => /nowhere|missing/.exec(what)?.[0])).toEqual([
+      "nowhere",
+      "missing",
+      "nowhere",
+      "missing",
+    ]);
+    expect(said[2]).toMatchObject({ level: "error", statement: "SELECT 1 FROM nowhere", left: 11 });
+  });
+});
+
+test("tables of an older version make it unhealthy, and that is said", async () => {
+  await root.query("DELETE FROM schema_migrations WHERE version = ?", [SCHEMA_VERSION]);
+  expect(await stateOf()).toEqual([false, "down"]);
+  expect(said.map(({ what }) => what)).toEqual([
+    `the tables are those of migration ${SCHEMA_VERSION - 1}, this app needs ${SCHEMA_VERSION}`,
+  ]);
+  await root.query("DROP TABLE schema_migrations");
+  time += 60_000;
+  expect(await stateOf()).toEqual([false, "down"]);
+  expect(said.at(-1)!.what).toContain("schema_migrations");
+});
+
+test("a password that is no longer right is a fault, too", async () => {
+  const wrong = new URL(url);
+  wrong.password = "wrong";
+  const locked = openDatabase(wrong.href, { onFault: deps.faults.note });
+  await expect(locked.query("SELECT 1")).rejects.toMatchObject({ details: { toBeMended: true } });
+  expect(said[0]!.what).toContain("ER_ACCESS_DENIED_ERROR");
+  await locked.end();
+});
