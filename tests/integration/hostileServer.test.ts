@@ -64,7 +64,9 @@ let root: Connection;
 
 beforeAll(async () => {
   server = await startMySql({ data: join(folder, "mysql") });
-  url = server.url.replace("/chat", "/hostile");
+  const address = new URL(server.url);
+  address.pathname = "/hostile";
+  url = address.href;
   root = await createConnection(rootUrl(server.url));
   const [[version]] = await root.query<RowDataPacket[]>("SELECT VERSION() AS text");
   const isMariaDb = /mariadb/i.test(version?.["text"]);
