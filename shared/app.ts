@@ -83,11 +83,13 @@ export function connectAdapters(config: Config): Adapters {
   const sessions = connectRedis(config.redis);
   const faults = createFaults(sessions);
   return {
-    database: openDatabase(config.mysqlUrl, { onFault: faults.note }),
-    bus: connectEventHubs(config.eventHubs.connectionString),
+    database: openDatabase(config.mysqlUrl, { onFault: (...what) => faults.note("mysql", ...what) }),
+    bus: connectEventHubs(config.eventHubs.connectionString, {
+      onFault: (what) => faults.note("eventHubs", what),
+    }),
     sessions,
     faults,
-    broadcaster: connectWebPubSub(config.webPubSub, HUB),
+    broadcaster: connectWebPubSub(config.webPubSub, HUB, (what) => faults.note("webPubSub", what)),
     verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
     verifyTrusted: createTrustedVerifier(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,

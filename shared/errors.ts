@@ -76,6 +76,10 @@ export const toBeMended = (cause: unknown): ChatError =>
     toBeMended: true,
   });
 
+/** Whether a failure is one that only whoever runs the service can mend. */
+export const isToBeMended = (error: unknown): boolean =>
+  error instanceof ChatError && error.details.toBeMended === true;
+
 /** The JSON body of an ERROR frame and of a message on `/user/queue/errors`. */
 export function errorBody(error: ChatError): string {
   const { retryAfter, roomId, clientMessageId } = error.details;

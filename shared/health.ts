@@ -3,11 +3,10 @@ import type { EventBus } from "./bus/eventBus.js";
 import { atMostEvery, log } from "./log.js";
 import type { SessionStore } from "./sessions/sessionStore.js";
 import type { Database } from "./store/database.js";
-import type { OnFault } from "./store/faults.js";
 import { SCHEMA_VERSION, schemaVersion } from "./store/schemaVersion.js";
 
 const CHECK_MS = 3_000;
-/** For so long after it was seen last a fault of the database counts: what needs it comes again within seconds, the sweep at least. */
+/** For so long after it was seen last a fault counts: what meets it comes again within seconds, the sweep at least. */
 const FAULT_MS = 30_000;
 /** One line for each fault in so long. */
 const SAID_MS = 60_000;
@@ -15,37 +14,49 @@ const TOLD_MS = 5_000;
 /** Different faults that are told apart; behind them all are said as often as one. */
 const FAULTS_KNOWN = 100;
 
-/** What is known of faults of the database that somebody has to mend. */
+/** What other parts say can never be done as it is: somebody has to mend that, and no retry helps. */
+export type Part = "mysql" | "eventHubs" | "webPubSub";
+
+const HINTS: Readonly<Record<Part, string>> = {
+  mysql: "are all migrations applied, does the user have its rights?",
+  eventHubs: "are the hubs there, may this app send, listen and look at them?",
+  webPubSub: "is the access key, or the app's role, that of this service?",
+};
+
 export interface Faults {
   /** Says it, loudly and once a minute, and tells the other processes. */
-  readonly note: OnFault;
-  /** Whether this process or another one has seen one lately. */
-  readonly any: () => Promise<boolean>;
+  readonly note: (part: Part, what: string, statement?: string) => void;
+  /** Whether this process or another one has seen one of this part lately. */
+  readonly any: (part: Part) => Promise<boolean>;
 }
 
-/** Keeps what the database says can never be done: of this process, and by the session store of all. */
+/** Keeps what others say can never be done: of this process, and by the session store of all. */
 export function createFaults(
   sessions: Pick<SessionStore, "noteFault" | "hasFault">,
   now: () => number = Date.now,
 ): Faults {
-  let last = Number.NEGATIVE_INFINITY;
-  const tell = atMostEvery(TOLD_MS, now);
+  const last = new Map<Part, number>();
+  const told = new Map<Part, ReturnType<typeof atMostEvery>>();
   const said = new Map<string, ReturnType<typeof atMostEvery>>();
   return {
-    note(what, statement) {
-      last = now();
-      tell(() => void sessions.noteFault(FAULT_MS));
+    note(part, what, statement) {
+      last.set(part, now());
+      const tell = told.get(part) ?? atMostEvery(TOLD_MS, now);
+      told.set(part, tell);
+      tell(() => void sessions.noteFault(part, FAULT_MS));
       const name = said.size < FAULTS_KNOWN || said.has(what) ? what : "others";
       const limited = said.get(name) ?? atMostEvery(SAID_MS, now);
       said.set(name, limited);
       limited((left) =>
-        log.error(
-          "the database does not take what this app needs of it: that has to be mended, no retry helps (are all migrations applied, does the user have its rights?)",
-          { what, statement, left },
-        ),
+        log.error(`${part} does not do what this app needs of it: that has to be mended, no retry helps`, {
+          what,
+          statement,
+          hint: HINTS[part],
+          left,
+        }),
       );
     },
-    any: async () => now() - last < FAULT_MS || (await sessions.hasFault()),
+    any: async (part) => now() - (last.get(part) ?? -FAULT_MS) < FAULT_MS || (await sessions.hasFault(part)),
   };
 }
 
@@ -60,10 +71,10 @@ export interface HealthDeps {
 /** Each dependency's state, and whether messages can be sent and shown. */
 export async function health(deps: HealthDeps): Promise<{ healthy: boolean; report: object }> {
   const checks: [name: string, check: Promise<unknown>][] = [
-    ["mysql", checkDatabase(deps)],
+    ["mysql", unfaulty("mysql", checkSchema(deps), deps)],
     ["redis", deps.sessions.ping()],
-    ["eventHubs", deps.bus.ping()],
-    ["webPubSub", deps.broadcaster.ping()],
+    ["eventHubs", unfaulty("eventHubs", deps.bus.ping(), deps)],
+    ["webPubSub", unfaulty("webPubSub", deps.broadcaster.ping(), deps)],
   ];
   const states = await Promise.all(
     checks.map(async ([name, check]) => [name, await stateOf(check)] as const),
@@ -75,12 +86,16 @@ export async function health(deps: HealthDeps): Promise<{ healthy: boolean; repo
   return { healthy, report: { status, dependencies: Object.fromEntries(states) } };
 }
 
-/** A server that answers is not yet one that can do what is needed of it. */
-async function checkDatabase({ database, faults }: HealthDeps): Promise<void> {
+/** Who answers can't yet do all that is needed. */
+async function unfaulty(part: Part, check: Promise<void>, { faults }: HealthDeps): Promise<void> {
+  await check;
+  if (await faults.any(part)) throw new Error(`${part} has to be mended`);
+}
+
+async function checkSchema({ database, faults }: HealthDeps): Promise<void> {
   const version = await schemaVersion(database);
   if (version < SCHEMA_VERSION)
-    faults.note(`the tables are those of migration ${version}, this app needs ${SCHEMA_VERSION}`, undefined);
-  if (await faults.any()) throw new Error("the database has to be mended");
+    faults.note("mysql", `the tables are those of migration ${version}, this app needs ${SCHEMA_VERSION}`);
 }
 
 async function stateOf(check: Promise<unknown>): Promise<"up" | "down"> {

@@ -7,7 +7,7 @@ import {
   type WebPubSubServiceClientOptions,
 } from "@azure/web-pubsub";
 import type { Config } from "../config.js";
-import { ChatError } from "../errors.js";
+import { ChatError, toBeMended } from "../errors.js";
 import type { Broadcaster } from "./broadcaster.js";
 
 const CALL_MS = 5_000;
@@ -19,10 +19,21 @@ const SDK_RETRIES = { maxRetries: 2, retryDelayInMs: 100, maxRetryDelayInMs: 1_0
 const isPassing = (status: unknown): boolean =>
   typeof status !== "number" || status === 408 || status === 429 || status >= 500;
 
-/** Web PubSub's REST API behind the port, for one of its hubs. Without an access key the process's own identity in Entra ID is used. */
-export function connectWebPubSub({ endpoint, accessKeys }: Config["webPubSub"], hub: string): Broadcaster {
+/** Web PubSub's REST API behind the port, for one of its hubs. Without an access key the process's own identity in Entra ID is used; `onFault` hears when the service doesn't take it. */
+export function connectWebPubSub(
+  { endpoint, accessKeys }: Config["webPubSub"],
+  hub: string,
+  onFault: (what: string) => void = () => {},
+): Broadcaster {
   const service = connectService(endpoint, accessKeys[0], hub);
   const options = () => ({ abortSignal: AbortSignal.timeout(CALL_MS) });
+  const guarded = guardedBy(onFault);
+  /** A connection that has gone in the meantime answers 404, and needs nothing any more. */
+  const unlessGone = async (call: () => Promise<unknown>): Promise<void> => {
+    await guarded(call).catch((error: unknown) => {
+      if ((error as { statusCode?: unknown } | null)?.statusCode !== 404) throw error;
+    });
+  };
   return {
     sendToGroup: (group, text) =>
       guarded(() => service.group(group).sendToAll(text, { contentType: "text/plain", ...options() })),
@@ -132,20 +143,21 @@ function keyCredential(accessKey: string): AzureKeyCredential {
   return { key: createSecretKey(Buffer.from(accessKey)) } as unknown as AzureKeyCredential;
 }
 
-async function guarded<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (cause) {
-    const status = (cause as { statusCode?: unknown } | null)?.statusCode;
-    if (isPassing(status))
-      throw new ChatError("UNAVAILABLE", "The socket service can't be reached right now.", { cause });
-    throw cause;
-  }
-}
+/** What the service says of a key or a role that it doesn't take. */
+const FAULTS = new Set<unknown>([401, 403]);
 
-/** A connection that has gone in the meantime answers 404, and needs nothing any more. */
-async function unlessGone(call: () => Promise<unknown>): Promise<void> {
-  await guarded(call).catch((error: unknown) => {
-    if ((error as { statusCode?: unknown } | null)?.statusCode !== 404) throw error;
-  });
-}
+/** A failure that passes as `UNAVAILABLE`; one that only the service's owner can mend is told, too. What else it says no to is the call's own fault, and thrown as it is. */
+const guardedBy =
+  (onFault: (what: string) => void) =>
+  async <T>(call: () => Promise<T>): Promise<T> => {
+    try {
+      return await call();
+    } catch (cause) {
+      const { statusCode, message } = (cause ?? {}) as { statusCode?: unknown; message?: unknown };
+      if (isPassing(statusCode))
+        throw new ChatError("UNAVAILABLE", "The socket service can't be reached right now.", { cause });
+      if (!FAULTS.has(statusCode)) throw cause;
+      onFault(`${String(statusCode)}: ${String(message).slice(0, 200)}`);
+      throw toBeMended(cause);
+    }
+  };

@@ -6,7 +6,7 @@ import {
   EventHubProducerClient,
   type ReceivedEventData,
 } from "@azure/event-hubs";
-import { ChatError } from "../errors.js";
+import { ChatError, toBeMended } from "../errors.js";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
 
@@ -27,8 +27,16 @@ const withoutDelay = (message: unknown): void => {
 };
 subscribe("net.client.socket", withoutDelay);
 
+export interface EventHubsOptions {
+  readonly now?: () => number;
+  /** Hears what the service says can never be done: a hub that is not there, a right that is missing. */
+  readonly onFault?: (what: string) => void;
+}
+
 /** Event Hubs behind the port, over AMQP. One producer a hub, opened on its first use and kept. */
-export function connectEventHubs(connectionString: string, now: () => number = Date.now): EventBus {
+export function connectEventHubs(connectionString: string, options: EventHubsOptions = {}): EventBus {
+  const { now = Date.now, onFault = () => {} } = options;
+  const guarded = guardedBy(onFault);
   const producers = new Map<string, EventHubProducerClient>();
   const created = new Map<string, { on: Date; asked: number }>();
 
@@ -82,12 +90,33 @@ const messageOf = (event: object): EventData => ({
 });
 
 /** The SDK's failure as `UNAVAILABLE`; after its retries it throws an `AggregateError` without a message, which stays as the cause. */
-async function guarded<T>(call: () => Promise<T>): Promise<T> {
-  try {
-    return await call();
-  } catch (cause) {
-    throw new ChatError("UNAVAILABLE", "The event bus can't be reached right now; send it again.", { cause });
-  }
+const guardedBy =
+  (onFault: (what: string) => void) =>
+  async <T>(call: () => Promise<T>): Promise<T> => {
+    try {
+      return await call();
+    } catch (cause) {
+      const fault = faultIn(cause);
+      if (fault === undefined)
+        throw new ChatError("UNAVAILABLE", "The event bus can't be reached right now; send it again.", {
+          cause,
+        });
+      onFault(fault);
+      throw toBeMended(cause);
+    }
+  };
+
+/** Codes of the SDK (`@azure/core-amqp`) for what a repetition doesn't change. */
+const FAULTS = new Set(["UnauthorizedError", "MessagingEntityNotFoundError", "MessagingEntityDisabledError"]);
+/** The SDK's retries, each of which may hold its own. */
+const NESTED = 5;
+
+/** The first of them in an error, or among those that it holds. */
+function faultIn(error: unknown, depth = 0): string | undefined {
+  const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown };
+  if (typeof code === "string" && FAULTS.has(code)) return `${code}: ${String(message)}`;
+  if (!Array.isArray(errors) || depth >= NESTED) return undefined;
+  return errors.map((each) => faultIn(each, depth + 1)).find((found) => found !== undefined);
 }
 
 async function readRange(

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { Broadcaster } from "../broadcast/broadcaster.js";
-import { ChatError } from "../errors.js";
+import { ChatError, isToBeMended } from "../errors.js";
 import { groupName, isPacked, subscriberGroups } from "../routing.js";
 import { textsOf } from "../stomp/packing.js";
 import type { Database } from "../store/database.js";
@@ -88,7 +88,7 @@ async function sendPatiently(group: string, text: string, broadcaster: Broadcast
     try {
       return await broadcaster.sendToGroup(group, text);
     } catch (error) {
-      if (!(error instanceof ChatError) || !error.retryable) throw error;
+      if (!(error instanceof ChatError) || !error.retryable || isToBeMended(error)) throw error;
       await pause(wait);
     }
   }

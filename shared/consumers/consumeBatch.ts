@@ -1,9 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
-import { ChatError } from "../errors.js";
+import { ChatError, isToBeMended } from "../errors.js";
 import { log } from "../log.js";
 import { inTransaction, isPassing, type Queryable } from "../store/database.js";
-import { isToBeMended } from "../store/faults.js";
 import {
   beginStream,
   lockPosition,

@@ -47,7 +47,7 @@ const sessionKeys = (userId: number): string[] =>
   ["sessions", "closing", "details", "ended", "logouts"].map((name) => `{user:${userId}}:${name}`);
 /** One for all: it can't be in every user's slot. */
 const LEFT_KEY = "{sessions}:left";
-const FAULT_KEY = "{faults}:database";
+const faultKey = (name: string): string => `{faults}:${name}`;
 const returnsKey = (userId: number): string => `{user:${userId}}:returns`;
 const idsKey = (userId: number, key: string): string => `{user:${userId}}:ids:${key}`;
 const piecesKey = (userId: number, frame: string): string => `{user:${userId}}:pieces:${frame}`;
@@ -211,10 +211,14 @@ export function connectRedis(config: RedisConfig): SessionStore {
       return bytes?.length === length ? bytes : undefined;
     },
 
-    async noteFault(forMs) {
-      await redis.run(FAULT_KEY, (commands) => commands.set(FAULT_KEY, "1", "PX", forMs, "NX"));
+    async noteFault(name, forMs) {
+      const key = faultKey(name);
+      await redis.run(key, (commands) => commands.set(key, "1", "PX", forMs, "NX"));
     },
-    hasFault: async () => (await redis.run(FAULT_KEY, (commands) => commands.get(FAULT_KEY))) === "1",
+    async hasFault(name) {
+      const key = faultKey(name);
+      return (await redis.run(key, (commands) => commands.get(key))) === "1";
+    },
 
     ping: () => redis.ping(),
     close: () => redis.close(),

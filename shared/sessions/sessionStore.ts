@@ -54,10 +54,10 @@ export interface SessionStore {
   /** The first so many bytes of a frame that were kept; `undefined` where they can't be had. */
   readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined>;
 
-  /** Tells all processes for so many milliseconds that something has to be mended. */
-  noteFault(forMs: number): Promise<void>;
+  /** Tells all processes for so many milliseconds that something of this name has to be mended. */
+  noteFault(name: string, forMs: number): Promise<void>;
   /** Whether one of them has said so; not where the store can't be reached. */
-  hasFault(): Promise<boolean>;
+  hasFault(name: string): Promise<boolean>;
 
   /** Throws when the store can't be reached. */
   ping(): Promise<void>;

@@ -1,4 +1,4 @@
-import { ChatError, toBeMended } from "../errors.js";
+import { toBeMended } from "../errors.js";
 
 /** SQL states (ISO 9075, MySQL's "Server Error Message Reference") of syntax and rights (42), of who may come in (28), of a missing database (3D), of what the server can't do (0A). */
 const STATES = /^(42|28|3D|0A)/;
@@ -45,7 +45,3 @@ function describe(error: object): string {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return `${String(code)}: ${String(message).replace(/ near '[\s\S]*/, "")}`;
 }
-
-/** Whether a failure is one that only whoever runs the service can mend. */
-export const isToBeMended = (error: unknown): boolean =>
-  error instanceof ChatError && error.details.toBeMended === true;

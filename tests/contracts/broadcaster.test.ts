@@ -348,3 +348,20 @@ test.each<[string, () => Promise<Broadcaster>]>([
   ])
     await expect(ask()).rejects.toMatchObject({ code: "UNAVAILABLE" });
 });
+
+test("a key that the service doesn't take is told, and asks nobody to try again", async () => {
+  const told: string[] = [];
+  const wrong = inject("stack").webPubSubConnection.replace(/AccessKey=[^;]+/, "AccessKey=bm90IHRoZSBrZXk=");
+  const { webPubSub } = readConfig({ ...settings.Values, WEB_PUBSUB_CONNECTION: wrong });
+  const broadcaster = connectWebPubSub(webPubSub, "chat", (what) => told.push(what));
+  for (const ask of [
+    () => broadcaster.sendToGroup("group", "text"),
+    () => broadcaster.sendToConnection("nobody", "text"),
+    () => broadcaster.groupExists("group"),
+  ]) {
+    const failure = await ask().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: "UNAVAILABLE", details: { toBeMended: true } });
+    expect(String(failure)).not.toMatch(/again/);
+  }
+  expect(told.map((what) => what.slice(0, 4))).toEqual(["401:", "401:", "401:"]);
+});

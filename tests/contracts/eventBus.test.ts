@@ -279,3 +279,38 @@ describe("an event bus that is away", () => {
     await bus.close();
   });
 });
+
+describe("what Event Hubs says can never be done", () => {
+  let data: string;
+  let connectionString: string;
+  let close: () => Promise<void>;
+  const told: string[] = [];
+
+  beforeAll(async () => {
+    data = mkdtempSync(join(tmpdir(), "event-bus-faults-"));
+    ({ connectionString, close } = await start({
+      port: 0,
+      data,
+      hubs: { "chat-messages": { partitions: 1, consumerGroups: [] } },
+    }));
+  });
+  afterAll(async () => {
+    await close();
+    rmSync(data, { recursive: true, force: true });
+  });
+
+  test.each<[string, (connection: string) => string, string, string]>([
+    ["a wrong key", (all) => all.replace("SAS_KEY_VALUE", "WRONG"), "chat-messages", "UnauthorizedError"],
+    ["a hub that is not there", (all) => all, "orders", "MessagingEntityNotFoundError"],
+  ])("is told, and asks nobody to send it again: %s", async (_what, change, hub, code) => {
+    told.length = 0;
+    const bus = connectEventHubs(change(connectionString), { onFault: (what) => told.push(what) });
+    for (const ask of [() => bus.publish(hub, "key", { a: 1 }), () => bus.partitionIds(hub)]) {
+      const failure = await ask().catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code: "UNAVAILABLE", details: { toBeMended: true } });
+      expect(String(failure)).not.toMatch(/again/);
+    }
+    expect(told.map((what) => what.split(":")[0])).toEqual([code, code]);
+    await bus.close();
+  });
+});

@@ -21,11 +21,12 @@ test.each<[string, () => SessionStore]>([
 ])("the session store of %s tells all processes of a fault, until its time is over", async (_name, open) => {
   const store = open();
   await store.ping();
-  expect(await store.hasFault()).toBe(false);
-  await store.noteFault(1_500);
-  await store.noteFault(1_500);
-  expect(await store.hasFault()).toBe(true);
-  await expect.poll(() => store.hasFault(), { timeout: 20_000 }).toBe(false);
+  expect(await store.hasFault("mysql")).toBe(false);
+  await store.noteFault("mysql", 1_500);
+  await store.noteFault("mysql", 1_500);
+  expect(await store.hasFault("mysql")).toBe(true);
+  expect(await store.hasFault("eventHubs")).toBe(false);
+  await expect.poll(() => store.hasFault("mysql"), { timeout: 20_000 }).toBe(false);
   await store.close();
 });
 

@@ -79,7 +79,7 @@ export class FakeSessionStore implements SessionStore {
   readonly #users = new Map<number, UserSessions>();
   readonly #moments = new Map<string, number[]>();
   readonly #left = new Map<number, number>();
-  #faultyUntil = 0;
+  readonly #faultyUntil = new Map<string, number>();
   /** Its clock, in milliseconds. */
   now: () => number = Date.now;
   /** While set, it answers as a store that can't be reached. */
@@ -312,12 +312,12 @@ export class FakeSessionStore implements SessionStore {
     return this.away || !pieces || pieces.length < length ? undefined : pieces.subarray(0, length);
   }
 
-  async noteFault(forMs: number): Promise<void> {
-    if (!this.away) this.#faultyUntil = Math.max(this.#faultyUntil, this.now() + forMs);
+  async noteFault(name: string, forMs: number): Promise<void> {
+    if (!this.away && !(await this.hasFault(name))) this.#faultyUntil.set(name, this.now() + forMs);
   }
 
-  async hasFault(): Promise<boolean> {
-    return !this.away && this.now() < this.#faultyUntil;
+  async hasFault(name: string): Promise<boolean> {
+    return !this.away && this.now() < (this.#faultyUntil.get(name) ?? 0);
   }
 
   async ping(): Promise<void> {

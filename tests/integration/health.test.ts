@@ -25,7 +25,7 @@ afterAll(() => close());
 /** Of one process; those of the same session store know of each other. */
 const anotherProcess = (): HealthDeps => {
   const faults = createFaults(sessions, () => time);
-  const database = openDatabase(url, { onFault: faults.note });
+  const database = openDatabase(url, { onFault: (what, statement) => faults.note("mysql", what, statement) });
   open.push(database);
   return { database, bus: new FakeEventBus({}), broadcaster: new FakeBroadcaster(), sessions, faults };
 };
@@ -103,7 +103,7 @@ test("tables of an older version make it unhealthy, and that is said", async () 
 test("a password that is no longer right is a fault, too", async () => {
   const wrong = new URL(url);
   wrong.password = "wrong";
-  const locked = openDatabase(wrong.href, { onFault: deps.faults.note });
+  const locked = openDatabase(wrong.href, { onFault: (what) => deps.faults.note("mysql", what) });
   await expect(locked.query("SELECT 1")).rejects.toMatchObject({ details: { toBeMended: true } });
   expect(said[0]!.what).toContain("ER_ACCESS_DENIED_ERROR");
   await locked.end();
