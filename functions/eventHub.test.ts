@@ -39,6 +39,11 @@ describe("a batch is read", () => {
   const without = (name: keyof typeof METADATA) =>
     Object.fromEntries(Object.entries(METADATA).filter(([each]) => each !== name));
   const numbers = (...sequenceNumberArray: unknown[]) => ({ ...METADATA, sequenceNumberArray });
+  const numbersOf = (sequenceNumberArray: unknown) => ({
+    ...METADATA,
+    sequenceNumberArray,
+    systemPropertiesArray: [{}, { PartitionKey: "7" }],
+  });
   const long = (low: number, high = 0, unsigned = false) => ({ low, high, unsigned });
 
   test.each<[string, unknown]>([
@@ -68,6 +73,13 @@ describe("a batch is read", () => {
         systemPropertiesArray: [{}, { partitionKey: "7" }],
       },
     ],
+    ["with the list of sequence numbers as a typed array", numbersOf(new BigInt64Array([41n, 42n]))],
+    ["with the list of sequence numbers as it crosses the wire", numbersOf({ sint64: ["41", "42"] })],
+    [
+      "with its place under the longer name",
+      { ...METADATA, partitionContext: undefined, triggerPartitionContext: { PartitionId: "3" } },
+    ],
+    ["with its place as JSON", { ...METADATA, partitionContext: '{"PartitionId":"3"}' }],
     ["with the partition as a number", { ...METADATA, partitionContext: { partitionId: 3 } }],
     [
       "with properties as JSON",

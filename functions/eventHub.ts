@@ -48,16 +48,23 @@ function plainNumber(value: unknown): number | undefined {
   return (high as number) * 2 ** 32 + ((low as number) >>> 0);
 }
 
-/** A list that came as one, or as its JSON. */
-function listOf(value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  if (typeof value !== "string") return [];
+/** A value, or what its JSON says. */
+function fromJson(value: unknown): unknown {
+  if (typeof value !== "string") return value;
   try {
-    const parsed: unknown = JSON.parse(value);
-    return Array.isArray(parsed) ? parsed : [];
+    return JSON.parse(value);
   } catch {
-    return [];
+    return undefined;
   }
+}
+
+/** A list, also as its JSON, as a typed array, or in the wrapping in which it crossed the wire (`{ sint64: […] }`). */
+function listOf(value: unknown): readonly unknown[] {
+  const list = fromJson(value);
+  if (Array.isArray(list)) return list;
+  if (ArrayBuffer.isView(list) && !(list instanceof DataView)) return Array.from(list as Uint8Array);
+  const inner = isObject(list) ? Object.values(list) : [];
+  return inner.length === 1 && Array.isArray(inner[0]) ? inner[0] : [];
 }
 
 /** The numbers of `count` events: of their own list, or else of the properties that each event has. Nothing unless each has one and they rise. */
@@ -82,9 +89,14 @@ function keyOf(properties: unknown): string | undefined {
   return typeof key === "string" ? key : undefined;
 }
 
+/** Newer extensions give the place a second time, under a longer name. */
 function partitionIdOf(metadata: unknown): string | undefined {
-  const id = member(member(metadata, "partitionContext"), "partitionId");
-  return typeof id === "string" || typeof id === "number" ? String(id) : undefined;
+  const contexts = ["partitionContext", "triggerPartitionContext"].map((name) =>
+    fromJson(member(metadata, name)),
+  );
+  const ids = contexts.map((context) => member(context, "partitionId"));
+  const id = ids.find((each) => typeof each === "string" || typeof each === "number");
+  return id === undefined ? undefined : String(id);
 }
 
 /** The batch as its metadata describes it; nothing where that can't be read, so that nothing is taken for stored. */
