@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import type { Config } from "./config.js";
 import { type Proof, signatures } from "./events.js";
 import { Identity } from "./identity.js";
-import { RestError } from "./rest.js";
+import { RestError } from "./restCall.js";
 import { algorithmOf, audienceMatches, TokenError, Tokens } from "./tokens.js";
 
 /** By what callers prove who they are, and this server proves who it is. */
@@ -40,10 +40,14 @@ export function authenticate(
       identity.verifyRest(token);
       return;
     }
+    // Case doesn't count anywhere in it, as a hub's name may be written in any.
+    const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase();
+    const names = (aud: URL, path: string, query: string) =>
+      same(aud.pathname, path) && (aud.search === "" || same(aud.search, query));
     const isThis = (aud: URL) => {
-      if (aud.pathname === pathname && (aud.search === "" || aud.search === search)) return true;
+      if (names(aud, pathname, search)) return true;
       const here = new URL(pathname + search, aud);
-      return aud.pathname === here.pathname && (aud.search === "" || aud.search === here.search);
+      return names(aud, here.pathname, here.search);
     };
     if (audienceMatches(tokens.verify(token), request.headers.host, isThis)) return;
   } catch (error) {

@@ -54,7 +54,7 @@ describe("WebHook-Allowed-Origin", () => {
     ["127.0.0.1:8080", true],
     ["localhost:8080", true],
     ["LOCALHOST", true],
-    ["a.example, 127.0.0.1:8080", true],
+    ["a.example, 127.0.0.1:8080", false],
     [["a.example", "*"], true],
     ["127.0.0.1:9090", false],
     ["a.example", false],

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { HUB_NAME } from "./names.js";
 
 /** The three events a service raises by itself; every other event comes from a client. */
 export type SystemEvent = "connect" | "connected" | "disconnected";
@@ -18,7 +19,7 @@ const hub = z.strictObject({
   webSocketKeepAliveIntervalInSeconds: z.number().min(1).max(120).default(30),
 });
 
-const hubName = z.string().regex(/^[A-Za-z][A-Za-z0-9_`,.[\]]{0,127}$/, "is not a hub name");
+const hubName = z.string().regex(HUB_NAME, "is not a hub name");
 
 /** The identity that the service has in Entra ID: what it says of itself in upstream calls, by tokens that this server issues. */
 const managedIdentity = z.strictObject({
@@ -29,6 +30,11 @@ const managedIdentity = z.strictObject({
   identityHeader: z.string().min(1).default("local-use-only"),
 });
 
+function areDifferent(hubs: object): boolean {
+  const names = Object.keys(hubs);
+  return new Set(names.map((name) => name.toLowerCase())).size === names.length;
+}
+
 /** Also when other fields are wrong, so that all are named together. */
 function isObject({ value }: { value: unknown }): boolean {
   return typeof value === "object" && value !== null;
@@ -37,7 +43,7 @@ function isObject({ value }: { value: unknown }): boolean {
 const config = z
   .strictObject({
     accessKeys: z.array(z.string().min(1)).max(2).default([]),
-    hubs: z.record(hubName, hub),
+    hubs: z.record(hubName, hub).refine(areDifferent, "hub names differ in more than their case"),
     managedIdentity: managedIdentity.optional(),
     /** Access keys don't count: calls by REST need an Entra token, and upstream calls have no `ce-signature`. */
     disableLocalAuth: z.boolean().default(false),

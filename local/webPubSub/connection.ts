@@ -13,12 +13,15 @@ const MAX_WAITING_FRAMES = 64;
 const MAX_WAITING_BYTES = 1024 * 1024;
 /** How long a client has to answer our close frame (RFC 6455 §7.1.1 leaves it open). */
 const CLOSE_TIMEOUT_MS = 5000;
+/** What stands for a close frame that never came (RFC 6455 §7.4.1). */
+const NO_CLOSE_FRAME = 1006;
 /** A close frame's payload is at most 125 bytes, two of them the code (RFC 6455 §5.5). */
 const MAX_REASON_BYTES = 123;
 
 export interface ConnectionParts {
   readonly id: string;
-  readonly userId: string;
+  /** Nobody's where neither the token nor `connect` named a user. */
+  readonly userId: string | undefined;
   readonly roles: Iterable<string>;
   readonly webSocket: WebSocket;
   readonly socket: Duplex;
@@ -32,12 +35,12 @@ interface Waiting {
 }
 
 /**
- * One open client. Its frames go to the event handler one at a time, the next after the answer to the one before;
- * `disconnected` is the last event, after the frames that came before the end.
+ * One open client. Its frames go to the event handler one at a time, the next after the answer to the one before. A client's close frame has its place behind them: `disconnected` comes
+ * after the frames before it. A socket that goes without one, or that this server closes, ends all at once: the event under way is given up, what waits is dropped, and `disconnected` follows.
  */
 export class Connection {
   readonly id: string;
-  readonly userId: string;
+  readonly userId: string | undefined;
   readonly roles: Set<string>;
   readonly groups = new Set<string>();
   /** Resolves when `disconnected` was delivered or given up. */
@@ -46,6 +49,8 @@ export class Connection {
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #handling = false;
+  /** Aborts when the socket has gone, and with it the event under way. */
+  readonly #gone = new AbortController();
   #closing = false;
   #ended: string | undefined;
   #closeReason: string | undefined;
@@ -146,8 +151,10 @@ export class Connection {
         this.#alive = true;
         this.#parts.webSocket.resume();
       }
-      const answer = await this.#parts.events.message(frame.data, frame.isBinary);
+      const answer = await this.#parts.events.message(frame.data, frame.isBinary, this.#gone.signal);
+      if (this.#gone.signal.aborted) return;
       if (answer) this.#takeAnswer(answer);
+      else this.#fail("no event handler takes a message event");
     }
     this.#handling = false;
     if (this.#ended !== undefined) await this.#disconnected(this.#ended);
@@ -156,25 +163,27 @@ export class Connection {
   /** The answer to a user event: any status but 2xx, or a body we can't send on, drops the connection. */
   #takeAnswer(answer: UpstreamAnswer): void {
     if (answer.status < 200 || answer.status > 299) {
-      this.#note(
-        "warn",
-        `a message event was answered ${answer.status}: ${answer.body.toString().slice(0, 300)}`,
-      );
-      this.close(1011, "The event handler could not handle the message.");
+      const words = answer.body.toString().slice(0, 300);
+      this.#fail(`a message event was answered ${answer.status}: ${words}`);
       return;
     }
     this.#parts.events.takeState(answer);
     if (answer.body.length === 0) return;
     const isBinary = answerIsBinary(answer);
     if (isBinary === undefined) {
-      this.#note(
-        "warn",
-        `a message event was answered with content type "${answer.headers["content-type"]}" that is not text/plain, application/json or application/octet-stream, or with text that is not UTF-8`,
+      const type = answer.headers["content-type"];
+      this.#fail(
+        `a message event was answered with content type "${type}" that is not text/plain, application/json or application/octet-stream, or with text that is not UTF-8`,
       );
-      this.close(1011, "The event handler's answer can't be sent.");
       return;
     }
     this.send(encodeFrame(answer.body, isBinary));
+  }
+
+  /** A user event that came to nothing ends its connection; the client is not told why. */
+  #fail(why: string): void {
+    this.#note("warn", why);
+    this.close(1011, "The message could not be handled.");
   }
 
   #abort(reason: string): void {
@@ -191,10 +200,15 @@ export class Connection {
   }
 
   #onClose(code: number, reason: string): void {
+    const isCut = code === NO_CLOSE_FRAME || this.#closing;
     if (!this.#closing) this.#onGone(this);
     this.#closing = true;
     this.#ended = this.#closeReason ?? (reason || `The connection was closed with code ${code}.`);
-    if (!this.#handling) void this.#disconnected(this.#ended);
+    if (isCut) {
+      this.#waiting.length = 0;
+      this.#gone.abort();
+    }
+    if (isCut || !this.#handling) void this.#disconnected(this.#ended);
   }
 
   async #disconnected(reason: string): Promise<void> {
@@ -208,12 +222,13 @@ export class Connection {
   }
 
   #note(level: "info" | "warn", text: string): void {
-    this.#parts.log(level, `connection ${this.id} of user ${this.userId}: ${text}`);
+    this.#parts.log(level, `connection ${this.id} of user ${this.userId ?? "(nobody)"}: ${text}`);
   }
 }
 
 function answerIsBinary({ headers, body }: UpstreamAnswer): boolean | undefined {
-  const contentType = String(headers["content-type"] ?? "")
+  // Without a type it is bytes, as in the vendor's emulator.
+  const contentType = String(headers["content-type"] || "application/octet-stream")
     .split(";")[0]!
     .trim()
     .toLowerCase();

@@ -1,11 +1,6 @@
 import { createHmac } from "node:crypto";
 import type { EventHandler, HubConfig, SystemEvent } from "./config.js";
-import type { Upstream, UpstreamAnswer } from "./upstream.js";
-
-interface Target {
-  readonly url: URL;
-  readonly validationUrl: URL;
-}
+import type { Target, Upstream, UpstreamAnswer } from "./upstream.js";
 
 /** Where each event of one hub goes: the first handler that lists it, as in the service. */
 export class EventRoutes {
@@ -41,7 +36,8 @@ export class EventRoutes {
 }
 
 function patternMatches(pattern: string, name: string): boolean {
-  return pattern.split(",").some((part) => part.trim() === "*" || part.trim() === name);
+  const parts = pattern.split(",").map((part) => part.trim().toLowerCase());
+  return parts.includes("*") || parts.includes(name.toLowerCase());
 }
 
 /** For a connection: the headers that prove to a handler that its events come from the service, asked for each event. */
@@ -57,6 +53,8 @@ export function signatures(accessKeys: readonly string[]): Proof {
     return () => headers;
   };
 }
+
+const JSON_TYPE = "application/json; charset=utf-8";
 
 export interface EventIdentity {
   readonly hub: string;
@@ -97,13 +95,19 @@ export class ConnectionEvents {
   }
 
   /** Delivers a system event; undefined when no handler listens to it. */
-  system(name: SystemEvent, body: object): Promise<UpstreamAnswer> | undefined {
-    return this.#send("sys", name, "application/json; charset=utf-8", Buffer.from(JSON.stringify(body)));
+  system(name: "connected" | "disconnected", body: object): Promise<UpstreamAnswer> | undefined {
+    return this.#send("sys", name, JSON_TYPE, Buffer.from(JSON.stringify(body)));
   }
 
-  /** Delivers a client's frame as a `message` event; undefined when no handler listens to it. */
-  message(data: Buffer, isBinary: boolean): Promise<UpstreamAnswer> | undefined {
-    return this.#send("user", "message", isBinary ? "application/octet-stream" : "text/plain", data);
+  /** The same for `connect`, which is given up when `gone` aborts. Its id is 0, whether it is listened to or not. */
+  connect(body: object, gone: AbortSignal): Promise<UpstreamAnswer> | undefined {
+    return this.#send("sys", "connect", JSON_TYPE, Buffer.from(JSON.stringify(body)), gone);
+  }
+
+  /** Delivers a client's frame as a `message` event until `gone` aborts; undefined when no handler listens to it. */
+  message(data: Buffer, isBinary: boolean, gone: AbortSignal): Promise<UpstreamAnswer> | undefined {
+    const type = isBinary ? "application/octet-stream" : "text/plain; charset=utf-8";
+    return this.#send("user", "message", type, data, gone);
   }
 
   /** A blocking event's answer replaces the state; without the header the state stays as it is. */
@@ -112,7 +116,8 @@ export class ConnectionEvents {
     if (typeof state === "string") this.state = state;
   }
 
-  #send(kind: "sys" | "user", name: string, contentType: string, body: Buffer) {
+  #send(kind: "sys" | "user", name: string, contentType: string, body: Buffer, gone?: AbortSignal) {
+    const id = String(this.#nextId++);
     const target = this.#routes.find(kind, name);
     if (!target) return undefined;
     const headers = [
@@ -120,10 +125,10 @@ export class ConnectionEvents {
       ...this.#known,
       ...this.#prove(),
       ...["ce-type", `azure.webpubsub.${kind}.${name}`, "ce-eventName", name],
-      ...["ce-id", String(this.#nextId++), "ce-time", new Date().toISOString(), "Content-Type", contentType],
+      ...["ce-id", id, "ce-time", new Date().toISOString(), "Content-Type", contentType],
     ];
     if (this.state !== "") headers.push("ce-connectionState", this.state);
-    return this.#upstream.deliver(target.url, target.validationUrl, headers, body);
+    return this.#upstream.deliver(target, headers, body, gone);
   }
 }
 

@@ -1,7 +1,7 @@
 /** What a filter may look at. */
 export interface Filterable {
   readonly id: string;
-  readonly userId: string;
+  readonly userId: string | undefined;
   readonly groups: ReadonlySet<string>;
 }
 
@@ -153,7 +153,7 @@ class Parser {
   #value(): Value {
     const text = this.#take("text");
     if (text) return () => text.value;
-    if (this.#take("word", "userId")) return ({ userId }) => userId;
+    if (this.#take("word", "userId")) return ({ userId }) => userId ?? null;
     if (this.#take("word", "connectionId")) return ({ id }) => id;
     if (this.#take("word", "null")) return () => null;
     return this.#fail("userId, connectionId, null or a text in single quotes");

@@ -4,10 +4,12 @@ import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import { z } from "zod";
 import { Connection } from "./connection.js";
+import { type EarlySocket, watchEarly } from "./earlySocket.js";
 import { ConnectionEvents, type Proof } from "./events.js";
 import { MAX_MESSAGE_BYTES } from "./frames.js";
 import type { Hub } from "./hub.js";
 import type { Log } from "./log.js";
+import { hubOfClientPath, isGroupName } from "./names.js";
 import { audienceMatches, type Claims, TokenError, type Tokens } from "./tokens.js";
 import type { Upstream, UpstreamAnswer } from "./upstream.js";
 
@@ -38,20 +40,22 @@ interface Request {
   readonly subprotocols: readonly string[];
 }
 
-/** What became of `connect`: who the client is and what it starts with. */
+/** What became of `connect`: who the client is, if anybody, and what it starts with. */
 interface Welcome {
-  readonly userId: string;
+  readonly userId: string | undefined;
   readonly subprotocol: string | undefined;
   readonly groups: readonly string[];
   readonly roles: readonly string[];
 }
 
-const connectAnswer = z.object({
-  userId: z.string().nullish(),
-  groups: z.array(z.string()).nullish(),
-  roles: z.array(z.string()).nullish(),
-  subprotocol: z.string().nullish(),
-});
+const connectAnswer = z
+  .object({
+    userId: z.string().nullish(),
+    groups: z.array(z.string().refine(isGroupName)).nullish(),
+    roles: z.array(z.string()).nullish(),
+    subprotocol: z.string().nullish(),
+  })
+  .nullable();
 
 /** RFC 7230 §3.2.6 token, which a subprotocol name must be (RFC 6455 §4.1). */
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
@@ -76,11 +80,13 @@ export class Handshakes {
   /** Answers one upgrade request; never throws. */
   async accept(message: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
+    const early = watchEarly(socket, head);
     try {
       const request = this.#parse(message);
       const claims = this.#authenticate(request);
-      await this.#connect(request, claims, socket, head);
+      await this.#connect(request, claims, socket, early);
     } catch (error) {
+      early.stop();
       if (!(error instanceof Refusal))
         this.#parts.log("error", `handshake failed: ${(error as Error).stack}`);
       refuse(socket, error instanceof Refusal ? error : new Refusal(500, "The handshake failed."));
@@ -132,7 +138,8 @@ export class Handshakes {
       if (!audienceMatches(claims, host, (aud) => hubOfClientPath(aud) === hub.name)) {
         throw new TokenError("The token's aud is not the client URL of this hub.");
       }
-      if (token === bearer) delete message.headers.authorization;
+      if (!groupsOf(claims).every(isGroupName))
+        throw new Refusal(400, "The token contains an invalid group name.");
       return claims;
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
@@ -141,43 +148,36 @@ export class Handshakes {
     }
   }
 
-  async #connect(request: Request, claims: Claims | undefined, socket: Duplex, head: Buffer): Promise<void> {
+  /** A handshake that fails from `connect` on brings no `disconnected`, also where the handler had agreed. */
+  async #connect(
+    request: Request,
+    claims: Claims | undefined,
+    socket: Duplex,
+    early: EarlySocket,
+  ): Promise<void> {
     const { hub, message } = request;
     const { upstream, proofs, log } = this.#parts;
     const id = randomBytes(16).toString("base64url");
-    const events = new ConnectionEvents(hub.routes, upstream, {
-      hub: hub.name,
-      connectionId: id,
-      proofs,
-    });
+    const identity = { hub: hub.name, connectionId: id, proofs };
+    const events = new ConnectionEvents(hub.routes, upstream, identity);
     const subject = typeof claims?.["sub"] === "string" ? claims["sub"] : undefined;
     events.identify(subject, undefined);
-    const answer = await events.system("connect", connectBody(request, claims));
+    const answer = await events.connect(connectBody(request, claims), early.gone);
     if (answer && (answer.status < 200 || answer.status > 299)) throw relayed(answer);
-    let reason = "The client was gone before the handshake ended.";
-    try {
-      if (answer) events.takeState(answer);
-      const welcome = welcomeOf(request, claims, subject, answer);
-      events.identify(welcome.userId, welcome.subprotocol);
-      if (welcome.subprotocol !== undefined) this.#chosen.set(message, welcome.subprotocol);
-      if (this.#closed) throw new Refusal(503, "The server is closing.");
-      const { userId, roles } = welcome;
-      // Calls back at once or, when the socket is gone, never.
-      this.#webSockets.handleUpgrade(message, socket, head, (webSocket) => {
-        reason = "";
-        const parts = { id, userId, roles, webSocket, socket, events, log };
-        const connection = new Connection(parts, (gone) => hub.remove(gone));
-        hub.add(connection);
-        for (const group of welcome.groups) hub.join(connection, group);
-        connection.announce();
-      });
-    } catch (error) {
-      reason = (error as Error).message;
-      throw error;
-    } finally {
-      // A connect that was answered 2xx always has its disconnected.
-      if (reason !== "" && answer) void events.system("disconnected", { reason });
-    }
+    if (answer) events.takeState(answer);
+    const { userId, subprotocol, groups, roles } = welcomeOf(request, claims, subject, answer);
+    events.identify(userId, subprotocol);
+    if (subprotocol !== undefined) this.#chosen.set(message, subprotocol);
+    if (this.#closed) throw new Refusal(503, "The server is closing.");
+    // Calls back at once or, when the socket is gone, never.
+    this.#webSockets.handleUpgrade(message, socket, early.stop(), (webSocket) => {
+      const parts = { id, userId, roles, webSocket, socket, events, log };
+      const connection = new Connection(parts, (gone) => hub.remove(gone));
+      hub.add(connection);
+      for (const group of groups) hub.join(connection, group);
+      connection.announce();
+      socket.resume();
+    });
   }
 }
 
@@ -189,19 +189,7 @@ function parseTarget(target = "/"): URL {
   }
 }
 
-/** The hub that a client URL names, `/client/hubs/{hub}` or `/client/?hub={hub}`; undefined for other paths. */
-export function hubOfClientPath(url: URL): string | undefined {
-  const path = url.pathname.replace(/\/+$/, "");
-  if (path === "/client") return url.searchParams.get("hub") ?? undefined;
-  const name = /^\/client\/hubs\/([^/]+)$/.exec(path)?.[1];
-  try {
-    return name === undefined ? undefined : decodeURIComponent(name);
-  } catch {
-    return undefined;
-  }
-}
-
-/** Every value is an array, since each of these can repeat. */
+/** Every value is an array, since each of these can repeat. The client's `Authorization` is left out, whatever it held, as the vendor's emulator does. */
 function connectBody({ message, url, subprotocols }: Request, claims: Claims | undefined): object {
   const query: Record<string, string[]> = {};
   for (const name of new Set(url.searchParams.keys())) {
@@ -209,7 +197,8 @@ function connectBody({ message, url, subprotocols }: Request, claims: Claims | u
   }
   const headers: Record<string, string[]> = {};
   for (const [name, value] of Object.entries(message.headers)) {
-    if (value !== undefined) headers[name] = Array.isArray(value) ? value : [value];
+    if (value !== undefined && name !== "authorization")
+      headers[name] = Array.isArray(value) ? value : [value];
   }
   const claimLists = Object.entries(claims ?? {}).map(([name, value]) => [name, strings(value)]);
   return { claims: Object.fromEntries(claimLists), query, headers, subprotocols, clientCertificates: [] };
@@ -221,9 +210,7 @@ function welcomeOf(
   subject: string | undefined,
   answer: UpstreamAnswer | undefined,
 ): Welcome {
-  const said = parseConnectAnswer(answer);
-  const userId = said.userId || subject;
-  if (!userId) throw new Refusal(401, "Neither the token nor the connect event named a user.");
+  const said = parseConnectAnswer(answer) ?? {};
   const subprotocol = said.subprotocol || undefined;
   if (subprotocol !== undefined && !subprotocols.includes(subprotocol)) {
     throw new Refusal(
@@ -232,11 +219,17 @@ function welcomeOf(
     );
   }
   return {
-    userId,
+    // An empty one says that it is nobody.
+    userId: (said.userId ?? subject) || undefined,
     subprotocol,
-    groups: [...strings(claims?.["webpubsub.group"]), ...(said.groups ?? [])],
-    roles: [...strings(claims?.["role"]), ...(said.roles ?? [])],
+    // What is said replaces what the token holds; an empty list does so for roles only.
+    groups: said.groups?.length ? said.groups : groupsOf(claims),
+    roles: said.roles ?? strings(claims?.["role"]),
   };
+}
+
+function groupsOf(claims: Claims | undefined): string[] {
+  return strings(claims?.["webpubsub.group"]);
 }
 
 function parseConnectAnswer(answer: UpstreamAnswer | undefined): z.output<typeof connectAnswer> {

@@ -5,12 +5,11 @@ export function isLoopback(hostname: string): boolean {
 }
 
 /**
- * Whether a `WebHook-Allowed-Origin` value (one host, a comma-separated list, or `*`) lets `origin` in;
+ * Whether a `WebHook-Allowed-Origin` header (one host or `*`; one of them where it is repeated, and no list) lets `origin` in;
  * names of the loopback address count as one, and a name without a port allows every port.
  */
 export function originAllowed(allowed: string | string[] | undefined, origin: string): boolean {
-  const entries = (Array.isArray(allowed) ? allowed : [allowed ?? ""]).flatMap((value) => value.split(","));
-  return entries.some((entry) => {
+  return (Array.isArray(allowed) ? allowed : [allowed ?? ""]).some((entry) => {
     const name = entry.trim().toLowerCase();
     return name === "*" || (name !== "" && sameHost(name, origin.toLowerCase()));
   });

@@ -12,6 +12,7 @@ const NOBODY: ReadonlySet<Connection> = new Set();
 
 /** The open connections of one hub, by id, user and group. An empty group or user does not exist. */
 export class Hub {
+  /** In lower case, as events and URLs have it. */
   readonly name: string;
   readonly config: HubConfig;
   readonly routes: EventRoutes;
@@ -23,9 +24,9 @@ export class Hub {
   readonly #keepAlive: NodeJS.Timeout;
 
   constructor(name: string, config: Config["hubs"][string]) {
-    this.name = name;
+    this.name = name.toLowerCase();
     this.config = config;
-    this.routes = new EventRoutes(name, config);
+    this.routes = new EventRoutes(this.name, config);
     this.#keepAlive = setInterval(() => {
       for (const connection of this.connections.values()) connection.beat();
     }, config.webSocketKeepAliveIntervalInSeconds * 1000);
@@ -33,14 +34,14 @@ export class Hub {
 
   add(connection: Connection): void {
     this.connections.set(connection.id, connection);
-    addTo(this.#users, connection.userId, connection);
+    if (connection.userId !== undefined) addTo(this.#users, connection.userId, connection);
     this.unfinished.add(connection);
     void connection.finished.then(() => this.unfinished.delete(connection));
   }
 
   remove(connection: Connection): void {
     this.connections.delete(connection.id);
-    removeFrom(this.#users, connection.userId, connection);
+    if (connection.userId !== undefined) removeFrom(this.#users, connection.userId, connection);
     this.leaveAll(connection);
   }
 

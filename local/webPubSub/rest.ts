@@ -1,46 +1,18 @@
 import { isUtf8 } from "node:buffer";
 import type { Connection } from "./connection.js";
-import { compileFilter, FilterError } from "./filter.js";
 import { encodeFrame } from "./frames.js";
-import { type Hub, type Selection, sendTo } from "./hub.js";
-import type { Tokens } from "./tokens.js";
-
-/** One authenticated call on a hub's data plane, its body read whole. */
-export interface RestCall {
-  readonly method: string;
-  readonly hub: Hub;
-  /** The path below `/api/hubs/{hub}/`, still percent-encoded. */
-  readonly path: string;
-  readonly query: URLSearchParams;
-  readonly contentType: string;
-  readonly body: Buffer;
-  /** `http://host:port` as the caller wrote it, for the links in an answer. */
-  readonly origin: string;
-  readonly tokens: Tokens;
-}
-
-export interface RestAnswer {
-  readonly status: number;
-  readonly body?: object;
-}
-
-/** A call that is refused; becomes the service's error body `{code, message}`. */
-export class RestError extends Error {
-  readonly status: number;
-  readonly code: string;
-  constructor(status: number, code: string, message: string) {
-    super(message);
-    this.status = status;
-    this.code = code;
-  }
-}
+import { sendTo } from "./hub.js";
+import { isGroupName } from "./names.js";
+import { badRequest, type RestAnswer, type RestCall, RestError } from "./restCall.js";
+import { listConnections } from "./restListing.js";
+import { filterOf, numberIn, selectionOf } from "./restQuery.js";
 
 type Handler = (call: RestCall, first: string, second: string) => RestAnswer;
 
 const ACCEPTED: RestAnswer = { status: 202 };
 const DONE: RestAnswer = { status: 200 };
 const GONE: RestAnswer = { status: 204 };
-const MAX_PAGE = 200;
+const MAX_TTL_SECONDS = 300;
 
 /**
  * Every call by its method and the shape of its path; `*` is a name. All of them are synchronous, so that calls
@@ -55,10 +27,10 @@ const HANDLERS: Record<string, Handler> = {
   "POST groups/*/:closeConnections": (call, group) => close(call, call.hub.group(group)),
   "POST users/*/:closeConnections": (call, user) => close(call, call.hub.user(user)),
   "DELETE connections/*": (call, id) => close(call, connectionNamed(call, id)),
-  "HEAD connections/*": (call, id) => exists(call.hub.connections.has(id)),
-  "HEAD groups/*": (call, group) => exists(call.hub.group(group).size > 0),
-  "HEAD users/*": (call, user) => exists(call.hub.user(user).size > 0),
-  "GET groups/*/connections": (call, group) => listConnections(call, group),
+  "HEAD connections/*": (call, id) => exists("Connection", call.hub.connections.has(id)),
+  "HEAD groups/*": (call, group) => exists("Group", call.hub.group(group).size > 0),
+  "HEAD users/*": (call, user) => exists("User", call.hub.user(user).size > 0),
+  "GET groups/*/connections": listConnections,
   "PUT groups/*/connections/*": (call, group, id) => {
     call.hub.join(theConnection(call, id), group);
     return DONE;
@@ -85,7 +57,8 @@ const HANDLERS: Record<string, Handler> = {
   },
   "HEAD permissions/*/connections/*": (call, permission, id) => {
     const roles = call.hub.connections.get(id)?.roles;
-    return exists(roles?.has(role(call, permission)) || roles?.has(`webpubsub.${permission}`) || false);
+    const wanted = role(call, permission);
+    return exists("Permission", roles?.has(wanted) || roles?.has(`webpubsub.${permission}`) || false);
   },
   "POST :generateToken": generateToken,
 };
@@ -99,33 +72,59 @@ export function handleRest(call: RestCall): RestAnswer {
   const shape = segments.map((segment, at) => (isWord(segment, at) ? segment : "*")).join("/");
   const handler = BY_SHAPE.get(`${call.method} ${shape}`);
   if (!handler) throw new RestError(404, "NotFound", `There is no call ${call.method} ${shape} on a hub.`);
-  const [first = "", second = ""] = segments.filter((segment, at) => !isWord(segment, at)).map(decodeName);
+  const [first = "", second = ""] = segments
+    .map((segment, at) => (isWord(segment, at) ? undefined : nameIn(segment, segments[at - 1]!)))
+    .filter((name) => name !== undefined);
   return handler(call, first, second);
 }
 
-function decodeName(segment: string): string {
+const KINDS = new Map([
+  ["groups", "group name"],
+  ["users", "user ID"],
+  ["connections", "connection ID"],
+]);
+
+/** The name behind a word of the path; throws RestError. */
+function nameIn(segment: string, word: string): string {
+  const kind = KINDS.get(word) ?? word;
+  let name = "";
   try {
-    const name = decodeURIComponent(segment);
-    if (name !== "") return name;
-  } catch {}
-  throw new RestError(400, "BadRequest", `"${segment}" in the path is not a percent-encoded name.`);
+    name = decodeURIComponent(segment);
+  } catch {
+    // No name, then.
+  }
+  if (name === "" || (word === "groups" && !isGroupName(name))) throw badRequest(`Invalid ${kind}.`);
+  return name;
 }
 
 function send(call: RestCall, targets: Iterable<Connection>): RestAnswer {
-  const contentType = call.contentType.split(";")[0]!.trim().toLowerCase();
+  // Its range alone: nothing is kept here for a client that can't be sent to, so nothing can get too old.
+  numberIn(call.query, "messageTtlSeconds", 0, MAX_TTL_SECONDS);
+  const selection = selectionOf(call.query);
+  requireLength(call);
+  const contentType = typeOf(call);
   const isBinary = contentType === "application/octet-stream";
   if (!isBinary && contentType !== "text/plain" && contentType !== "application/json") {
     const wanted = "text/plain, application/json or application/octet-stream";
     throw new RestError(415, "UnsupportedMediaType", `A message's Content-Type must be ${wanted}.`);
   }
-  if (!isBinary && !isUtf8(call.body)) throw new RestError(400, "BadRequest", "The text is not UTF-8.");
+  if (!isBinary && !isUtf8(call.body)) throw badRequest("The text is not UTF-8.");
   if (contentType === "application/json") parseJson(call.body);
-  sendTo(targets, encodeFrame(call.body, isBinary), selection(call));
+  sendTo(targets, encodeFrame(call.body, isBinary), selection);
   return ACCEPTED;
 }
 
+/** A body without a type is bytes. */
+function typeOf({ contentType }: RestCall): string {
+  return contentType.split(";")[0]!.trim().toLowerCase() || "application/octet-stream";
+}
+
+function requireLength({ hasLength }: RestCall): void {
+  if (!hasLength) throw badRequest("Invalid Content-Length header.");
+}
+
 function close(call: RestCall, targets: Iterable<Connection>): RestAnswer {
-  const { excluded } = selection(call);
+  const excluded = new Set(call.query.getAll("excluded"));
   const reason = call.query.get("reason") ?? "";
   for (const connection of [...targets]) {
     if (!excluded.has(connection.id)) connection.close(1000, reason);
@@ -142,14 +141,15 @@ function leave(call: RestCall, connections: Iterable<Connection>, group?: string
 }
 
 function changeGroups(call: RestCall, change: (connection: Connection, group: string) => void): RestAnswer {
+  requireLength(call);
+  if (typeOf(call) !== "application/json")
+    throw new RestError(415, "UnsupportedMediaType", "The Content-Type must be application/json.");
   const { groups, filter } = parseJson(call.body) as { groups?: unknown; filter?: unknown };
-  if (!Array.isArray(groups) || !groups.every((group) => typeof group === "string" && group !== "")) {
-    throw new RestError(400, "BadRequest", 'The body must hold "groups", a list of names.');
-  }
-  if (filter !== undefined && filter !== null && typeof filter !== "string") {
-    throw new RestError(400, "BadRequest", '"filter" must be a string.');
-  }
-  const picks = compile(filter || null);
+  if (!Array.isArray(groups) || groups.length === 0 || !groups.every(isGroupName))
+    throw badRequest("A nonempty list of valid group names is required.");
+  if (filter !== undefined && filter !== null && typeof filter !== "string")
+    throw badRequest('"filter" must be a string.');
+  const picks = filterOf(filter ?? null);
   for (const connection of call.hub.connections.values()) {
     if (picks?.(connection) === false) continue;
     for (const group of groups) change(connection, group);
@@ -157,30 +157,13 @@ function changeGroups(call: RestCall, change: (connection: Connection, group: st
   return DONE;
 }
 
-/** A page in the order of connection ids; the continuation is the last id given, so pages survive changes. */
-function listConnections({ hub, query, origin, path }: RestCall, group: string): RestAnswer {
-  const top = positive(query, "top") ?? Number.MAX_SAFE_INTEGER;
-  const size = Math.min(positive(query, "maxpagesize") ?? MAX_PAGE, MAX_PAGE, top);
-  const after = query.get("continuationToken") ?? "";
-  const members = [...hub.group(group)].filter(({ id }) => id > after);
-  members.sort((a, b) => (a.id < b.id ? -1 : 1));
-  const page = members.slice(0, size);
-  const value = page.map(({ id, userId }) => ({ connectionId: id, userId }));
-  if (members.length <= size || size === top) return { status: 200, body: { value } };
-  const next = new URLSearchParams(query);
-  next.set("continuationToken", page.at(-1)!.id);
-  if (query.has("top")) next.set("top", String(top - size));
-  return {
-    status: 200,
-    body: { value, nextLink: `${origin}/api/hubs/${encodeURIComponent(hub.name)}/${path}?${next}` },
-  };
-}
-
 function generateToken({ hub, query, origin, tokens }: RestCall): RestAnswer {
-  const minutes = positive(query, "minutesToExpire") ?? 60;
+  const minutes = numberIn(query, "minutesToExpire", 1) ?? 60;
+  requireClientType(query.get("clientType"));
   const now = Math.floor(Date.now() / 1000);
   const userId = query.get("userId");
   const [roles, groups] = [query.getAll("role"), query.getAll("group")];
+  if (!groups.every(isGroupName)) throw badRequest("Invalid group name.", "group");
   const token = tokens.sign({
     ...(userId ? { sub: userId } : {}),
     ...(roles.length > 0 ? { role: roles } : {}),
@@ -190,8 +173,15 @@ function generateToken({ hub, query, origin, tokens }: RestCall): RestAnswer {
   return { status: 200, body: { token } };
 }
 
-function exists(found: boolean): RestAnswer {
-  return { status: found ? 200 : 404 };
+function requireClientType(type: string | null): void {
+  const name = (type ?? "Default").toLowerCase();
+  if (name === "mqtt")
+    throw new RestError(501, "NotImplemented", "There are no MQTT clients here, nor tokens for them.");
+  if (name !== "default") throw badRequest("Invalid clientType.", "clientType");
+}
+
+function exists(what: string, found: boolean): RestAnswer {
+  return found ? DONE : { status: 404, errorCode: `Warning.${what}.NotExisted` };
 }
 
 function connectionNamed({ hub }: RestCall, id: string): Connection[] {
@@ -201,39 +191,19 @@ function connectionNamed({ hub }: RestCall, id: string): Connection[] {
 
 function theConnection({ hub }: RestCall, id: string): Connection {
   const connection = hub.connections.get(id);
-  if (!connection) throw new RestError(404, "Error.Connection.NotExisted", `There is no connection ${id}.`);
-  return connection;
+  if (connection) return connection;
+  const code = "Error.Connection.NotExisted";
+  throw new RestError(404, code, `Connection \`${id}\` is not found.`, "Connection");
 }
 
 /** A permission is kept as the role that would grant it: `webpubsub.sendToGroup.G`. */
 function role({ query }: RestCall, permission: string): string {
   if (permission !== "sendToGroup" && permission !== "joinLeaveGroup") {
-    throw new RestError(400, "BadRequest", "A permission is sendToGroup or joinLeaveGroup.");
+    throw badRequest("A permission is sendToGroup or joinLeaveGroup.", "permission");
   }
   const target = query.get("targetName");
+  if (target && !isGroupName(target)) throw badRequest("Invalid group name.", "targetName");
   return target ? `webpubsub.${permission}.${target}` : `webpubsub.${permission}`;
-}
-
-function selection({ query }: RestCall): Selection {
-  return { excluded: new Set(query.getAll("excluded")), filter: compile(query.get("filter")) };
-}
-
-function compile(filter: string | null): Selection["filter"] {
-  if (!filter) return undefined;
-  try {
-    return compileFilter(filter);
-  } catch (error) {
-    if (error instanceof FilterError) throw new RestError(400, "InvalidFilter", error.message);
-    throw error;
-  }
-}
-
-function positive(query: URLSearchParams, name: string): number | undefined {
-  const text = query.get(name);
-  if (text === null) return undefined;
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value > 0) return value;
-  throw new RestError(400, "BadRequest", `${name} must be a positive integer.`);
 }
 
 function parseJson(body: Buffer): object {
@@ -241,6 +211,6 @@ function parseJson(body: Buffer): object {
     const value: unknown = JSON.parse(body.toString());
     return typeof value === "object" && value !== null ? value : {};
   } catch {
-    throw new RestError(400, "BadRequest", "The body is not JSON.");
+    throw badRequest("The request body is not a valid JSON.");
   }
 }

@@ -10,11 +10,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type Access, accessBy, authenticate } from "./access.js";
 import { type ConfigInput, parseConfig } from "./config.js";
 import { MAX_MESSAGE_BYTES } from "./frames.js";
-import { Handshakes, hubOfClientPath } from "./handshake.js";
+import { Handshakes } from "./handshake.js";
 import { Hub } from "./hub.js";
 import type { Identity } from "./identity.js";
 import { type Log, silent } from "./log.js";
-import { handleRest, type RestAnswer, RestError } from "./rest.js";
+import { HUB_NAME, hubOfClientPath } from "./names.js";
+import { handleRest } from "./rest.js";
+import { badRequest, type RestAnswer, RestError } from "./restCall.js";
+import { requireVersion, SUPPORTED_VERSIONS } from "./restQuery.js";
 import { Upstream } from "./upstream.js";
 
 export interface Options {
@@ -25,7 +28,11 @@ export interface Options {
   readonly log?: Log;
   /** Pauses before an event's second and later tries. */
   readonly retryPausesMs?: readonly number[];
-  readonly tryTimeoutMs?: number;
+  /** For an event in all, its repeats included. */
+  readonly callTimeoutMs?: number;
+  /** How long an event handler's agreement to get events holds before it is asked again. */
+  readonly validationIntervalMs?: number;
+  readonly validationTimeoutMs?: number;
 }
 
 export interface Server {
@@ -43,10 +50,17 @@ export async function start(options: Options): Promise<Server> {
   let ended = false;
   // What is cut off at the end is told once, in sum, and not for each connection.
   const log: Log = (level, text) => ended || (options.log ?? silent)(level, text);
-  const { retryPausesMs = [1000, 3000, 5000], tryTimeoutMs = 30_000, host = "127.0.0.1" } = options;
+  const { retryPausesMs = [1000, 3000, 5000], host = "127.0.0.1" } = options;
   const access = accessBy(config);
-  const upstream = new Upstream({ retryPausesMs, tryTimeoutMs, log });
-  const hubs = new Map(Object.entries(config.hubs).map(([name, hub]) => [name, new Hub(name, hub)]));
+  const upstream = new Upstream({
+    retryPausesMs,
+    callTimeoutMs: options.callTimeoutMs ?? 100_000,
+    validationIntervalMs: options.validationIntervalMs ?? 60_000,
+    validationTimeoutMs: options.validationTimeoutMs ?? 10_000,
+    log,
+  });
+  const all = Object.entries(config.hubs).map(([name, hub]) => new Hub(name, hub));
+  const hubs = new Map(all.map((hub) => [hub.name, hub]));
   const { tokens, proofs } = access;
   const handshakes = new Handshakes({ hubs, proofs, tokens, upstream, log });
 
@@ -123,21 +137,46 @@ function dispatch(plane: Plane, request: IncomingMessage, body: Buffer): RestAns
   const { method = "GET", url: target = "/", headers } = request;
   const [pathname, search] = splitTarget(target);
   if (pathname === "/stats" && method === "GET") return stats(plane);
+  const query = new URLSearchParams(search);
+  if (pathname.startsWith("/api/")) requireVersion(query);
   if (pathname === "/api/health" && (method === "HEAD" || method === "GET")) return { status: 200 };
   if (access.identity && pathname.startsWith("/identity/") && method === "GET")
     return identityAnswer(access.identity, pathname, search, headers);
   const match = /^\/api\/hubs\/([^/]+)\/(.+)$/.exec(pathname);
   if (!match) throw notFound(pathname);
   authenticate(access, request, pathname, search);
-  const [, name = "", path = ""] = match;
-  const hub = hubs.get(name);
-  if (!hub) throw new RestError(404, "HubNotFound", `There is no hub "${name}".`);
-  const query = new URLSearchParams(search);
+  const [, segment = "", path = ""] = match;
+  const hub = hubNamed(segment, hubs);
   const origin = `http://${headers.host ?? "localhost"}`;
   const contentType = headers["content-type"] ?? "";
   plane.counts.restCalls += 1;
   if (path.endsWith(":send")) plane.counts.restSends += 1;
-  return handleRest({ method, hub, path, query, contentType, body, origin, tokens: access.tokens });
+  const hasLength = headers["content-length"] !== undefined;
+  return handleRest({
+    method,
+    hub,
+    path,
+    query,
+    contentType,
+    body,
+    hasLength,
+    origin,
+    tokens: access.tokens,
+  });
+}
+
+/** In the service every hub exists; here one that is not declared is more likely a slip. */
+function hubNamed(segment: string, hubs: Plane["hubs"]): Hub {
+  let name = "";
+  try {
+    name = decodeURIComponent(segment);
+  } catch {
+    // No name, then.
+  }
+  if (!HUB_NAME.test(name)) throw badRequest("Invalid hub name.");
+  const hub = hubs.get(name.toLowerCase());
+  if (hub) return hub;
+  throw new RestError(404, "HubNotFound", `There is no hub "${name}".`);
 }
 
 /** Counters of this server alone, not of the real service: how many events went out to handlers, and how many calls came in by REST. */
@@ -147,7 +186,7 @@ function stats({ counts, upstream }: Plane): RestAnswer {
 
 function notFound(pathname: string): RestError {
   if (URL.canParse(pathname, "http://localhost") && hubOfClientPath(new URL(pathname, "http://localhost"))) {
-    return new RestError(400, "BadRequest", "The client endpoint expects a WebSocket handshake.");
+    return badRequest("The client endpoint expects a WebSocket handshake.");
   }
   return new RestError(404, "NotFound", `There is nothing at ${pathname}.`);
 }
@@ -164,7 +203,7 @@ function identityAnswer(
   const token = identity.issue(new URLSearchParams(search), headers["x-identity-header"]);
   if (token) return { status: 200, body: token };
   const wanted = "?resource=…&api-version=2019-08-01 and the header X-IDENTITY-HEADER of the configuration";
-  throw new RestError(400, "BadRequest", `A token needs ${wanted}.`);
+  throw badRequest(`A token needs ${wanted}.`);
 }
 
 function splitTarget(target: string): [pathname: string, search: string] {
@@ -186,22 +225,21 @@ function readBody(request: IncomingMessage, response: ServerResponse, done: (bod
   request.on("error", () => response.destroy());
 }
 
-/** Says so at once and ends the connection: reading the rest would only keep the sender busy. */
+/** More than 1 MB is a bad request, as in the vendor's emulator. Says so at once and ends the connection: reading the rest would only keep the sender busy. */
 function tooLarge(request: IncomingMessage, response: ServerResponse): void {
   response.setHeader("Connection", "close");
-  respond(
-    response,
-    failed(new RestError(413, "PayloadTooLarge", `A body may have ${MAX_MESSAGE_BYTES} bytes.`)),
-  );
+  respond(response, failed(badRequest("Invalid Content-Length header.")));
   const timer = setTimeout(() => request.socket.destroy(), 1000);
   timer.unref();
 }
 
-function failed({ status, code, message }: RestError): RestAnswer {
-  return { status, body: { code, message } };
+function failed({ status, code, message, target }: RestError): RestAnswer {
+  return { status, body: { code, message, ...(target === undefined ? {} : { target }) } };
 }
 
-function respond(response: ServerResponse, { status, body }: RestAnswer): void {
+function respond(response: ServerResponse, { status, body, errorCode }: RestAnswer): void {
+  response.setHeader("api-supported-versions", SUPPORTED_VERSIONS);
+  if (errorCode !== undefined) response.setHeader("x-ms-error-code", errorCode);
   if (body === undefined) {
     response.writeHead(status, status === 204 ? {} : { "Content-Length": 0 }).end();
     return;

@@ -1,0 +1,107 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { Agent, type Dispatcher } from "undici";
+import { MAX_MESSAGE_BYTES } from "./frames.js";
+
+export interface UpstreamAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+}
+
+/** Header names and values in turn. */
+export type Flat = readonly string[];
+
+export interface Call {
+  readonly method: "POST" | "OPTIONS" | "GET";
+  readonly url: URL;
+  readonly headers: Flat;
+  readonly body: Buffer | null;
+}
+
+const MAX_SOCKETS = 256;
+
+/** HTTP exchanges with event handlers, over sockets that are kept. */
+export class HttpCalls {
+  readonly #retryPausesMs: readonly number[];
+  #closed = false;
+  readonly #agent = new Agent({ connections: MAX_SOCKETS, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
+
+  /** The pauses come before the second, third, ... try of one call. */
+  constructor(retryPausesMs: readonly number[]) {
+    this.#retryPausesMs = retryPausesMs;
+  }
+
+  /**
+   * One call; 408, 5xx and network failures are tried again with the same headers, the event id among them. Answers what came last. Rejects when the last try
+   * met no answer, or at once when `signal` aborts.
+   */
+  async call(call: Call, signal: AbortSignal): Promise<UpstreamAnswer> {
+    for (let attempt = 0; ; attempt++) {
+      const answer = await this.#try(call, signal).catch((error: Error) => error);
+      const failed = answer instanceof Error;
+      const isPassing = failed || answer.status === 408 || answer.status >= 500;
+      const pause = this.#retryPausesMs[attempt];
+      if (isPassing && pause !== undefined && !signal.aborted && !this.#closed)
+        await sleep(pause, undefined, { signal, ref: false });
+      else if (failed) throw answer;
+      else return answer;
+    }
+  }
+
+  /** Closes the sockets, whatever is on its way. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#agent.destroy();
+  }
+
+  /** One exchange. Undici's own timeouts are off: the signal bounds queueing, headers and body together. */
+  #try({ method, url, headers, body }: Call, signal: AbortSignal): Promise<UpstreamAnswer> {
+    return new Promise((resolve, reject) => {
+      let controller: Dispatcher.DispatchController | undefined;
+      let stopped: Error | undefined;
+      const stop = (error: Error) => {
+        stopped = error;
+        controller?.abort(error);
+        end();
+        reject(error);
+      };
+      const abort = () => stop(signal.reason as Error);
+      const end = () => signal.removeEventListener("abort", abort);
+      if (signal.aborted) return abort();
+      signal.addEventListener("abort", abort);
+      const chunks: Buffer[] = [];
+      let size = 0;
+      let head: Pick<UpstreamAnswer, "status" | "headers"> = { status: 0, headers: {} };
+      const handler: Dispatcher.DispatchHandler = {
+        onRequestStart(started) {
+          controller = started;
+          if (stopped) started.abort(stopped);
+        },
+        onResponseStart(_controller, status, answered) {
+          head = { status, headers: answered };
+        },
+        onResponseData(_controller, chunk) {
+          size += chunk.length;
+          if (size > MAX_MESSAGE_BYTES) stop(new Error(`an answer of more than ${MAX_MESSAGE_BYTES} bytes`));
+          else chunks.push(chunk);
+        },
+        onResponseEnd() {
+          end();
+          resolve({ ...head, body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) });
+        },
+        onResponseError(_controller, error) {
+          end();
+          reject(error);
+        },
+      };
+      const path = url.pathname + url.search;
+      this.#agent.dispatch({ origin: url.origin, path, method, headers: headers as string[], body }, handler);
+    });
+  }
+}
+
+/** What an error of a call says. */
+export function wordsOf(error: unknown): string {
+  const { message, code } = error as { message?: string; code?: string };
+  return message || code || String(error);
+}
