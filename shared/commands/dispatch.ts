@@ -18,7 +18,7 @@ import { renewToken } from "./renewToken.js";
 import { send } from "./send.js";
 import { endedOutcome, enter, leaveSession, tooMany } from "./sessions.js";
 import { subscribe } from "./subscribe.js";
-import { forgetConnection, unsubscribe } from "./unsubscribe.js";
+import { forgetSubscriptions, unsubscribe } from "./unsubscribe.js";
 
 /** One WebSocket message of a client. */
 export interface ClientMessage {
@@ -287,7 +287,7 @@ async function closeAfter(
     log.warn("a connection could not be closed", { connectionId, error });
     return left.length === 0 ? { state, drop: true } : { text: left.join(""), state };
   } finally {
-    await forgetConnection({ state: { ...state, subscriptions: added(state, before) } }, deps);
+    await forgetSubscriptions(added(state, before), deps);
   }
 }
 

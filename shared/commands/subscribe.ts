@@ -78,6 +78,11 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
     if (inUse === undefined || removed) await leave(connection, group, deps);
     throw error;
   }
+  // The connection's end finds it from now on, or has come before and did not.
+  if ((await deps.sessions.noteSubscription(connection.userId, connection.connectionId, group)) === false) {
+    await leave(connection, group, deps);
+    return goneMeanwhile(connection, deps);
+  }
   return destination.kind === "userSession"
     ? listening({ ...connection, state }, deps)
     : { frames: [], state };
@@ -87,6 +92,13 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
 async function listening(connection: Connection, deps: CommandDeps): Promise<Outcome> {
   const entry = await enter(connection, undefined, deps);
   return entry.kind === "ended" ? endedOutcome(entry, deps.now()) : { frames: [], state: entry.state };
+}
+
+/** Nobody hears it, unless it is a session that has ended and is about to be closed. */
+async function goneMeanwhile(connection: Connection, deps: CommandDeps): Promise<Outcome> {
+  const entry = await enter(connection, undefined, deps);
+  if (entry.kind === "ended") return endedOutcome(entry, deps.now());
+  throw new ChatError("SESSION_CLOSED", "This session has ended.");
 }
 
 /** Joins while the user's removal waits: it came before, and is seen here, or comes after, and finds the group. */

@@ -16,10 +16,24 @@ export const unsubscribe: Command = async ({ frame }, connection, deps) => {
   return { frames: [], state: { ...connection.state, subscriptions } };
 };
 
-/** A connection has gone: forgets those of its subscription ids that nobody else uses. Never throws. */
+/**
+ * A connection has gone: forgets those of its subscription ids that nobody else uses, those of a SUBSCRIBE that was under way meanwhile with them: the event of the end bears
+ * the state from before it. Never throws.
+ */
 export async function forgetConnection(
-  { state }: Pick<Connection, "state">,
+  { userId, connectionId, state }: Connection,
+  deps: Pick<CommandDeps, "broadcaster" | "database" | "sessions">,
+): Promise<void> {
+  const noted = await deps.sessions.notedSubscriptions(userId, connectionId);
+  const unheard = noted.filter(({ lane, wire }) => state.subscriptions.get(wire) !== lane);
+  await forgetSubscriptions(state.subscriptions, deps);
+  for (const subscription of unheard) await forgetUnused([subscription], deps);
+}
+
+/** Forgets those of the subscriptions, lanes by their ids, that nobody uses any more. Never throws. */
+export async function forgetSubscriptions(
+  subscriptions: ReadonlyMap<string, string>,
   deps: Pick<CommandDeps, "broadcaster" | "database">,
 ): Promise<void> {
-  for (const [wire, lane] of state.subscriptions) await forgetUnused([{ lane, wire }], deps);
+  for (const [wire, lane] of subscriptions) await forgetUnused([{ lane, wire }], deps);
 }

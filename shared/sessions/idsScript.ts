@@ -22,3 +22,23 @@ return 1`;
 /** KEYS: the destination's ids. ARGV: connection, id. */
 export const LEAVE_ID = `
 return redis.call('SREM', KEYS[1], ARGV[1] .. ' ' .. ARGV[2])`;
+
+/** Longer than a SUBSCRIBE and the answer to it can be under way; from then on the connection's state knows the subscription. */
+const NOTED_MS = 600_000;
+
+/**
+ * Notes a subscription of a connection: a sorted set of `LANE ID`, by the moment. KEYS: the user's ended connections, the connection's subscriptions. ARGV: connection, lane, id. Returns 1, or 0
+ * where the connection has gone or ended.
+ */
+export const NOTE_SUBSCRIPTION = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then return 0 end
+redis.call('ZADD', KEYS[2], now, ARGV[2] .. ' ' .. ARGV[3])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ${NOTED_MS})
+redis.call('PEXPIRE', KEYS[2], ${NOTED_MS})
+return 1`;
+
+/** KEYS: the connection's subscriptions. */
+export const NOTED_SUBSCRIPTIONS = `
+return redis.call('ZRANGE', KEYS[1], 0, -1)`;

@@ -1,6 +1,6 @@
 import type { RedisConfig } from "../config.js";
 import { atMostEvery, log } from "../log.js";
-import { LEAVE_ID, TAKE_ID } from "./idsScript.js";
+import { LEAVE_ID, NOTE_SUBSCRIPTION, NOTED_SUBSCRIPTIONS, TAKE_ID } from "./idsScript.js";
 import { DROP_MEMBERS, IS_MEMBER, PUT_MEMBERS } from "./membersScripts.js";
 import { KEEP_PIECE } from "./piecesScript.js";
 import { openRedis } from "./redisConnection.js";
@@ -45,11 +45,15 @@ const versionKey = (roomId: number): string => `{room:${roomId}}:version`;
 /** The keys of a user's sessions, in the scripts' order. */
 const sessionKeys = (userId: number): string[] =>
   ["sessions", "closing", "details", "ended", "logouts"].map((name) => `{user:${userId}}:${name}`);
+/** Where those that may not come back stand among them. */
+const ENDED = 3;
 /** One for all: it can't be in every user's slot. */
 const LEFT_KEY = "{sessions}:left";
 const faultKey = (name: string): string => `{faults}:${name}`;
 const returnsKey = (userId: number): string => `{user:${userId}}:returns`;
 const idsKey = (userId: number, key: string): string => `{user:${userId}}:ids:${key}`;
+const subscriptionsKey = (userId: number, connectionId: string): string =>
+  `{user:${userId}}:subscriptions:${connectionId}`;
 const piecesKey = (userId: number, frame: string): string => `{user:${userId}}:pieces:${frame}`;
 const rateKey = (userId: number, kind: RateKind): string => `{user:${userId}}:${kind}`;
 
@@ -70,6 +74,8 @@ const SCRIPTS = {
   keepPiece: { keys: 1, lua: KEEP_PIECE },
   takeId: { keys: 2, lua: TAKE_ID },
   leaveId: { keys: 1, lua: LEAVE_ID },
+  noteSubscription: { keys: 2, lua: NOTE_SUBSCRIPTION },
+  notedSubscriptions: { keys: 1, lua: NOTED_SUBSCRIPTIONS },
 };
 
 /** Redis behind the port. A call waits for it a moment at most and then goes on without it; failures are logged once a minute with their count. */
@@ -199,6 +205,19 @@ export function connectRedis(config: RedisConfig): SessionStore {
     },
     async leaveId(userId, connectionId, key, id) {
       await script("leaveId", [idsKey(userId, key)], [connectionId, id]);
+    },
+    async noteSubscription(userId, connectionId, { lane, wire }) {
+      const keys = [sessionKeys(userId)[ENDED]!, subscriptionsKey(userId, connectionId)];
+      const noted = await script<number>("noteSubscription", keys, [connectionId, lane, wire]);
+      return noted === undefined ? undefined : noted === 1;
+    },
+    async notedSubscriptions(userId, connectionId) {
+      const key = subscriptionsKey(userId, connectionId);
+      const noted = (await script<string[]>("notedSubscriptions", [key], [])) ?? [];
+      return noted.map((text) => {
+        const end = text.indexOf(" ");
+        return { lane: text.slice(0, end), wire: text.slice(end + 1) };
+      });
     },
     async keepPiece(userId, frame, offset, bytes) {
       const piece = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -49,6 +49,17 @@ export interface SessionStore {
   ): Promise<boolean | undefined>;
   /** A connection has given an id back. Those of connections that are gone count for nothing by themselves. */
   leaveId(userId: number, connectionId: string, key: string, id: string): Promise<void>;
+  /**
+   * Notes for ten minutes that a connection has made a subscription, of which its state may never hear. Says whether the connection is still there as far as is known: one that was removed before is not, one
+   * that is removed later is found to have made it.
+   */
+  noteSubscription(
+    userId: number,
+    connectionId: string,
+    subscription: NotedSubscription,
+  ): Promise<boolean | undefined>;
+  /** What was noted of a connection; nothing where the store can't be asked. */
+  notedSubscriptions(userId: number, connectionId: string): Promise<readonly NotedSubscription[]>;
   /** Keeps a piece of a frame for a minute, at its place in the frame; the same again changes nothing. Says whether it is kept. */
   keepPiece(userId: number, frame: string, offset: number, bytes: Uint8Array): Promise<boolean>;
   /** The first so many bytes of a frame that were kept; `undefined` where they can't be had. */
@@ -80,6 +91,12 @@ export interface Session {
   readonly age?: number | undefined;
   /** Its subscription id on `/user/queue/session`, empty if it has none; `undefined` where this is not known. */
   readonly queue?: string | undefined;
+}
+
+/** A subscription by its lane, which has no spaces, and its id as it stands on the wire. */
+export interface NotedSubscription {
+  readonly lane: string;
+  readonly wire: string;
 }
 
 export interface Registering {

@@ -151,6 +151,21 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     expect([await take("b", "5"), await take("b", "6"), await take("b", "7")]).toEqual([true, true, false]);
   });
 
+  test("are noted with what they subscribe to, for whoever hears of their end, until then only", async () => {
+    for (const id of ["a", "b"]) await connect(id);
+    const first = { lane: "room:1", wire: "sub 0" };
+    const second = { lane: "room:1p", wire: "sub 0" };
+    for (const one of [first, second, first])
+      expect(await store.noteSubscription(userId, "a", one)).toBe(true);
+    await store.remove(userId, "a");
+    expect(await other.noteSubscription(userId, "a", { lane: "room:2", wire: "late" })).toBe(false);
+    const noted = await other.notedSubscriptions(userId, "a");
+    expect([...noted].sort((x, y) => x.lane.length - y.lane.length)).toEqual([first, second]);
+    expect(await store.notedSubscriptions(userId, "b")).toEqual([]);
+    // One of which the store knows nothing, as when it has lost its data, is there as far as is known.
+    expect(await store.noteSubscription(userId, "unknown", first)).toBe(true);
+  });
+
   test("that come back do so by their own: a lowered limit still ends the oldest", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id, { device: `device-${id}` });
     const { toClose } = await connect("again", { device: "device-a" }, { limit: 1 });

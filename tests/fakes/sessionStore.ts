@@ -3,6 +3,7 @@ import type {
   EndedSession,
   EndReason,
   Left,
+  NotedSubscription,
   Rate,
   Registered,
   Registering,
@@ -294,6 +295,25 @@ export class FakeSessionStore implements SessionStore {
 
   async leaveId(userId: number, connectionId: string, key: string, id: string): Promise<void> {
     if (!this.away) this.#ids.get(`${userId} ${key}`)?.delete(`${connectionId} ${id}`);
+  }
+
+  readonly #noted = new Map<string, NotedSubscription[]>();
+
+  async noteSubscription(
+    userId: number,
+    connectionId: string,
+    subscription: NotedSubscription,
+  ): Promise<boolean | undefined> {
+    if (this.away) return undefined;
+    if (this.#user(userId).ended.has(connectionId)) return false;
+    const noted = await this.notedSubscriptions(userId, connectionId);
+    const isNew = !noted.some(({ lane, wire }) => lane === subscription.lane && wire === subscription.wire);
+    if (isNew) this.#noted.set(`${userId} ${connectionId}`, [...noted, subscription]);
+    return true;
+  }
+
+  async notedSubscriptions(userId: number, connectionId: string): Promise<readonly NotedSubscription[]> {
+    return this.away ? [] : (this.#noted.get(`${userId} ${connectionId}`) ?? []);
   }
 
   readonly #pieces = new Map<string, Buffer>();
