@@ -47,7 +47,8 @@ const HANDLERS: Record<string, Handler> = {
   "POST :removeFromGroups": (call) =>
     changeGroups(call, (connection, group) => call.hub.leave(connection, group)),
   "PUT permissions/*/connections/*": (call, permission, id) => {
-    theConnection(call, id).roles.add(role(call, permission));
+    const name = role(call, permission);
+    theConnection(call, id).roles.add(name);
     return DONE;
   },
   "DELETE permissions/*/connections/*": (call, permission, id) => {

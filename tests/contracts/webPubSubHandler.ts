@@ -27,6 +27,7 @@ export async function startHandler() {
     allowedOrigin: "*" as string | undefined,
     /** Validations get no answer. */
     holdsValidations: false,
+    validatesBy: "OPTIONS",
     answer: defaultAnswer as Answer,
     sdk: undefined as ((request: IncomingMessage, response: ServerResponse) => void) | undefined,
     ofType: (type: string) => state.events.filter((event) => event.type === `azure.webpubsub.${type}`),
@@ -35,6 +36,7 @@ export async function startHandler() {
         events: [],
         allowedOrigin: "*",
         holdsValidations: false,
+        validatesBy: "OPTIONS",
         answer: defaultAnswer,
       });
     },
@@ -46,7 +48,8 @@ export async function startHandler() {
   };
   const http = createServer(async (request, response) => {
     if (request.url?.startsWith("/sdk")) return state.sdk?.(request, response);
-    if (request.method === "OPTIONS") {
+    if (request.method === "OPTIONS" && state.validatesBy === "GET") return response.writeHead(404).end();
+    if (request.method !== "POST") {
       state.validations.push(request.headers);
       if (state.allowedOrigin !== undefined)
         response.setHeader("WebHook-Allowed-Origin", state.allowedOrigin);
