@@ -1,15 +1,9 @@
 import { once } from "node:events";
-import {
-  createServer,
-  type Server as HttpServer,
-  type IncomingMessage,
-  type ServerResponse,
-} from "node:http";
+import { createServer, type Server as HttpServer, type IncomingMessage } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Access, accessBy, authenticate } from "./access.js";
 import { type ConfigInput, parseConfig } from "./config.js";
-import { MAX_MESSAGE_BYTES } from "./frames.js";
 import { Handshakes } from "./handshake.js";
 import { Hub } from "./hub.js";
 import type { Identity } from "./identity.js";
@@ -17,7 +11,8 @@ import { type Log, silent } from "./log.js";
 import { HUB_NAME, hubOfClientPath } from "./names.js";
 import { handleRest } from "./rest.js";
 import { badRequest, type RestAnswer, RestError } from "./restCall.js";
-import { requireVersion, SUPPORTED_VERSIONS } from "./restQuery.js";
+import { answerGarbage, failed, readBody, respond } from "./restHttp.js";
+import { requireVersion } from "./restQuery.js";
 import { Upstream } from "./upstream.js";
 
 export interface Options {
@@ -209,58 +204,6 @@ function identityAnswer(
 function splitTarget(target: string): [pathname: string, search: string] {
   const at = target.indexOf("?");
   return at < 0 ? [target, ""] : [target.slice(0, at), target.slice(at)];
-}
-
-function readBody(request: IncomingMessage, response: ServerResponse, done: (body: Buffer) => void): void {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  request.on("data", (chunk: Buffer) => {
-    size += chunk.length;
-    if (size <= MAX_MESSAGE_BYTES) chunks.push(chunk);
-    else if (!response.headersSent) tooLarge(request, response);
-  });
-  request.on("end", () => {
-    if (size <= MAX_MESSAGE_BYTES) done(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
-  });
-  request.on("error", () => response.destroy());
-}
-
-/** More than 1 MB is a bad request, as in the vendor's emulator. Says so at once and ends the connection: reading the rest would only keep the sender busy. */
-function tooLarge(request: IncomingMessage, response: ServerResponse): void {
-  response.setHeader("Connection", "close");
-  respond(response, failed(badRequest("Invalid Content-Length header.")));
-  const timer = setTimeout(() => request.socket.destroy(), 1000);
-  timer.unref();
-}
-
-function failed({ status, code, message, target }: RestError): RestAnswer {
-  return { status, body: { code, message, ...(target === undefined ? {} : { target }) } };
-}
-
-function respond(response: ServerResponse, { status, body, errorCode }: RestAnswer): void {
-  response.setHeader("api-supported-versions", SUPPORTED_VERSIONS);
-  if (errorCode !== undefined) response.setHeader("x-ms-error-code", errorCode);
-  if (body === undefined) {
-    response.writeHead(status, status === 204 ? {} : { "Content-Length": 0 }).end();
-    return;
-  }
-  const json = Buffer.from(JSON.stringify(body));
-  const headers: Record<string, string | number> = {
-    "Content-Type": "application/json; charset=utf-8",
-    "Content-Length": json.length,
-  };
-  if ("code" in body) headers["x-ms-error-code"] = String(body.code);
-  response.writeHead(status, headers).end(json);
-}
-
-function answerGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === "ECONNRESET" || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const status =
-    error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : "400 Bad Request";
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
 }
 
 function listen(http: HttpServer, port: number, host: string): Promise<void> {

@@ -41,12 +41,19 @@ async function waitersFor(id: string): Promise<number> {
 const subscribeFrame = (id: string, roomId: number, receipt = ""): string =>
   `SUBSCRIBE\nid:${id}\ndestination:/sub/chat/room/${roomId}\n${receipt && `receipt:${receipt}\n`}\n\0`;
 
-/** A connected client whose socket can be cut without a word. */
-async function cuttable(userId: number): Promise<WebSocket> {
-  const url = `${inject("stack").webPubSub}?token=${await tokenFor(userId)}&connect=implicit`;
+const CONNECT = "CONNECT\naccept-version:1.2\nhost:chat\n\n\0";
+
+/** A client whose socket can be cut without a word; its handshake counts as CONNECT, and is answered. */
+function cuttable(userId: number): Promise<WebSocket> {
+  return cuttableEarly(userId, "&connect=implicit", "message");
+}
+
+/** One that is just open. */
+async function cuttableEarly(userId: number, query = "", until = "open"): Promise<WebSocket> {
+  const url = `${inject("stack").webPubSub}?token=${await tokenFor(userId)}${query}`;
   const socket = new WebSocket(url, ["v12.stomp"]);
   socket.on("error", () => {});
-  await new Promise((resolve, reject) => socket.once("message", resolve).once("close", reject));
+  await new Promise((resolve, reject) => socket.once(until, resolve).once("close", reject));
   return socket;
 }
 
@@ -81,9 +88,11 @@ test("clients that subscribe and are cut at once leave no session and no id, and
   const [ann] = newUsers(1) as [number];
   const roomId = await makeRoom([ann]);
   for (let round = 0; round < 30; round += 1) {
-    const socket = await cuttable(ann);
+    const isEarly = round % 2 === 1;
+    const socket = await (isEarly ? cuttableEarly(ann) : cuttable(ann));
+    if (isEarly) socket.send(CONNECT);
     socket.send(subscribeFrame(`cut-${round}`, roomId));
-    await pause(round % 10);
+    await pause(round % 15);
     socket.terminate();
   }
   await until(async () => (await sessionsOf(ann)) === 0, "no session is left");
