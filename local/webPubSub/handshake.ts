@@ -140,6 +140,7 @@ export class Handshakes {
       }
       if (!groupsOf(claims).every(isGroupName))
         throw new Refusal(400, "The token contains an invalid group name.");
+      if (token === bearer) delete message.headers.authorization;
       return claims;
     } catch (error) {
       if (!(error instanceof TokenError)) throw error;
@@ -189,7 +190,7 @@ function parseTarget(target = "/"): URL {
   }
 }
 
-/** Every value is an array, since each of these can repeat. The client's `Authorization` is left out, whatever it held, as the vendor's emulator does. */
+/** Every value is an array, since each of these can repeat. An `Authorization` that is the service's own token has been taken out by now; another one is the application's, which may judge it. */
 function connectBody({ message, url, subprotocols }: Request, claims: Claims | undefined): object {
   const query: Record<string, string[]> = {};
   for (const name of new Set(url.searchParams.keys())) {
@@ -197,8 +198,7 @@ function connectBody({ message, url, subprotocols }: Request, claims: Claims | u
   }
   const headers: Record<string, string[]> = {};
   for (const [name, value] of Object.entries(message.headers)) {
-    if (value !== undefined && name !== "authorization")
-      headers[name] = Array.isArray(value) ? value : [value];
+    if (value !== undefined) headers[name] = Array.isArray(value) ? value : [value];
   }
   const claimLists = Object.entries(claims ?? {}).map(([name, value]) => [name, strings(value)]);
   return { claims: Object.fromEntries(claimLists), query, headers, subprotocols, clientCertificates: [] };

@@ -318,11 +318,10 @@ describe.skipIf(realService)("upstream events", () => {
     expect(JSON.parse(String(connectEvent?.body))).toMatchObject({
       claims: {},
       query: { token: ["t"], x: ["1", "2"] },
-      headers: { upgrade: ["websocket"] },
+      headers: { upgrade: ["websocket"], authorization: ["Bearer an.app.token"] },
       subprotocols: ["v11.stomp", "v12.stomp"],
       clientCertificates: [],
     });
-    expect(String(connectEvent?.body)).not.toContain("an.app.token");
     const id = String(connectEvent?.headers["ce-connectionid"]);
     expect(connectEvent?.headers).toMatchObject({
       "ce-specversion": "1.0",
