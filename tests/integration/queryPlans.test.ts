@@ -1,7 +1,9 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import type { EventBatch } from "../../shared/bus/eventBus.js";
 import type { CommandDeps } from "../../shared/commands/connection.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
+import { catchUp } from "../../shared/consumers/catchUp.js";
 import { createReadMerger } from "../../shared/consumers/mergedReads.js";
 import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
 import { storeMessages } from "../../shared/consumers/storeMessages.js";
@@ -559,8 +561,9 @@ describe("no statement reads all of a large table", () => {
       }),
       String(roomId),
     );
-  const storeBatch = (batch: ReturnType<typeof message>[]): Promise<void> =>
-    storeMessages({ hub: MESSAGES, partitionId: "0", events: batch }, deps);
+  const storeBatchOf = (batch: EventBatch): Promise<void> => storeMessages(batch, deps);
+  const storeBatch = (events: ReturnType<typeof message>[]): Promise<void> =>
+    storeBatchOf({ hub: MESSAGES, partitionId: "0", events });
 
   test.each<[string, (index: number) => readonly [roomId: number, senderId: number]]>([
     ["200 rooms", (index) => [index * 50 + 1, index * 50 + 1]],
@@ -636,6 +639,12 @@ describe("no statement reads all of a large table", () => {
   test("a batch of 200 reads of a big room, which are shown merged", async () => {
     await storeReadBatch(times(200, (index) => readOf(BIG, 100 + index, 20_000)));
     await noScans(6);
+  });
+
+  test("catching up with the hub itself", async () => {
+    for (let index = 0; index < 50; index += 1) message(index + 6_001, index + 6_001);
+    await catchUp(MESSAGES, undefined, storeBatchOf, deps);
+    await noScans(7);
   });
 
   test("the sweep", async () => {
