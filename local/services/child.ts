@@ -33,6 +33,8 @@ export interface ChildSpec {
   readonly startTimeoutMs: number;
   /** From SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number;
+  /** Done before each start. */
+  readonly before?: () => void;
   /** What to do about it when it doesn't start. */
   readonly advice?: string;
 }
@@ -48,6 +50,7 @@ export class Child {
   readonly #logStart: number;
 
   constructor(readonly spec: ChildSpec) {
+    spec.before?.();
     mkdirSync(dirname(spec.logFile), { recursive: true });
     const log = openSync(spec.logFile, "a");
     this.#logStart = boundLog(spec.logFile);

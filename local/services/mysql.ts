@@ -57,6 +57,8 @@ export async function mySqlSpec(
     wrapped: true,
     args: serverArguments(program, folder, port),
     logFile,
+    // MySQL's own note of who uses the socket: one that was killed leaves it behind, and whoever has its number by now is taken for it. The data's own locks stay.
+    before: () => rmSync(`${socketPath(folder)}.lock`, { force: true }),
     probe: () => pingMySql(mySqlUrl(program, port)),
     startTimeoutMs: 60_000,
     stopTimeoutMs: 10_000,

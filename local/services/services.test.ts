@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,6 +24,8 @@ describe("a private MySQL", () => {
     process.kill(first.pid, "SIGKILL");
     await first.close();
     connection.destroy();
+    // MySQL's note of it, whose number another process has by now.
+    writeFileSync(join(data, "mysql.sock.lock"), `${process.pid}\n`);
     const second = await startMySql({ data });
     const asRoot = new URL(second.url);
     [asRoot.username, asRoot.password] = ["root", ""];
