@@ -1,23 +1,34 @@
 import type { Socket } from "node:net";
+import { entityOf } from "./address.js";
 import { type Broker, MAX_MESSAGE_BYTES, notFound, type Peer, Refusal } from "./broker.js";
 import { openReader, type Reader } from "./egress.js";
+import { correct, writeAllFields } from "./engine.js";
 import { ACCEPTED, openSendingLink, receive, type SendingLink } from "./ingress.js";
-import { answerRequest, type RequestAddress } from "./requests.js";
-import type {
-  RheaConnection,
-  RheaContext,
-  RheaLink,
-  RheaReceiver,
-  RheaSender,
-  RheaSession,
-  Transfer,
+import { ReplyLink, type RequestAddress } from "./replies.js";
+import { answerRequest } from "./requests.js";
+import {
+  type RheaConnection,
+  type RheaContext,
+  type RheaDelivery,
+  type RheaLink,
+  type RheaReceiver,
+  type RheaSender,
+  type RheaSession,
+  rhea,
+  type Transfer,
 } from "./rhea.js";
-import { type Claims, isAuthorized } from "./sas.js";
+import { addClaim, type Claims, isAuthorized, isKey } from "./sas.js";
 
 /** Of Event Hubs. */
-export const MAX_FRAME_BYTES = 65_536;
+const MAX_FRAME_BYTES = 65_536;
 
 const NO_BYTES = Buffer.alloc(0);
+
+/** Requests a client may have on the way. */
+const REQUEST_CREDIT = 100;
+
+/** The sender settle mode of a peer that has named none, "mixed" (AMQP 1.0 §2.8.2). */
+const MIXED = 2;
 
 /** One client: its claims and its links. Nothing a client sends may end more than its own connection. */
 export class Connection {
@@ -28,19 +39,20 @@ export class Connection {
   readonly #sending = new Map<RheaLink, SendingLink>();
   readonly #readers = new Map<RheaLink, Reader>();
   readonly #requests = new Map<RheaLink, RequestAddress>();
-  readonly #replies = new Set<RheaSender>();
+  readonly #replies = new Map<RheaLink, ReplyLink>();
   /** Bytes received so far of a delivery that takes several frames, by link. */
   readonly #sizes = new Map<RheaLink, number>();
 
-  constructor(connection: RheaConnection, socket: Socket, broker: Broker) {
-    this.#connection = connection;
+  constructor(socket: Socket, broker: Broker) {
+    this.#connection = openConnection((name, key) => this.#login(name, key));
     this.#socket = socket;
     this.#peer = { broker, claims: this.#claims };
     this.#listen();
     socket.on("drain", () => this.#pumpAll());
     socket.on("close", () => this.#forget());
-    boundFrames(connection, broker);
-    connection.accept(socket);
+    writeAllFields(this.#connection);
+    boundFrames(this.#connection, broker);
+    this.#connection.accept(socket);
   }
 
   /** Says goodbye and ends the socket; what was flushed has been confirmed before. */
@@ -59,23 +71,36 @@ export class Connection {
       if (!isAuthorized(this.#claims, each.entity)) each.detach(gone.condition, gone.description);
   }
 
+  /** SASL PLAIN with a shared access key: good for everything, as long as the connection lasts. */
+  #login(name: string | null, key: string | null): boolean {
+    if (!isKey(name, key, this.#peer.broker.keys)) return false;
+    addClaim(this.#claims, "", Number.POSITIVE_INFINITY);
+    return true;
+  }
+
   #listen(): void {
-    this.#on("session_open", (context) => this.#takeTransfersRaw(context.session));
+    this.#on("session_open", ({ session }) => this.#begin(session));
     this.#on("receiver_open", (context) => this.#attach(context.receiver));
     this.#on("sender_open", (context) => this.#attach(context.sender));
     this.#on("message", (context) => this.#message(context));
-    for (const event of ["sender_flow", "sendable"])
-      this.#on(event, (context) => this.#readers.get(context.sender)?.pump());
+    for (const event of ["sender_flow", "sendable"]) this.#on(event, ({ sender }) => this.#pump(sender));
     this.#on("sender_close", (context) => this.#detached(context.sender));
     this.#on("receiver_close", (context) => this.#detached(context.receiver));
+    for (const event of ["accepted", "rejected", "released", "modified"])
+      this.#on(event, ({ delivery }) => settleSecond(delivery));
+    this.#on("session_close", ({ session }) => this.#detachAll((link) => link.session === session));
+    this.#on("connection_close", () => this.#detachAll(() => true));
     // rhea treats an unheard error event as a crash of the whole container.
-    for (const event of ["sender_error", "receiver_error", "session_error", "session_close"])
-      this.#on(event, () => {});
-    for (const event of ["connection_error", "connection_close", "disconnected"]) this.#on(event, () => {});
-    for (const event of ["error", "protocol_error"])
-      this.#on(event, (context) =>
-        this.#peer.broker.log("warn", `a connection was dropped: ${String(context)}`),
-      );
+    for (const event of ["sender_error", "receiver_error", "session_error"]) this.#on(event, () => {});
+    for (const event of ["connection_error", "disconnected"]) this.#on(event, () => {});
+    for (const event of ["error", "protocol_error"]) this.#on(event, (error) => this.#broken(error));
+  }
+
+  /** The peer has broken the protocol: it is told so before rhea ends the socket (AMQP 1.0 §2.4.3). */
+  #broken(error: unknown): void {
+    this.#peer.broker.log("warn", `a connection was dropped: ${String(error)}`);
+    this.#connection.close({ condition: "amqp:connection:framing-error", description: String(error) });
+    this.#connection._process();
   }
 
   #on(event: string, handle: (context: RheaContext) => void): void {
@@ -89,47 +114,60 @@ export class Connection {
     });
   }
 
+  #begin(session: RheaSession): void {
+    correct(session, (link, frame) => this.#takeRaw(link, frame));
+  }
+
   /**
    * rhea decodes messages of format 0, and an event must stay as it is: with no format it leaves them alone. Here too
    * the bytes of what is longer than any event may be are dropped, so that a long message can't fill the memory.
    */
-  #takeTransfersRaw(session: RheaSession): void {
-    const original = session.on_transfer;
-    session.on_transfer = (frame: Transfer) => {
-      if (frame.performative.message_format === 0) frame.performative.message_format = undefined;
-      frame.payload ??= NO_BYTES;
-      const link = session.remote.handles[frame.performative.handle];
-      if (link && (frame.performative.more || this.#sizes.has(link))) {
-        const size = (this.#sizes.get(link) ?? 0) + frame.payload.length;
-        this.#sizes.set(link, size);
-        if (size > MAX_MESSAGE_BYTES) frame.payload = NO_BYTES;
-      }
-      original.call(session, frame);
-    };
+  #takeRaw(link: RheaLink, frame: Transfer): void {
+    if (frame.performative.message_format === 0) frame.performative.message_format = undefined;
+    if (!frame.performative.more && !this.#sizes.has(link)) return;
+    const size = (this.#sizes.get(link) ?? 0) + (frame.payload?.length ?? 0);
+    this.#sizes.set(link, size);
+    if (size > MAX_MESSAGE_BYTES) frame.payload = NO_BYTES;
   }
 
   #attach(link: RheaLink): void {
     const sends = link.is_receiver();
     const address = String((sends ? link.target?.address : link.source?.address) ?? "");
-    // The peer expects its own source and target back (AMQP 1.0 §2.6.3).
-    link.set_source({ address: link.source?.address, filter: link.source?.filter });
-    link.set_target({ address: link.target?.address });
+    this.#steal(link);
+    agree(link);
     try {
-      const kind = /^(?:.*\/)?(\$cbs|\$management)$/i.exec(address)?.[1]?.toLowerCase() as
-        | RequestAddress
-        | undefined;
-      if (kind && sends) {
-        this.#requests.set(link, kind);
-        (link as RheaReceiver).add_credit(100);
-      } else if (kind) this.#replies.add(link as RheaSender);
-      else if (address === "") throw notFound(address);
-      else if (sends) this.#sending.set(link, openSendingLink(this.#peer, link as RheaReceiver, address));
-      else this.#readers.set(link, openReader(this.#peer, link as RheaSender, address));
+      this.#open(link, entityOf(address), sends);
     } catch (error) {
       if (!(error instanceof Refusal))
         this.#peer.broker.log("error", `${address}: ${(error as Error).stack}`);
       const condition = error instanceof Refusal ? error.condition : "amqp:internal-error";
-      link.close({ condition, description: (error as Error).message });
+      refuse(link, condition, (error as Error).message);
+    }
+  }
+
+  #open(link: RheaLink, entity: string, sends: boolean): void {
+    const address = /^(?:.*\/)?(\$cbs|\$management)$/i.exec(entity)?.[1]?.toLowerCase() as
+      | RequestAddress
+      | undefined;
+    if (entity === "") throw notFound(entity);
+    if (address && sends) {
+      this.#requests.set(link, address);
+      (link as RheaReceiver).add_credit(REQUEST_CREDIT);
+    } else if (address) this.#replies.set(link, new ReplyLink(link as RheaSender, address));
+    else if (sends) this.#sending.set(link, openSendingLink(this.#peer, link as RheaReceiver, entity));
+    else this.#readers.set(link, openReader(this.#peer, link as RheaSender, entity));
+  }
+
+  /** A second attach with the name of an open link takes its place (AMQP 1.0 §2.6.1). */
+  #steal(newer: RheaLink): void {
+    const { name, role } = newer.local.attach;
+    for (const older of this.#links()) {
+      if (older.local.attach.name !== name || older.local.attach.role !== role) continue;
+      this.#detached(older);
+      older.close({
+        condition: "amqp:link:stolen",
+        description: `Another link named '${name}' was attached.`,
+      });
     }
   }
 
@@ -137,17 +175,25 @@ export class Connection {
     const size = this.#sizes.get(receiver) ?? message.length;
     this.#sizes.delete(receiver);
     const sending = this.#sending.get(receiver);
-    if (sending) {
-      receive(sending, delivery, message, size, () => this.#cork());
-      return;
-    }
     const address = this.#requests.get(receiver);
-    // Anything else was on its way when its link was refused or closed.
+    if (!receiver.is_open() || (!sending && !address)) {
+      // It was on its way when its link was refused or closed: nobody has taken it, and nobody is told.
+      delivery.settled = true;
+    } else if (sending) receive(sending, delivery, message, size, () => this.#cork());
+    else if (address)
+      this.#request(address, receiver, delivery, size > MAX_MESSAGE_BYTES ? undefined : message);
+  }
+
+  #request(
+    address: RequestAddress,
+    receiver: RheaReceiver,
+    delivery: RheaDelivery,
+    request: Buffer | undefined,
+  ): void {
     delivery.update(true, ACCEPTED);
-    if (!address || size > MAX_MESSAGE_BYTES) return;
     receiver.add_credit(1);
     // A tick later, when rhea has written the attach of a reply link that came along with the request.
-    process.nextTick(() => this.#answer(address, message));
+    if (request) process.nextTick(() => this.#answer(address, request));
   }
 
   #answer(address: RequestAddress, request: Buffer): void {
@@ -158,10 +204,9 @@ export class Connection {
     }
   }
 
-  /** Clients name their reply link by its name or by its target. */
-  #replyLink(address: RequestAddress, replyTo: string): RheaSender | undefined {
-    const links = [...this.#replies].filter((link) => link.source?.address?.toLowerCase().endsWith(address));
-    return links.find((link) => link.name === replyTo || link.target?.address === replyTo) ?? links.at(-1);
+  #replyLink(address: RequestAddress, replyTo: string): ReplyLink | undefined {
+    const links = [...this.#replies.values()].filter((each) => each.address === address);
+    return links.find((each) => each.isNamed(replyTo)) ?? links.at(-1);
   }
 
   /** Gathers the frames that rhea writes one by one into one write at the end of the tick. */
@@ -171,26 +216,88 @@ export class Connection {
     setImmediate(() => this.#socket.uncork());
   }
 
+  #pump(link: RheaLink): void {
+    this.#readers.get(link)?.pump();
+    this.#replies.get(link)?.pump();
+  }
+
   #pumpAll(): void {
     for (const reader of this.#readers.values()) reader.pump();
+  }
+
+  #links(): RheaLink[] {
+    return [this.#readers, this.#sending, this.#requests, this.#replies].flatMap((links) => [
+      ...links.keys(),
+    ]);
   }
 
   #detached(link: RheaLink): void {
     this.#readers.get(link)?.forget();
     this.#readers.delete(link);
     this.#requests.delete(link);
-    this.#replies.delete(link as RheaSender);
+    this.#replies.delete(link);
     this.#sizes.delete(link);
     const sending = this.#sending.get(link);
     if (sending) this.#peer.broker.numbered.delete(sending);
     this.#sending.delete(link);
+    settleAll(link);
+  }
+
+  #detachAll(gone: (link: RheaLink) => boolean): void {
+    for (const link of this.#links()) if (gone(link)) this.#detached(link);
   }
 
   #forget(): void {
-    for (const link of [...this.#readers.keys(), ...this.#sending.keys()]) this.#detached(link);
+    this.#detachAll(() => true);
     // A destroyed socket has no "end", so rhea wouldn't stop its heartbeat timers.
     this.#connection._disconnected();
   }
+}
+
+function openConnection(isKey: (name: string | null, key: string | null) => boolean): RheaConnection {
+  const container = rhea.create_container({ id: "local-event-hubs" });
+  const mechanisms = container.sasl_server_mechanisms;
+  mechanisms.enable_anonymous();
+  // What other SDKs choose when claims follow over $cbs; nothing is checked at this stage, as with ANONYMOUS.
+  mechanisms["MSSBCBS"] = mechanisms["ANONYMOUS"];
+  mechanisms.enable_plain(isKey);
+  return container.create_connection({
+    receiver_options: { autoaccept: false, credit_window: 0 },
+    idle_time_out: 60_000,
+    max_frame_size: MAX_FRAME_BYTES,
+    channel_max: 255,
+    tcp_no_delay: true,
+    reconnect: false,
+  });
+}
+
+/** Says what will be in use: the peer's own source and target, and its settle modes (AMQP 1.0 §2.6.3, §2.7.3). */
+function agree(link: RheaLink): void {
+  link.set_source({ address: link.source?.address });
+  link.set_target({ address: link.target?.address });
+  const { attach } = link.local;
+  attach.snd_settle_mode = link.snd_settle_mode ?? MIXED;
+  attach.rcv_settle_mode = link.rcv_settle_mode ?? 0;
+}
+
+/** Attaches without a terminus of our own, which says that there is none, and detaches (AMQP 1.0 §2.6.3). */
+function refuse(link: RheaLink, condition: string, description: string): void {
+  if (link.is_receiver()) link.local.attach.target = null;
+  else link.local.attach.source = null;
+  link.close({ condition, description });
+}
+
+/** A reader that settles second does so when the sender has (AMQP 1.0 §2.6.12). */
+function settleSecond(delivery: RheaDelivery): void {
+  if (delivery.remote_settled) return;
+  delivery.update(true, undefined);
+  delivery.remote_settled = true;
+}
+
+/** Nobody settles the deliveries of a link that is gone, and they would fill the session. */
+function settleAll(link: RheaLink): void {
+  for (const delivery of link.session.outgoing.deliveries.entries)
+    if (delivery?.link === link) delivery.settled = delivery.remote_settled = true;
 }
 
 /** Drops a peer that announces a frame larger than was agreed (AMQP 1.0 §2.7.1), before rhea collects it. */

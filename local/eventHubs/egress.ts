@@ -4,7 +4,7 @@ import { partitionNamed } from "./ingress.js";
 import type { Partition } from "./partition.js";
 import type { RheaSender } from "./rhea.js";
 import { isAuthorized } from "./sas.js";
-import { startOf } from "./startPosition.js";
+import { filterIn, startOf } from "./startPosition.js";
 
 /** The service's limit for readers without an epoch, per partition and consumer group. */
 const MAX_READERS = 5;
@@ -130,18 +130,20 @@ export class Reader {
 }
 
 /** Answers the attach of a client that wants to read a partition. Throws Refusal. */
-export function openReader(peer: Peer, link: RheaSender, address: string): Reader {
-  const match = /^([^/]+)\/ConsumerGroups\/([^/]+)\/Partitions\/([^/]+)$/i.exec(address);
+export function openReader(peer: Peer, link: RheaSender, entity: string): Reader {
+  const match = /^([^/]+)\/ConsumerGroups\/([^/]+)\/Partitions\/([^/]+)$/i.exec(entity);
   const hub = peer.broker.hubs.get(match?.[1]?.toLowerCase() ?? "");
   const group = match?.[2]?.toLowerCase() ?? "";
-  if (!hub?.consumerGroups.has(group)) throw notFound(address);
-  if (!isAuthorized(peer.claims, address)) throw unauthorized(address);
+  if (!hub?.consumerGroups.has(group)) throw notFound(entity);
+  if (!isAuthorized(peer.claims, entity)) throw unauthorized(entity);
   const partition = partitionNamed(hub, match![3]!);
   const next = startOf(link.source?.filter, partition);
+  // The answer has the filters that are in effect, and no others (AMQP 1.0 §3.5.3).
+  link.set_source({ address: link.source?.address, filter: filterIn(link.source?.filter) });
   const epoch = numberProperty(link, "com.microsoft:epoch");
-  makeRoom(partition, group, epoch, link.name);
+  makeRoom(partition, group, epoch, link.local.attach.name);
   const log = (text: string) => peer.broker.log("error", text);
-  const reader = new Reader(link, address, group, epoch, partition, next, log);
+  const reader = new Reader(link, entity, group, epoch, partition, next, log);
   partition.readers.add(reader);
   return reader;
 }

@@ -39,20 +39,26 @@ export interface SendingLink {
   /** Set when the link is for one partition only. */
   readonly partition: Partition | undefined;
   readonly producer: { readonly id: number; readonly epoch: number } | undefined;
+  /** An idempotent producer's link to no partition, where its numbers would mean nothing. */
+  readonly unnumbered: boolean;
   /** Messages received and not yet answered. */
   unanswered: number;
 }
 
 /** Answers the attach of a client that wants to send events. Throws Refusal. */
-export function openSendingLink(peer: Peer, link: RheaReceiver, address: string): SendingLink {
-  const match = /^([^/]+)(?:\/Partitions\/([^/]+))?$/i.exec(address);
+export function openSendingLink(peer: Peer, link: RheaReceiver, entity: string): SendingLink {
+  const match = /^([^/]+)(?:\/Partitions\/([^/]+))?$/i.exec(entity);
   const hub = peer.broker.hubs.get(match?.[1]?.toLowerCase() ?? "");
-  if (!hub) throw notFound(address);
-  if (!isAuthorized(peer.claims, address)) throw unauthorized(address);
+  if (!hub) throw notFound(entity);
+  if (!isAuthorized(peer.claims, entity)) throw unauthorized(entity);
   const partition = match?.[2] === undefined ? undefined : partitionNamed(hub, match[2]);
   link.local.attach.max_message_size = MAX_MESSAGE_BYTES;
-  const producer = hasCapability(link, IDEMPOTENT) ? openProducer(link, partition) : undefined;
-  const sending: SendingLink = { link, entity: address, hub, partition, producer, unanswered: 0 };
+  const idempotent = hasCapability(link, IDEMPOTENT);
+  if (idempotent) link.local.attach.offered_capabilities = [IDEMPOTENT];
+  // A buffered producer opens one to the whole hub too, to learn how large an event may be.
+  const producer = idempotent && partition ? openProducer(link, partition) : undefined;
+  const unnumbered = idempotent && !partition;
+  const sending: SendingLink = { link, entity, hub, partition, producer, unnumbered, unanswered: 0 };
   if (producer) {
     stealOlder(peer, sending);
     peer.broker.numbered.add(sending);
@@ -72,9 +78,7 @@ export function partitionNamed(hub: Hub, id: string): Partition {
   );
 }
 
-function openProducer(link: RheaReceiver, partition: Partition | undefined): SendingLink["producer"] {
-  if (!partition)
-    throw new Refusal("amqp:not-allowed", "Idempotent publishing needs a link to one partition of the hub.");
+function openProducer(link: RheaReceiver, partition: Partition): SendingLink["producer"] {
   const state = partition.producers.attach(
     numberProperty(link, PRODUCER_ID),
     numberProperty(link, PRODUCER_EPOCH),
@@ -82,7 +86,6 @@ function openProducer(link: RheaReceiver, partition: Partition | undefined): Sen
   );
   if (!state)
     throw new Refusal("com.microsoft:producer-epoch-stolen", "A producer of a higher epoch has taken over.");
-  link.local.attach.offered_capabilities = [IDEMPOTENT];
   link.local.attach.properties = {
     [PRODUCER_ID]: rhea.types.wrap_long(state.id),
     [PRODUCER_EPOCH]: rhea.types.wrap_short(state.epoch),
@@ -117,8 +120,12 @@ export function receive(
   sending.unanswered++;
   const answer = (error?: AmqpError) => {
     sending.unanswered--;
-    if (!sending.link.is_open()) return;
+    if (!sending.link.is_open()) {
+      delivery.settled = true;
+      return;
+    }
     cork();
+    // Settled at once, also for a sender that asked to settle first (AMQP 1.0 §2.8.3): the Python SDK asks, and doesn't.
     delivery.update(true, error ? rhea.message.rejected({ error }).described() : ACCEPTED);
     // In quarters, because each is a frame.
     const missing = CREDIT - sending.link.credit - sending.unanswered;
@@ -151,10 +158,12 @@ function asAmqpError(error: unknown): AmqpError {
 
 function store(
   sending: SendingLink,
-  format: number | undefined,
+  format: number | null | undefined,
   bytes: Buffer,
   stored: (error?: Error) => void,
 ): void {
+  if (sending.unnumbered)
+    throw new Refusal("amqp:not-allowed", "Idempotent publishing needs a link to one partition of the hub.");
   const isBatch = format === BATCH_FORMAT;
   if (!isBatch && format) throw new DecodeError(`unknown message format 0x${format.toString(16)}`);
   const events = isBatch ? dataBodies(bytes) : [bytes];

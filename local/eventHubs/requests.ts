@@ -1,11 +1,9 @@
 import type { Peer } from "./broker.js";
 import type { Hub } from "./hubs.js";
 import type { Partition } from "./partition.js";
-import { type RheaMessage, type RheaSender, rhea } from "./rhea.js";
+import type { ReplyLink, RequestAddress } from "./replies.js";
+import { type RheaMessage, rhea } from "./rhea.js";
 import { addClaim, checkToken, isAuthorized } from "./sas.js";
-
-/** The two request-reply addresses every connection has. */
-export type RequestAddress = "$cbs" | "$management";
 
 interface Answer {
   readonly status: number;
@@ -21,13 +19,11 @@ export function answerRequest(
   peer: Peer,
   address: RequestAddress,
   bytes: Buffer,
-  replyLink: (replyTo: string) => RheaSender | undefined,
+  replyLink: (replyTo: string) => ReplyLink | undefined,
 ): void {
   const request = rhea.message.decode(bytes);
   const answer = address === "$cbs" ? putToken(peer, request) : readFacts(peer, request);
-  const link = replyLink(String(request.reply_to ?? ""));
-  if (!link?.is_open() || link.session.outgoing.available() === 0) return;
-  link.send({
+  replyLink(String(request.reply_to ?? ""))?.send({
     correlation_id: request.message_id,
     application_properties: {
       "status-code": wrap_int(answer.status),
@@ -61,7 +57,7 @@ function refused(reason: string): Answer {
 }
 
 function readFacts(peer: Peer, request: RheaMessage): Answer {
-  const { operation, type, name, partition: id } = request.application_properties ?? {};
+  const { operation, type, name, partition: id, security_token } = request.application_properties ?? {};
   const hub = peer.broker.hubs.get(String(name ?? "").toLowerCase());
   if (operation !== "READ")
     return {
@@ -75,12 +71,8 @@ function readFacts(peer: Peer, request: RheaMessage): Answer {
       description: `The messaging entity '${name}' could not be found.`,
       condition: "amqp:not-found",
     };
-  if (!isAuthorized(peer.claims, `${hub.name}/$management`))
-    return {
-      status: 401,
-      description: `no valid claim for '${hub.name}'`,
-      condition: "amqp:unauthorized-access",
-    };
+  const refusal = refusalToRead(peer, hub, security_token);
+  if (refusal) return refusal;
   if (type === "com.microsoft:eventhub") return { status: 200, description: "OK", body: hubFacts(hub) };
   const partition = hub.partitions.find((each) => each.id === String(id));
   if (type === "com.microsoft:partition" && partition)
@@ -89,6 +81,20 @@ function readFacts(peer: Peer, request: RheaMessage): Answer {
     status: 400,
     description: `'${type}' '${id}' is neither the hub nor one of its partitions`,
     condition: "com.microsoft:argument-out-of-range",
+  };
+}
+
+/** Some clients send the token along with the request, and nothing to `$cbs`. */
+function refusalToRead(peer: Peer, hub: Hub, token: unknown): Answer | undefined {
+  if (token !== undefined && token !== null) {
+    const check = checkToken(token, `sb://-/${hub.name}/$management`, peer.broker.keys);
+    return check.ok ? undefined : refused(check.reason);
+  }
+  if (isAuthorized(peer.claims, `${hub.name}/$management`)) return undefined;
+  return {
+    status: 401,
+    description: `no valid claim for '${hub.name}'`,
+    condition: "amqp:unauthorized-access",
   };
 }
 

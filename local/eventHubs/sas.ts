@@ -1,4 +1,5 @@
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { entityOf } from "./address.js";
 
 /** Shared access keys by name. */
 export type Keys = Readonly<Record<string, string>>;
@@ -25,10 +26,11 @@ export function checkToken(token: unknown, audience: string, keys: Keys, now = D
   const fields = new Map(token.slice(prefix.length).split("&").map(splitField));
   const resource = fields.get("sr");
   const expiry = fields.get("se");
-  const key = keys[decode(fields.get("skn"))];
+  const name = decode(fields.get("skn"));
+  const key = Object.hasOwn(keys, name) ? keys[name] : undefined;
   if (resource === undefined || expiry === undefined || !/^\d{1,12}$/.test(expiry))
     return refuse("sr or se is missing");
-  if (key === undefined) return refuse(`there is no key named '${decode(fields.get("skn"))}'`);
+  if (key === undefined) return refuse(`there is no key named '${name}'`);
   const expected = createHmac("sha256", key).update(`${resource}\n${expiry}`).digest();
   const given = Buffer.from(decode(fields.get("sig")), "base64");
   if (given.length !== expected.length || !timingSafeEqual(given, expected))
@@ -40,13 +42,21 @@ export function checkToken(token: unknown, audience: string, keys: Keys, now = D
   return { ok: true, expiresAt };
 }
 
+/** True for the name and the key of a shared access key, as SASL PLAIN has them. */
+export function isKey(name: string | null, key: string | null, keys: Keys): boolean {
+  const right = Object.hasOwn(keys, name ?? "") ? keys[name ?? ""] : undefined;
+  if (right === undefined || key === null) return false;
+  // Of the same length always, which timingSafeEqual asks for.
+  return timingSafeEqual(digest(key), digest(right));
+}
+
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+
 /** The entity of an audience such as `sb://host:port/hub/Partitions/0`: `hub/partitions/0`, lower-case. */
-export function entityPath(audience: string): string {
-  return audience
-    .toLowerCase()
-    .replace(/^[a-z]+:\/\//, "")
-    .replace(/^[^/]*\/?/, "")
-    .replace(/\/+$/, "");
+function entityPath(audience: string): string {
+  // Some clients leave the scheme out; what comes first is a host all the same.
+  const url = audience.includes("://") ? audience : `sb://${audience}`;
+  return entityOf(url).toLowerCase();
 }
 
 /** Remembers a claim, and forgets the oldest when there are too many. */

@@ -1,8 +1,7 @@
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
 import type { Broker } from "./broker.js";
-import { Connection, MAX_FRAME_BYTES } from "./connection.js";
+import { Connection } from "./connection.js";
 import { type Hubs, type HubsConfig, openHubs } from "./hubs.js";
-import { rhea } from "./rhea.js";
 import type { Keys } from "./sas.js";
 
 export interface EventHubsOptions {
@@ -78,21 +77,8 @@ export async function start(options: EventHubsOptions): Promise<Server> {
 }
 
 function listenerFor(broker: Broker, connections: Map<Socket, Connection>): NetServer {
-  const container = rhea.create_container({ id: "local-event-hubs" });
-  container.sasl_server_mechanisms.enable_anonymous();
-  // What other SDKs choose when claims follow over $cbs; nothing is checked at this stage, as with ANONYMOUS.
-  container.sasl_server_mechanisms["MSSBCBS"] = container.sasl_server_mechanisms["ANONYMOUS"];
-  container.on("error", (error) => broker.log("error", String(error)));
   const listener = createServer((socket) => {
-    const connection = container.create_connection({
-      receiver_options: { autoaccept: false, credit_window: 0 },
-      idle_time_out: 60_000,
-      max_frame_size: MAX_FRAME_BYTES,
-      channel_max: 255,
-      tcp_no_delay: true,
-      reconnect: false,
-    });
-    connections.set(socket, new Connection(connection, socket, broker));
+    connections.set(socket, new Connection(socket, broker));
     socket.on("close", () => connections.delete(socket));
   });
   listener.maxConnections = MAX_CONNECTIONS;

@@ -3,15 +3,21 @@ import type { Partition } from "./partition.js";
 
 const FILTER = "apache.org:selector-filter:string";
 
+/** The same filter by number, as the registry of filters has it. */
+const FILTER_CODE = 0x468c00000004;
+
 const SELECTOR = /^amqp\.annotation\.x-opt-(offset|sequence-number|enqueued-time)\s*(>=|>)\s*'?([^']*?)'?$/;
+
+/** The filters of a source, by name. */
+type Filters = Readonly<Record<string, unknown>> | null | undefined;
 
 /**
  * The sequence number a reader's filter starts at: `amqp.annotation.x-opt-<what> > 'value'` (or `>=`, which includes
  * the event itself). Without a filter, the oldest event. Throws Refusal for a filter that says something else, and for
  * a place that doesn't exist yet, which is what a checkpoint of deleted data looks like.
  */
-export function startOf(filter: Record<string, unknown> | null | undefined, partition: Partition): number {
-  const selector = selectorIn(filter?.[FILTER]);
+export function startOf(filter: Filters, partition: Partition): number {
+  const selector = selectorIn(Object.values(filterIn(filter) ?? {})[0]);
   if (selector === undefined) return partition.firstSequence;
   const match = SELECTOR.exec(selector.trim());
   if (!match) throw invalid(`The filter '${selector}' is not supported.`);
@@ -29,6 +35,18 @@ export function startOf(filter: Record<string, unknown> | null | undefined, part
   }
   if (from > partition.endSequence) throw behindEnd("sequence number", value, partition.endSequence - 1);
   return from;
+}
+
+/** Of a reader's filters the one that is understood here, under the name its client gave it; undefined without it. */
+export function filterIn(filter: Filters): Record<string, unknown> | undefined {
+  const found = Object.entries(filter ?? {}).find(([name, value]) => name === FILTER || isSelector(value));
+  return found && { [found[0]]: found[1] };
+}
+
+/** A filter is known by its descriptor (AMQP 1.0 §3.5.8); clients mostly give it that name too. */
+function isSelector(value: unknown): boolean {
+  const { descriptor } = (value ?? {}) as { descriptor?: { value?: unknown } };
+  return descriptor?.value === FILTER || Number(descriptor?.value) === FILTER_CODE;
 }
 
 /** The filter is a described string; depending on the client it arrives as the string or around it. */
