@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { entityOf } from "./address.js";
 import { type Broker, MAX_MESSAGE_BYTES, notFound, type Peer, Refusal } from "./broker.js";
 import { openReader, type Reader } from "./egress.js";
-import { correct, writeAllFields } from "./engine.js";
+import { correct, tolerate, writeAllFields } from "./engine.js";
 import { ACCEPTED, openSendingLink, receive, type SendingLink } from "./ingress.js";
 import { ReplyLink, type RequestAddress } from "./replies.js";
 import { answerRequest } from "./requests.js";
@@ -51,6 +51,7 @@ export class Connection {
     socket.on("drain", () => this.#pumpAll());
     socket.on("close", () => this.#forget());
     writeAllFields(this.#connection);
+    tolerate(this.#connection);
     boundFrames(this.#connection, broker);
     this.#connection.accept(socket);
   }
@@ -280,10 +281,12 @@ function agree(link: RheaLink): void {
   attach.rcv_settle_mode = link.rcv_settle_mode ?? 0;
 }
 
-/** Attaches without a terminus of our own, which says that there is none, and detaches (AMQP 1.0 §2.6.3). */
+/**
+ * Attaches without a terminus of our own, which says that there is none, and detaches (AMQP 1.0 §2.6.3). The service
+ * leaves out the other one too, and the Go SDK takes an attach with either for one that is to stay.
+ */
 function refuse(link: RheaLink, condition: string, description: string): void {
-  if (link.is_receiver()) link.local.attach.target = null;
-  else link.local.attach.source = null;
+  link.local.attach.source = link.local.attach.target = null;
   link.close({ condition, description });
 }
 

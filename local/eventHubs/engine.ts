@@ -1,4 +1,4 @@
-import type { Performative, RheaConnection, RheaLink, RheaSender, RheaSession, Transfer } from "./rhea.js";
+import type { Frame, RheaConnection, RheaLink, RheaSender, RheaSession, Transfer } from "./rhea.js";
 
 // What rhea does otherwise than AMQP 1.0 says, or than clients of other languages expect, put right in one place.
 
@@ -48,6 +48,14 @@ function fillError(field: unknown): void {
   if (descriptor && Array.isArray(value)) fill(value, FIELDS[Number(descriptor.value)]);
 }
 
+/** Lets detaches pass that come behind the end of their session: there is nothing left to detach. Python sends them. */
+export function tolerate(connection: RheaConnection): void {
+  const { on_detach } = connection;
+  connection.on_detach = (frame) => {
+    if (connection.remote_channel_map[frame.channel]) on_detach.call(connection, frame);
+  };
+}
+
 /** Makes a session do what the specification asks of it; `takes` may look at a transfer, and change it, before rhea does. */
 export function correct(session: RheaSession, takes: (link: RheaLink, frame: Transfer) => void): void {
   session.local.begin.handle_max = HANDLE_MAX;
@@ -55,8 +63,8 @@ export function correct(session: RheaSession, takes: (link: RheaLink, frame: Tra
   session.on_attach = (frame) => attach(session, frame, links++);
   const { on_detach, on_flow, on_transfer, on_disposition } = session;
   session.on_detach = (frame) => {
-    const link = linkOf(session, frame.performative.handle);
-    if (!link) return;
+    const link = session.remote.handles[frame.performative.handle];
+    if (!link) return; // It is detached already.
     on_detach.call(session, frame);
     // From here on the handle may mean another link.
     delete session.remote.handles[frame.performative.handle];
@@ -117,7 +125,7 @@ function linkOf(session: RheaSession, handle: number): RheaLink | undefined {
  * Links are told apart by their handles. rhea goes by their names, for which a sender and a receiver of one name are the
  * same, and so are a link that ends and the one that follows it: so it gets a name of our own.
  */
-function attach(session: RheaSession, frame: { performative: Performative }, number: number): void {
+function attach(session: RheaSession, frame: Frame, number: number): void {
   const { name, handle, role, initial_delivery_count } = frame.performative;
   if (session.remote.handles[handle]) {
     endSession(session, "amqp:session:handle-in-use", `The handle ${handle} is in use.`);

@@ -17,7 +17,8 @@ export interface Performative {
   readonly last: number | null | undefined;
 }
 
-interface Frame {
+export interface Frame {
+  readonly channel: number;
   readonly performative: Performative;
 }
 
@@ -145,7 +146,8 @@ export interface RheaConnection {
   readonly socket: Socket;
   /** The size of the frame that is being collected, when it didn't arrive whole. */
   readonly frame_size: number | undefined;
-  readonly local: { readonly close: object };
+  readonly remote_channel_map: Record<number, RheaSession | undefined>;
+  on_detach(frame: Frame): void;
   _process(): void;
   accept(socket: Socket): void;
   input(bytes: Buffer): void;
