@@ -26,7 +26,7 @@ export default defineConfig({
           ...limits,
           name: "local servers",
           include: [
-            "tests/contracts/{entra,eventHubs,webPubSub*,functionsHost}.test.ts",
+            "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
             "tests/integration/{hostileServer,lostConnections,stack}.test.ts",
           ],
         },
@@ -37,7 +37,7 @@ export default defineConfig({
           name: "stack",
           include: ["tests/**/*.test.ts"],
           exclude: [
-            "tests/contracts/{entra,eventHubs,webPubSub*,functionsHost}.test.ts",
+            "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
             "tests/integration/{hostileServer,lostConnections,stack}.test.ts",
             "tests/slow/**",
           ],

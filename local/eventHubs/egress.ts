@@ -86,6 +86,10 @@ export class Reader {
       const bytes = this.#wantsLast
         ? withLastEnqueued(wire, this.#partition.last ?? event, Date.now())
         : wire.bytes;
+      if (bytes.length > (link.max_message_size || Number.POSITIVE_INFINITY)) {
+        this.#tooLong(bytes.length);
+        break;
+      }
       this.#unwritten.push(link.send(bytes, undefined, 0));
       this.#next = event.sequenceNumber + 1;
       sent += bytes.length;
@@ -106,6 +110,15 @@ export class Reader {
     }
     if (done > 0) this.#unwritten.splice(0, done);
     return link.credit > this.#unwritten.length;
+  }
+
+  /** The reader has said how long a message it takes, and 0 or nothing for any (AMQP 1.0 §2.7.3). */
+  #tooLong(size: number): void {
+    const limit = this.link.max_message_size;
+    this.detach(
+      "amqp:link:message-size-exceeded",
+      `The event ${this.#next} has ${size} bytes, and its reader takes ${limit}.`,
+    );
   }
 
   #again(): void {

@@ -177,19 +177,28 @@ function answerFlow(session: RheaSession, link: RheaLink | undefined): void {
 
 function transfer(session: RheaSession, link: RheaLink, frame: Transfer, take: () => void): void {
   const { aborted, settled } = frame.performative;
-  const unfinished = link._incomplete;
-  if (!unfinished && link.credit <= 0 && link.is_open()) {
+  if (!link._incomplete && link.credit <= 0 && link.is_open()) {
     const description = "A message came without credit for it.";
     link.close({ condition: "amqp:link:transfer-limit-exceeded", description });
   }
   // Any of the transfers of a delivery may say that it is settled (AMQP 1.0 §2.7.5).
-  if (unfinished && settled) unfinished.remote_settled = true;
+  if (link._incomplete && settled) link._incomplete.remote_settled = true;
   frame.payload ??= NO_BYTES;
-  if (unfinished && aborted) abort(session, link, unfinished);
+  if (!link.is_open()) discard(session, link, frame);
+  else if (link._incomplete && aborted) abort(session, link, link._incomplete);
   else take();
   link.delivery_count %= UINT;
   session.incoming.next_delivery_id = (session.incoming.next_delivery_id ?? 0) % UINT;
   unwind(session);
+}
+
+/** What was on its way when we detached its link is counted, and taken by nobody (AMQP 1.0 §2.6.5). */
+function discard(session: RheaSession, link: RheaLink, frame: Transfer): void {
+  const { delivery_id } = frame.performative;
+  session.incoming.next_transfer_id++;
+  if (isNumber(delivery_id)) session.incoming.next_delivery_id = delivery_id + 1;
+  if (link._incomplete) link._incomplete.settled = true;
+  link._incomplete = undefined;
 }
 
 /** An aborted delivery is settled, and what came of it is void (AMQP 1.0 §2.7.5). */

@@ -81,6 +81,7 @@ export interface Transfer {
   readonly performative: {
     message_format: number | undefined;
     readonly handle: number;
+    readonly delivery_id?: number | null;
     readonly more?: boolean | null;
     readonly settled?: boolean | null;
     readonly aborted?: boolean | null;
