@@ -324,9 +324,11 @@ describe("a link", () => {
     await fill(["one"]);
     const client = await connect();
     await attached(client, true, READER, { name: "same" });
-    client.send(DETACH, [uint(0), closed]);
-    attach(client, true, READER, { name: "same" });
-    flow(client, 1);
+    client.together(() => {
+      client.send(DETACH, [uint(0), closed]);
+      attach(client, true, READER, { name: "same" });
+      flow(client, 1);
+    });
     const { fields } = await client.next(ATTACH, named("same"));
     expect((await client.next(TRANSFER, handleIs(fields[1] as number))).payload.toString()).toContain("one");
   });
@@ -403,6 +405,16 @@ describe("the end of a session", () => {
       });
       expect(fields[5]).not.toBeNull();
     }
+  });
+
+  it("may be followed by detaches of its links", async () => {
+    const client = await connect();
+    await attached(client, true, READER);
+    client.send(END, []);
+    client.send(DETACH, [uint(0), true]);
+    await client.next(END);
+    client.begin(1);
+    expect((await attached(client, true, READER, { channel: 1 })).channel).toBe(0);
   });
 
   it("lets an owner level go", async () => {
