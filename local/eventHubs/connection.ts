@@ -84,7 +84,7 @@ export class Connection {
     this.#on("receiver_open", (context) => this.#attach(context.receiver));
     this.#on("sender_open", (context) => this.#attach(context.sender));
     this.#on("message", (context) => this.#message(context));
-    for (const event of ["sender_flow", "sendable"]) this.#on(event, ({ sender }) => this.#pump(sender));
+    for (const event of ["sender_flow", "sendable"]) this.#on(event, ({ sender }) => this.#pumpSoon(sender));
     this.#on("sender_close", (context) => this.#detached(context.sender));
     this.#on("receiver_close", (context) => this.#detached(context.receiver));
     for (const event of ["accepted", "rejected", "released", "modified"])
@@ -217,9 +217,15 @@ export class Connection {
     setImmediate(() => this.#socket.uncork());
   }
 
-  #pump(link: RheaLink): void {
-    this.#readers.get(link)?.pump();
-    this.#replies.get(link)?.pump();
+  /**
+   * Behind all that has come in one read: the next frame may take the credit back or detach the link, and what had been
+   * handed to rhea before would hold the session back for ever.
+   */
+  #pumpSoon(link: RheaLink): void {
+    process.nextTick(() => {
+      this.#readers.get(link)?.pump();
+      this.#replies.get(link)?.pump();
+    });
   }
 
   #pumpAll(): void {
@@ -267,6 +273,8 @@ function openConnection(isKey: (name: string | null, key: string | null) => bool
     idle_time_out: 60_000,
     max_frame_size: MAX_FRAME_BYTES,
     channel_max: 255,
+    // Room for the credit of many links: rhea fails when more deliveries than this wait for their answers.
+    session_buffer_size: { incoming: 262_144 },
     tcp_no_delay: true,
     reconnect: false,
   });

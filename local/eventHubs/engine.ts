@@ -75,7 +75,6 @@ export function correct(session: RheaSession, takes: (link: RheaLink, frame: Tra
     const link = isNumber(handle) ? linkOf(session, handle) : undefined;
     if (isNumber(handle) && !link) return;
     on_flow.call(session, frame);
-    unwind(session);
     if (echo) answerFlow(session, link);
   };
   session.on_transfer = (frame) => {
@@ -187,9 +186,9 @@ function transfer(session: RheaSession, link: RheaLink, frame: Transfer, take: (
   if (!link.is_open()) discard(session, link, frame);
   else if (link._incomplete && aborted) abort(session, link, link._incomplete);
   else take();
+  // Numbers start again at zero behind 2^32 - 1 (AMQP 1.0 §2.8.10), and some clients begin close to it.
   link.delivery_count %= UINT;
   session.incoming.next_delivery_id = (session.incoming.next_delivery_id ?? 0) % UINT;
-  unwind(session);
 }
 
 /** What was on its way when we detached its link is counted, and taken by nobody (AMQP 1.0 §2.6.5). */
@@ -208,15 +207,4 @@ function abort(session: RheaSession, link: RheaLink, delivery: { settled: boolea
   link._incomplete = undefined;
   link.credit--;
   link.delivery_count++;
-}
-
-/** Transfer ids start again at zero behind 2^32 - 1 (AMQP 1.0 §2.8.10), and some clients start close to it. */
-function unwind({ incoming }: RheaSession): void {
-  if (incoming.next_transfer_id >= UINT) {
-    incoming.next_transfer_id -= UINT;
-    incoming.max_transfer_id -= UINT;
-  }
-  const ahead = incoming.max_transfer_id - incoming.next_transfer_id;
-  if (ahead > UINT / 2) incoming.max_transfer_id -= UINT;
-  if (ahead < -UINT / 2) incoming.max_transfer_id += UINT;
 }

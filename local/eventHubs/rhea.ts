@@ -108,7 +108,6 @@ export interface RheaSession {
   readonly incoming: {
     next_delivery_id: number | undefined;
     next_transfer_id: number;
-    max_transfer_id: number;
   };
   readonly remote: { readonly handles: Record<number, RheaLink | undefined> };
   create_sender(name: string): RheaLink;

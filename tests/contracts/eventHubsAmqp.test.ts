@@ -500,6 +500,17 @@ describe("sending", () => {
     expect(now.fields[0]).toBe(2);
   });
 
+  it("may use all the credit of several links of a session", async () => {
+    const client = await connect();
+    const links = [0, 1, 2, 3];
+    for (const handle of links) await attached(client, false, SENDER, { handle });
+    client.together(() => {
+      for (let id = 0; id < 4_000; id++) transfer(client, id, event("x"), { handle: id % links.length });
+    });
+    const isLast = ({ fields }: Frame) => (fields[2] ?? fields[1]) === 3_999;
+    expect((await client.next(DISPOSITION, isLast)).fields[4]).toMatchObject({ descriptor: 0x24 });
+  });
+
   it("without credit detaches the link", async () => {
     const client = await connect();
     await attached(client, false, SENDER);
@@ -517,6 +528,22 @@ describe("sending", () => {
 });
 
 describe("reading", () => {
+  it.each([
+    ["its credit back", (client: BareClient) => flow(client, 0)],
+    ["the link back", (client: BareClient) => client.send(DETACH, [uint(0), true])],
+  ])("holds no other link back when its client takes %s at once", async (_name, takeBack) => {
+    await fill(["one"]);
+    const client = await connect();
+    await attached(client, true, READER);
+    client.together(() => {
+      flow(client, 10);
+      takeBack(client);
+    });
+    await attached(client, true, READER, { handle: 1 });
+    flow(client, 10, { handle: 1 });
+    expect(await read(client, 1)).toEqual(["one"]);
+  });
+
   it("settled needs no dispositions, however many events there are", async () => {
     await fill(numbers(5_000));
     const client = await connect();
