@@ -22,6 +22,9 @@ import { addClaim, type Claims, isAuthorized, isKey } from "./sas.js";
 /** Of Event Hubs. */
 const MAX_FRAME_BYTES = 65_536;
 
+/** The highest channel, so also how many sessions a connection can have. */
+const CHANNEL_MAX = 255;
+
 const NO_BYTES = Buffer.alloc(0);
 
 /** Requests a client may have on the way. */
@@ -116,6 +119,10 @@ export class Connection {
   }
 
   #begin(session: RheaSession): void {
+    if ((session.remote.channel ?? 0) > CHANNEL_MAX) {
+      const description = `The channel ${session.remote.channel} is above ${CHANNEL_MAX}.`;
+      this.#connection.close({ condition: "amqp:connection:framing-error", description });
+    }
     correct(session, (link, frame) => this.#takeRaw(link, frame));
   }
 
@@ -125,6 +132,8 @@ export class Connection {
    */
   #takeRaw(link: RheaLink, frame: Transfer): void {
     if (frame.performative.message_format === 0) frame.performative.message_format = undefined;
+    // An aborted delivery has left its size behind.
+    if (!link._incomplete) this.#sizes.delete(link);
     if (!frame.performative.more && !this.#sizes.has(link)) return;
     const size = (this.#sizes.get(link) ?? 0) + (frame.payload?.length ?? 0);
     this.#sizes.set(link, size);
@@ -272,7 +281,7 @@ function openConnection(isKey: (name: string | null, key: string | null) => bool
     receiver_options: { autoaccept: false, credit_window: 0 },
     idle_time_out: 60_000,
     max_frame_size: MAX_FRAME_BYTES,
-    channel_max: 255,
+    channel_max: CHANNEL_MAX,
     // Room for the credit of many links: rhea fails when more deliveries than this wait for their answers.
     session_buffer_size: { incoming: 262_144 },
     tcp_no_delay: true,

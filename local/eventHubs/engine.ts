@@ -184,7 +184,7 @@ function transfer(session: RheaSession, link: RheaLink, frame: Transfer, take: (
   if (link._incomplete && settled) link._incomplete.remote_settled = true;
   frame.payload ??= NO_BYTES;
   if (!link.is_open()) discard(session, link, frame);
-  else if (link._incomplete && aborted) abort(session, link, link._incomplete);
+  else if (aborted) abort(session, link, frame);
   else take();
   // Numbers start again at zero behind 2^32 - 1 (AMQP 1.0 §2.8.10), and some clients begin close to it.
   link.delivery_count %= UINT;
@@ -201,10 +201,8 @@ function discard(session: RheaSession, link: RheaLink, frame: Transfer): void {
 }
 
 /** An aborted delivery is settled, and what came of it is void (AMQP 1.0 §2.7.5). */
-function abort(session: RheaSession, link: RheaLink, delivery: { settled: boolean }): void {
-  session.incoming.next_transfer_id++;
-  delivery.settled = true;
-  link._incomplete = undefined;
+function abort(session: RheaSession, link: RheaLink, frame: Transfer): void {
+  discard(session, link, frame);
   link.credit--;
   link.delivery_count++;
 }

@@ -109,7 +109,7 @@ export interface RheaSession {
     next_delivery_id: number | undefined;
     next_transfer_id: number;
   };
-  readonly remote: { readonly handles: Record<number, RheaLink | undefined> };
+  readonly remote: { readonly channel?: number; readonly handles: Record<number, RheaLink | undefined> };
   create_sender(name: string): RheaLink;
   create_receiver(name: string): RheaLink;
   on_attach(frame: Frame): void;

@@ -206,6 +206,17 @@ describe("frames", () => {
   });
 });
 
+describe("a connection", () => {
+  it.each([
+    ["a channel", (client: BareClient) => client.begin(256)],
+    ["a handle", (client: BareClient) => attach(client, true, READER, { handle: 256 })],
+  ])("is closed for %s above the highest that was agreed", async (_name, wrong) => {
+    const client = await connect();
+    wrong(client);
+    expect(conditionOf((await client.next(CLOSE)).fields[0])).toBe("amqp:connection:framing-error");
+  });
+});
+
 describe("logging in", () => {
   it.each([
     ["a wrong key", "RootManageSharedAccessKey", "wrong"],
@@ -464,16 +475,22 @@ describe("sending", () => {
     expect(await read(client, 2)).toEqual(["one and two and three", "last"]);
   });
 
-  it("forgets what was aborted", async () => {
+  it("forgets what was aborted, at once or later, and its size", async () => {
     const client = await connect();
     await attached(client, false, SENDER);
-    transfer(client, 0, event("aborted").subarray(0, 8), { more: true });
+    const part = Buffer.alloc(60_000, event("aborted"));
+    transfer(client, 0, part, { more: true });
+    for (let count = 1; count < 17; count++)
+      client.send(TRANSFER, [uint(0), null, null, null, null, true], { payload: part });
     client.send(TRANSFER, [uint(0), null, null, null, null, null, null, null, null, true]);
-    transfer(client, 1, event("kept"));
-    expect((await client.next(DISPOSITION)).fields.slice(1, 3)).toEqual([1, 1]);
+    transfer(client, 1, event("aborted"), { aborted: true });
+    transfer(client, 2, Buffer.concat([event("kept "), event("x".repeat(60_000))]), { more: true });
+    client.send(TRANSFER, [uint(0)], { payload: event("all") });
+    const { fields } = await client.next(DISPOSITION);
+    expect([fields[1], fields[2], fields[4]]).toEqual([2, 2, expect.objectContaining({ descriptor: 0x24 })]);
     await attached(client, true, READER, { handle: 1 });
     flow(client, 2, { handle: 1 });
-    expect(await read(client, 1)).toEqual(["kept"]);
+    expect(await read(client, 1)).toEqual(["all"]);
   });
 
   it("may begin just below the highest numbers, and goes on behind zero", async () => {
