@@ -4,6 +4,7 @@ import { type Broker, MAX_MESSAGE_BYTES, notFound, type Peer, Refusal } from "./
 import { openReader, type Reader } from "./egress.js";
 import { correct, tolerate, writeAllFields } from "./engine.js";
 import { ACCEPTED, openSendingLink, receive, type SendingLink } from "./ingress.js";
+import { agree, refuse, settleAll, settleSecond } from "./links.js";
 import { ReplyLink, type RequestAddress } from "./replies.js";
 import { answerRequest } from "./requests.js";
 import {
@@ -29,9 +30,6 @@ const NO_BYTES = Buffer.alloc(0);
 
 /** Requests a client may have on the way. */
 const REQUEST_CREDIT = 100;
-
-/** The sender settle mode of a peer that has named none, "mixed" (AMQP 1.0 §2.8.2). */
-const MIXED = 2;
 
 /** One client: its claims and its links. Nothing a client sends may end more than its own connection. */
 export class Connection {
@@ -287,37 +285,6 @@ function openConnection(isKey: (name: string | null, key: string | null) => bool
     tcp_no_delay: true,
     reconnect: false,
   });
-}
-
-/** Says what will be in use: the peer's own source and target, and its settle modes (AMQP 1.0 §2.6.3, §2.7.3). */
-function agree(link: RheaLink): void {
-  link.set_source({ address: link.source?.address });
-  link.set_target({ address: link.target?.address });
-  const { attach } = link.local;
-  attach.snd_settle_mode = link.snd_settle_mode ?? MIXED;
-  attach.rcv_settle_mode = link.rcv_settle_mode ?? 0;
-}
-
-/**
- * Attaches without a terminus of our own, which says that there is none, and detaches (AMQP 1.0 §2.6.3). The service
- * leaves out the other one too, and the Go SDK takes an attach with either for one that is to stay.
- */
-function refuse(link: RheaLink, condition: string, description: string): void {
-  link.local.attach.source = link.local.attach.target = null;
-  link.close({ condition, description });
-}
-
-/** A reader that settles second does so when the sender has (AMQP 1.0 §2.6.12). */
-function settleSecond(delivery: RheaDelivery): void {
-  if (delivery.remote_settled) return;
-  delivery.update(true, undefined);
-  delivery.remote_settled = true;
-}
-
-/** Nobody settles the deliveries of a link that is gone, and they would fill the session. */
-function settleAll(link: RheaLink): void {
-  for (const delivery of link.session.outgoing.deliveries.entries)
-    if (delivery?.link === link) delivery.settled = delivery.remote_settled = true;
 }
 
 /** Drops a peer that announces a frame larger than was agreed (AMQP 1.0 §2.7.1), before rhea collects it. */

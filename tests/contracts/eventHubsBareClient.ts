@@ -76,6 +76,8 @@ export interface Described {
 }
 
 export interface Frame {
+  /** In bytes, all of it. */
+  readonly size: number;
   readonly channel: number;
   readonly code: number;
   /** As many as were sent. */
@@ -195,9 +197,9 @@ export class BareClient {
   }
 
   /** Opens the connection and a session on channel 0. */
-  open(): void {
+  open(maxFrameSize: number): void {
     this.#socket.write(AMQP_HEADER);
-    this.send(OPEN, ["bare"]);
+    this.send(OPEN, ["bare", null, uint(maxFrameSize)]);
     this.begin(0);
   }
 
@@ -268,6 +270,7 @@ function readFrame(bytes: Buffer): Frame {
   reader.at = 4 * bytes[4]!;
   const { descriptor, value } = reader.next() as Described;
   return {
+    size: bytes.length,
     channel: bytes.readUInt16BE(6),
     code: Number(descriptor),
     fields: value as unknown[],
