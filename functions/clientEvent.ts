@@ -1,7 +1,6 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
-import { toChatError, toProblem } from "../shared/errors.js";
-import { log } from "../shared/log.js";
+import { toChatError } from "../shared/errors.js";
 import { bodyOf, traceparentOf } from "./http.js";
 
 const chat = getApp();
@@ -15,14 +14,8 @@ app.http("clientEvent", {
   methods: ["POST", "OPTIONS"],
   authLevel: "anonymous",
   handler: async (request, context) => {
-    let body: Buffer;
-    try {
-      body = await bodyOf(request, EVENT_BYTES);
-    } catch (thrown) {
-      const error = toChatError(thrown);
-      log.error("an upstream event was refused as it came", { url: request.url, error });
-      return toProblem(error);
-    }
+    // What is wrong with it is told to the service alone.
+    const body = await bodyOf(request, EVENT_BYTES).catch(toChatError);
     const { traceparent: _, ...headers } = Object.fromEntries(request.headers.entries());
     const traceparent = traceparentOf(request, context);
     return chat.upstream({

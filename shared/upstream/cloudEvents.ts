@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { type UserEventRequest, WebPubSubEventHandler } from "@azure/web-pubsub-express";
-import { type ErrorCode, toChatError } from "../errors.js";
+import { ChatError, type ErrorCode, toChatError, toProblem } from "../errors.js";
 import { type CallerProof, createProver } from "./callerProof.js";
 
 /**
@@ -13,7 +13,8 @@ export interface UpstreamRequest {
   readonly method: string;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: Uint8Array;
+  /** Or why it can't be taken. */
+  readonly body: Uint8Array | ChatError;
 }
 
 export interface UpstreamAnswer {
@@ -73,7 +74,7 @@ export interface UpstreamHandlers {
 const PATH = "/upstream/";
 
 /**
- * Answers upstream calls; never throws. 401 for a call that isn't proved to be the service's, 400 for what isn't an event of this hub, 500 when a handler
+ * Answers upstream calls; never throws. 401 for a call that isn't proved to be the service's, 400 for what isn't an event of this hub or has not come whole, 413 for one that is too long, 500 when a handler
  * failed, 503 when the proof can't be judged right now. Throws at once when there is nothing to prove calls by.
  */
 export function createUpstream(
@@ -96,8 +97,13 @@ export function createUpstream(
       onError(error);
       return plain(503, "the caller can't be verified right now");
     }
+    const { method, headers, body } = request;
+    if (body instanceof ChatError) {
+      onError(body);
+      return toProblem(body);
+    }
     try {
-      return await throughMiddleware(hub, request, handlers);
+      return await throughMiddleware(hub, { method, headers, body }, handlers);
     } catch (error) {
       onError(error);
       return plain(500, "the event could not be handled");
@@ -111,6 +117,8 @@ const plain = (status: number, body: string): UpstreamAnswer => ({
   body,
 });
 
+type ReceivedRequest = UpstreamRequest & { readonly body: Uint8Array };
+
 /** What the middleware uses of an express response. */
 interface ResponseLike {
   statusCode: number;
@@ -121,7 +129,7 @@ interface ResponseLike {
 /** One call through a handler of its own, so that its promise can be awaited whichever way the middleware answers. */
 function throughMiddleware(
   hub: string,
-  request: UpstreamRequest,
+  request: ReceivedRequest,
   handlers: UpstreamHandlers,
 ): Promise<UpstreamAnswer> {
   return new Promise((resolve, reject) => {
@@ -162,7 +170,7 @@ function throughMiddleware(
 }
 
 /** What the middleware uses of an express request: a readable stream with a path, a method and headers. */
-function express(request: UpstreamRequest): Readable {
+function express(request: ReceivedRequest): Readable {
   const stream = Readable.from(request.body.length > 0 ? [Buffer.from(request.body)] : []);
   return Object.assign(stream, { method: request.method, baseUrl: "", path: PATH, headers: request.headers });
 }
@@ -178,7 +186,7 @@ const REFUSALS: Readonly<Partial<Record<ErrorCode, number>>> = {
 type HandlerOptions = NonNullable<ConstructorParameters<typeof WebPubSubEventHandler>[1]>;
 
 function adapt(
-  request: UpstreamRequest,
+  request: ReceivedRequest,
   handlers: UpstreamHandlers,
   run: (start: () => Promise<void>) => void,
 ): HandlerOptions {

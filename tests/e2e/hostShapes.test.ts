@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -101,7 +102,7 @@ async function call(name: string, { method = "POST", path, headers, query, param
   });
   const { statusCode, body: answer } = returnValue?.http ?? {};
   const text = answer?.bytes ? Buffer.from(answer.bytes).toString() : (answer?.string ?? "");
-  return { status: Number(statusCode ?? 204), body: text === "" ? undefined : JSON.parse(text) };
+  return { status: Number(statusCode ?? 204), body: text.startsWith("{") ? JSON.parse(text) : text };
 }
 
 let users = 200;
@@ -166,18 +167,19 @@ describe("a body that was sent in chunks does not arrive", () => {
     });
   });
 
-  test("a client's frame is not taken for a heart-beat", async () => {
+  test("a client's frame is not taken for a heart-beat, and that is said of the service's own calls", async () => {
+    const event = { "transfer-encoding": "chunked", "ce-id": "1", "ce-type": "azure.webpubsub.user.message" };
+    const send = (headers: Readonly<Record<string, string>>) =>
+      call("clientEvent", { path: "/upstream/message", headers, params: { event: "message" } });
+    const errors = () => said.filter(([level]) => level === "error");
     said.length = 0;
-    const headers = {
-      "transfer-encoding": "chunked",
-      "ce-id": "1",
-      "ce-type": "azure.webpubsub.user.message",
-    };
-    expect(
-      (await call("clientEvent", { path: "/upstream/message", headers, params: { event: "message" } }))
-        .status,
-    ).toBe(400);
-    expect(said.filter(([level]) => level === "error")).toHaveLength(1);
+    expect((await send(event)).status).toBe(401);
+    expect(errors()).toEqual([]);
+    const accessKey = /AccessKey=([^;]+)/.exec(inject("stack").webPubSubConnection)![1]!;
+    const signature = createHmac("sha256", accessKey).update("connection").digest("hex");
+    const proved = { ...event, "ce-connectionid": "connection", "ce-signature": `sha256=${signature}` };
+    expect(await send(proved)).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
+    expect(errors()).toHaveLength(1);
   });
 });
 
