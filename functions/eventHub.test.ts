@@ -11,13 +11,14 @@ const consumer: Consumer = {
   store: async (batch) => void stored.push(batch),
   catchUp: async (...place) => void caughtUp.push(place),
 };
-const { handler } = batchesOf("chat-messages", "chat-persist", consumer);
 
 /** What the trigger does with bodies and the metadata that a worker sent along. */
 const call = (bodies: unknown, triggerMetadata: unknown) =>
-  handler(bodies as never, { triggerMetadata } as unknown as InvocationContext);
+  trigger.handler(bodies as never, { triggerMetadata } as unknown as InvocationContext);
+let trigger: ReturnType<typeof batchesOf>;
 
 beforeEach(() => {
+  trigger = batchesOf("chat-messages", "chat-persist", consumer);
   for (const list of [stored, caughtUp, said]) list.length = 0;
   vi.spyOn(console, "error").mockImplementation((line: string) => void said.push(line));
 });
@@ -117,6 +118,8 @@ describe("a batch is read", () => {
 });
 
 describe("what can't be read is told, and the events are read from the hub itself", () => {
+  const circle: unknown[] = [];
+  circle.push(circle);
   const bad = (sequenceNumberArray: unknown) => ({
     ...METADATA,
     sequenceNumberArray,
@@ -127,6 +130,8 @@ describe("what can't be read is told, and the events are read from the hub itsel
     ["numbers in a shape of their own", BODIES, bad([{ value: 41 }, { value: 42 }])],
     ["numbers that are none", BODIES, bad([Number.NaN, Number.NaN])],
     ["negative numbers", BODIES, bad([-2, -1])],
+    ["negative bigints", BODIES, bad([-2n, -1n])],
+    ["a circle", BODIES, bad(circle)],
     ["fractions", BODIES, bad([1.5, 2.5])],
     [
       "more than a number can hold",
@@ -161,6 +166,11 @@ describe("what can't be read is told, and the events are read from the hub itsel
     expect(caughtUp).toEqual([["chat-messages", partition.length > 0 ? partition[0] : "3"]]);
     expect(said).toHaveLength(1);
     expect(JSON.parse(said[0]!)).toMatchObject({ level: "error", hub: "chat-messages" });
+  });
+
+  test("once a minute, as likely as not it is every batch", async () => {
+    for (let times = 0; times < 50; times += 1) await call(BODIES, bad([{}]));
+    expect([caughtUp.length, said.length]).toEqual([50, 1]);
   });
 
   test("and where that fails, the batch has failed", async () => {

@@ -1,5 +1,8 @@
+import { inspect } from "node:util";
 import type { app, InvocationContext } from "@azure/functions";
-import { log } from "../shared/log.js";
+import { atMostEvery, log } from "../shared/log.js";
+
+const SAID_MS = 60_000;
 
 /** What a trigger hands over: consecutive events of one partition, in order. */
 interface Batch {
@@ -124,27 +127,39 @@ async function consume(
   bodies: unknown,
   { triggerMetadata }: InvocationContext,
   { store, catchUp }: Consumer,
+  limited: ReturnType<typeof atMostEvery>,
 ): Promise<void> {
   const batch = batchOf(hub, bodies, triggerMetadata);
   if (batch) return store(batch);
   const partitionId = partitionIdOf(triggerMetadata);
-  log.error("what the host says of a batch can't be read, its events are read from the hub itself", {
-    hub,
-    partitionId,
-    count: Array.isArray(bodies) ? bodies.length : undefined,
-    sequenceNumbers: shapeOf(member(triggerMetadata, "sequenceNumberArray")),
-    members: isObject(triggerMetadata) ? Object.keys(triggerMetadata) : undefined,
-  });
+  limited((left) =>
+    log.error("what the host says of a batch can't be read, its events are read from the hub itself", {
+      hub,
+      partitionId,
+      count: Array.isArray(bodies) ? bodies.length : undefined,
+      sequenceNumbers: shapeOf(member(triggerMetadata, "sequenceNumberArray")),
+      members: isObject(triggerMetadata) ? Object.keys(triggerMetadata) : undefined,
+      left,
+    }),
+  );
   await catchUp(hub, partitionId);
 }
 
-/** Enough of a value to know what the host sends, and none of what users wrote. */
-const shapeOf = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 200);
+/** Enough of a value to know what the host sends, and little of what users wrote. */
+const shapeOf = (value: unknown): string =>
+  inspect(value, {
+    depth: 2,
+    maxArrayLength: 3,
+    maxStringLength: 50,
+    breakLength: Number.POSITIVE_INFINITY,
+  }).slice(0, 200);
 
 type EventHubOptions = Parameters<typeof app.eventHub>[1];
 
 /** The trigger of one of our hubs. */
 export function batchesOf(eventHubName: string, consumerGroup: string, consumer: Consumer): EventHubOptions {
+  // As likely as not it is every batch.
+  const limited = atMostEvery(SAID_MS);
   return {
     connection: "EVENT_HUBS_CONNECTION",
     eventHubName,
@@ -159,6 +174,6 @@ export function batchesOf(eventHubName: string, consumerGroup: string, consumer:
       maximumInterval: { seconds: 30 },
     },
     handler: (bodies: unknown, context: InvocationContext) =>
-      consume(eventHubName, bodies, context, consumer),
+      consume(eventHubName, bodies, context, consumer, limited),
   } as EventHubOptions;
 }
