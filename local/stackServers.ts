@@ -63,7 +63,8 @@ export function functionsHostSpec(
 ): ChildSpec {
   const cors = corsWithPage(readCors(findSettingsFile(projectRoot))?.origins, pagePort);
   const args = ["--app", projectRoot, "--split", "--cors", cors];
-  return { ...server("functionsHost", port, folder, args), env };
+  // The host gives running calls 10 s, and the app's own end 5 s.
+  return { ...server("functionsHost", port, folder, args), env, stopTimeoutMs: 20_000 };
 }
 
 /** The origins that may call, those of the page at `port` among them, as `--cors` takes them. */

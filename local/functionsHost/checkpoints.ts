@@ -4,22 +4,23 @@ import type { PartitionOwnership } from "@azure/event-hubs";
 import { BlobCheckpointStore } from "@azure/eventhubs-checkpointstore-blob";
 import { ContainerClient } from "@azure/storage-blob";
 
-const machine = hostname()
+/** Its name, as far as names of consumers and leases can hold it. */
+export const machine = hostname()
   .replace(/[^\w.]/g, "")
   .slice(0, 24);
 
-/** The container in the storage account that the Event Hubs extension of the real host uses too. */
-const containerName = "azure-webjobs-eventhub";
+/** The containers that the real host uses too: of its Event Hubs extension, and of its own locks. */
+type ContainerName = "azure-webjobs-eventhub" | "azure-webjobs-hosts";
 
 /** A name for one consumer that tells which process on which machine it lives in. */
 export function ownerName(): string {
   return `functionsHost-${machine}-${process.pid}-${randomBytes(4).toString("hex")}`;
 }
 
-/** The blob container of ownerships and checkpoints; throws when the connection string cannot be understood. */
-export function checkpointContainer(connectionString: string): ContainerClient {
+/** A blob container in the storage account of AzureWebJobsStorage; throws when the connection string cannot be understood. */
+export function storageContainer(connectionString: string, name: ContainerName): ContainerClient {
   try {
-    return new ContainerClient(connectionString, containerName, {
+    return new ContainerClient(connectionString, name, {
       retryOptions: { maxTries: 2, tryTimeoutInMs: 2_000, retryDelayInMs: 100, maxRetryDelayInMs: 200 },
     });
   } catch (cause) {
@@ -43,7 +44,8 @@ export class LocalCheckpointStore extends BlobCheckpointStore {
   }
 }
 
-function isGone(ownerId: string): boolean {
+/** Whether this is the `ownerName` of a process of this machine that no longer runs. */
+export function isGone(ownerId: string): boolean {
   const [, where, pid] = /^functionsHost-(.*)-(\d+)-[0-9a-f]{8}$/.exec(ownerId) ?? [];
   if (where !== machine) return false;
   try {

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { PartitionContext, ReceivedEventData } from "@azure/event-hubs";
-import type { InvocationRequest, TypedData } from "./rpc.js";
+import { type InvocationRequest, type TypedData, unmonitored } from "./rpc.js";
 
 type Place = Pick<
   PartitionContext,
@@ -40,7 +40,7 @@ export function toInvocation(
       }),
       ...(target.many ? manyMetadata(events) : oneMetadata(events[0]!)),
     },
-    traceContext: {},
+    traceContext: unmonitored,
   };
 }
 

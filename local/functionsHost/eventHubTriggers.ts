@@ -8,7 +8,7 @@ import {
   type Subscription,
 } from "@azure/event-hubs";
 import type { ContainerClient } from "@azure/storage-blob";
-import { checkpointContainer, LocalCheckpointStore, ownerName } from "./checkpoints.js";
+import { LocalCheckpointStore, ownerName, storageContainer } from "./checkpoints.js";
 import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
 import { describe, type Log, throttled } from "./log.js";
 import { pause, withRetries } from "./retry.js";
@@ -19,14 +19,15 @@ import type { Worker } from "./worker.js";
 /** Seconds that a consumer whose connection broke may stay idle before it looks again. */
 const maxIdle = 1;
 
-/** Starts the Event Hub triggers among the worker's functions; throws when one names a setting that is not there. */
+/** Starts the Event Hub triggers among these functions of the worker; throws when one names a setting that is not there. */
 export function startEventHubTriggers(
   worker: Worker,
+  functions: readonly RegisteredFunction[],
   settings: EventHubSettings,
   env: NodeJS.ProcessEnv,
   log: Log,
 ): EventHubTrigger[] {
-  const triggered = [...worker.functions.values()].flatMap((fn) =>
+  const triggered = functions.flatMap((fn) =>
     Object.entries(fn.metadata.bindings)
       .filter(([, { type }]) => type === "eventHubTrigger")
       .map(([bindingName]) => ({ fn, bindingName })),
@@ -48,7 +49,10 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
   const hub = resolveNames(binding.eventHubName ?? "", env, where);
   const group = resolveNames(binding.consumerGroup || "$Default", env, where);
   const connection = connectionString(binding.connection ?? "", env, where);
-  const container = checkpointContainer(connectionString("AzureWebJobsStorage", env, where));
+  const container = storageContainer(
+    connectionString("AzureWebJobsStorage", env, where),
+    "azure-webjobs-eventhub",
+  );
   let consumer: EventHubConsumerClient;
   try {
     consumer = new EventHubConsumerClient(group, connection, hub, new LocalCheckpointStore(container), {

@@ -1,38 +1,47 @@
 import type { IncomingMessage } from "node:http";
+import type { RequestTarget } from "./requestTarget.js";
 import type { Cookie, HttpData } from "./rpc.js";
 
 /** A request in the form in which a host hands it to its worker. */
 export function toHttpData(
   request: IncomingMessage,
+  { url }: RequestTarget,
   params: Readonly<Record<string, string>>,
   body: Buffer | undefined,
 ): HttpData {
-  const url = request.url ?? "/";
-  const host = request.headers.host || `127.0.0.1:${request.socket.localPort}`;
-  const headers: Record<string, { value: string }> = {};
-  for (const name in request.headers) {
-    const value = request.headers[name];
-    // The host joins repeated headers; a value that is empty is left out.
-    if (value) headers[name] = { value: typeof value === "string" ? value : value.join(",") };
-  }
   return {
     method: request.method ?? "GET",
-    url: `http://${host}${url}`,
-    nullableHeaders: headers,
-    nullableQuery: queryOf(url),
+    url: `http://${request.headers.host}${url}`,
+    nullableHeaders: nullable(headersOf(request)),
+    nullableQuery: nullable(queryOf(url)),
     nullableParams: nullable(params),
     body: body && body.length > 0 ? { bytes: body } : null,
   };
 }
 
-// A name that comes twice arrives as one value, joined by commas, at the function: in Azure too.
-function queryOf(url: string): Record<string, { value: string }> {
+/** By names in lower case. What comes twice is joined by a comma alone, cookies too, and what is empty stays. */
+export function headersOf({ rawHeaders }: IncomingMessage): Record<string, string> {
+  const joined: Record<string, string> = Object.create(null);
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!.toLowerCase();
+    const value = Buffer.from(rawHeaders[i + 1]!, "latin1").toString();
+    joined[name] = joined[name] === undefined ? value : `${joined[name]},${value}`;
+  }
+  return joined;
+}
+
+// Names count as one in any letter case, their values joined by commas. The name is written as it was the second time
+// where there was one: so ASP.NET Core's collection has it, and an app that looks for another spelling finds nothing.
+function queryOf(url: string): Record<string, string> {
   const question = url.indexOf("?");
   if (question < 0) return {};
-  const joined: Record<string, string> = Object.create(null);
-  for (const [name, value] of new URLSearchParams(url.slice(question + 1)))
-    joined[name] = joined[name] === undefined ? value : `${joined[name]},${value}`;
-  return nullable(joined);
+  const found = new Map<string, { name: string; values: string[] }>();
+  for (const [name, value] of new URLSearchParams(url.slice(question + 1))) {
+    const same = found.get(name.toLowerCase()) ?? { name, values: [] };
+    found.set(name.toLowerCase(), same);
+    if (same.values.push(value) === 2) same.name = name;
+  }
+  return Object.fromEntries([...found.values()].map(({ name, values }) => [name, values.join(",")]));
 }
 
 function nullable(values: Readonly<Record<string, string>>): Record<string, { value: string }> {

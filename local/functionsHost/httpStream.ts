@@ -10,6 +10,7 @@ const hopByHop = ["connection", "keep-alive", "transfer-encoding", "upgrade", "x
 export function forwardToApp(
   httpUri: string,
   invocationId: string,
+  path: string,
   request: IncomingMessage,
   response: ServerResponse,
 ): { abandon(): void } {
@@ -18,7 +19,7 @@ export function forwardToApp(
     hostname,
     port,
     method: request.method,
-    path: request.url,
+    path,
     headers: {
       ...request.headers,
       "x-ms-invocation-id": invocationId,

@@ -1,50 +1,43 @@
 import { randomUUID } from "node:crypto";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import { allowOrigin, type Cors, isCorsHeader, setAppHeader } from "./cors.js";
-import { formatCookie, toHttpData } from "./httpMessages.js";
+import { type AdminOptions, answerAdmin, hasKey, isAdminPath } from "./admin.js";
+import { allowOrigin, type Cors } from "./cors.js";
+import { refuse, send, sendText } from "./httpAnswers.js";
+import { readBody } from "./httpBody.js";
+import { headersOf, toHttpData } from "./httpMessages.js";
 import { forwardToApp } from "./httpStream.js";
 import { describe, type Log } from "./log.js";
+import { PARSER_BYTES, parseTarget, type RequestTarget, refusalOf } from "./requestTarget.js";
 import { type RouteMatch, RouteTable } from "./routes.js";
-import type { HttpData, InvocationRequest, InvocationResponse, RegisteredFunction } from "./rpc.js";
+import {
+  type Binding,
+  type InvocationRequest,
+  type InvocationResponse,
+  type RegisteredFunction,
+  unmonitored,
+} from "./rpc.js";
 import type { Worker } from "./worker.js";
-
-/** The largest request body, in bytes (Azure: 100 MB; nothing this app takes comes near). */
-const maxBody = 16 * 1024 * 1024;
 
 interface Target {
   readonly fn: RegisteredFunction;
   readonly bindingName: string;
+  readonly binding: Binding;
 }
 
-/** A function that `POST /admin/functions/{name}` calls. */
-export interface CalledByHand {
-  readonly name: string;
-  callByHand(): void;
+export interface HttpOptions {
+  readonly routePrefix: string;
+  /** The largest request body, in bytes. */
+  readonly maxBody: number;
+  readonly homePage: boolean;
+  readonly cors: Cors | undefined;
+  readonly admin: AdminOptions;
 }
 
-/**
- * An HTTP server, not yet listening, that calls the HTTP-triggered functions of `worker`, and those of `byHand` when told to;
- * throws on a bad route.
- */
-export function createHttpServer(
-  worker: Worker,
-  routePrefix: string,
-  log: Log,
-  byHand: readonly CalledByHand[],
-  cors: Cors | undefined,
-): http.Server {
-  const routes = new RouteTable<Target>();
-  for (const fn of worker.functions.values()) {
-    const found = Object.entries(fn.metadata.bindings).find(([, { type }]) => type === "httpTrigger");
-    if (!found) continue;
-    const [bindingName, binding] = found;
-    const template = `${routePrefix}/${binding.route || fn.metadata.name}`.replace(/^\/+/, "");
-    routes.add(template, binding.methods ?? ["GET", "POST"], { fn, bindingName });
-  }
-  const server = http.createServer((request, response) => {
-    // What the host offers for itself is not for pages.
-    if (!/^\/+admin(\/|$)/i.test(request.url ?? "") && allowOrigin(cors, request, response)) return;
-    handle(worker, routes, byHand, request, response).catch((error) => {
+/** A server, not yet listening, for the HTTP-triggered functions of `worker` and the host's own calls; throws on a bad route. */
+export function createHttpServer(worker: Worker, options: HttpOptions, log: Log): http.Server {
+  const routes = routesOf(worker, options.routePrefix);
+  const server = http.createServer({ maxHeaderSize: PARSER_BYTES }, (request, response) => {
+    handle(worker, routes, options, request, response).catch((error) => {
       log.write("error", `${request.method} ${request.url}: ${describe(error, true)}`);
       refuse(response, 500);
     });
@@ -56,60 +49,76 @@ export function createHttpServer(
   return server;
 }
 
+// The real host sorts the functions by name and tries their routes in that order.
+function routesOf(worker: Worker, routePrefix: string): RouteTable<Target> {
+  const routes = new RouteTable<Target>();
+  const named = [...worker.functions.values()].map((fn) => ({ fn, name: fn.metadata.name.toUpperCase() }));
+  for (const { fn } of named.sort((a, b) => (a.name < b.name ? -1 : 1))) {
+    const found = Object.entries(fn.metadata.bindings).find(([, { type }]) => type === "httpTrigger");
+    if (!found) continue;
+    const [bindingName, binding] = found;
+    const template = `${routePrefix}/${binding.route || fn.metadata.name}`.replace(/^\/+/, "");
+    routes.add(template, binding.methods ?? ["GET", "POST"], { fn, bindingName, binding });
+  }
+  return routes;
+}
+
 async function handle(
   worker: Worker,
   routes: RouteTable<Target>,
-  byHand: readonly CalledByHand[],
+  options: HttpOptions,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const url = request.url ?? "/";
-  const question = url.indexOf("?");
-  const path = question < 0 ? url : url.slice(0, question);
-  if (path === "/admin/host/status") return status(response);
-  const named = request.method === "POST" && /^\/admin\/functions\/([^/]+)$/.exec(path);
-  if (named) return callByHand(named[1]!, byHand, request, response);
-  const found = routes.find(request.method ?? "GET", path);
+  const refusal = refusalOf(request);
+  if (refusal) return refuse(response, refusal, true);
+  const target = parseTarget(request);
+  if (!target) return refuse(response, 400, true);
+  if (isAdminPath(target.path)) return answerAdmin(options.admin, target.path, request, response);
+  if (allowOrigin(options.cors, request, response)) return;
+  const found = routes.find(request.method ?? "GET", target.path);
   // A path whose route exists for other methods only is 404 too: the real host never answers 405.
-  if (!found) return refuse(response, 404);
-  // Whatever is neither a path nor a plain host name could not become the absolute URL the function gets.
-  if (url[0] !== "/" || !/^[\w.:[\]-]*$/.test(request.headers.host ?? "")) return refuse(response, 400);
-  if (worker.httpUri !== undefined) return invokeStreaming(worker, worker.httpUri, found, request, response);
-  const body = await readBody(request);
+  if (!found) return target.path === "/" ? showHomePage(options, response) : refuse(response, 404);
+  const forbidden = refusalForCaller(options.admin, found.target, request);
+  if (forbidden) return refuse(response, forbidden);
+  // Nothing to make the absolute URL from, which the function gets; only HTTP/1.0 comes as far as this without it.
+  if (!request.headers.host) return refuse(response, 500, true);
+  if (worker.httpUri !== undefined)
+    return invokeStreaming(worker, worker.httpUri, found, target, request, response);
+  const body = await readAnnouncedBody(request, options.maxBody);
   if (body === "aborted") return;
-  if (body === "too large") return refuse(response, 413, true);
-  await invoke(worker, found, request, response, body);
+  if (body === "too large") return refuse(response, 500, true);
+  await invoke(worker, found, target, request, response, body);
 }
 
-// Only from this machine, whatever address the host listens on: in Azure a key is asked for here. The answer says that the call has begun, not how it ends. What the body's "input" holds means nothing to a timer, but an
-// object of JSON must be there; and only with this content type, which no form of a foreign web page can send.
-async function callByHand(
-  name: string,
-  byHand: readonly CalledByHand[],
+/** 401 without the key that the function's `authLevel` asks for, 404 for a function that is disabled. */
+function refusalForCaller(
+  { key, disabled }: AdminOptions,
+  { fn, binding }: Target,
   request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  if (!isLoopback(request.socket.remoteAddress)) return refuse(response, 403, true);
-  if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? ""))
-    return refuse(response, 415, true);
-  const body = await readBody(request);
-  if (body === "aborted") return;
-  if (body === "too large") return refuse(response, 413, true);
-  if (!isJsonObject(body?.toString() ?? "")) return refuse(response, 400);
-  const called = byHand.find((one) => one.name.toLowerCase() === name.toLowerCase());
-  called?.callByHand();
-  refuse(response, called ? 202 : 404);
+): number | undefined {
+  const keyed = hasKey(key, request);
+  if (key !== undefined && !keyed && !/^anonymous$/i.test(binding.authLevel ?? "anonymous")) return 401;
+  return disabled.has(fn) && !keyed ? 404 : undefined;
+}
+
+// The real host gives its worker a body only where a Content-Length announces one: one that comes in chunks arrives
+// empty, unless the app has HTTP streams (Node drops its bytes once the answer is out).
+function readAnnouncedBody(request: IncomingMessage, most: number): ReturnType<typeof readBody> {
+  const announced = Number(request.headers["content-length"] ?? 0) > 0;
+  return announced ? readBody(request, most) : Promise.resolve(undefined);
 }
 
 async function invoke(
   worker: Worker,
   { target, params }: RouteMatch<Target>,
+  requestTarget: RequestTarget,
   request: IncomingMessage,
   response: ServerResponse,
   body: Buffer | undefined,
 ): Promise<void> {
-  const data = { http: toHttpData(request, params, body) };
-  const invocation = invocationRequest(target, request, { inputData: [{ name: target.bindingName, data }] });
+  const data = { http: toHttpData(request, requestTarget, params, body) };
+  const invocation = invocationRequest(target, { inputData: [{ name: target.bindingName, data }] });
   let result: InvocationResponse;
   try {
     result = await worker.invoke(target.fn, invocation);
@@ -127,19 +136,18 @@ async function invokeStreaming(
   worker: Worker,
   httpUri: string,
   { target, params }: RouteMatch<Target>,
+  { url }: RequestTarget,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const { nullableHeaders } = toHttpData(request, params, undefined);
-  const headers = Object.entries(nullableHeaders ?? {}).map(([name, { value }]) => [name, value]);
-  const invocation = invocationRequest(target, request, {
+  const invocation = invocationRequest(target, {
     inputData: [{ name: target.bindingName, data: { http: {} } }],
     triggerMetadata: {
       ...Object.fromEntries(Object.entries(params).map(([name, value]) => [name, { string: value }])),
-      Headers: { json: JSON.stringify(Object.fromEntries(headers)) },
+      Headers: { json: JSON.stringify(headersOf(request)) },
     },
   });
-  const forwarding = forwardToApp(httpUri, invocation.invocationId, request, response);
+  const forwarding = forwardToApp(httpUri, invocation.invocationId, url, request, response);
   try {
     await worker.invoke(target.fn, invocation);
   } catch {
@@ -150,86 +158,14 @@ async function invokeStreaming(
 
 function invocationRequest(
   { fn }: Target,
-  { headers }: IncomingMessage,
   rest: Pick<InvocationRequest, "inputData"> & Partial<InvocationRequest>,
 ): InvocationRequest {
-  const { traceparent, tracestate } = headers;
-  return {
-    invocationId: randomUUID(),
-    functionId: fn.id,
-    triggerMetadata: {},
-    traceContext: {
-      ...(typeof traceparent === "string" && { traceParent: traceparent }),
-      ...(typeof tracestate === "string" && { traceState: tracestate }),
-    },
-    ...rest,
-  };
+  const ids = { invocationId: randomUUID(), functionId: fn.id };
+  return { ...ids, triggerMetadata: {}, traceContext: unmonitored, ...rest };
 }
 
-function isLoopback(address = ""): boolean {
-  return address === "::1" || /^(::ffff:)?127\./.test(address);
-}
-
-function isJsonObject(text: string): boolean {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value);
-  } catch {
-    return false;
-  }
-}
-
-async function readBody(request: IncomingMessage): Promise<Buffer | undefined | "too large" | "aborted"> {
-  const length = request.headers["content-length"];
-  if (length === undefined && request.headers["transfer-encoding"] === undefined) return undefined;
-  if (Number(length ?? 0) > maxBody) return "too large";
-  const chunks: Buffer[] = [];
-  let size = 0;
-  try {
-    // Leaving the loop early must not close the socket: the answer still has to go out.
-    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-      size += (chunk as Buffer).length;
-      if (size > maxBody) return "too large";
-      chunks.push(chunk as Buffer);
-    }
-  } catch {
-    return "aborted";
-  }
-  return chunks.length === 1 ? chunks[0] : Buffer.concat(chunks);
-}
-
-function send(response: ServerResponse, http: HttpData | null | undefined): void {
-  // The client may have gone by now.
-  if (response.destroyed) return;
-  // A function that gives nothing back.
-  if (!http) {
-    refuse(response, 204);
-    return;
-  }
-  response.statusCode = Number(http.statusCode ?? 200);
-  for (const [name, value] of Object.entries(http.headers ?? {})) setAppHeader(response, name, value);
-  const cookies = (http.cookies ?? []).map(formatCookie);
-  if (cookies.length > 0) response.appendHeader("set-cookie", cookies);
-  const body = http.body?.bytes ?? http.body?.string;
-  if (body === undefined || body.length === 0) response.end();
-  else response.end(body);
-}
-
-function refuse(response: ServerResponse, statusCode: number, close = false): void {
-  if (response.headersSent) {
-    // Half an answer must not look like a whole one.
-    response.destroy();
-    return;
-  }
-  for (const name of response.getHeaderNames()) if (!isCorsHeader(name)) response.removeHeader(name);
-  response.writeHead(statusCode, {
-    ...(statusCode !== 204 && { "content-length": 0 }),
-    ...(close && { connection: "close" }),
-  });
-  response.end();
-}
-
-function status(response: ServerResponse): void {
-  response.writeHead(200, { "content-type": "application/json" });
-  response.end('{"state":"Running"}');
+function showHomePage({ homePage }: HttpOptions, response: ServerResponse): void {
+  const page = "<!doctype html><title>Functions</title><p>Your Functions app is up and running.</p>\n";
+  if (homePage) sendText(response, "text/html", page);
+  else refuse(response, 204);
 }

@@ -2,7 +2,7 @@ import { Console } from "node:console";
 import { parseArgs } from "node:util";
 import { type EventsProcess, onCallTimer, startEventsProcess } from "./eventsProcess.js";
 import { createLog, describe } from "./log.js";
-import { start, type TriggerKind } from "./server.js";
+import { CLOSE_MS, start, type TriggerKind } from "./server.js";
 
 const usage = `Runs an Azure Functions app (Node, programming model v4): its HTTP, Event Hub and timer triggers.
 
@@ -11,6 +11,7 @@ const usage = `Runs an Azure Functions app (Node, programming model v4): its HTT
   --app DIR            folder with package.json and host.json (default: the current one)
   --settings FILE      app settings (default: local.settings.json, or local.settings.example.json)
   --cors ORIGINS       pages that may call, separated by commas, or * (default: Host.CORS of the settings)
+  --key KEY            admin calls, and functions whose authLevel is not anonymous, need it (default: none asked for)
   --triggers KIND      only http, or only events: Event Hubs and timers (default: both)
   --split              both, those of events in a process of their own
   --exit-with-stdin    end when stdin ends
@@ -27,6 +28,7 @@ function readArguments() {
       app: { type: "string", default: "." },
       settings: { type: "string" },
       cors: { type: "string" },
+      key: { type: "string" },
       triggers: { type: "string" },
       split: { type: "boolean", default: false },
       "exit-with-stdin": { type: "boolean", default: false },
@@ -38,6 +40,7 @@ function readArguments() {
     throw new Error(`--port ${values.port}: not a port number`);
   if (values.triggers !== undefined && values.triggers !== "http" && values.triggers !== "events")
     throw new Error(`--triggers ${values.triggers}: must be http or events`);
+  if (values.key === "") throw new Error("--key must not be empty");
   if (values.triggers !== undefined && values.split) throw new Error("--split goes without --triggers");
   return { ...values, port, triggers: values.triggers as TriggerKind | undefined };
 }
@@ -48,6 +51,11 @@ async function startOther({ app, settings }: ReturnType<typeof readArguments>): 
   return startEventsProcess(process.argv[1] as string, args, (code) =>
     fail(new Error(`the process of the Event Hub and timer triggers has ended with ${code}`)),
   );
+}
+
+function crash(what: string, error: unknown): never {
+  log.write("critical", `${what}, the process ends: ${describe(error, true)}`);
+  process.exit(1);
 }
 
 function fail(error: unknown): never {
@@ -69,15 +77,9 @@ async function main(): Promise<void> {
   }
   // Standard output is for the ready line alone, whatever the app prints.
   globalThis.console = new Console(process.stderr, process.stderr);
-  // Someone forgot to await something. A crash would take all other calls along and hide the place behind a restart;
-  // on a developer's machine the line in the log is worth more.
-  process.on("unhandledRejection", (error) =>
-    log.write("error", `a promise was rejected unseen: ${describe(error, true)}`),
-  );
-  process.on("uncaughtException", (error) => {
-    log.write("error", `uncaught, the host ends: ${describe(error, true)}`);
-    process.exit(1);
-  });
+  // Either ends the real host's worker, with all its calls.
+  process.on("unhandledRejection", (error) => crash("a promise was rejected and nobody handles it", error));
+  process.on("uncaughtException", (error) => crash("an error was thrown and nobody catches it", error));
   const kinds: TriggerKind[] | undefined = values.split ? ["http"] : values.triggers && [values.triggers];
   const other = values.split ? startOther(values) : undefined;
   const starting = start({
@@ -86,6 +88,7 @@ async function main(): Promise<void> {
     app: values.app,
     ...(values.settings !== undefined && { settings: values.settings }),
     ...(values.cors !== undefined && { cors: values.cors }),
+    ...(values.key !== undefined && { key: values.key }),
     ...(kinds !== undefined && { triggers: kinds }),
     // The real host restarts a worker whose function timed out; here whoever started this process does.
     onTimeout: () => process.exit(1),
@@ -96,7 +99,7 @@ async function main(): Promise<void> {
   const end = () => {
     if (ending) return;
     ending = true;
-    setTimeout(() => process.exit(0), 4_900);
+    setTimeout(() => process.exit(0), CLOSE_MS + 2_000);
     Promise.all([starting.then((server) => server.close()), other?.then((one) => one.close())])
       .then(() => log.write("information", "stopped"))
       .catch((error) => log.write("error", describe(error, true)))

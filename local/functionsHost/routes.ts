@@ -12,8 +12,6 @@ interface Route<T> {
   readonly segments: readonly Segment[];
   readonly methods: ReadonlySet<string>;
   readonly target: T;
-  /** One digit a segment, the more specific the smaller: compared as text it is the order of precedence. */
-  readonly precedence: string;
 }
 
 export interface RouteMatch<T> {
@@ -32,9 +30,9 @@ const constraints: Record<string, RegExp> = {
   required: /./s,
 };
 
-/** A table of routes: added in any order, the most specific one that fits wins (a literal before a parameter). */
+/** A table of routes: the first added that fits wins, also a parameter before a literal, as in the real host. */
 export class RouteTable<T> {
-  #routes: Route<T>[] = [];
+  readonly #routes: Route<T>[] = [];
 
   /** Adds `template` (like `rooms/{id:int}/{*rest}`) for some methods; throws when it cannot be understood. */
   add(template: string, methods: readonly string[], target: T): void {
@@ -42,17 +40,15 @@ export class RouteTable<T> {
     if (segments.slice(0, -1).some((segment) => segment.rest || segment.optional))
       throw new Error(`route "${template}": only the last segment can be optional or take the rest`);
     const upper = new Set(methods.map((method) => method.toUpperCase()));
-    this.#routes.push({ segments, methods: upper, target, precedence: segments.map(rank).join("") });
-    this.#routes.sort((a, b) => (a.precedence < b.precedence ? -1 : a.precedence > b.precedence ? 1 : 0));
+    this.#routes.push({ segments, methods: upper, target });
   }
 
-  /** The route for a request's path (still percent-encoded, without query), `undefined` when none fits. */
+  /** The route for a request's path (decoded, without query), `undefined` when none fits. */
   find(method: string, path: string): RouteMatch<T> | undefined {
     const parts = split(path);
-    const decoded = path.includes("%") ? parts.map(decode) : parts;
     for (const route of this.#routes) {
       if (!route.methods.has(method)) continue;
-      const params = match(route.segments, decoded);
+      const params = match(route.segments, parts);
       if (params) return { target: route.target, params };
     }
     return undefined;
@@ -88,12 +84,6 @@ function parseSegment(text: string, template: string): Segment {
   };
 }
 
-// The order of ASP.NET Core's RoutePrecedence.
-function rank(segment: Segment): number {
-  if (segment.literal !== undefined) return 1;
-  return (segment.tests.length > 0 ? 2 : 3) + (segment.rest ? 2 : 0);
-}
-
 function match(segments: readonly Segment[], parts: readonly string[]): Record<string, string> | undefined {
   const params: Record<string, string> = {};
   const last = segments[segments.length - 1];
@@ -111,14 +101,4 @@ function match(segments: readonly Segment[], parts: readonly string[]): Record<s
     }
   }
   return params;
-}
-
-// An encoded slash stays encoded (it would otherwise look like a separator to the function), and what cannot be
-// decoded stays as it came: both as Kestrel does it.
-function decode(part: string): string {
-  try {
-    return decodeURIComponent(part.replace(/%2f/gi, "%252F"));
-  } catch {
-    return part;
-  }
 }

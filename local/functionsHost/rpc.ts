@@ -66,6 +66,7 @@ export interface Binding {
   direction: string;
   dataType?: string;
   // httpTrigger
+  authLevel?: string;
   route?: string;
   methods?: string[];
   // eventHubTrigger
@@ -86,12 +87,21 @@ export interface FunctionMetadata {
   retryOptions?: RetryOptions;
 }
 
+export interface TraceContext {
+  traceParent: string;
+  traceState: string;
+  attributes: Readonly<Record<string, string>>;
+}
+
+/** What the real host tells of a trace while no Application Insights is connected, whatever a request's headers say. */
+export const unmonitored: TraceContext = { traceParent: "", traceState: "", attributes: {} };
+
 export interface InvocationRequest {
   invocationId: string;
   functionId: string;
   inputData: { name: string; data: TypedData }[];
   triggerMetadata: Record<string, TypedData>;
-  traceContext: { traceParent?: string; traceState?: string };
+  traceContext: TraceContext;
   retryContext?: RetryContext;
 }
 

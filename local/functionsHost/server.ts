@@ -6,9 +6,18 @@ import { findAppFiles } from "./appFiles.js";
 import { startEventHubTriggers } from "./eventHubTriggers.js";
 import { createHttpServer } from "./httpTriggers.js";
 import { createLog, type Log } from "./log.js";
-import { applyAppSettings, readCors, readHostSettings } from "./settings.js";
+import type { RegisteredFunction } from "./rpc.js";
+import { applyAppSettings, disabledOf, maxBodyOf, readCors, readHostSettings } from "./settings.js";
 import { createTimerTriggers, timerNames } from "./timerTriggers.js";
 import { Worker } from "./worker.js";
+
+/** How long closing waits for running calls and for the appTerminate hooks, as the real host does, and for storage, in milliseconds. */
+const DRAIN_MS = 10_000;
+const HOOKS_MS = 5_000;
+const STORAGE_MS = 2_000;
+
+/** The longest that `close` takes. */
+export const CLOSE_MS = DRAIN_MS + HOOKS_MS + STORAGE_MS;
 
 /** `events`: Event Hub and timer triggers. */
 export type TriggerKind = "http" | "events";
@@ -25,6 +34,8 @@ export interface Options {
   readonly settings?: string;
   /** Which pages may call, instead of `Host.CORS` in the settings: origins separated by commas, or `*`. */
   readonly cors?: string;
+  /** The key that admin calls, and functions whose `authLevel` is not `anonymous`, ask for; without it neither asks for one. */
+  readonly key?: string;
   /** Instead of a log to stderr at the level of host.json. */
   readonly log?: Log;
   /** Only these triggers are served; all unless told. Without HTTP nothing listens, and `port` is 0. */
@@ -41,7 +52,7 @@ export interface Server {
   readonly functions: readonly string[];
   /** Calls a timer that is served here now, whatever its schedule; nothing happens when there is none of this name. */
   callTimer(name: string): void;
-  /** Stops the triggers, waits up to 4 s for running calls, runs the appTerminate hooks. Repeated calls are one. */
+  /** Stops the triggers, waits up to 10 s for running calls, and up to 5 s for the appTerminate hooks. Repeated calls are one. */
   close(): Promise<void>;
 }
 
@@ -67,19 +78,31 @@ export async function start(options: Options = {}): Promise<Server> {
   let server: http.Server | undefined;
   try {
     const events = kinds.includes("events");
-    const timers = events ? createTimerTriggers(worker, process.env, log) : [];
+    const disabled = findDisabled(worker, process.env, log);
+    const timers = events ? createTimerTriggers(worker, app, settings.leases, process.env, log) : [];
     if (kinds.includes("http")) {
       const { callTimer } = options;
       const elsewhere = callTimer ? timerNames(worker) : [];
       const byHand = events
         ? timers
         : elsewhere.map((name) => ({ name, callByHand: () => callTimer!(name) }));
-      server = createHttpServer(worker, settings.routePrefix, log, byHand, cors);
+      const functions = [...worker.functions.values()];
+      const httpOptions = {
+        routePrefix: settings.routePrefix,
+        maxBody: maxBodyOf(process.env),
+        homePage: !/^true$/i.test(process.env["AzureWebJobsDisableHomepage"] ?? ""),
+        cors,
+        admin: { key: options.key, functions, disabled, byHand },
+      };
+      server = createHttpServer(worker, httpOptions, log);
       await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
     }
     warnOfOtherTriggers(worker, log);
-    const eventHubs = events ? startEventHubTriggers(worker, settings.eventHubs, process.env, log) : [];
-    for (const timer of timers) timer.start();
+    const running = [...worker.functions.values()].filter((fn) => !disabled.has(fn));
+    const eventHubs = events
+      ? startEventHubTriggers(worker, running, settings.eventHubs, process.env, log)
+      : [];
+    for (const timer of timers) if (running.includes(timer.fn)) timer.start();
     const triggers = [...eventHubs, ...timers];
     const functions = [...worker.functions.values()].map(({ metadata }) => metadata.name).sort();
     const port = server ? (server.address() as AddressInfo).port : 0;
@@ -112,6 +135,17 @@ async function listen(server: http.Server, port: number, host: string): Promise<
   }
 }
 
+/** They stay loaded, but nothing calls them. */
+function findDisabled(worker: Worker, env: NodeJS.ProcessEnv, log: Log): Set<RegisteredFunction> {
+  const all = [...worker.functions.values()];
+  const names = disabledOf(
+    all.map(({ metadata }) => metadata.name),
+    env,
+  );
+  for (const name of names) log.write("information", `Function 'Functions.${name}' is disabled`);
+  return new Set(all.filter(({ metadata }) => names.includes(metadata.name)));
+}
+
 const knownTriggers = ["httpTrigger", "eventHubTrigger", "timerTrigger"];
 
 function warnOfOtherTriggers(worker: Worker, log: Log): void {
@@ -130,14 +164,15 @@ async function close(
   const stopped = new Promise<void>((resolve) => (server ? server.close(() => resolve()) : resolve()));
   server?.closeIdleConnections();
   const stopping = Promise.all(triggers.map((trigger) => trigger.stop()));
-  const left = await worker.drain(4_000);
-  if (left > 0) log.write("warning", `${left} call(s) were still running after 4 s and are left`);
+  const left = await worker.drain(DRAIN_MS);
+  if (left > 0)
+    log.write("warning", `${left} call(s) were still running after ${DRAIN_MS / 1_000} s and are left`);
   // Storage that is away must not keep the host from ending.
   await Promise.race([
     stopping,
-    new Promise((resolve) => setTimeout(resolve, left > 0 ? 200 : 2_000).unref()),
+    new Promise((resolve) => setTimeout(resolve, left > 0 ? 200 : STORAGE_MS).unref()),
   ]);
-  await worker.terminate(500);
+  await worker.terminate(HOOKS_MS);
   server?.closeAllConnections();
   await stopped;
 }

@@ -28,6 +28,7 @@ describe("host.json", () => {
         batchCheckpointFrequency: 1,
         initialOffset: "fromStart",
       },
+      leases: { period: 60_000, pollingInterval: 60_000 },
     });
   });
 
@@ -60,6 +61,12 @@ describe("host.json", () => {
     ['{"version": ', "host.json cannot be read as JSON"],
     ["[]", "host.json must hold one JSON object"],
     ['{"functionTimeout":"5 minutes"}', 'functionTimeout is "5 minutes" but must be a time like "00:05:00"'],
+    ['{"singleton":{"listenerLockPeriod":"00:00:14"}}', "must be a time of at least 15 s and at most 60 s"],
+    ['{"singleton":{"listenerLockPeriod":"00:01:01"}}', "must be a time of at least 15 s and at most 60 s"],
+    [
+      '{"singleton":{"listenerLockRecoveryPollingInterval":"00:00:01"}}',
+      'listenerLockRecoveryPollingInterval is "00:00:01" but must be a time of at least 15 s',
+    ],
     ['{"extensions":{"http":{"routePrefix":5}}}', "extensions.http.routePrefix is 5 but must be a string"],
     [
       '{"extensions":{"eventHubs":{"maxEventBatchSize":0}}}',

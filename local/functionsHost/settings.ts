@@ -10,6 +10,15 @@ export interface HostSettings {
   readonly functionTimeout: number | undefined;
   readonly logLevel: Level;
   readonly eventHubs: EventHubSettings;
+  readonly leases: LeaseSettings;
+}
+
+/** Of the lease that a timer runs under. */
+export interface LeaseSettings {
+  /** How long it lasts unless it is renewed. */
+  readonly period: number;
+  /** How often a host that didn't get it asks again. */
+  readonly pollingInterval: number;
 }
 
 export interface EventHubSettings {
@@ -46,6 +55,14 @@ export function readHostSettings(app: string, env: NodeJS.ProcessEnv): HostSetti
       batchCheckpointFrequency: read.count(`${hub}.batchCheckpointFrequency`, 1, 1),
       initialOffset: readInitialOffset(read, `${hub}.initialOffsetOptions`),
     },
+    leases: {
+      period: leaseTime(read, "singleton.listenerLockPeriod", 60_000),
+      pollingInterval: leaseTime(
+        read,
+        "singleton.listenerLockRecoveryPollingInterval",
+        Number.MAX_SAFE_INTEGER,
+      ),
+    },
   };
 }
 
@@ -70,6 +87,21 @@ export function applyAppSettings(app: string, env: NodeJS.ProcessEnv, file?: str
     env[name] ??= String(value);
   }
   return chosen;
+}
+
+/** Which of these functions `AzureWebJobs.NAME.Disabled` (or with `_` for the dots) switches off: by `true` or `1`; names count in any letter case. */
+export function disabledOf(names: readonly string[], env: NodeJS.ProcessEnv): string[] {
+  const on = Object.entries(env).filter(([, value]) => /^(true|1)$/i.test(value ?? ""));
+  const set = new Set(on.map(([name]) => name.toLowerCase()));
+  return names.filter((name) =>
+    [".", "_"].some((dot) => set.has(`azurewebjobs${dot}${name}${dot}disabled`.toLowerCase())),
+  );
+}
+
+/** The largest request body, in bytes. */
+export function maxBodyOf(env: NodeJS.ProcessEnv): number {
+  const told = env["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"] ?? "";
+  return /^\d+$/.test(told) ? Number(told) : 100 * 1024 * 1024;
 }
 
 /** The file of app settings below `app` that counts when none is named; `undefined` when there is none. */
@@ -190,6 +222,13 @@ function reader(root: Json, file: string) {
       return (((days! * 24 + hours!) * 60 + minutes!) * 60 + seconds! + fraction!) * 1000;
     },
   };
+}
+
+/** A minute unless told, at least 15 seconds, at most `most` milliseconds. */
+function leaseTime(read: ReturnType<typeof reader>, path: string, most: number): number {
+  const time = read.duration(path, 60_000) ?? 0;
+  const wanted = `a time of at least 15 s${most < 100_000 ? ` and at most ${most / 1000} s` : ""}`;
+  return time >= 15_000 && time <= most ? time : read.fail(path, read.find(path), wanted);
 }
 
 function readInitialOffset(read: ReturnType<typeof reader>, path: string): EventHubSettings["initialOffset"] {

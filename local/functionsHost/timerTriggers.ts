@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
+import { storageContainer } from "./checkpoints.js";
 import type { Log } from "./log.js";
 import { pause, withRetries } from "./retry.js";
-import type { InvocationRequest, RegisteredFunction } from "./rpc.js";
+import { type InvocationRequest, type RegisteredFunction, unmonitored } from "./rpc.js";
 import { never, parseSchedule, type Schedule } from "./schedules.js";
-import { resolveNames } from "./settings.js";
+import { connectionString, type LeaseSettings, resolveNames } from "./settings.js";
+import { Lease, leaseBlob } from "./timerLease.js";
 import type { Worker } from "./worker.js";
 
 /** The longest wait, in milliseconds, of one timer of Node (24.8 days), rounded down. */
@@ -11,13 +13,24 @@ const maxPause = 24 * 86_400_000;
 
 /**
  * The timer triggers among the worker's functions, not started yet. Throws an error that names the function when a schedule
- * cannot be read.
+ * cannot be read, or when there is no storage for the lease under which one host of the app runs it.
  */
-export function createTimerTriggers(worker: Worker, env: NodeJS.ProcessEnv, log: Log): TimerTrigger[] {
+export function createTimerTriggers(
+  worker: Worker,
+  app: string,
+  leases: LeaseSettings,
+  env: NodeJS.ProcessEnv,
+  log: Log,
+): TimerTrigger[] {
+  const leaseOf = ({ metadata: { name } }: RegisteredFunction): Lease => {
+    const storage = connectionString("AzureWebJobsStorage", env, `function "${name}"`);
+    const container = storageContainer(storage, "azure-webjobs-hosts");
+    return new Lease(name, container, leaseBlob(container, app, name, env), leases, log);
+  };
   const triggers = [...worker.functions.values()].flatMap((fn) =>
     Object.entries(fn.metadata.bindings)
       .filter(([, { type }]) => type === "timerTrigger")
-      .map(([bindingName]) => new TimerTrigger(worker, prepare(fn, bindingName, env), log)),
+      .map(([bindingName]) => new TimerTrigger(worker, prepare(fn, bindingName, env), leaseOf(fn), log)),
   );
   if (triggers.length > 0 && env["WEBSITE_TIME_ZONE"])
     log.write(
@@ -69,70 +82,65 @@ interface Status {
 }
 
 /**
- * Calls one function by its schedule until stopped. In Azure a lease on a blob lets one instance of the app do that; here
- * each host does, so two hosts of one app both call. Neither is the status written down: no occurrence that passed while the
- * host was away is made up for, and `isPastDue` is always false.
+ * Calls one function by its schedule until stopped, while this host has the lease: of several hosts of an app one does. The
+ * status is not written down: no occurrence that passed while no host was there is made up for, and `isPastDue` is always
+ * false.
  */
 export class TimerTrigger {
   readonly #worker: Worker;
   readonly #prepared: Prepared;
+  readonly #lease: Lease;
   readonly #log: Log;
   readonly #stop = new AbortController();
   #status: Status | undefined;
+  #running = Promise.resolve();
 
-  constructor(worker: Worker, prepared: Prepared, log: Log) {
+  constructor(worker: Worker, prepared: Prepared, lease: Lease, log: Log) {
     this.#worker = worker;
     this.#prepared = prepared;
+    this.#lease = lease;
     this.#log = log;
   }
 
+  get fn(): RegisteredFunction {
+    return this.#prepared.fn;
+  }
+
   get name(): string {
-    return this.#prepared.fn.metadata.name;
+    return this.fn.metadata.name;
   }
 
   /** Once. */
   start(): void {
-    const start = new Date("0001-01-01T00:00:00Z");
-    const next = this.#prepared.schedule.next(new Date());
-    this.#status = { last: start, next, lastUpdated: start };
-    if (next === never) this.#log.write("warning", `${this.name} has a schedule without any occurrence`);
-    else this.#log.write("debug", `${this.name} is due at ${next.toISOString()}`);
-    void this.#run(this.#status);
+    if (this.#prepared.schedule.next(new Date()) === never)
+      this.#log.write("warning", `${this.name} has a schedule without any occurrence`);
+    this.#running = this.#lease.whileHeld(this.#stop.signal, (held) => this.#run(held));
   }
 
-  /** Ends the schedule and the retries; a call that is running goes on. */
+  /** Ends the schedule and the retries. Resolves when a call by the schedule has ended and the lease is released; never rejects. */
   async stop(): Promise<void> {
     this.#stop.abort();
+    await this.#running;
   }
 
   /**
    * Calls the function now, whatever its schedule, which goes on as if nothing were. As in the real host this has the same
-   * retries, and does not wait for a call by the schedule: the two may overlap.
+   * retries, needs no lease, and does not wait for a call by the schedule: the two may overlap.
    */
   callByHand(): void {
-    void this.#call();
+    void this.#call(this.#stop.signal);
   }
 
-  async #run(status: Status): Promise<void> {
-    const { signal } = this.#stop;
-    let { next } = status;
+  async #run(held: AbortSignal): Promise<void> {
+    const start = new Date("0001-01-01T00:00:00Z");
+    let next = this.#prepared.schedule.next(new Date());
+    this.#status = { last: start, next, lastUpdated: start };
+    if (next !== never) this.#log.write("debug", `${this.name} is due at ${next.toISOString()}`);
     if (this.#prepared.runOnStartup) next = new Date();
     for (;;) {
-      await this.#until(next);
-      if (signal.aborted) return;
-      next = await this.#callBySchedule();
-    }
-  }
-
-  // Always lets other work go first, also when the occurrence has passed: calls that take longer than the schedule's
-  // interval follow each other closely.
-  async #until(time: Date): Promise<void> {
-    const { signal } = this.#stop;
-    for (;;) {
-      if (signal.aborted) return;
-      const left = time.getTime() - Date.now();
-      await pause(Math.min(Math.max(left, 1), maxPause), signal);
-      if (Date.now() >= time.getTime()) return;
+      await until(next, held);
+      if (held.aborted) return;
+      next = await this.#callBySchedule(held);
     }
   }
 
@@ -140,16 +148,16 @@ export class TimerTrigger {
    * Resolves to the next occurrence after this call began: those that passed before it ended count as one, which is due at
    * once.
    */
-  async #callBySchedule(): Promise<Date> {
+  async #callBySchedule(held: AbortSignal): Promise<Date> {
     const began = new Date();
-    await this.#call();
+    await this.#call(held);
     const next = this.#prepared.schedule.next(began);
     this.#status = { last: began, next, lastUpdated: began };
     return next;
   }
 
   // Never rejects; the worker has logged a failure.
-  async #call(): Promise<void> {
+  async #call(signal: AbortSignal): Promise<void> {
     const { fn } = this.#prepared;
     const outcome = await withRetries(
       fn.metadata.retryOptions,
@@ -157,7 +165,7 @@ export class TimerTrigger {
         const request = this.#request();
         return this.#worker.invoke(fn, retryContext ? { ...request, retryContext } : request);
       },
-      this.#stop.signal,
+      signal,
     );
     if (outcome === "failed" && fn.metadata.retryOptions)
       this.#log.write("error", `${this.name} gave up after its retries, until it is due again`);
@@ -183,8 +191,18 @@ export class TimerTrigger {
       functionId: fn.id,
       inputData: [{ name: bindingName, data: { json: JSON.stringify(info) } }],
       triggerMetadata: {},
-      traceContext: {},
+      traceContext: unmonitored,
     };
+  }
+}
+
+// Always lets other work go first, also when the occurrence has passed: calls that take longer than the schedule's
+// interval follow each other closely.
+async function until(time: Date, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const left = time.getTime() - Date.now();
+    await pause(Math.min(Math.max(left, 1), maxPause), signal);
+    if (Date.now() >= time.getTime()) return;
   }
 }
 

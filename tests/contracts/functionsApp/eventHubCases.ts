@@ -27,7 +27,7 @@ export function eventHubCases(): void {
 
   let scratch: ReturnType<typeof scratchFolder>;
   // Every test has a hub of its own, so that none meets events or checkpoints of another one.
-  const names = Array.from({ length: 13 }, (_, index) => `orders-${index}`);
+  const names = Array.from({ length: 14 }, (_, index) => `orders-${index}`);
   const hubs = Object.fromEntries(
     names.map((name, index) => [
       name,
@@ -174,6 +174,16 @@ export function eventHubCases(): void {
       await eventually(() => texts().length === 4);
       expect(calls()[0]!.texts.length).toBeGreaterThanOrEqual(3);
     });
+  });
+
+  it("a function that is disabled reads nothing", async () => {
+    await send(["one"]);
+    const running = await host({ "AzureWebJobs.orders.Disabled": "1" });
+    expect(running.log()).toContain("Function 'Functions.orders' is disabled");
+    await running.end();
+    await host();
+    await eventually(() => texts().length === 1);
+    expect(calls().map(({ pid }) => pid)).not.toContain(running.child.pid);
   });
 
   describe("retries", () => {

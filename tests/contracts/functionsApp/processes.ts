@@ -52,6 +52,8 @@ export interface Running {
   readonly ready: { port: number; functions: string[] };
   /** All that came on stderr up to now. */
   log(): string;
+  /** Resolves to the exit code when it has ended by itself. */
+  ended(): Promise<number | null>;
   /** Sends a signal and waits for the end; resolves to the exit code. */
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
@@ -78,6 +80,7 @@ export async function runHost(
     child,
     ready: JSON.parse(line),
     log: () => log,
+    ended: () => exited,
     end: async (signal = "SIGTERM") => {
       child.kill(signal);
       return exited;

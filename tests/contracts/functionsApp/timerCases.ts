@@ -4,8 +4,18 @@ import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
+import { ContainerClient } from "@azure/storage-blob";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { appFolder, buildHost, eventually, type Running, runHost, scratchFolder } from "./processes.js";
+import { freePort } from "../../../local/ports.js";
+import {
+  appFolder,
+  buildHost,
+  eventually,
+  type Running,
+  runAzurite,
+  runHost,
+  scratchFolder,
+} from "./processes.js";
 
 /** Timer triggers, by the real clock. */
 export function timerCases(): void {
@@ -31,13 +41,18 @@ export function timerCases(): void {
   let callLog: string;
   let healed: string;
   let next = 1;
+  let azurite: Awaited<ReturnType<typeof runAzurite>>;
   const hosts: Running[] = [];
 
   beforeAll(async () => {
     scratch = scratchFolder();
     main = await buildHost(scratch.path);
+    azurite = await runAzurite(scratch.path, await freePort());
   });
-  afterAll(() => scratch.remove());
+  afterAll(async () => {
+    await azurite?.end();
+    scratch.remove();
+  });
   beforeEach(() => {
     callLog = join(scratch.path, `calls-${next}.log`);
     healed = join(scratch.path, `healed-${next++}`);
@@ -47,8 +62,19 @@ export function timerCases(): void {
     await Promise.all(hosts.splice(0).map((host) => host.end("SIGKILL")));
   });
 
+  /** Those whose leases are one; every test has an app of its own. */
+  const hostId = () => `test-${next}`;
+
+  function settings(): Record<string, string> {
+    return {
+      CALL_LOG: callLog,
+      AzureWebJobsStorage: azurite.connection,
+      AzureFunctionsWebHost__hostid: hostId(),
+    };
+  }
+
   async function host(env: Record<string, string>, ...args: string[]): Promise<Running> {
-    const running = await runHost(main, { CALL_LOG: callLog, ...env }, "--app", appFolder, ...args);
+    const running = await runHost(main, { ...settings(), ...env }, "--app", appFolder, ...args);
     hosts.push(running);
     return running;
   }
@@ -201,7 +227,7 @@ export function timerCases(): void {
       const answers = [
         await callByHand(running, "nobody"),
         await callByHand(running, "echo"),
-        await callByHand(running, "tick", { method: "GET", body: null }),
+        await callByHand(running, "tick", { method: "PUT" }),
         await callByHand(running, "tick", { headers: { "content-type": "text/plain" } }),
         await callByHand(running, "tick", { body: "" }),
         await callByHand(running, "tick", { body: "{" }),
@@ -257,7 +283,7 @@ export function timerCases(): void {
           process.execPath,
           ["--input-type=module", "--eval", script],
           {
-            env: { PATH: process.env["PATH"], CALL_LOG: callLog, ...env },
+            env: { PATH: process.env["PATH"], ...settings(), ...env },
             timeout: 30_000,
             killSignal: "SIGKILL",
           },
@@ -265,6 +291,111 @@ export function timerCases(): void {
         expect(stdout).toContain("closed");
       }
     });
+  });
+
+  describe("the lease of a timer", () => {
+    // The least that the host takes, so that tests need not wait for minutes.
+    const quick = {
+      TICK: everySecond,
+      AzureFunctionsJobHost__singleton__listenerLockPeriod: "00:00:15",
+      AzureFunctionsJobHost__singleton__listenerLockRecoveryPollingInterval: "00:00:15",
+    };
+    const waiting = "tick waits: another host has its lease";
+    const long = 90;
+
+    function leaseBlob() {
+      const container = new ContainerClient(azurite.connection, "azure-webjobs-hosts");
+      const blob = container.getBlockBlobClient(`locks/${hostId()}/Host.Functions.tick.Listener`);
+      return { container, blob, lease: blob.getBlobLeaseClient() };
+    }
+
+    const callers = (from: number) => [
+      ...new Set(
+        lines()
+          .slice(from)
+          .map(({ pid }) => pid),
+      ),
+    ];
+
+    it("is had by one host of an app, and goes to another one when that is killed, or ends", async () => {
+      const first = await host(quick, "--split");
+      await eventually(() => begun().length >= 2);
+      const [firstPid] = callers(0);
+      const second = await host(quick);
+      await eventually(() => second.log().includes(waiting));
+      await eventually(() => begun().length >= 5);
+      expect(callers(0)).toEqual([firstPid]);
+
+      process.kill(firstPid!, "SIGKILL");
+      expect(await first.ended()).toBe(1);
+      const calls = lines().length;
+      await eventually(() => lines().length > calls, long);
+      expect(callers(calls)).toEqual([second.child.pid]);
+
+      const third = await host(quick);
+      await eventually(() => third.log().includes(waiting));
+      expect(await second.end("SIGTERM")).toBe(0);
+      const before = lines().length;
+      await eventually(() => lines().length > before, long);
+      expect(callers(before)).toEqual([third.child.pid]);
+    }, 240_000);
+
+    it("is free again some time after a holder elsewhere has died", async () => {
+      const { container, blob, lease } = leaseBlob();
+      await container.createIfNotExists();
+      await blob.upload("", 0);
+      await lease.acquireLease(15);
+      const running = await host(quick);
+      await eventually(() => running.log().includes(waiting));
+      await eventually(() => begun().length >= 1, long);
+    }, 120_000);
+
+    it("is the end of calls when it is lost, until it is had again", async () => {
+      const running = await host(quick);
+      await eventually(() => begun().length >= 1);
+      const { lease } = leaseBlob();
+      await lease.breakLease(0);
+      await lease.acquireLease(-1);
+      await eventually(() => running.log().includes("tick has lost its lease"), long);
+      await eventually(() => running.log().includes(waiting));
+      const calls = begun().length;
+      // Long enough for a schedule that still ran to show itself.
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      expect(begun()).toHaveLength(calls);
+      await lease.releaseLease();
+      await eventually(() => begun().length > calls, long);
+    }, 240_000);
+
+    it("waits for storage that is away, which is said, and not in every second", async () => {
+      const port = await freePort();
+      const away = azurite.connection.replace(/:\d+\//, `:${port}/`);
+      const running = await host({ ...quick, AzureWebJobsStorage: away });
+      const said = () => running.log().split("tick waits for the storage of AzureWebJobsStorage").length - 1;
+      await eventually(() => said() > 0);
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      expect([said(), begun().length]).toEqual([1, 0]);
+      const other = await runAzurite(scratch.path, port);
+      await eventually(() => begun().length >= 1, long);
+      await other.end();
+      // Nor does it keep the host from ending.
+      expect(await running.end()).toBe(0);
+    }, 120_000);
+
+    it("needs storage", async () => {
+      const wanted = 'function "tick": the setting AzureWebJobsStorage must hold a connection string';
+      await expect(host({ ...quick, AzureWebJobsStorage: "" })).rejects.toThrow(wanted);
+    });
+  });
+
+  it("that is disabled is called by hand alone", async () => {
+    const running = await host({ TICK: everySecond, "AzureWebJobs.tick.Disabled": "true" });
+    expect(running.log()).toContain("Function 'Functions.tick' is disabled");
+    // Time for a schedule that ran to show itself.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect(lines()).toEqual([]);
+    expect((await callByHand(running)).status).toBe(202);
+    await eventually(() => lines().some((line) => line.end));
+    expect(begun()).toHaveLength(1);
   });
 
   describe("timers and HTTP in two processes", () => {

@@ -4,7 +4,10 @@ import { app } from "@azure/functions";
 const note = (text) => process.env.HOOK_LOG && appendFileSync(process.env.HOOK_LOG, `${text}\n`);
 
 app.hook.appStart(() => note("appStart"));
-app.hook.appTerminate(() => note("appTerminate"));
+app.hook.appTerminate(async () => {
+  await new Promise((resolve) => setTimeout(resolve, Number(process.env.TERMINATE_MS ?? 0)));
+  note("appTerminate");
+});
 app.hook.preInvocation((context) => {
   if (context.invocationContext.functionName !== "hooks") return;
   note("preInvocation");

@@ -43,6 +43,15 @@ app.http("stream", {
   }),
 });
 
+app.http("headers", {
+  methods: ["GET"],
+  handler: (request) => ({
+    headers: { "x-own": request.query.get("value"), ETag: '"1"', "www-authenticate": "Basic" },
+    body: "read them",
+  }),
+});
+app.http("trace", { methods: ["GET"], handler: (_, context) => ({ jsonBody: context.traceContext }) });
+app.http("locked", { methods: ["GET"], authLevel: "function", handler: () => ({ body: "open" }) });
 app.http("ownLeave", {
   methods: ["GET"],
   handler: () => ({
@@ -59,9 +68,18 @@ app.http("throws", {
 });
 app.http("rejectsUnseen", {
   methods: ["GET"],
-  handler: () => {
+  handler: async () => {
     Promise.reject(new Error("nobody waits for this"));
-    return { body: "still here" };
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
+  },
+});
+app.http("throwsLater", {
+  methods: ["GET"],
+  handler: async () => {
+    setTimeout(() => {
+      throw new Error("nobody catches this");
+    }, 1);
+    await new Promise((resolve) => setTimeout(resolve, 60_000));
   },
 });
 app.http("settings", {

@@ -1,0 +1,85 @@
+import { isUtf8 } from "node:buffer";
+import type { IncomingMessage } from "node:http";
+
+/** A request's path and query as Kestrel, the real host's server, reads them. */
+export interface RequestTarget {
+  /** Decoded but for `%2F`, which would otherwise look like a separator, and without dot segments. */
+  readonly path: string;
+  /** What the app sees: `path`, percent-encoded where it must be, and the query as it came. */
+  readonly url: string;
+}
+
+/** Kestrel's `MaxRequestLineSize`, `MaxRequestHeadersTotalSize` (bytes) and `MaxRequestHeaderCount`. */
+const limits = { line: 8_192, headers: 32_768, count: 100 };
+
+/** Of Node's parser, which answers 431 by itself: more than the limits above, so that they decide. */
+export const PARSER_BYTES = 65_536;
+
+/** The status with which Kestrel refuses a request before anything else has seen it; `undefined`: it takes it. */
+export function refusalOf({ method = "GET", url = "/", rawHeaders }: IncomingMessage): number | undefined {
+  if (`${method} ${url} HTTP/1.1\r\n`.length > limits.line) return 414;
+  const bytes = rawHeaders.reduce((sum, text) => sum + text.length + 2, 0);
+  if (rawHeaders.length / 2 > limits.count || bytes > limits.headers) return 431;
+  const hosts = rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === "host");
+  // Header bytes are read as UTF-8; Node hands them over as Latin-1.
+  const unreadable = rawHeaders.some(
+    (text) => /[\x80-\xff]/.test(text) && !isUtf8(Buffer.from(text, "latin1")),
+  );
+  return hosts.length > 1 || unreadable ? 400 : undefined;
+}
+
+/** The request's target; `undefined` when it, or its Host header, is none that Kestrel takes (it answers 400). */
+export function parseTarget({
+  url = "/",
+  headers: { host = "" },
+}: IncomingMessage): RequestTarget | undefined {
+  if (!/^[\w.:[\]-]*$/.test(host) || /[^\x21-\x7e]/.test(url)) return undefined;
+  // The absolute form (RFC 9112 §3.2.2) must name the same host.
+  const [, authority, rest] = /^https?:\/\/([^/?]*)(.*)$/is.exec(url) ?? [undefined, host, url];
+  if (authority!.toLowerCase() !== host.toLowerCase()) return undefined;
+  const [, encoded, query] = /^([^?]*)(.*)$/s.exec(rest!)!;
+  if (!/^(\/|$)/.test(encoded!) || /%00/.test(encoded!)) return undefined;
+  const path = withoutDots(decode(encoded || "/"));
+  return { path, url: encode(path) + query };
+}
+
+/** Each run of `%XX` as UTF-8; what is none, and a slash, stays as it came. */
+function decode(path: string): string {
+  return path.replace(/(?:%[0-9a-f]{2})+/gi, (run) => {
+    const bytes = Buffer.from(run.replaceAll("%", ""), "hex");
+    let text = "";
+    for (let i = 0, length = 1; i < bytes.length; i += length) {
+      length = sequenceLength(bytes[i]!);
+      const sequence = bytes.subarray(i, i + length);
+      const kept = sequence.length < length || !isUtf8(sequence) || sequence[0] === 0x2f;
+      if (kept) length = 1;
+      text += kept ? run.slice(i * 3, i * 3 + 3) : sequence.toString();
+    }
+    return text;
+  });
+}
+
+/** Of a UTF-8 sequence by its first byte (RFC 3629 §3). */
+function sequenceLength(first: number): number {
+  if (first < 0xc0) return 1;
+  if (first < 0xe0) return 2;
+  return first < 0xf0 ? 3 : 4;
+}
+
+/** RFC 3986 §5.2.4, after decoding, so that `%2e` counts as a dot. */
+function withoutDots(path: string): string {
+  const kept: string[] = [];
+  const segments = path.split("/").slice(1);
+  segments.forEach((segment, i) => {
+    const last = i === segments.length - 1;
+    if (segment === "..") kept.pop();
+    if (segment !== "." && segment !== "..") kept.push(segment);
+    else if (last) kept.push("");
+  });
+  return `/${kept.join("/")}`;
+}
+
+// What looks encoded is taken to be so, whatever it was before decoding: `%252F` arrives as `%2F`.
+function encode(path: string): string {
+  return path.replace(/%(?![0-9a-f]{2})|[^\w\-.~!$&'()*+,;=:@/%]+/giu, encodeURIComponent);
+}
