@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { PartitionOwnership } from "@azure/event-hubs";
 import { BlobCheckpointStore } from "@azure/eventhubs-checkpointstore-blob";
@@ -50,8 +51,17 @@ export function isGone(ownerId: string): boolean {
   if (where !== machine) return false;
   try {
     process.kill(Number(pid), 0);
-    return false;
+    return isZombie(pid!);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
+
+/** Ended, but its parent has not asked how: in a container whose first process asks nobody that stays so. Linux only. */
+function isZombie(pid: string): boolean {
+  try {
+    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+  } catch {
+    return false;
   }
 }
