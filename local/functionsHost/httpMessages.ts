@@ -24,10 +24,15 @@ export function headersOf({ rawHeaders }: IncomingMessage): Record<string, strin
   const joined: Record<string, string> = Object.create(null);
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!.toLowerCase();
-    const value = Buffer.from(rawHeaders[i + 1]!, "latin1").toString();
+    const value = utf8(rawHeaders[i + 1]!);
     joined[name] = joined[name] === undefined ? value : `${joined[name]},${value}`;
   }
   return joined;
+}
+
+// Kestrel reads headers as UTF-8, Node as Latin-1.
+function utf8(text: string): string {
+  return /[\x80-\xff]/.test(text) ? Buffer.from(text, "latin1").toString() : text;
 }
 
 // Names count as one in any letter case, their values joined by commas. The name is written as it was the second time

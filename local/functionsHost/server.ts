@@ -2,12 +2,13 @@ import { once } from "node:events";
 import type http from "node:http";
 import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
+import type { CalledByHand } from "./admin.js";
 import { findAppFiles } from "./appFiles.js";
 import { startEventHubTriggers } from "./eventHubTriggers.js";
 import { createHttpServer } from "./httpTriggers.js";
 import { createLog, type Log } from "./log.js";
 import type { RegisteredFunction } from "./rpc.js";
-import { applyAppSettings, disabledOf, maxBodyOf, readCors, readHostSettings } from "./settings.js";
+import { applyAppSettings, disabledOf, httpSettings, readCors, readHostSettings } from "./settings.js";
 import { createTimerTriggers, timerNames } from "./timerTriggers.js";
 import { Worker } from "./worker.js";
 
@@ -81,20 +82,10 @@ export async function start(options: Options = {}): Promise<Server> {
     const disabled = findDisabled(worker, process.env, log);
     const timers = events ? createTimerTriggers(worker, app, settings.leases, process.env, log) : [];
     if (kinds.includes("http")) {
-      const { callTimer } = options;
-      const elsewhere = callTimer ? timerNames(worker) : [];
-      const byHand = events
-        ? timers
-        : elsewhere.map((name) => ({ name, callByHand: () => callTimer!(name) }));
-      const functions = [...worker.functions.values()];
-      const httpOptions = {
-        routePrefix: settings.routePrefix,
-        maxBody: maxBodyOf(process.env),
-        homePage: !/^true$/i.test(process.env["AzureWebJobsDisableHomepage"] ?? ""),
-        cors,
-        admin: { key: options.key, functions, disabled, byHand },
-      };
-      server = createHttpServer(worker, httpOptions, log);
+      const byHand = events ? timers : timersElsewhere(worker, options.callTimer);
+      const admin = { key: options.key, functions: [...worker.functions.values()], disabled, byHand };
+      const served = { routePrefix: settings.routePrefix, ...httpSettings(process.env), cors, admin };
+      server = createHttpServer(worker, served, log);
       await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
     }
     warnOfOtherTriggers(worker, log);
@@ -118,6 +109,11 @@ export async function start(options: Options = {}): Promise<Server> {
     await worker.terminate(0);
     throw error;
   }
+}
+
+/** Those that another process serves, which `callTimer` reaches. */
+function timersElsewhere(worker: Worker, callTimer: Options["callTimer"]): CalledByHand[] {
+  return callTimer ? timerNames(worker).map((name) => ({ name, callByHand: () => callTimer(name) })) : [];
 }
 
 async function listen(server: http.Server, port: number, host: string): Promise<void> {

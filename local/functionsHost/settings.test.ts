@@ -2,7 +2,15 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { applyAppSettings, connectionString, readCors, readHostSettings, resolveNames } from "./settings.js";
+import {
+  applyAppSettings,
+  connectionString,
+  disabledOf,
+  httpSettings,
+  readCors,
+  readHostSettings,
+  resolveNames,
+} from "./settings.js";
 
 let app: string;
 beforeEach(() => {
@@ -121,6 +129,25 @@ describe("app settings", () => {
       "only in Azure",
     );
   });
+});
+
+it.each([
+  ["AzureWebJobs.sweep.Disabled", "true", ["sweep"]],
+  ["AzureWebJobs.sweep.Disabled", "TRUE", ["sweep"]],
+  ["AZUREWEBJOBS_Sweep_DISABLED", "1", ["sweep"]],
+  ["AzureWebJobs.sweep.Disabled", "yes", []],
+  ["AzureWebJobs.sweep.Disabled", "", []],
+  ["AzureWebJobs__sweep__Disabled", "true", []],
+  ["AzureWebJobs.swee.Disabled", "true", []],
+])("%s=%s disables %j", (name, value, expected) => {
+  expect(disabledOf(["health", "sweep"], { [name]: value })).toEqual(expected);
+});
+
+it("HTTP takes 100 MB and shows a page, unless told", () => {
+  expect(httpSettings({})).toEqual({ maxBody: 104_857_600, homePage: true });
+  const told = { FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "7", AzureWebJobsDisableHomepage: "True" };
+  expect(httpSettings(told)).toEqual({ maxBody: 7, homePage: false });
+  expect(httpSettings({ FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "7 MB" }).maxBody).toBe(104_857_600);
 });
 
 describe("the pages that may call", () => {

@@ -89,7 +89,10 @@ export function applyAppSettings(app: string, env: NodeJS.ProcessEnv, file?: str
   return chosen;
 }
 
-/** Which of these functions `AzureWebJobs.NAME.Disabled` (or with `_` for the dots) switches off: by `true` or `1`; names count in any letter case. */
+/**
+ * Which of these functions the setting `AzureWebJobs.NAME.Disabled`, or `AzureWebJobs_NAME_Disabled`, switches off by `true` or `1`, all in any letter
+ * case.
+ */
 export function disabledOf(names: readonly string[], env: NodeJS.ProcessEnv): string[] {
   const on = Object.entries(env).filter(([, value]) => /^(true|1)$/i.test(value ?? ""));
   const set = new Set(on.map(([name]) => name.toLowerCase()));
@@ -98,10 +101,13 @@ export function disabledOf(names: readonly string[], env: NodeJS.ProcessEnv): st
   );
 }
 
-/** The largest request body, in bytes. */
-export function maxBodyOf(env: NodeJS.ProcessEnv): number {
-  const told = env["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"] ?? "";
-  return /^\d+$/.test(told) ? Number(told) : 100 * 1024 * 1024;
+/** What the environment says of HTTP: the largest request body in bytes, and whether `/` is a page. */
+export function httpSettings(env: NodeJS.ProcessEnv): { maxBody: number; homePage: boolean } {
+  const limit = env["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"] ?? "";
+  return {
+    maxBody: /^\d+$/.test(limit) ? Number(limit) : 100 * 1024 * 1024,
+    homePage: !/^true$/i.test(env["AzureWebJobsDisableHomepage"] ?? ""),
+  };
 }
 
 /** The file of app settings below `app` that counts when none is named; `undefined` when there is none. */
