@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { retryDelays, withRetries } from "./retry.js";
+import { pause, retryDelays, withRetries } from "./retry.js";
 import type { RetryContext, RetryOptions } from "./rpc.js";
 
 function take(options: RetryOptions, count: number, random = () => 0.5): number[] {
@@ -76,4 +76,8 @@ describe("attempts", () => {
     const hour: RetryOptions = { ...never, delayInterval: { seconds: 3600 } };
     expect(await withRetries(hour, attempt, stop.signal)).toBe("stopped");
   });
+});
+
+it("a pause that was stopped before it began is none", async () => {
+  await pause(24 * 3_600_000, AbortSignal.abort());
 });

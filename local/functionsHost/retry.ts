@@ -57,8 +57,9 @@ function describeException(error: unknown): { message: string; source: string; s
   return { message, source: "", stackTrace: stack ?? "" };
 }
 
-/** Waits for `time` milliseconds (at most 24.8 days, as timers do), or until `signal`, not aborted yet, aborts. */
+/** Waits for `time` milliseconds (at most 24.8 days, as timers do), or until `signal` aborts. */
 export function pause(time: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const finish = () => {
       clearTimeout(timer);

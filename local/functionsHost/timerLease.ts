@@ -59,6 +59,7 @@ export class Lease {
       const id = await this.#acquire(stop);
       if (id === undefined) return;
       this.#log.write("debug", `${this.#name} has its lease`);
+      if (stop.aborted) return this.#release(id);
       const held = new AbortController();
       const end = () => held.abort();
       stop.addEventListener("abort", end);
@@ -100,9 +101,9 @@ export class Lease {
         const conditions = { ifMatch: found.etag! };
         await this.#blob.getBlobLeaseClient().breakLease(0, { conditions, abortSignal });
       }
-      const seconds = Math.floor(this.#settings.period / 1_000);
-      await this.#blob.getBlobLeaseClient(id).acquireLease(seconds, { abortSignal });
-      await this.#blob.setMetadata({ [OWNER]: ownerName() }, { conditions: { leaseId: id }, abortSignal });
+      // Not to be aborted: a lease that was had without our knowing would keep the next host waiting.
+      await this.#blob.getBlobLeaseClient(id).acquireLease(Math.floor(this.#settings.period / 1_000));
+      await this.#blob.setMetadata({ [OWNER]: ownerName() }, { conditions: { leaseId: id } });
       return id;
     } catch (error) {
       if (isTaken(error)) return undefined;

@@ -1,11 +1,16 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createServer, request as httpRequest } from "node:http";
+import type { AddressInfo } from "node:net";
 import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { ContainerClient } from "@azure/storage-blob";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createLog } from "../../../local/functionsHost/log.js";
+import { Lease } from "../../../local/functionsHost/timerLease.js";
 import { freePort } from "../../../local/ports.js";
 import {
   appFolder,
@@ -64,6 +69,12 @@ export function timerCases(): void {
 
   /** Those whose leases are one; every test has an app of its own. */
   const hostId = () => `test-${next}`;
+
+  function leaseBlob() {
+    const container = new ContainerClient(azurite.connection, "azure-webjobs-hosts");
+    const blob = container.getBlockBlobClient(`locks/${hostId()}/Host.Functions.tick.Listener`);
+    return { container, blob, lease: blob.getBlobLeaseClient() };
+  }
 
   function settings(): Record<string, string> {
     return {
@@ -271,8 +282,14 @@ export function timerCases(): void {
       expect(running.log()).not.toContain("gave up");
     });
 
+    /** Undefined where the host ended before it made the blob. */
+    async function leaseState(): Promise<string | undefined> {
+      const { blob } = leaseBlob();
+      return (await blob.exists()) ? (await blob.getProperties()).leaseState : undefined;
+    }
+
     // The host's own program exits in any case; without it, what is left open would keep the process alive.
-    it("leaves no timer behind", async () => {
+    it("leaves no timer and no lease behind", async () => {
       const server = pathToFileURL(join(dirname(main), "server.js")).href;
       const script = `import { start } from ${JSON.stringify(server)};
         const host = await start({ app: ${JSON.stringify(appFolder)} });
@@ -289,6 +306,7 @@ export function timerCases(): void {
           },
         );
         expect(stdout).toContain("closed");
+        expect(await leaseState()).not.toBe("leased");
       }
     });
   });
@@ -302,13 +320,6 @@ export function timerCases(): void {
     };
     const waiting = "tick waits: another host has its lease";
     const long = 90;
-
-    function leaseBlob() {
-      const container = new ContainerClient(azurite.connection, "azure-webjobs-hosts");
-      const blob = container.getBlockBlobClient(`locks/${hostId()}/Host.Functions.tick.Listener`);
-      return { container, blob, lease: blob.getBlobLeaseClient() };
-    }
-
     const callers = (from: number) => [
       ...new Set(
         lines()
@@ -380,6 +391,40 @@ export function timerCases(): void {
       // Nor does it keep the host from ending.
       expect(await running.end()).toBe(0);
     }, 120_000);
+
+    it("is given back by a host that is stopped in the moment that it gets it", async () => {
+      const stop = new AbortController();
+      const storage = new URL(/BlobEndpoint=([^;]+)/.exec(azurite.connection)![1]!);
+      const between = createServer(({ url, method, headers }, response) => {
+        const options = { host: storage.hostname, port: storage.port, path: url, method, headers };
+        const onward = httpRequest(options, (answer) => {
+          if (headers["x-ms-lease-action"] === "acquire") stop.abort();
+          response.writeHead(answer.statusCode!, answer.headers);
+          answer.pipe(response);
+        });
+        onward.end();
+      }).listen(0, "127.0.0.1");
+      await once(between, "listening");
+      const { port } = between.address() as AddressInfo;
+      const container = new ContainerClient(
+        azurite.connection.replace(storage.port, `${port}`),
+        "azure-webjobs-hosts",
+      );
+      const { blob } = leaseBlob();
+      const minute = { period: 60_000, pollingInterval: 60_000 };
+      const lease = new Lease(
+        "tick",
+        container,
+        container.getBlockBlobClient(blob.name),
+        minute,
+        createLog("none"),
+      );
+      let held = 0;
+      await lease.whileHeld(stop.signal, async () => void held++);
+      expect([held, (await blob.getProperties()).leaseState]).toEqual([0, "available"]);
+      between.close();
+      between.closeAllConnections();
+    });
 
     it("needs storage", async () => {
       const wanted = 'function "tick": the setting AzureWebJobsStorage must hold a connection string';
