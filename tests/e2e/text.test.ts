@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { request } from "node:http";
 import { expect, inject, test } from "vitest";
 import { call, connect, history, makeRoom, newUsers, tokenFor } from "../support/client.js";
@@ -131,7 +132,7 @@ test("text that would take long to normalize, and JSON as deep as it goes, are j
   expect(named).toMatchObject({ status: 400, body: { field: "name" } });
 });
 
-/** A POST in chunks, without a length, of which only so much is sent as is taken. */
+/** A POST in chunks, without a length. */
 async function postInChunks(path: string, headers: Record<string, string>, bytes: number): Promise<number> {
   return new Promise((resolve, reject) => {
     const post = request(
@@ -148,7 +149,7 @@ async function postInChunks(path: string, headers: Record<string, string>, bytes
   });
 }
 
-test("a body past 64 KiB is refused with 413, whether its length is said or not", async () => {
+test("a body past 64 KiB is refused with 413, one whose length is not said with 400, as it does not arrive", async () => {
   const [ann] = newUsers(1) as [number];
   const authorization = `Bearer ${await tokenFor(ann)}`;
   for (const path of ["/group-rooms", "/sessions/logout"]) {
@@ -156,8 +157,8 @@ test("a body past 64 KiB is refused with 413, whether its length is said or not"
       status: 413,
       body: { code: "MESSAGE_TOO_LARGE" },
     });
-    expect(await postInChunks(path, { authorization }, 98_304)).toBe(413);
-    expect(await postInChunks(path, { authorization }, 65_536)).toBe(400);
+    for (const bytes of [98_304, 65_536])
+      expect(await postInChunks(path, { authorization }, bytes)).toBe(400);
   }
 });
 
@@ -174,6 +175,15 @@ test("a call that takes no body is refused one past 64 KiB, too", async () => {
   expect((await negotiate(65_536)).status).toBe(200);
 });
 
-test("an upstream call past what the service would send is refused with 413", async () => {
-  expect(await postInChunks("/upstream/message", { "ce-connectionid": "x" }, 2 * 1_048_576)).toBe(413);
+test("an upstream call past what the service would send is refused with 413, a stranger's with 401", async () => {
+  const accessKey = /AccessKey=([^;]+)/.exec(inject("stack").webPubSubConnection)![1]!;
+  const signature = createHmac("sha256", accessKey).update("x").digest("hex");
+  const post = async (headers: Record<string, string>): Promise<number> => {
+    const url = `${inject("stack").api}/api/v1/chat/upstream/message`;
+    const event = { "ce-id": "1", "ce-type": "azure.webpubsub.user.message", "ce-connectionid": "x" };
+    const body = Buffer.alloc(2 * 1_048_576);
+    return (await fetch(url, { method: "POST", headers: { ...event, ...headers }, body })).status;
+  };
+  expect(await post({})).toBe(401);
+  expect(await post({ "ce-signature": `sha256=${signature}` })).toBe(413);
 });
