@@ -1,6 +1,13 @@
 import { defineConfig } from "vitest/config";
 
-const limits = { testTimeout: 60_000, hookTimeout: 120_000, teardownTimeout: 30_000, pool: "forks" } as const;
+/** No test is about how fast the machine is: these end only what hangs. Each project needs them, as inline ones inherit nothing. */
+const limits = {
+  testTimeout: 600_000,
+  hookTimeout: 600_000,
+  teardownTimeout: 60_000,
+  expect: { poll: { timeout: 300_000, interval: 50 } },
+  pool: "forks",
+} as const;
 
 /**
  * Unit tests stand beside the code; everything that crosses a folder is below `tests`. Those that need a

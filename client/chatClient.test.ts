@@ -16,13 +16,8 @@ afterEach(async () => {
 });
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-async function until(holds: () => boolean, what: string): Promise<void> {
-  const end = Date.now() + 5_000;
-  while (!holds()) {
-    if (Date.now() > end) throw new Error(`did not happen: ${what}`);
-    await wait(5);
-  }
-}
+const until = (holds: () => boolean, what: string): Promise<void> =>
+  expect.poll(holds, { message: what, interval: 5 }).toBe(true);
 
 interface Asked {
   readonly method: string;
@@ -480,7 +475,7 @@ describe("calls that make something", () => {
     const [another, again, fresh, anotherAgain] = keys.slice(tries);
     expect(new Set([...keys.slice(0, tries), again]).size).toBe(1);
     expect(new Set([keys[0], another, fresh, anotherAgain]).size).toBe(4);
-  }, 20_000);
+  });
 });
 
 describe("a service that wants to be left alone", () => {

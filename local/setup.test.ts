@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 
 // Plain JavaScript without declarations: imported by address.
 const load = (name: string) =>
@@ -246,7 +246,7 @@ describe("a set-up that is stopped", () => {
       stream.setEncoding("utf8").on("data", (text: string) => {
         run.output += text;
       });
-    await vi.waitFor(() => expect(run.output).toMatch(until), { timeout: 30_000, interval: 20 });
+    await expect.poll(() => run.output, { interval: 20 }).toMatch(until);
     return run;
   }
 
@@ -276,12 +276,12 @@ describe("a set-up that is stopped", () => {
     ["SIGTERM", 143],
     ["SIGHUP", 129],
   ] as const)("by %s ends at once with %i, all that it started with it", async (signal, exitCode) => {
-    const run = await running("sleep 100 & echo pid $!; echo pid $$; wait");
+    const run = await running("sleep 10000 & echo pid $!; echo pid $$; wait");
     run.child.kill(signal);
     expect(await run.ended).toBe(exitCode);
     expect(run.output).toContain("setup: stopping it... (Ctrl+C again kills it)");
     expect(run.output).toContain(STOPPED);
-    expect(pids(run.output).filter((pid) => !isGone(pid))).toEqual([]);
+    await expect.poll(() => pids(run.output).filter((pid) => !isGone(pid))).toEqual([]);
     expect(existsSync(join(root, "lock"))).toBe(false);
   });
 
@@ -292,7 +292,7 @@ describe("a set-up that is stopped", () => {
     run.child.kill("SIGINT");
     expect(await run.ended).toBe(130);
     expect(run.output).toContain(STOPPED);
-    expect(pids(run.output).every(isGone)).toBe(true);
+    await expect.poll(() => pids(run.output).every(isGone)).toBe(true);
   });
 
   it("lets a package manager end what it is at, until the second Ctrl+C", async () => {
@@ -306,16 +306,18 @@ describe("a set-up that is stopped", () => {
     const stubborn = "trap '' INT; echo pid $$; while :; do sleep 0.1; done";
     const run = await running(stubborn, { patient: true });
     run.child.kill("SIGINT");
+    await expect.poll(() => run.output).toContain("stopping it");
+    // What comes at once is the same press of the keys.
     await new Promise((resolve) => setTimeout(resolve, 1_000));
     run.child.kill("SIGINT");
     expect(await run.ended).toBe(130);
     expect(run.output).toContain(STOPPED);
-    await vi.waitFor(() => expect(pids(run.output).every(isGone)).toBe(true));
+    await expect.poll(() => pids(run.output).every(isGone)).toBe(true);
     expect(existsSync(join(root, "lock"))).toBe(false);
   });
 
   it("ends while it waits for another one, whose lock stays", async () => {
-    const other = await running("echo pid $$; sleep 100");
+    const other = await running("echo pid $$; sleep 10000");
     const folder = join(root, "lock");
     const script = `
       import { interruptible } from ${JSON.stringify(join(local, "setupRun.mjs"))};
@@ -351,7 +353,7 @@ describe("a set-up that is stopped", () => {
   }
 
   it("in the middle of npm ci leaves nothing running, and the next one does all", async () => {
-    const folder = project("echo pid $$; test -e go || sleep 100");
+    const folder = project("echo pid $$; test -e go || sleep 10000");
     const env = { ...process.env, npm_config_foreground_scripts: "true" };
     const build = join(folder, "local/setup.mjs");
     const run = await started([build, "build"], /pid \d+/, { env });
@@ -359,7 +361,7 @@ describe("a set-up that is stopped", () => {
     expect(await run.ended).toBe(130);
     expect(run.output).toContain("stopping npm ci...");
     expect(run.output).toContain(STOPPED);
-    expect(pids(run.output).every(isGone)).toBe(true);
+    await expect.poll(() => pids(run.output).every(isGone)).toBe(true);
     expect(existsSync(join(folder, ".local-setup"))).toBe(false);
 
     writeFileSync(join(folder, "go"), "");

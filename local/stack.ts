@@ -22,7 +22,7 @@ import {
 } from "./stackServers.js";
 import { Supervised } from "./supervisor.js";
 
-const MIGRATION_TIMEOUT_MS = 120_000;
+const MIGRATION_TIMEOUT_MS = 300_000;
 const NAMES = Object.keys(DEFAULT_PORTS) as ServerName[];
 
 /** What `stack.json` in the data folder says while the stack runs. */

@@ -99,7 +99,7 @@ function server(name: ServerName, port: number, folder: StackFolder, args: reado
     wrapped: false,
     args: ["--port", String(port), "--host", LOOPBACK, ...args, "--exit-with-stdin"],
     logFile: folder.log(name),
-    startTimeoutMs: 60_000,
+    startTimeoutMs: 300_000,
     stopTimeoutMs: 5_000,
   };
 }

@@ -47,13 +47,13 @@ describe("with a receiver", () => {
     expect(sdkIsLoaded()).toBe(true);
     const counter = metrics.getMeter("test").createCounter("things");
     counter.add(1);
-    await vi.waitUntil(() => receiver.value("things") === 1, 20_000);
+    await expect.poll(() => receiver.value("things")).toBe(1);
     counter.add(2);
-    await vi.waitUntil(() => receiver.value("things") === 3, 20_000);
+    await expect.poll(() => receiver.value("things")).toBe(3);
     counter.add(3);
     await end();
     // The end waits a moment only, which may be too short on a busy machine: the request is under way.
-    await vi.waitUntil(() => receiver.value("things") === 6, 20_000);
+    await expect.poll(() => receiver.value("things")).toBe(6);
     expect(warnings).toEqual([]);
   });
 
@@ -70,7 +70,7 @@ describe("with a receiver", () => {
       await end();
       metrics.disable();
     }
-    await vi.waitUntil(() => receiver.value("things") === 2, 20_000);
+    await expect.poll(() => receiver.value("things")).toBe(2);
     expect(warnings).toEqual([]);
   });
 
@@ -82,7 +82,7 @@ describe("with a receiver", () => {
       await end();
       metrics.disable();
     }
-    await vi.waitUntil(() => receiver.resources.length === 2, 20_000);
+    await expect.poll(() => receiver.resources.length).toBe(2);
     expect(receiver.resources).toMatchObject([
       { "service.name": "nonstop-chat", "deployment.environment.name": "test" },
       { "service.name": "other" },
@@ -127,7 +127,7 @@ describe("a setting that can't be used is told once, with its name and without i
       });
       addOne();
       await end();
-      await vi.waitUntil(() => receiver.requests === 1, 20_000);
+      await expect.poll(() => receiver.requests).toBe(1);
       expect(warnings.map(({ message }) => message)).toEqual([
         expect.stringContaining("OTEL_METRIC_EXPORT_INTERVAL must be"),
       ]);
@@ -145,11 +145,11 @@ describe("a receiver that takes nothing", () => {
         OTEL_METRIC_EXPORT_INTERVAL: "100",
       });
       addOne();
-      await vi.waitUntil(() => receiver.requests >= 5 && warnings.length > 0, 40_000);
+      await expect.poll(() => receiver.requests >= 5 && warnings.length > 0).toBe(true);
       expect(warnings).toHaveLength(1);
       expect(warnings[0]).toMatchObject({ message: "metrics could not be exported", left: 0 });
       receiver.answer = 200;
-      await vi.waitUntil(() => receiver.value("things") === 1, 40_000);
+      await expect.poll(() => receiver.value("things")).toBe(1);
       await end();
     },
   );
@@ -159,7 +159,7 @@ describe("a receiver that takes nothing", () => {
     const end = await startTelemetry({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url });
     addOne();
     await end();
-    await vi.waitUntil(() => receiver.requests === 1, 20_000);
+    await expect.poll(() => receiver.requests).toBe(1);
   });
 
   test("and isn't there is told once", async () => {
@@ -168,7 +168,7 @@ describe("a receiver that takes nothing", () => {
       OTEL_METRIC_EXPORT_INTERVAL: "100",
     });
     addOne();
-    await vi.waitUntil(() => warnings.length > 0, 40_000);
+    await expect.poll(() => warnings.length > 0).toBe(true);
     await end();
     expect(warnings).toMatchObject([{ error: { code: "ECONNREFUSED" } }]);
   });

@@ -31,7 +31,7 @@ export function azuriteSpec(data: string, port: number, logFile: string): ChildS
     args: [program, ...options, "--skipApiVersionCheck", "--disableTelemetry", "--silent"],
     logFile,
     probe: () => pingStorage(port),
-    startTimeoutMs: 60_000,
+    startTimeoutMs: 300_000,
     stopTimeoutMs: 5_000,
   };
 }

@@ -18,7 +18,7 @@ import { Child, type ChildSpec, startChild } from "./child.js";
 import { appArmorAdvice, findServer, OF_MYSQL, type Program, requireOwnFiles } from "./mysqlProgram.js";
 import type { Service, ServiceOptions } from "./service.js";
 
-const PREPARE_TIMEOUT_MS = 120_000;
+const PREPARE_TIMEOUT_MS = 300_000;
 /** Of MariaDB's first files, in megabytes, and a little; MySQL's are as large. */
 const SPACE_MB = 200;
 /** As Azure has it. MySQL keeps to what a data folder was prepared with, and does not start with another value: the note says that it was this one. */
@@ -60,7 +60,7 @@ export async function mySqlSpec(
     // MySQL's own note of who uses the socket: one that was killed leaves it behind, and whoever has its number by now is taken for it. The data's own locks stay.
     before: () => rmSync(`${socketPath(folder)}.lock`, { force: true }),
     probe: () => pingMySql(mySqlUrl(program, port)),
-    startTimeoutMs: 60_000,
+    startTimeoutMs: 300_000,
     stopTimeoutMs: 10_000,
     ...adviceFor(program),
   };

@@ -30,7 +30,7 @@ export async function redisSpec(data: string, port: number, logFile: string): Pr
     args: Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]),
     logFile,
     probe: () => pingRedis(LOOPBACK, port),
-    startTimeoutMs: 20_000,
+    startTimeoutMs: 300_000,
     stopTimeoutMs: 5_000,
   };
 }

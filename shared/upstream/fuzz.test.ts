@@ -9,7 +9,7 @@ import { createUpstream, type UpstreamHandlers, type UpstreamRequest } from "./c
 /** The same cases each time; `FUZZ_SEED` and `FUZZ_RUNS` choose others, and more of them. */
 const { FUZZ_SEED, FUZZ_RUNS } = process.env;
 // A call that is never answered fails like one that is answered wrongly.
-const cases = { seed: Number(FUZZ_SEED ?? 7), numRuns: Number(FUZZ_RUNS ?? 2_000), timeout: 30_000 };
+const cases = { seed: Number(FUZZ_SEED ?? 7), numRuns: Number(FUZZ_RUNS ?? 2_000) };
 if (FUZZ_RUNS !== undefined) vi.setConfig({ testTimeout: 3_600_000 });
 
 const KEY = "the-key";

@@ -46,27 +46,25 @@ test("what can never be done is said, and asks nobody to try again; what was acc
   const writer = await connect(ann, { stack: addresses() });
   const shown = await writer.subscribe(`/sub/chat/room/${roomId}`);
   await writer.say(roomId, "before");
-  await expect.poll(() => shown.map(({ content }) => content), { timeout: 30_000 }).toEqual(["before"]);
+  await expect.poll(() => shown.map(({ content }) => content)).toEqual(["before"]);
   expect(await healthOf()).toEqual([200, "up"]);
 
   await run(`RENAME TABLE ${name}.messages TO ${name}.lost_messages`);
   // By its RECEIPT it can't be lost any more.
   await writer.say(roomId, "meanwhile");
-  await expect.poll(healthOf, { timeout: 60_000 }).toEqual([503, "down"]);
+  await expect.poll(healthOf).toEqual([503, "down"]);
   const refused = await call("GET", `/rooms/${roomId}/messages`, ann, undefined, addresses());
   expect(refused).toMatchObject({ status: 503, body: { code: "UNAVAILABLE" } });
   expect(refused.body.detail).not.toMatch(/again|retry/i);
-  await expect.poll(said, { timeout: 30_000 }).toMatch(/ error .*\.messages' doesn't exist/);
+  await expect.poll(said).toMatch(/ error .*\.messages' doesn't exist/);
   expect(shown).toHaveLength(1);
 
   await run(`RENAME TABLE ${name}.lost_messages TO ${name}.messages`);
-  await expect
-    .poll(() => shown.map(({ content }) => content), { timeout: 60_000 })
-    .toEqual(["before", "meanwhile"]);
-  await expect.poll(healthOf, { timeout: 90_000, interval: 1_000 }).toEqual([200, "up"]);
+  await expect.poll(() => shown.map(({ content }) => content)).toEqual(["before", "meanwhile"]);
+  await expect.poll(healthOf, { interval: 1_000 }).toEqual([200, "up"]);
   expect((await history(roomId, ben, addresses())).map(({ content }) => content)).toEqual([
     "before",
     "meanwhile",
   ]);
   await writer.close();
-}, 240_000);
+});

@@ -82,4 +82,4 @@ test("through a storm of cuts, delays and repeats each member sees the history, 
     expect(wrong).toEqual([]);
   }
   expect(members.map(({ proxy }) => proxy.opened).every((opened) => opened > 3)).toBe(true);
-}, 120_000);
+});

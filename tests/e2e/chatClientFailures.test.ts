@@ -136,7 +136,7 @@ test("a service that takes long for each SUBSCRIBE is not left: it would have to
     return true;
   }, "a message passes behind them");
   expect([proxy.opened, client.connection.status]).toEqual([1, "connected"]);
-}, 120_000);
+});
 
 test("what an earlier run sent and the history shows already is not shown as waiting, too", async () => {
   const [ann, ben] = two();

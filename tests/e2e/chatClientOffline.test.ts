@@ -17,21 +17,21 @@ test("a page hears at once that its device is offline, and is back as soon as th
   const roomId = await makeRoom([DEMO[CHLOE], ben]);
   const page = await pageOf(CHLOE, { roomId });
   await page.context().setOffline(true);
-  await waiting(page).waitFor({ timeout: 2_000 });
+  await waiting(page).waitFor();
   await say(page, "written offline");
   await rowOf(page, "written offline").and(page.locator("[data-state=sending]")).waitFor();
   // It has failed so often by now that it would wait for long.
   await page.waitForTimeout(8_000);
   await page.context().setOffline(false);
   await isConnected(page);
-  await rowOf(page, "written offline").and(page.locator("[data-state=stored]")).waitFor({ timeout: 5_000 });
+  await rowOf(page, "written offline").and(page.locator("[data-state=stored]")).waitFor();
   expect((await history(roomId, ben)).map(({ content }) => content)).toEqual(["written offline"]);
 });
 
 test("a browser that is wrong about being offline is no reason to stay away", async () => {
   const page = await pageOf(CHLOE);
   await page.evaluate('window.dispatchEvent(new Event("offline"))');
-  await waiting(page).waitFor({ timeout: 2_000 });
+  await waiting(page).waitFor();
   await isConnected(page);
 });
 
@@ -93,6 +93,6 @@ test("and in twenty seconds by whoever says something", async () => {
   expect(client.connection.status).not.toBe("connected");
   proxy.mood = {};
   proxy.cut();
-  await until(() => client.connection.status === "connected", "it is back", 40_000);
+  await until(() => client.connection.status === "connected", "it is back");
   await expect(sent).resolves.toMatchObject({ content: "into nothing", seq: 1 });
 });

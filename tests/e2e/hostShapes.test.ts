@@ -224,7 +224,7 @@ describe("the trace of a call", () => {
       expect(
         (await invoke("readRoom", data, { traceContext: traced(traceParent) })).returnValue?.http?.statusCode,
       ).toBe("202");
-      await expect.poll(() => found.length, { timeout: 20_000 }).toBe(1);
+      await expect.poll(() => found.length).toBe(1);
       return found[0];
     } finally {
       await subscription.close();

@@ -33,13 +33,9 @@ async function check<T>(arbitrary: fc.Arbitrary<T>, holds: (value: T) => Promise
   await fc.assert(property, parameters);
 }
 
-test(
-  "whatever users do one after the other, everybody sees what the model says",
-  async () => {
-    await check(steps, oneAfterTheOther);
-  },
-  SECONDS * 1_000 + 60_000,
-);
+test("whatever users do one after the other, everybody sees what the model says", async () => {
+  await check(steps, oneAfterTheOther);
+});
 
 async function oneAfterTheOther(all: readonly Step[]): Promise<void> {
   const run = await startRun();
@@ -63,13 +59,9 @@ async function oneAfterTheOther(all: readonly Step[]): Promise<void> {
   }
 }
 
-test(
-  "whatever users do at the same time, what everybody sees fits together",
-  async () => {
-    await check(rounds, together);
-  },
-  SECONDS * 1_000 + 60_000,
-);
+test("whatever users do at the same time, what everybody sees fits together", async () => {
+  await check(rounds, together);
+});
 
 async function together(all: readonly (readonly Act[])[]): Promise<void> {
   const run = await startTogether();

@@ -214,7 +214,7 @@ test("a room of a thousand messages scrolls to its beginning, and what is seen s
   await expect
     .poll(() => log.evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight))
     .toBeLessThan(48);
-}, 120_000);
+});
 
 test("a room with much that is unread begins at the first of it, and a reload far up comes back to there", async () => {
   const roomId = await makeRoom([Ann, Ben]);
@@ -250,7 +250,7 @@ test("a room with much that is unread begins at the first of it, and a reload fa
   await page.reload();
   await page.locator("[data-testid=log][data-place=found]").waitFor();
   expect(await isSeen("message 120")).toBe(true);
-}, 120_000);
+});
 
 test("who has scrolled up is told of new messages, and stays where they are", async () => {
   const roomId = await makeRoom([Ann, Ben]);

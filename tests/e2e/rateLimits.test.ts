@@ -193,7 +193,7 @@ describe("with the usual limits", () => {
     if (Date.now() - burst < 60_000) expectLimited(last.refusals().at(-1), 60, "messages");
     await until(async () => (await stored()).includes("in time"), "it is stored");
     await closeAll([...sessions, neighbour]);
-  }, 150_000);
+  });
 
   test("600 reads pass, frames and calls together, also those that are refused for another reason", async () => {
     const [user, other] = newUsers(2) as [number, number];

@@ -607,7 +607,7 @@ describe("UNAVAILABLE: with the event bus standing still", () => {
       stack.kill("eventHubs", "SIGCONT");
     }
     await Promise.all(clients.map(takenNow));
-  }, 120_000);
+  });
 
   const first = (roomId: number) => message({ roomId, content: "first", clientMessageId: "1" });
   const behind = (roomId: number) => message({ roomId, content: "behind", clientMessageId: 2 });

@@ -127,7 +127,7 @@ describe("migrating", () => {
   test("leaves no connection behind, neither after success nor where the user may not make the database", async () => {
     await migrate(url, folder);
     // The server lists a connection for a moment after its end.
-    await expect.poll(connected, { timeout: 10_000 }).toBe(false);
+    await expect.poll(connected).toBe(false);
     const user = `nobody_${process.pid}`;
     await server.query("CREATE USER ?@'127.0.0.1' IDENTIFIED BY 'secret'", [user]);
     try {
@@ -143,7 +143,7 @@ describe("migrating", () => {
         );
         return rows.length;
       };
-      await expect.poll(left, { timeout: 10_000 }).toBe(0);
+      await expect.poll(left).toBe(0);
     } finally {
       await server.query("DROP USER ?@'127.0.0.1'", [user]);
     }

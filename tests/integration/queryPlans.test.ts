@@ -80,7 +80,7 @@ let closeDatabase: () => Promise<void>;
 beforeAll(async () => {
   ({ database, close: closeDatabase } = await newDatabase(0));
   await load(database);
-}, 300_000);
+});
 afterAll(() => closeDatabase());
 
 async function load(db: Queryable): Promise<void> {

@@ -12,6 +12,7 @@ import { afterAll, afterEach, beforeAll, expect, inject } from "vitest";
 import { type Server as PageServer, start as startPage } from "../../local/page/server.js";
 import { projectRoot, readAuthSettings } from "../../local/settings.js";
 import type { ChaosProxy } from "./chaosProxy.js";
+import { PATIENCE_MS } from "./patience.js";
 
 // Plain JavaScript without declarations: imported by address.
 const { findChromium } = await import(pathToFileURL(join(projectRoot, "local/services/binaries.mjs")).href);
@@ -25,7 +26,6 @@ const ARGUMENTS = [
   "--disable-component-update",
   "--disable-sync",
 ];
-const PATIENCE_MS = 30_000;
 const SCREENSHOTS = join(projectRoot, ".local-screenshots");
 
 /** The demo users, as the page names them. */
@@ -42,7 +42,7 @@ const complaints: string[] = [];
 export function useBrowser(): void {
   beforeAll(async () => {
     const executablePath: string = findChromium();
-    browser = await chromium.launch({ executablePath, args: ARGUMENTS });
+    browser = await chromium.launch({ executablePath, args: ARGUMENTS, timeout: PATIENCE_MS });
   });
   afterAll(() => browser?.close());
   afterEach(async () => {
@@ -124,6 +124,7 @@ export async function emptyPage(script: string, context?: BrowserContext): Promi
   const its = context ?? (await browser.newContext());
   if (!context) {
     contexts.push(its);
+    its.setDefaultTimeout(PATIENCE_MS);
     await its.route("https://empty.test/**", (route) =>
       route.request().url().endsWith(".js")
         ? route.fulfill({ contentType: "text/javascript", body: script })

@@ -4,6 +4,7 @@ import { inject } from "vitest";
 import WebSocket from "ws";
 import settings from "../../local.settings.example.json" with { type: "json" };
 import { checkerOfApi } from "./openApi.js";
+import { PATIENCE_MS } from "./patience.js";
 import type { Addresses } from "./stack.js";
 
 const { AUTH_JWT_SECRET, AUTH_ISSUER, AUTH_AUDIENCE } = settings.Values;
@@ -224,11 +225,11 @@ export async function connect(
 const protocolsOf = (version?: string): string[] =>
   version ? [`v${version.replace(".", "")}.stomp`] : ["v12.stomp", "v11.stomp", "v10.stomp"];
 
-/** Waits until something holds, looking every 20 ms, for at most 30 s. */
+/** Waits until something holds, looking every 20 ms. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
   what: string,
-  ms = 30_000,
+  ms = PATIENCE_MS,
 ): Promise<void> {
   const end = Date.now() + ms;
   while (!(await holds())) {

@@ -1,12 +1,13 @@
 import { inject } from "vitest";
 import WebSocket from "ws";
 import { tokenFor } from "./client.js";
+import { PATIENCE_MS } from "./patience.js";
 
 /** A bare WebSocket, for frames that no stock client would send. */
 export interface RawSocket {
   readonly protocol: string;
   send(data: string | Uint8Array): void;
-  /** The next WebSocket message as text; rejects when the socket closes first, or after 20 s. */
+  /** The next WebSocket message as text; rejects when the socket closes first, or after minutes of silence. */
   next(): Promise<string>;
   /** Every WebSocket message that nobody has asked for by `next`. */
   readonly arrived: readonly string[];
@@ -53,7 +54,7 @@ export async function open(
       const text = arrived.shift();
       if (text !== undefined) return Promise.resolve(text);
       return new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error("nothing came within 20 s")), 20_000);
+        const timer = setTimeout(() => reject(new Error("nothing came")), PATIENCE_MS);
         waiting.push({
           resolve: (one) => {
             clearTimeout(timer);

@@ -1,9 +1,9 @@
 import { Redis } from "ioredis";
 import { freePort, LOOPBACK } from "../../local/ports.js";
+import { PATIENCE_MS } from "./patience.js";
 import { type RedisServer, startRedisServer } from "./redisServer.js";
 
 const SLOTS = 16_384;
-const READY_MS = 60_000;
 
 export interface RedisCluster {
   /** Of all nodes, the primaries first. */
@@ -74,8 +74,8 @@ const until = (clients: readonly Redis[], state: RegExp): Promise<void> =>
   });
 
 async function poll(holds: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + READY_MS; !(await holds()); ) {
-    if (Date.now() > end) throw new Error("the cluster is not ready within a minute");
+  for (const end = Date.now() + PATIENCE_MS; !(await holds()); ) {
+    if (Date.now() > end) throw new Error("the cluster is not ready");
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

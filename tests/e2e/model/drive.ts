@@ -160,7 +160,6 @@ async function isRead(world: World, room: Room, userId: number): Promise<void> {
         ? position()
         : (await Promise.all([...room.members.keys()].map(counts))).every((one) => one),
     `user ${userId} at ${room.members.get(userId)!.readSeq} in room ${room.roomId}`,
-    10_000,
   );
 }
 

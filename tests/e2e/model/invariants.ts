@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { call, type Json } from "../../support/client.js";
+import { PATIENCE_MS } from "../../support/patience.js";
 import { type LiveRoom, orderFaults, shownCount } from "./liveClient.js";
 import type { SharedRoom, Together } from "./together.js";
 
@@ -15,11 +16,9 @@ interface View {
   readonly seqOf: (messageId: number | null) => number | undefined;
 }
 
-const SETTLED_MS = 15_000;
-
 /** Waits until everything is as it must be when nothing is under way; throws with all that is not. */
 export async function checkInvariants(together: Together): Promise<void> {
-  const end = Date.now() + SETTLED_MS;
+  const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const faults = await allFaults(together);
     if (faults.length === 0) return;
