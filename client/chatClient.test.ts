@@ -4,7 +4,7 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { ChatClient } from "./chatClient.js";
 import type { Room } from "./room.js";
 import { decodeFrames } from "./stompFrames.js";
-import type { Member, Message, RoomSummary } from "./types.js";
+import type { ConnectionState, Member, Message, RoomSummary } from "./types.js";
 
 /** What the client makes of what a service says, word by word: also of one that is newer or older than the one beside it. */
 const [ANN, BEN, CEM] = [1, 2, 3] as const;
@@ -489,11 +489,11 @@ describe("a service that wants to be left alone", () => {
     service.answer = ({ path }) =>
       path === "/negotiate" && refusals-- > 0 ? { status: 429, headers: headers(), body } : undefined;
     const client = clientOf(service);
+    const waits: ConnectionState[] = [];
+    client.on("connection", (state) => state.status === "waiting" && waits.push(state));
     const began = Date.now();
-    const connected = client.connect();
-    await until(() => client.connection.status === "waiting", "it waits");
-    expect(client.connection).toMatchObject({ status: "waiting", error: { code: "RATE_LIMIT_EXCEEDED" } });
-    await connected;
+    await client.connect();
+    expect(waits).toMatchObject([{ status: "waiting", error: { code: "RATE_LIMIT_EXCEEDED" } }]);
     // A time in a header has no milliseconds.
     expect(Date.now() - began).toBeGreaterThan(900);
     expect(service.asked.length).toBe(2);
@@ -502,11 +502,16 @@ describe("a service that wants to be left alone", () => {
   test("says so at the handshake: pauses grow, and it connects when it is let in", async () => {
     const service = await new Service().start();
     service.refusal = "429 Too Many Requests\r\nretry-after: 1";
+    const tries: number[] = [];
+    service.answer = ({ path }) => {
+      if (path === "/negotiate") tries.push(Date.now());
+      return undefined;
+    };
     const client = clientOf(service);
     const connected = client.connect();
-    await until(() => client.connection.status === "waiting", "it waits");
-    await wait(2_000);
-    expect(service.asksFor(/negotiate/).length).toBeLessThanOrEqual(4);
+    await until(() => tries.length === 4, "it has tried four times");
+    for (const [index, least] of [250, 500, 1_000].entries())
+      expect(tries[index + 1]! - tries[index]!).toBeGreaterThan(least - 5);
     service.refusal = undefined;
     await connected;
     expect(client.connection.status).toBe("connected");

@@ -75,7 +75,7 @@ test("after disconnect() nothing is asked, and with the next connect() an open r
   let tokens = 0;
   const token = () => {
     tokens += 1;
-    return tokenFor(ben, { expiresIn: 7 });
+    return tokenFor(ben, { expiresIn: 12 });
   };
   const client = await connected(ben, { url: proxy.url, token });
   let calls = 0;
@@ -90,7 +90,8 @@ test("after disconnect() nothing is asked, and with the next connect() an open r
   await until(() => calls > 0, "the room's page was asked for");
   await client.disconnect();
   [calls, tokens] = [0, 0];
-  await wait(4_000);
+  // It would have been renewed by now.
+  await wait(10_000);
   expect([calls, tokens]).toEqual([0, 0]);
   proxy.mood = {};
   await client.connect();

@@ -5,6 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startStack } from "../../local/stack.js";
 import { call, type HttpAnswer, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 import type { Addresses } from "../support/stack.js";
 
@@ -23,6 +25,8 @@ const NAMES = [
 ];
 
 let addresses: Addresses;
+let receiver: OtlpReceiver;
+const { retry } = unlessLimitsWereOpen(() => receiver.url);
 
 /** A stack of its own for the tests of a block, with every limit set to the same text but for some. */
 function withLimits(text: string, others: Readonly<Record<string, string>> = {}): void {
@@ -30,12 +34,15 @@ function withLimits(text: string, others: Readonly<Record<string, string>> = {})
   let stack: Awaited<ReturnType<typeof startStack>>;
   beforeAll(async () => {
     data = mkdtempSync(join(tmpdir(), "nonstop-limits-"));
-    const env = { ...Object.fromEntries(NAMES.map((name) => [name, text])), ...others };
+    receiver = await startOtlpReceiver();
+    const limits = { ...Object.fromEntries(NAMES.map((name) => [name, text])), ...others };
+    const env = { ...limits, ...countingAt(receiver.url) };
     stack = await startStack({ data, ports: "auto", quiet: true, env });
     addresses = stack.addresses as unknown as Addresses;
   });
   afterAll(async () => {
     await stack.close();
+    await receiver.close();
     rmSync(data, { recursive: true, force: true });
   });
 }
@@ -136,7 +143,7 @@ function expect429({ status, headers, body }: HttpAnswer, limit: number, what: s
   expect(body.retryAfter).toBeLessThanOrEqual(61);
 }
 
-describe("with the usual limits", () => {
+describe("with the usual limits", { retry }, () => {
   // An empty setting is a missing one.
   // Their number of SUBSCRIBEs would take a test too long.
   withLimits("", { RATE_LIMIT_SUBSCRIBES_PER_MINUTE: "120" });
@@ -334,7 +341,7 @@ describe("with the usual limits", () => {
   });
 });
 
-describe("whatever costs a call is in some limit:", () => {
+describe("whatever costs a call is in some limit:", { retry }, () => {
   withLimits("0", {
     RATE_LIMIT_LOOKUPS_PER_MINUTE: "5",
     RATE_LIMIT_UNSUBSCRIBES_PER_MINUTE: "4",

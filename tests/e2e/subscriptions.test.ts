@@ -4,7 +4,10 @@ import { inTransaction, openDatabase } from "../../shared/store/database.js";
 import { holdRoom } from "../../shared/store/rooms.js";
 import { listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { call, connect, makeRoom, newUsers, until } from "../support/client.js";
+import { unlessLimitsWereOpen } from "../support/openLimits.js";
 import { openConnected } from "../support/rawSocket.js";
+
+const { retry } = unlessLimitsWereOpen();
 
 test("three clients with different subscription ids in one room each get their own id back", async () => {
   const users = newUsers(3);
@@ -171,7 +174,7 @@ test("a stranger's SUBSCRIBE and SEND are refused, and he hears nothing", async 
   await Promise.all([a.close(), listening.close()]);
 });
 
-test("a connection takes 100 subscriptions, and fewer where the ids are long", async () => {
+test("a connection takes 100 subscriptions, and fewer where the ids are long", { retry }, async () => {
   const [ann] = newUsers(1) as [number];
   const rooms = await Promise.all(Array.from({ length: 51 }, () => makeRoom([ann])));
   const destinations = rooms.flatMap((roomId) => [
@@ -197,7 +200,9 @@ test("a connection takes 100 subscriptions, and fewer where the ids are long", a
   }
 });
 
-test("a user takes few ids of a room, however they try, and keeps nobody else from it", async () => {
+test("a user takes few ids of a room, however they try, and keeps nobody else from it", {
+  retry,
+}, async () => {
   const [eve, ben] = newUsers(2) as [number, number];
   const roomId = await makeRoom([eve, ben]);
   const destination = `/sub/chat/room/${roomId}`;

@@ -102,6 +102,14 @@ export async function pageOf(name: Name, options: Visit = {}): Promise<Page> {
 
 export const isConnected = (page: Page) => page.locator("body[data-connection=connected]").waitFor();
 
+/** Loads a connected page again and stops its clock, until `page.clock.resume()`: only what happens can change anything then, and no timer. */
+export async function stopClock(page: Page): Promise<void> {
+  await page.clock.install();
+  await page.reload();
+  await isConnected(page);
+  await page.clock.pauseAt(Date.now() + 60_000);
+}
+
 export const say = async (page: Page, text: string): Promise<void> => {
   await page.getByRole("textbox", { name: /Write a message|메시지 입력/ }).fill(text);
   await page.keyboard.press("Enter");

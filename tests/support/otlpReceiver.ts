@@ -28,14 +28,25 @@ const attributesOf = (list: Json[] = []): Record<string, string> =>
 const seriesOf = (name: string, attributes: Readonly<Record<string, string>>): string =>
   JSON.stringify([name, Object.entries(attributes).sort()]);
 
-/** Takes metrics by OTLP over HTTP in JSON, as a collector does, and tells series apart as one does: by resource, name and attributes. */
+/** How a stack is told to count at the address of a receiver. */
+export const countingAt = (url: string): Record<string, string> => ({
+  OTEL_EXPORTER_OTLP_ENDPOINT: url,
+  OTEL_METRIC_EXPORT_INTERVAL: "300",
+});
+
+/**
+ * Takes metrics by OTLP over HTTP in JSON, as a collector does, and tells series apart as one does: by resource, name and attributes. Of `chat.limits.open` it tells other processes, too
+ * (`openLimits.ts`).
+ */
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const resources = new Map<string, { attributes: Record<string, string>; latest: Map<string, number> }>();
+  const exports = new Map<string, number>();
   let requests = 0;
   const take = (body: Json): void => {
     for (const { resource, scopeMetrics } of body.resourceMetrics ?? []) {
       const attributes = attributesOf(resource.attributes);
       const key = JSON.stringify(attributes);
+      exports.set(key, (exports.get(key) ?? 0) + 1);
       const known = resources.get(key) ?? { attributes, latest: new Map() };
       resources.set(key, known);
       for (const metric of scopeMetrics.flatMap((scope: Json) => scope.metrics))
@@ -52,6 +63,10 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
     requests += 1;
     const { answer } = receiver;
     if (answer === "nothing") return;
+    if (request.url === "/open-limits")
+      return void response.end(
+        JSON.stringify({ count: receiver.value("chat.limits.open"), exports: Object.fromEntries(exports) }),
+      );
     if (request.method !== "POST" || request.url !== "/v1/metrics") return void response.writeHead(404).end();
     if (answer === 200) take(JSON.parse(Buffer.concat(chunks).toString()));
     response.writeHead(answer, { "content-type": "application/json" }).end("{}");
