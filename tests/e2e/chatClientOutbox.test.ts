@@ -165,7 +165,9 @@ test("also where nothing more is written after the deletion", async () => {
   const page = await openPage();
   await put(page, "one");
   expect(await call(page, "deleteAll")).toBe("deleted");
-  await page.waitForTimeout(1_000);
+  const other = await openPage(page.context());
+  await until(async () => String(await loaded(other)) === "one", "it is written again");
+  await other.close();
   expect(await left(page)).toEqual(["one"]);
 });
 

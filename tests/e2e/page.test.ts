@@ -1,11 +1,13 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { startStack } from "../../local/stack.js";
 import {
   DEMO,
+  drawn,
   isConnected,
+  keptTexts,
   pageOf,
   rowOf,
   say,
@@ -16,15 +18,23 @@ import {
 } from "../support/browser.js";
 import { afterTest, chaosProxy } from "../support/chat.js";
 import { call, connect, fill, history, makeRoom, tokenFor, until } from "../support/client.js";
+import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
 
 useBrowser();
+const { retry } = unlessLimitsWereOpen();
+const own = unlessLimitsWereOpen(() => receiver.url);
+let receiver: OtlpReceiver;
 const { Ann, Ben, Chloe } = DEMO;
 
 // The service knows users by the tokens it has seen.
 beforeAll(async () => {
+  receiver = await startOtlpReceiver();
   for (const [nickname, userId] of Object.entries(DEMO))
     await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
 });
+
+afterAll(() => receiver.close());
 
 test("two users side by side: a message appears, and the '1' vanishes when it is read", async () => {
   const roomId = await makeRoom([Ann, Ben]);
@@ -87,7 +97,7 @@ test("a reload keeps the place in a long room", async () => {
   }, "older ones are loaded");
   await page.getByText("message 75", { exact: true }).scrollIntoViewIfNeeded();
   // The place is kept with the last scroll event.
-  await page.waitForTimeout(300);
+  await drawn(page);
   const before = await placeOf("message 75");
   await page.reload();
   await isConnected(page);
@@ -121,8 +131,7 @@ test("a reload keeps what was not sent yet, and sends it once", async () => {
   })()`);
   const texts = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh"];
   expect(await shownTexts(page)).toEqual(texts);
-  // The outbox has them a moment later.
-  await page.waitForTimeout(300);
+  await expect.poll(() => keptTexts(page)).toContain("seventh");
   await page.getByRole("textbox", { name: "Write a message" }).fill("a draft");
   await page.reload();
   await rowOf(page, "second").and(page.locator("[data-state=sending]")).waitFor();
@@ -171,7 +180,9 @@ test("a killed socket heals, and what came meanwhile is there", async () => {
   expect(await shownTexts(page)).toEqual(["meanwhile", "and after"]);
 });
 
-test("the fourth device ends the first, which says so and comes back only when asked to", async () => {
+test("the fourth device ends the first, which says so and comes back only when asked to", {
+  retry,
+}, async () => {
   const first = await pageOf("Dora");
   const others = [await pageOf("Dora"), await pageOf("Dora"), await pageOf("Dora")];
   const notice = first.getByRole("alert");
@@ -246,7 +257,7 @@ test("a room with much that is unread begins at the first of it, and a reload fa
   }, "older ones are loaded");
   await page.getByText("message 120", { exact: true }).scrollIntoViewIfNeeded();
   // The place is kept with the last scroll event.
-  await page.waitForTimeout(300);
+  await drawn(page);
   await page.reload();
   await page.locator("[data-testid=log][data-place=found]").waitFor();
   expect(await isSeen("message 120")).toBe(true);
@@ -363,9 +374,9 @@ test("a syllable that is being put together is not sent", async () => {
   expect(await shownTexts(page)).toEqual(["안녕"]);
 });
 
-test("whoever writes too fast is told when it goes on, and keeps what waits", async () => {
+test("whoever writes too fast is told when it goes on, and keeps what waits", own, async () => {
   const data = mkdtempSync(join(tmpdir(), "nonstop-page-"));
-  const env = { RATE_LIMIT_PER_MINUTE: "5" };
+  const env = { RATE_LIMIT_PER_MINUTE: "5", ...countingAt(receiver.url) };
   const stack = await startStack({ data, ports: "auto", quiet: true, env });
   afterTest(async () => {
     await stack.close();

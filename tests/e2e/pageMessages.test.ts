@@ -155,10 +155,14 @@ describe("the menu of a message", () => {
     await page.getByRole("dialog").getByRole("list", { name: "Not read yet by 1" }).waitFor();
     // A scroll is no long press.
     await page.getByRole("button", { name: "Close" }).tap();
+    // However long it lasts: the finger moves before the time of a long press is over.
+    await page.clock.install();
+    await page.clock.pauseAt(Date.now() + 60_000);
     await touch("touchStart", [point]);
     await touch("touchMove", [{ x: point.x, y: point.y - 60 }]);
-    await page.waitForTimeout(700);
+    await page.clock.runFor(700);
     await touch("touchEnd", []);
+    await page.clock.resume();
     expect(await page.getByRole("menu").count()).toBe(0);
   });
 });

@@ -26,7 +26,7 @@ const NAMES = [
 
 let addresses: Addresses;
 let receiver: OtlpReceiver;
-const { retry } = unlessLimitsWereOpen(() => receiver.url);
+const { retry } = unlessLimitsWereOpen(() => receiver.url, 55_000);
 
 /** A stack of its own for the tests of a block, with every limit set to the same text but for some. */
 function withLimits(text: string, others: Readonly<Record<string, string>> = {}): void {

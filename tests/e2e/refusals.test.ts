@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startStack } from "../../local/stack.js";
 import type { ErrorCode } from "../../shared/errors.js";
 import { history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 import type { Addresses } from "../support/stack.js";
 
@@ -18,16 +20,21 @@ const LIMITS = {
 
 let data: string;
 let stack: Awaited<ReturnType<typeof startStack>>;
+let receiver: OtlpReceiver;
+const { retry } = unlessLimitsWereOpen(() => receiver.url);
 /** A room of one member, who is nobody else in these tests, and a message of it. */
 let strangeRoom: number;
 
 beforeAll(async () => {
   data = mkdtempSync(join(tmpdir(), "nonstop-refusals-"));
-  stack = await startStack({ data, ports: "auto", quiet: true, env: LIMITS });
+  receiver = await startOtlpReceiver();
+  const env = { ...LIMITS, ...countingAt(receiver.url) };
+  stack = await startStack({ data, ports: "auto", quiet: true, env });
   strangeRoom = await makeRoom(newUsers(1), addresses());
 });
 afterAll(async () => {
   await stack.close();
+  await receiver.close();
   rmSync(data, { recursive: true, force: true });
 });
 
@@ -415,7 +422,7 @@ test("the documented codes are those that are tried here", () => {
   expect(codesIn(closes.split("as an `ERROR`")[0]!).toSorted()).toEqual(codesThat("is closed").toSorted());
 });
 
-describe.each(VERSIONS)("STOMP %s", (version) => {
+describe.each(VERSIONS)("STOMP %s", { retry }, (version) => {
   describe.each([
     ["with a subscription to /user/queue/errors", true],
     ["without it", false],

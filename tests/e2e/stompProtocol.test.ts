@@ -7,6 +7,7 @@ import { WebSocketServer } from "ws";
 import { LOOPBACK } from "../../local/ports.js";
 import { afterTest } from "../support/chat.js";
 import { connect, history, type Json, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { unlessLimitsWereOpen } from "../support/openLimits.js";
 
 const ERRORS = "/user/queue/errors";
 const two = () => newUsers(2) as [number, number];
@@ -376,7 +377,7 @@ test("the SDK's pings are answered, and keep its keep-alive timeout from closing
   expect([sdk.connected.length, sdk.disconnected]).toEqual([1, []]);
 });
 
-test("stop() in the handler of a final code ends the client for good", async () => {
+test("stop() in the handler of a final code ends the client for good", unlessLimitsWereOpen(), async () => {
   const [ann] = two();
   const first = sdkClient(ann);
   const codes: string[] = [];

@@ -62,7 +62,7 @@ beforeEach(async () => {
     readMerger,
     scheduleReads: readMerger.schedule,
     now: Date.now,
-    retryBudgetMs: 500,
+    retryBudgetMs: 600_000,
     limits: UNLIMITED,
     heartBeats: true,
     verifyToken: () => Promise.reject(new Error("not asked")),

@@ -58,7 +58,7 @@ beforeEach(async () => {
     readMerger,
     scheduleReads,
     now: Date.now,
-    retryBudgetMs: 500,
+    retryBudgetMs: 600_000,
   };
   await database.query("DELETE FROM read_outbox");
   roomId = await makeRoom([1, 2, 3]);
@@ -421,7 +421,7 @@ describe("an event that can never be stored", () => {
     const ids = await write([1]);
     const batch = [put(read(2, ids[0]!)), put("poison")];
     bus.hubs.delete(READS_DEAD);
-    await expect(deliver(batch)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await expect(deliver(batch, { retryBudgetMs: 500 })).rejects.toMatchObject({ code: "UNAVAILABLE" });
     expect(await positions()).toMatchObject({ 2: 0 });
     bus.makeHub(READS_DEAD, 1);
     await deliver(batch);
@@ -564,7 +564,7 @@ describe("a process that dies between the commit and the broadcast", () => {
         });
       },
     });
-    await expect(deliver([event], { database: dead })).rejects.toThrow();
+    await expect(deliver([event], { database: dead, retryBudgetMs: 500 })).rejects.toThrow();
     expect(await positions()).toMatchObject({ 2: 0 });
     expect(await waiting()).toEqual([]);
     await deliver([event]);

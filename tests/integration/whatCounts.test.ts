@@ -66,7 +66,7 @@ beforeEach(async () => {
     readMerger,
     scheduleReads,
     now: Date.now,
-    retryBudgetMs: 5_000,
+    retryBudgetMs: 600_000,
   };
   stored = 0;
   roomId = await makeGroup([1, 2, 3]);

@@ -102,6 +102,23 @@ export async function pageOf(name: Name, options: Visit = {}): Promise<Page> {
 
 export const isConnected = (page: Page) => page.locator("body[data-connection=connected]").waitFor();
 
+/** Lets the page draw: scroll events and what follows from them have come then. */
+export const drawn = (page: Page): Promise<void> =>
+  page.evaluate(
+    "(async () => { for (let n = 0; n < 15; n += 1) await new Promise(requestAnimationFrame); })()",
+  );
+
+/** What the page's outbox holds. */
+export const keptTexts = (page: Page) =>
+  page.evaluate<readonly string[]>(`new Promise((resolve) => {
+    indexedDB.open("nonstop-chat-outbox").onsuccess = ({ target: { result: database } }) => {
+      database.transaction("entries").objectStore("entries").getAll().onsuccess = ({ target }) => {
+        database.close();
+        resolve(target.result.map(({ content }) => content));
+      };
+    };
+  })`);
+
 /** Loads a connected page again and stops its clock, until `page.clock.resume()`: only what happens can change anything then, and no timer. */
 export async function stopClock(page: Page): Promise<void> {
   await page.clock.install();
