@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, expect, inject, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } from "vitest";
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import { sweepEnded } from "../../shared/commands/endedSessions.js";
 import { greet } from "../../shared/commands/handshake.js";
@@ -9,6 +9,7 @@ import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { UNLIMITED } from "../fakes/limits.js";
 import { newUsers, until } from "../support/client.js";
+import { unlessLate } from "../support/late.js";
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
 /** Of these tests alone: the sweep of the running stack would take on what they leave. */
@@ -20,19 +21,20 @@ let userId: number;
 
 beforeAll(async () => {
   server = await startRedisServer();
-  sessions = connectRedis({ urls: [server.url], cluster: false });
   database = openDatabase(inject("stack").mysql);
 });
 afterAll(async () => {
-  await Promise.all([sessions.close(), database.end()]);
+  await database.end();
   await server.close();
 });
 beforeEach(() => {
+  sessions = connectRedis({ urls: [server.url], cluster: false });
   broadcaster = new FakeBroadcaster();
   [userId] = newUsers(1) as [number];
-  vi.spyOn(console, "warn").mockImplementation(() => {});
   vi.spyOn(console, "info").mockImplementation(() => {});
 });
+afterEach(() => sessions.close());
+const { retry } = unlessLate();
 
 const deps = () => ({
   database,
@@ -45,7 +47,7 @@ const deps = () => ({
   now: Date.now,
 });
 
-const state = { version: "1.2", expiresAt: Date.now() / 1_000 + 600, subscriptions: new Map() } as const;
+const state = { version: "1.2", expiresAt: Date.now() / 1_000 + 3_600, subscriptions: new Map() } as const;
 
 async function open(connectionId: string): Promise<void> {
   broadcaster.connections.add(connectionId);
@@ -62,7 +64,9 @@ const say = (connectionId: string) =>
     deps(),
   );
 
-test("a session whose end nobody could tell it is told and closed by the sweep, though its user stays silent", async () => {
+test("a session whose end nobody could tell it is told and closed by the sweep, though its user stays silent", {
+  retry,
+}, async () => {
   const [first, second, third] = [`${userId}-1`, `${userId}-2`, `${userId}-3`];
   await open(first);
   await open(second);
@@ -83,7 +87,9 @@ test("a session whose end nobody could tell it is told and closed by the sweep, 
   expect((await sessions.listLeft(1_000)).map((one) => one.userId)).not.toContain(userId);
 });
 
-test("the socket service being away leaves it to the sweep, which comes again until it is done", async () => {
+test("the socket service being away leaves it to the sweep, which comes again until it is done", {
+  retry,
+}, async () => {
   const ids = [1, 2, 3].map((number) => `${userId}-${number}`) as [string, string, string];
   await open(ids[0]);
   await open(ids[1]);
@@ -103,7 +109,9 @@ test("the socket service being away leaves it to the sweep, which comes again un
   expect(told(ids[0])).toBe(true);
 });
 
-test("a session that has ended and is still there is told and closed at its next frame, though nobody knows why any more", async () => {
+test("a session that has ended and is still there is told and closed at its next frame, though nobody knows why any more", {
+  retry,
+}, async () => {
   const [first] = [`${userId}-1`];
   await open(first);
   await sessions.logOut(userId, undefined);
@@ -113,7 +121,9 @@ test("a session that has ended and is still there is told and closed at its next
   expect(broadcaster.closed).toEqual([first]);
 });
 
-test("a frame of a session that somebody is about to close is not answered, and does not close it before it was told", async () => {
+test("a frame of a session that somebody is about to close is not answered, and does not close it before it was told", {
+  retry,
+}, async () => {
   const [first] = [`${userId}-1`];
   await open(first);
   await sessions.logOut(userId, undefined);
@@ -121,7 +131,7 @@ test("a frame of a session that somebody is about to close is not answered, and 
   expect(broadcaster.closed).toEqual([]);
 });
 
-test("a session that can't be closed at its own frame is left to the sweep", async () => {
+test("a session that can't be closed at its own frame is left to the sweep", { retry }, async () => {
   const [first] = [`${userId}-1`];
   await open(first);
   await sessions.logOut(userId, undefined);
@@ -138,7 +148,9 @@ test("a session that can't be closed at its own frame is left to the sweep", asy
   }, "the sweep has closed it");
 });
 
-test("a session that came while the store said nothing is counted soon, also when it says nothing itself", async () => {
+test("a session that came while the store said nothing is counted soon, also when it says nothing itself", {
+  retry,
+}, async () => {
   const [first, second, third] = [`${userId}-1`, `${userId}-2`, `${userId}-3`];
   await open(first);
   await open(second);
