@@ -71,7 +71,8 @@ describe("one server", () => {
   test.each(["SIGKILL", "SIGSTOP"] as const)(
     "after %s is done without, and without an error, and used again when it is back",
     async (signal) => {
-      await add("k");
+      await until(async () => (await add("k")) !== undefined, "it is used");
+      away = [];
       server.kill(signal);
       for (let call = 0; call < 4; call += 1) expect(await add("k")).toBeUndefined();
       await expect(redis.ping()).rejects.toThrow();
@@ -101,9 +102,11 @@ describe("one server", () => {
 
   test("that lets its clients wait is done without, and used again when it goes on", async () => {
     const other = clientOf(server.url);
-    await add("k");
+    await until(async () => (await add("k")) !== undefined, "it is used");
+    away = [];
     await other.client("PAUSE", 600_000, "WRITE");
     for (let call = 0; call < 4; call += 1) expect(await add("k")).toBeUndefined();
+    expect(String(away[0])).toContain("did not answer within");
     await other.client("UNPAUSE");
     await until(async () => (await add("k")) !== undefined, "it is used again");
   });
@@ -150,7 +153,8 @@ describe("one server", () => {
   });
 
   test("that is slow is left alone for a while, then asked by one call at a time", async () => {
-    await add("k");
+    await until(async () => (await add("k")) !== undefined, "it is used");
+    away = [];
     const other = clientOf(server.url);
     const busy = other.eval(SCRIPTS.wait.lua, 1, "k", 4);
     let isBusy = true;
@@ -160,6 +164,7 @@ describe("one server", () => {
     await until(async () => (await add("k")) === undefined, "it is slow");
     await Promise.all(Array.from({ length: 500 }, () => add("k")));
     expect(isBusy).toBe(true);
+    for (const error of away) expect(String(error)).toContain("did not answer within");
     await over;
     await until(async () => (await add("k")) !== undefined, "it is used again");
   });
