@@ -11,9 +11,11 @@ export default defineConfig({
     globalSetup: ["tests/support/stack.ts"],
     pool: "forks",
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    teardownTimeout: 30_000,
+    // They end only what hangs, as those of the other tests.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    teardownTimeout: 60_000,
+    expect: { poll: { timeout: 300_000, interval: 50 } },
     reporters: ["verbose"],
   },
 });
