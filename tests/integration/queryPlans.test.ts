@@ -585,15 +585,6 @@ describe("no statement reads all of a large table", () => {
     await noScans(6);
   });
 
-  test("catching up with a hub whose numbers could not be read", async () => {
-    await storeBatch([message(5_001, 5_001)]);
-    times(50, (index) => message(index + 5_001, index + 5_001));
-    statements.length = 0;
-    const store = (batch: EventBatch) => storeMessages(batch, deps);
-    await catchUp(MESSAGES, "0", store, deps);
-    await noScans(7);
-  });
-
   test("a batch that reopens one-to-one rooms", async () => {
     await leaveRoom({ roomId: "16003" }, 6_003, deps);
     await storeBatch([message(16_003, 16_003)]);
