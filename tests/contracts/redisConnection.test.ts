@@ -3,6 +3,7 @@ import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { openRedis, type RedisConnection } from "../../shared/sessions/redisConnection.js";
 import { until } from "../support/client.js";
+import { doesNotCountIf, UNLESS_LATE } from "../support/late.js";
 import { type RedisCluster, startRedisCluster } from "../support/redisCluster.js";
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
@@ -33,13 +34,12 @@ function clientOf(url: string): Redis {
 const add = (key: string, value = 1): Promise<unknown> =>
   redis.run(key, (commands) => commands.script("add", [key], [value]));
 
-/** On a busy machine Redis may be late where a test is about something else: whatever comes of that does not count, and the test begins anew. */
-const UNLESS_LATE = {
-  retry: {
-    count: 20,
-    condition: () => away.some((error) => /did not answer within|is not connected/.test(String(error))),
-  },
-};
+// On a busy machine Redis may be late where a test is about something else.
+doesNotCountIf(() =>
+  away.some((error) => /did not answer within|is not connected/.test(String(error)))
+    ? "Redis did not answer in time"
+    : undefined,
+);
 
 beforeEach(() => {
   away = [];

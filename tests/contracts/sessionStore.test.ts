@@ -6,11 +6,12 @@ import { freePort } from "../../local/ports.js";
 import { connectRedis } from "../../shared/sessions/redis.js";
 import type { SessionStore } from "../../shared/sessions/sessionStore.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
-import { unlessLate } from "../support/late.js";
+import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
 
 let lastRoom = 1_000_000 + Math.floor(Math.random() * 1_000_000_000);
 
-const { retry } = unlessLate();
+const { retry } = UNLESS_LATE;
+unlessRedisIsLate();
 
 // A database of its own: the stack's health would be down.
 test.each<[string, () => SessionStore]>([

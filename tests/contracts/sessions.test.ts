@@ -10,7 +10,7 @@ import type {
 } from "../../shared/sessions/sessionStore.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newUsers, until } from "../support/client.js";
-import { unlessLate } from "../support/late.js";
+import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
 /** Of these tests alone: the sweep of a running stack would take on what they leave. */
@@ -20,7 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-const { retry, note } = unlessLate();
+const { retry } = UNLESS_LATE;
+const noteLate = unlessRedisIsLate();
 
 const nobodyIsGone = async (): Promise<string[]> => [];
 
@@ -121,7 +122,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     const began = Date.now();
     for (const id of ["a", "b", "c", "d"]) await connect(id, phone);
     const soon = await connect("e", phone);
-    if (Date.now() - began > 900) note();
+    if (Date.now() - began > 900) noteLate();
     expect(idsOf(soon.toClose)).toEqual(["b"]);
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     expect(await connect("again", phone)).toMatchObject({

@@ -2,9 +2,10 @@ import { isSystem, memoryOutbox, subjectsOf } from "@nonstop/chat-client";
 import { expect, test } from "vitest";
 import { asHistory, chaosProxy, chatClient, connected, opened, storedIn } from "../support/chat.js";
 import { call, connect, history, introduce, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
-import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { UNLESS_LATE } from "../support/late.js";
+import { unlessLimitsAreOpen } from "../support/openLimits.js";
 
-const { retry } = unlessLimitsWereOpen();
+unlessLimitsAreOpen();
 const two = () => newUsers(2) as [number, number];
 
 /** Nobody waits for members who have never been here. */
@@ -478,7 +479,7 @@ test("a message that was stored by an earlier run is found, not sent again", asy
   expect((await history(roomId, ann)).map(({ content }) => content)).toEqual(["once", "more"]);
 });
 
-test("the fourth device ends the first, which does not come back by itself", { retry }, async () => {
+test("the fourth device ends the first, which does not come back by itself", UNLESS_LATE, async () => {
   const [ann] = two();
   const clients = [];
   for (let device = 0; device < 3; device += 1)

@@ -18,12 +18,14 @@ import {
 } from "../support/browser.js";
 import { afterTest, chaosProxy } from "../support/chat.js";
 import { call, connect, fill, history, makeRoom, tokenFor, until } from "../support/client.js";
-import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { UNLESS_LATE } from "../support/late.js";
+import { unlessLimitsAreOpen } from "../support/openLimits.js";
 import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
 
 useBrowser();
-const { retry } = unlessLimitsWereOpen();
-const own = unlessLimitsWereOpen(() => receiver.url);
+const { retry } = UNLESS_LATE;
+unlessLimitsAreOpen();
+unlessLimitsAreOpen(() => receiver.url);
 let receiver: OtlpReceiver;
 const { Ann, Ben, Chloe } = DEMO;
 
@@ -374,7 +376,7 @@ test("a syllable that is being put together is not sent", async () => {
   expect(await shownTexts(page)).toEqual(["안녕"]);
 });
 
-test("whoever writes too fast is told when it goes on, and keeps what waits", own, async () => {
+test("whoever writes too fast is told when it goes on, and keeps what waits", { retry }, async () => {
   const data = mkdtempSync(join(tmpdir(), "nonstop-page-"));
   const env = { RATE_LIMIT_PER_MINUTE: "5", ...countingAt(receiver.url) };
   const stack = await startStack({ data, ports: "auto", quiet: true, env });

@@ -5,7 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startStack } from "../../local/stack.js";
 import { call, type HttpAnswer, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
-import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { UNLESS_LATE } from "../support/late.js";
+import { unlessLimitsAreOpen } from "../support/openLimits.js";
 import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 import type { Addresses } from "../support/stack.js";
@@ -26,7 +27,7 @@ const NAMES = [
 
 let addresses: Addresses;
 let receiver: OtlpReceiver;
-const { retry } = unlessLimitsWereOpen(() => receiver.url, 55_000);
+unlessLimitsAreOpen(() => receiver.url, 55_000);
 
 /** A stack of its own for the tests of a block, with every limit set to the same text but for some. */
 function withLimits(text: string, others: Readonly<Record<string, string>> = {}): void {
@@ -143,7 +144,7 @@ function expect429({ status, headers, body }: HttpAnswer, limit: number, what: s
   expect(body.retryAfter).toBeLessThanOrEqual(61);
 }
 
-describe("with the usual limits", { retry }, () => {
+describe("with the usual limits", UNLESS_LATE, () => {
   // An empty setting is a missing one.
   // Their number of SUBSCRIBEs would take a test too long.
   withLimits("", { RATE_LIMIT_SUBSCRIBES_PER_MINUTE: "120" });
@@ -341,7 +342,7 @@ describe("with the usual limits", { retry }, () => {
   });
 });
 
-describe("whatever costs a call is in some limit:", { retry }, () => {
+describe("whatever costs a call is in some limit:", UNLESS_LATE, () => {
   withLimits("0", {
     RATE_LIMIT_LOOKUPS_PER_MINUTE: "5",
     RATE_LIMIT_UNSUBSCRIBES_PER_MINUTE: "4",

@@ -5,7 +5,8 @@ import calculateSlot from "cluster-key-slot";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startStack } from "../../local/stack.js";
 import { type Connected, call, connect, history, makeRoom, newUsers, until } from "../support/client.js";
-import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { UNLESS_LATE } from "../support/late.js";
+import { unlessLimitsAreOpen } from "../support/openLimits.js";
 import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 import { type RedisCluster, startRedisCluster } from "../support/redisCluster.js";
@@ -15,7 +16,7 @@ let data: string;
 let cluster: RedisCluster;
 let stack: Awaited<ReturnType<typeof startStack>>;
 let receiver: OtlpReceiver;
-const { retry } = unlessLimitsWereOpen(() => receiver.url);
+unlessLimitsAreOpen(() => receiver.url);
 
 beforeAll(async () => {
   data = mkdtempSync(join(tmpdir(), "nonstop-cluster-"));
@@ -83,7 +84,7 @@ async function isServed(socket: RawSocket): Promise<boolean> {
   return (await socket.next().catch(() => "")).includes("receipt-id:served");
 }
 
-test("sessions, limits and memberships are right for users of every node", { retry }, async () => {
+test("sessions, limits and memberships are right for users of every node", UNLESS_LATE, async () => {
   for (const node of [0, 1, 2]) {
     const user = userOn(node);
     expect(await isLimited(user)).toBe(true);
@@ -96,7 +97,7 @@ test("sessions, limits and memberships are right for users of every node", { ret
   }
 });
 
-test("of a hundred handshakes at once three remain on a cluster, too", { retry }, async () => {
+test("of a hundred handshakes at once three remain on a cluster, too", UNLESS_LATE, async () => {
   const user = userOn(1);
   const opened = await Promise.all(
     Array.from({ length: 100 }, async () => {

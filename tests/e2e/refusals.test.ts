@@ -5,7 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startStack } from "../../local/stack.js";
 import type { ErrorCode } from "../../shared/errors.js";
 import { history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
-import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { UNLESS_LATE } from "../support/late.js";
+import { unlessLimitsAreOpen } from "../support/openLimits.js";
 import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 import type { Addresses } from "../support/stack.js";
@@ -21,7 +22,7 @@ const LIMITS = {
 let data: string;
 let stack: Awaited<ReturnType<typeof startStack>>;
 let receiver: OtlpReceiver;
-const { retry } = unlessLimitsWereOpen(() => receiver.url);
+unlessLimitsAreOpen(() => receiver.url);
 /** A room of one member, who is nobody else in these tests, and a message of it. */
 let strangeRoom: number;
 
@@ -422,7 +423,7 @@ test("the documented codes are those that are tried here", () => {
   expect(codesIn(closes.split("as an `ERROR`")[0]!).toSorted()).toEqual(codesThat("is closed").toSorted());
 });
 
-describe.each(VERSIONS)("STOMP %s", { retry }, (version) => {
+describe.each(VERSIONS)("STOMP %s", UNLESS_LATE, (version) => {
   describe.each([
     ["with a subscription to /user/queue/errors", true],
     ["without it", false],

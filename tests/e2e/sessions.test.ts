@@ -2,10 +2,12 @@ import { Client, type StompConfig } from "@stomp/stompjs";
 import { expect, inject, test } from "vitest";
 import WebSocket from "ws";
 import { call, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
-import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { UNLESS_LATE } from "../support/late.js";
+import { unlessLimitsAreOpen } from "../support/openLimits.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 
-const { retry } = unlessLimitsWereOpen();
+const { retry } = UNLESS_LATE;
+unlessLimitsAreOpen();
 
 const SESSION_QUEUE = "SUBSCRIBE\nid:mine\ndestination:/user/queue/session\nreceipt:listening\n\n\0";
 

@@ -7,9 +7,11 @@ import { WebSocketServer } from "ws";
 import { LOOPBACK } from "../../local/ports.js";
 import { afterTest } from "../support/chat.js";
 import { connect, history, type Json, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
-import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { UNLESS_LATE } from "../support/late.js";
+import { unlessLimitsAreOpen } from "../support/openLimits.js";
 
 const ERRORS = "/user/queue/errors";
+unlessLimitsAreOpen();
 const two = () => newUsers(2) as [number, number];
 const groupOf = (roomId: number) => `/sub/chat/room/${roomId}`;
 
@@ -377,7 +379,7 @@ test("the SDK's pings are answered, and keep its keep-alive timeout from closing
   expect([sdk.connected.length, sdk.disconnected]).toEqual([1, []]);
 });
 
-test("stop() in the handler of a final code ends the client for good", unlessLimitsWereOpen(), async () => {
+test("stop() in the handler of a final code ends the client for good", UNLESS_LATE, async () => {
   const [ann] = two();
   const first = sdkClient(ann);
   const codes: string[] = [];

@@ -4,10 +4,12 @@ import { inTransaction, openDatabase } from "../../shared/store/database.js";
 import { holdRoom } from "../../shared/store/rooms.js";
 import { listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { call, connect, makeRoom, newUsers, until } from "../support/client.js";
-import { unlessLimitsWereOpen } from "../support/openLimits.js";
+import { UNLESS_LATE } from "../support/late.js";
+import { unlessLimitsAreOpen } from "../support/openLimits.js";
 import { openConnected } from "../support/rawSocket.js";
 
-const { retry } = unlessLimitsWereOpen();
+const { retry } = UNLESS_LATE;
+unlessLimitsAreOpen();
 
 test("three clients with different subscription ids in one room each get their own id back", async () => {
   const users = newUsers(3);

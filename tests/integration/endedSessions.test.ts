@@ -9,7 +9,7 @@ import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { UNLIMITED } from "../fakes/limits.js";
 import { newUsers, until } from "../support/client.js";
-import { unlessLate } from "../support/late.js";
+import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
 /** Of these tests alone: the sweep of the running stack would take on what they leave. */
@@ -18,6 +18,9 @@ let sessions: SessionStore;
 let database: Database;
 let broadcaster: FakeBroadcaster;
 let userId: number;
+
+const { retry } = UNLESS_LATE;
+unlessRedisIsLate();
 
 beforeAll(async () => {
   server = await startRedisServer();
@@ -34,7 +37,6 @@ beforeEach(() => {
   vi.spyOn(console, "info").mockImplementation(() => {});
 });
 afterEach(() => sessions.close());
-const { retry } = unlessLate();
 
 const deps = () => ({
   database,

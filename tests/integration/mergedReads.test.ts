@@ -30,6 +30,7 @@ import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { until } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
+import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
 
 const READS = "chat-read-events";
 const MESSAGES = "chat-messages";
@@ -48,9 +49,9 @@ let merger: ReadMerger;
 let roomId: number;
 let messageIds: number[];
 const mergers: ReadMerger[] = [];
-/** On a busy machine Redis may not answer in time: a test that is about the turns it gives begins anew then. */
-let wasLate = false;
 let hubAge = 0;
+
+unlessRedisIsLate();
 
 beforeAll(async () => {
   ({ database, close: closeDatabase } = await newDatabase());
@@ -58,7 +59,6 @@ beforeAll(async () => {
 afterAll(() => closeDatabase());
 
 beforeEach(async () => {
-  vi.spyOn(console, "warn").mockImplementation(() => {});
   bus = new FakeEventBus({ [READS]: 1, [MESSAGES]: 1, "chat-read-events-dlt": 1, "chat-messages-dlt": 1 });
   // Each test has hubs of their own creation time, and so positions of its own.
   hubAge += 2;
@@ -71,7 +71,6 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   await Promise.all(mergers.splice(0).map((one) => one.close()));
-  vi.restoreAllMocks();
 });
 
 function newMerger(more: Partial<Parameters<typeof createReadMerger>[0]> = {}): ReadMerger {
@@ -381,12 +380,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
       connectRedis({ urls: [inject("stack").redis], cluster: false }),
     ],
   ],
-])("two processes that share %s", { retry: { count: 20, condition: () => wasLate } }, (_name, open) => {
-  afterEach(() => {
-    const warned = vi.mocked(console.warn).mock.calls.map(([line]) => String(line));
-    wasLate = warned.some((line) => line.includes("Redis can't be used"));
-  });
-
+])("two processes that share %s", UNLESS_LATE, (_name, open) => {
   /** When a turn was asked for and when it was had: it began in between. */
   interface Turn {
     readonly asked: number;

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, inject } from "vitest";
+import { beforeEach, inject } from "vitest";
 import { until } from "./client.js";
+import { doesNotCountIf } from "./late.js";
 
 interface Counted {
   /** Checks that were left out because Redis did not answer in time. */
@@ -25,28 +26,22 @@ async function countedBy(url: string): Promise<number> {
 }
 
 /**
- * For tests of limits: on a busy machine Redis may answer later than the functions wait for it, and then they leave a limit open for a moment, as they should. A test that failed while they did begins anew; one that
- * failed with every limit in force has failed. `url` is where the stack's counts go, those of the shared stack unless told; with `withinMs` a test that had not come to its end after so long begins
- * anew, too, as what it counts together was no longer in one window.
+ * For tests of limits, with `UNLESS_LATE`: on a busy machine Redis may answer later than the functions wait for it, and then they leave a limit open for a moment, as they should. A test that failed while they did
+ * begins anew; one that failed with every limit in force has failed. `url` is where the stack's counts go, those of the shared stack unless told; with `withinMs` a test that had not come to its end
+ * after so long begins anew, too, as what it counts together was no longer in one window.
  */
-export function unlessLimitsWereOpen(
+export function unlessLimitsAreOpen(
   url: () => string = () => inject("metrics"),
   withinMs = Number.POSITIVE_INFINITY,
-): {
-  retry: { count: number; condition: () => boolean };
-} {
+): void {
   let before = 0;
   let began = 0;
-  let wereOpen = false;
   beforeEach(async () => {
     before = (await ask(url())).count;
     began = Date.now();
-    wereOpen = false;
   });
-  afterEach(async ({ task }) => {
-    if (task.result?.state !== "fail") return;
-    const isLate = Date.now() - began > withinMs;
-    wereOpen = isLate || (await countedBy(url())) > before;
+  doesNotCountIf(async () => {
+    if (Date.now() - began > withinMs) return "it took longer than the window of the limits";
+    return (await countedBy(url())) > before ? "limits were open meanwhile" : undefined;
   });
-  return { retry: { count: 5, condition: () => wereOpen } };
 }
