@@ -70,7 +70,7 @@ function listOf(value: unknown): readonly unknown[] {
   return inner.length === 1 && Array.isArray(inner[0]) ? inner[0] : [];
 }
 
-/** The numbers of `count` events: of their own list, or else of the properties that each event has. Nothing unless each has one and they rise. */
+/** The numbers of `count` events: of their own list, or else of the properties that each event has. Nothing unless each has one and they follow on each other, as those of a partition do. */
 function sequenceNumbersOf(metadata: unknown, count: number): readonly number[] | undefined {
   const properties = listOf(member(metadata, "systemPropertiesArray"));
   const candidates = [
@@ -78,11 +78,11 @@ function sequenceNumbersOf(metadata: unknown, count: number): readonly number[] 
     properties.map((each) => member(each, "SequenceNumber") ?? member(each, "x-opt-sequence-number")),
   ];
   return candidates
-    .map((values) => values.map(sequenceNumberOf).filter((number) => number !== undefined))
+    .map((values) => values.map(sequenceNumberOf))
     .find(
-      (numbers) =>
+      (numbers): numbers is number[] =>
         numbers.length === count &&
-        numbers.every((number, index) => index === 0 || number > numbers[index - 1]!),
+        numbers.every((number, index) => number !== undefined && number === numbers[0]! + index),
     );
 }
 
@@ -99,7 +99,7 @@ function partitionIdOf(metadata: unknown): string | undefined {
   );
   const ids = contexts.map((context) => member(context, "partitionId"));
   const id = ids.find((each) => typeof each === "string" || typeof each === "number");
-  return id === undefined ? undefined : String(id);
+  return id === undefined || id === "" ? undefined : String(id);
 }
 
 /** The batch as its metadata describes it; nothing where that can't be read, so that nothing is taken for stored. */

@@ -76,7 +76,7 @@ export function parseJson(body: Uint8Array): unknown {
 export const parseOptionalJson = (body: Uint8Array): unknown => (body.length === 0 ? {} : parseJson(body));
 
 /**
- * The request's bytes, of which no more than `most` are read. Throws `MESSAGE_TOO_LARGE` where there are more, and `INVALID_REQUEST` where some were announced and none have
+ * The request's bytes, of which no more than `most` are read. Throws `MESSAGE_TOO_LARGE` where there are more, and `INVALID_REQUEST` where others were announced than have
  * come: the Functions host hands on no body that was sent in chunks, and a call must not mean something else without it.
  */
 export async function bodyOf(request: HttpRequest, most: number): Promise<Buffer> {
@@ -94,10 +94,10 @@ export async function bodyOf(request: HttpRequest, most: number): Promise<Buffer
 }
 
 function refuseMissing({ headers }: HttpRequest, size: number): void {
-  if (size > 0) return;
-  const announced = headers.get("transfer-encoding") || Number(headers.get("content-length") ?? 0) > 0;
-  if (!announced) return;
-  const text = "body: was announced and did not arrive; send it in one piece, with Content-Length";
+  const length = headers.get("content-length");
+  const isWhole = length ? Number(length) === size : size > 0 || !headers.get("transfer-encoding");
+  if (isWhole) return;
+  const text = "body: was announced and did not arrive whole; send it in one piece, with Content-Length";
   throw new ChatError("INVALID_REQUEST", text, { field: "body" });
 }
 

@@ -4,9 +4,12 @@ import { requireTime, type StoreDeps, type TryDeps } from "./storeDeps.js";
 
 const READ_AT_ONCE = 500;
 
+/** Of each hub, the last that was begun in this process. */
+const running = new Map<string, Promise<void>>();
+
 /**
- * Stores and shows what a hub has behind the position in MySQL, read from the hub itself, in the partition or, where none is named, in all of them. Safe beside the trigger: what
- * both have is stored once. Throws `UNAVAILABLE` when it takes longer than one call may; what was stored until then stays.
+ * Stores and shows what a hub has behind the position in MySQL, read from the hub itself, in the partition or, where none is named that it has, in all of them. Safe beside the trigger: what
+ * both have is stored once. One after the other in a process, so that none shows what another is showing. Throws `UNAVAILABLE` when it takes longer than one call may; what was stored until then stays.
  */
 export async function catchUp(
   hub: string,
@@ -14,12 +17,30 @@ export async function catchUp(
   store: (batch: EventBatch) => Promise<void>,
   deps: StoreDeps,
 ): Promise<void> {
+  const before = running.get(hub) ?? Promise.resolve();
+  const work = before.catch(() => {}).then(() => catchUpNow(hub, partitionId, store, deps));
+  running.set(hub, work);
+  await work;
+}
+
+async function catchUpNow(
+  hub: string,
+  partitionId: string | undefined,
+  store: (batch: EventBatch) => Promise<void>,
+  deps: StoreDeps,
+): Promise<void> {
   const { bus, now, retryBudgetMs } = deps;
   const limited = { ...deps, deadline: now() + retryBudgetMs };
-  const hubCreatedOn = await bus.createdOn(hub);
-  const partitionIds = partitionId === undefined ? await bus.partitionIds(hub) : [partitionId];
-  for (const id of partitionIds)
-    await catchUpPartition({ hub, partitionId: id, hubCreatedOn }, store, limited);
+  // Of one that was made anew nothing is stored, whatever its numbers are.
+  const hubCreatedOn = await bus.createdOn(hub, "fresh");
+  const all = await bus.partitionIds(hub);
+  const asked = partitionId !== undefined && all.includes(partitionId) ? [partitionId] : all;
+  const failures: unknown[] = [];
+  for (const id of asked)
+    await catchUpPartition({ hub, partitionId: id, hubCreatedOn }, store, limited).catch((error: unknown) =>
+      failures.push(error),
+    );
+  if (failures.length > 0) throw failures[0];
 }
 
 async function catchUpPartition(

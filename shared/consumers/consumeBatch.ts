@@ -54,7 +54,8 @@ export async function consumeBatch<Result>(
   const deadline = deps.now() + deps.retryBudgetMs;
   for (let attempt = 0; ; attempt += 1) {
     try {
-      await storeThenShow(batch, { ...deps, deadline, reaction });
+      for (const events of runsOf(batch.events))
+        await storeThenShow({ ...batch, events }, { ...deps, deadline, reaction });
       return;
     } catch (error) {
       const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
@@ -64,6 +65,17 @@ export async function consumeBatch<Result>(
       await pause(wait);
     }
   }
+}
+
+/** Events in pieces of which each goes on without a gap: what is missing between two is read from the hub, like what is missing before the first. */
+function runsOf(events: readonly ReceivedEvent[]): readonly (readonly ReceivedEvent[])[] {
+  const runs: ReceivedEvent[][] = [];
+  for (const event of events) {
+    const run = runs.at(-1);
+    if (run && event.sequenceNumber === run.at(-1)!.sequenceNumber + 1) run.push(event);
+    else runs.push([event]);
+  }
+  return runs;
 }
 
 const placeOf = ({ hub, partitionId, events }: EventBatch): object => ({

@@ -131,6 +131,13 @@ describe("a batch", () => {
     expect(shownSeqs()).toEqual([1, 2, 3]);
   });
 
+  test("with a gap in it is completed from the hub, in order", async () => {
+    const [a, , c, d, , , g] = ["a", "b", "c", "d", "e", "f", "g"].map((content) => put(sent({ content })));
+    await deliver([a!, c!, d!, g!]);
+    expect((await stored()).map(([, content]) => content).join("")).toBe("abcdefg");
+    expect(shownSeqs()).toEqual([1, 2, 3, 4, 5, 6, 7]);
+  });
+
   test("delivered to two instances at once is stored once", async () => {
     const batch = Array.from({ length: 20 }, () => put(sent()));
     await Promise.all([deliver(batch), deliver(batch), deliver(batch.slice(0, 10))]);
@@ -558,6 +565,43 @@ describe("catching up with the hub itself", () => {
     for (const partitionId of ["0", "1", "2"]) bus.append(HUB, partitionId, JSON.stringify(sent()), "key");
     await catchUpHere();
     expect(await seqs()).toEqual([1, 2, 3]);
+  });
+
+  test("looks into every partition where the one that is named is none of the hub's", async () => {
+    bus.makeHub(HUB, 2);
+    for (const partitionId of ["0", "1"]) bus.append(HUB, partitionId, JSON.stringify(sent()), "key");
+    await catchUpHere("17");
+    expect(await seqs()).toEqual([1, 2]);
+  });
+
+  test("notices at once that the hub was made anew", async () => {
+    put(sent({ content: "old" }));
+    // What is known of a hub is kept for a while, and asked anew where that is said.
+    let known = await bus.createdOn(HUB);
+    const remembering = changed(bus, {
+      createdOn: async (hub: string, freshness?: "fresh") => {
+        if (freshness === "fresh") known = await bus.createdOn(hub);
+        return known;
+      },
+    });
+    await catchUpHere("0", { bus: remembering });
+    bus.makeHub(HUB, 1);
+    put(sent({ content: "new" }));
+    await catchUpHere("0", { bus: remembering });
+    expect((await stored()).map(([, content]) => content)).toEqual(["old", "new"]);
+  });
+
+  test("goes on with the other partitions where one fails, and fails then", async () => {
+    bus.makeHub(HUB, 3);
+    for (const partitionId of ["0", "1", "2"]) bus.append(HUB, partitionId, JSON.stringify(sent()), "key");
+    const torn = changed(bus, {
+      readRange: async (hub: string, id: string, from: number, to: number, limit: number) => {
+        if (id === "1") throw new ChatError("UNAVAILABLE", "no");
+        return bus.readRange(hub, id, from, to, limit);
+      },
+    });
+    await expect(catchUpHere(undefined, { bus: torn })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(await seqs()).toEqual([1, 2]);
   });
 
   test("changes nothing where nothing waits, nor beside the trigger that stores the same", async () => {
