@@ -81,15 +81,21 @@ export interface Adapters {
 /** The adapters for the real services; nothing is connected before its first use but Redis. */
 export function connectAdapters(config: Config): Adapters {
   const sessions = connectRedis(config.redis);
-  const faults = createFaults(sessions);
+  const faults = createFaults(sessions, {
+    mysql: new URL(config.mysqlUrl).host + new URL(config.mysqlUrl).pathname,
+    eventHubs: /Endpoint=([^;]*)/i.exec(config.eventHubs.connectionString)?.[1] ?? "",
+    webPubSub: config.webPubSub.endpoint,
+  });
   return {
-    database: openDatabase(config.mysqlUrl, { onFault: (...what) => faults.note("mysql", ...what) }),
+    database: openDatabase(config.mysqlUrl, { onFault: (fault) => faults.note("mysql", fault) }),
     bus: connectEventHubs(config.eventHubs.connectionString, {
-      onFault: (what) => faults.note("eventHubs", what),
+      onFault: (fault) => faults.note("eventHubs", fault),
     }),
     sessions,
     faults,
-    broadcaster: connectWebPubSub(config.webPubSub, HUB, (what) => faults.note("webPubSub", what)),
+    broadcaster: connectWebPubSub(config.webPubSub, HUB, (what) =>
+      faults.note("webPubSub", { what, kind: what.slice(0, 3), isOwn: true }),
+    ),
     verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
     verifyTrusted: createTrustedVerifier(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,

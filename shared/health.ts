@@ -1,13 +1,15 @@
+import { createHash } from "node:crypto";
 import type { Broadcaster } from "./broadcast/broadcaster.js";
 import type { EventBus } from "./bus/eventBus.js";
 import { atMostEvery, log } from "./log.js";
 import type { SessionStore } from "./sessions/sessionStore.js";
 import type { Database } from "./store/database.js";
-import { SCHEMA_VERSION, schemaVersion } from "./store/schemaVersion.js";
+import type { Fault } from "./store/faults.js";
+import { findSchema, SCHEMA_VERSION } from "./store/schemaVersion.js";
 
 const CHECK_MS = 3_000;
-/** For so long after it was seen last a fault counts: what meets it comes again within seconds, the sweep at least. */
-const FAULT_MS = 30_000;
+/** For so long after it was seen last a fault counts: longer than the host's longest pause between two tries of a batch. */
+const FAULT_MS = 90_000;
 /** One line for each fault in so long. */
 const SAID_MS = 60_000;
 const TOLD_MS = 5_000;
@@ -23,40 +25,58 @@ const HINTS: Readonly<Record<Part, string>> = {
   webPubSub: "is the access key, or the app's role, that of this service?",
 };
 
+const TEXT_CHARACTERS = 500;
+
+/** What is known of a fault. */
+export interface NotedFault extends Omit<Fault, "isOwn"> {
+  /** About this process alone, its key, its version: others are not told, as they may do well. */
+  readonly isOwn?: boolean;
+}
+
 export interface Faults {
   /** Says it, loudly and once a minute, and tells the other processes. */
-  readonly note: (part: Part, what: string, statement?: string) => void;
+  readonly note: (part: Part, fault: NotedFault) => void;
   /** Whether this process or another one has seen one of this part lately. */
   readonly any: (part: Part) => Promise<boolean>;
 }
 
-/** Keeps what others say can never be done: of this process, and by the session store of all. */
+/**
+ * Keeps what others say can never be done: of this process, and by the session store of all that have the same `addresses`, as processes of another deployment may share the
+ * store.
+ */
 export function createFaults(
   sessions: Pick<SessionStore, "noteFault" | "hasFault">,
+  addresses: Readonly<Record<Part, string>>,
   now: () => number = Date.now,
 ): Faults {
   const last = new Map<Part, number>();
-  const told = new Map<Part, ReturnType<typeof atMostEvery>>();
-  const said = new Map<string, ReturnType<typeof atMostEvery>>();
+  const limits = new Map<string, ReturnType<typeof atMostEvery>>();
+  const limited = (name: string, everyMs: number) => {
+    const found = limits.get(name) ?? atMostEvery(everyMs, now);
+    limits.set(name, found);
+    return found;
+  };
+  const shared = (part: Part): string =>
+    `${part}:${createHash("sha256").update(`${addresses[part]} ${SCHEMA_VERSION}`).digest("hex").slice(0, 16)}`;
   return {
-    note(part, what, statement) {
+    note(part, { what, statement, kind, isOwn = false }) {
       last.set(part, now());
-      const tell = told.get(part) ?? atMostEvery(TOLD_MS, now);
-      told.set(part, tell);
-      tell(() => void sessions.noteFault(part, FAULT_MS));
-      const name = said.size < FAULTS_KNOWN || said.has(what) ? what : "others";
-      const limited = said.get(name) ?? atMostEvery(SAID_MS, now);
-      said.set(name, limited);
-      limited((left) =>
+      if (!isOwn) limited(part, TOLD_MS)(() => void sessions.noteFault(shared(part), FAULT_MS));
+      const name = `${part} ${kind}`;
+      limited(
+        limits.size < FAULTS_KNOWN || limits.has(name) ? name : `${part} others`,
+        SAID_MS,
+      )((left) =>
         log.error(`${part} does not do what this app needs of it: that has to be mended, no retry helps`, {
-          what,
+          what: what.slice(0, TEXT_CHARACTERS),
           statement,
           hint: HINTS[part],
           left,
         }),
       );
     },
-    any: async (part) => now() - (last.get(part) ?? -FAULT_MS) < FAULT_MS || (await sessions.hasFault(part)),
+    any: async (part) =>
+      now() - (last.get(part) ?? -FAULT_MS) < FAULT_MS || (await sessions.hasFault(shared(part))),
   };
 }
 
@@ -93,9 +113,11 @@ async function unfaulty(part: Part, check: Promise<void>, { faults }: HealthDeps
 }
 
 async function checkSchema({ database, faults }: HealthDeps): Promise<void> {
-  const version = await schemaVersion(database);
+  const { version, isReadOnly } = await findSchema(database);
+  const note = (kind: string, what: string) => faults.note("mysql", { kind, what, isOwn: true });
   if (version < SCHEMA_VERSION)
-    faults.note("mysql", `the tables are those of migration ${version}, this app needs ${SCHEMA_VERSION}`);
+    note("version", `the tables are those of migration ${version}, this app needs ${SCHEMA_VERSION}`);
+  if (isReadOnly) note("read-only", "the server is read-only: the address leads to a replica");
 }
 
 async function stateOf(check: Promise<unknown>): Promise<"up" | "down"> {

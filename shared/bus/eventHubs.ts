@@ -27,10 +27,18 @@ const withoutDelay = (message: unknown): void => {
 };
 subscribe("net.client.socket", withoutDelay);
 
+export interface BusFault {
+  readonly what: string;
+  /** The SDK's code: the texts have an id and a time in them. */
+  readonly kind: string;
+  /** It is about who asks. */
+  readonly isOwn: boolean;
+}
+
 export interface EventHubsOptions {
   readonly now?: () => number;
   /** Hears what the service says can never be done: a hub that is not there, a right that is missing. */
-  readonly onFault?: (what: string) => void;
+  readonly onFault?: (fault: BusFault) => void;
 }
 
 /** Event Hubs behind the port, over AMQP. One producer a hub, opened on its first use and kept. */
@@ -91,7 +99,7 @@ const messageOf = (event: object): EventData => ({
 
 /** The SDK's failure as `UNAVAILABLE`; after its retries it throws an `AggregateError` without a message, which stays as the cause. */
 const guardedBy =
-  (onFault: (what: string) => void) =>
+  (onFault: (fault: BusFault) => void) =>
   async <T>(call: () => Promise<T>): Promise<T> => {
     try {
       return await call();
@@ -112,9 +120,10 @@ const FAULTS = new Set(["UnauthorizedError", "MessagingEntityNotFoundError", "Me
 const NESTED = 5;
 
 /** The first of them in an error, or among those that it holds. */
-function faultIn(error: unknown, depth = 0): string | undefined {
+function faultIn(error: unknown, depth = 0): BusFault | undefined {
   const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown };
-  if (typeof code === "string" && FAULTS.has(code)) return `${code}: ${String(message)}`;
+  if (typeof code === "string" && FAULTS.has(code))
+    return { what: `${code}: ${String(message)}`, kind: code, isOwn: code === "UnauthorizedError" };
   if (!Array.isArray(errors) || depth >= NESTED) return undefined;
   return errors.map((each) => faultIn(each, depth + 1)).find((found) => found !== undefined);
 }

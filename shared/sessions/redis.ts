@@ -232,7 +232,7 @@ export function connectRedis(config: RedisConfig): SessionStore {
 
     async noteFault(name, forMs) {
       const key = faultKey(name);
-      await redis.run(key, (commands) => commands.set(key, "1", "PX", forMs, "NX"));
+      await redis.run(key, (commands) => commands.setFor(key, "1", forMs));
     },
     async hasFault(name) {
       const key = faultKey(name);

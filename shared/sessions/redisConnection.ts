@@ -35,6 +35,8 @@ export interface Commands<Name extends string> {
   /** The first so many bytes of a value, or those that there are. */
   getStart(key: string, length: number): Promise<Buffer>;
   set(key: string, value: string, unit: "PX", milliseconds: number, condition: "NX"): Promise<"OK" | null>;
+  /** Sets a value, whatever there was, for so long from now. */
+  setFor(key: string, value: string, milliseconds: number): Promise<unknown>;
 }
 
 export interface RedisConnection<Name extends string> {
@@ -223,6 +225,7 @@ function commandsOf<Name extends string>(
     script: (name, keys, args) => defined[`chat:${name}`]!.call(client, ...keys, ...args),
     get: (key) => client.get(key),
     getStart: (key, length) => client.getrangeBuffer(key, 0, length - 1),
+    setFor: (key, value, milliseconds) => client.set(key, value, "PX", milliseconds),
     set: (key, value, unit, milliseconds, condition) => client.set(key, value, unit, milliseconds, condition),
   };
 }

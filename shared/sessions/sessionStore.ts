@@ -65,7 +65,7 @@ export interface SessionStore {
   /** The first so many bytes of a frame that were kept; `undefined` where they can't be had. */
   readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined>;
 
-  /** Tells all processes for so many milliseconds that something of this name has to be mended. */
+  /** Tells all processes for so many milliseconds from now that something of this name has to be mended. */
   noteFault(name: string, forMs: number): Promise<void>;
   /** Whether one of them has said so; not where the store can't be reached. */
   hasFault(name: string): Promise<boolean>;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { isToBeMended } from "../errors.js";
-import { isFault, tellingFaults } from "./faults.js";
+import { type Fault, isFault, tellingFaults } from "./faults.js";
 
 const serverError = (errno: number, code: string, sqlState: string, message = "no") =>
   Object.assign(new Error(message), { errno, code, sqlState });
@@ -26,6 +26,8 @@ describe("what the server says", () => {
     [1820, "ER_MUST_CHANGE_PASSWORD", "HY000"],
     [3118, "ER_ACCOUNT_HAS_BEEN_LOCKED", "HY000"],
     [3159, "ER_SECURE_TRANSPORT_REQUIRED", "HY000"],
+    [1665, "ER_BINLOG_STMT_MODE_AND_ROW_ENGINE", "HY000"],
+    [1814, "ER_TABLESPACE_DISCARDED", "HY000"],
   ])("%d %s is a fault that no retry mends", (errno, code, state) => {
     expect(isFault(serverError(errno, code, state))).toBe(true);
   });
@@ -54,9 +56,9 @@ describe("what the server says", () => {
 });
 
 describe("a statement that meets a fault", () => {
-  const told: (string | undefined)[][] = [];
+  const told: Fault[] = [];
   const ask = (error: Error, sql?: string) =>
-    tellingFaults(Promise.reject(error), sql, (...what) => void told.push(what));
+    tellingFaults(Promise.reject(error), sql, (fault) => void told.push(fault));
 
   test("fails with one that asks nobody to try again, and is told without what users wrote", async () => {
     told.length = 0;
@@ -65,13 +67,15 @@ describe("a statement that meets a fault", () => {
     expect(failure).toMatchObject({ code: "UNAVAILABLE", cause: error });
     expect(String((failure as Error).message)).not.toMatch(/try|again|retry/i);
     expect(isToBeMended(failure)).toBe(true);
-    expect(told).toEqual([["ER_PARSE_ERROR: You have an error", "SELECT 1 FROM t WHERE x = ?"]]);
+    const statement = "SELECT 1 FROM t WHERE x = ?";
+    const what = "ER_PARSE_ERROR: You have an error";
+    expect(told).toEqual([{ what, statement, kind: `1064 ${statement}`, isOwn: false }]);
   });
 
   test("is cut where it is long", async () => {
     told.length = 0;
     await ask(serverError(1146, "ER_NO_SUCH_TABLE", "42S02"), "x".repeat(1_000)).catch(() => {});
-    expect(told[0]![1]).toHaveLength(200);
+    expect(told[0]!.statement).toHaveLength(200);
   });
 
   test("fails as it did where it is another failure", async () => {

@@ -4,10 +4,10 @@ import { toBeMended } from "../errors.js";
 const STATES = /^(42|28|3D|0A)/;
 /** Of those the ones that pass: limits of connections a user has, and of what a statement may read. */
 const PASSING = new Set([1104, 1162, 1203, 1226]);
-/** What has no state of these and is of the kind: columns, values and collations that don't fit the statement, variables and engines that aren't there, a password to be changed, TLS that is demanded. */
+/** What has no state of these and is of the kind: columns, values and collations that don't fit the statement, variables and engines that aren't there, a password to be changed, TLS that is demanded, tables whose files are gone, a binary log that can't take it. */
 const ALSO = new Set([
-  1129, 1130, 1136, 1193, 1194, 1195, 1222, 1231, 1232, 1238, 1251, 1253, 1267, 1270, 1271, 1273, 1289, 1364,
-  1820, 1862, 3118, 3159, 4151,
+  1129, 1130, 1136, 1356, 1449, 1524, 1665, 1812, 1814, 1193, 1194, 1195, 1222, 1231, 1232, 1238, 1251, 1253,
+  1267, 1270, 1271, 1273, 1289, 1364, 1820, 1862, 3118, 3159, 4151,
 ]);
 
 /**
@@ -20,8 +20,18 @@ export function isFault(error: unknown): error is { readonly errno: number; read
   return STATES.test(sqlState) || ALSO.has(errno);
 }
 
-/** Hears of each fault: what it is, and the beginning of the statement, where there is one, without any value of a user's. */
-export type OnFault = (what: string, statement: string | undefined) => void;
+export interface Fault {
+  /** What the server says, without any value of a user's. */
+  readonly what: string;
+  /** The beginning of the statement, where there is one. */
+  readonly statement?: string;
+  /** Which of those that are alike: by the server's code and the statement. */
+  readonly kind: string;
+  /** It is about who asks, so that others who ask may fare better. */
+  readonly isOwn: boolean;
+}
+
+export type OnFault = (fault: Fault) => void;
 
 const STATEMENT_CHARACTERS = 200;
 
@@ -35,13 +45,18 @@ export async function tellingFaults<T>(
     return await asked;
   } catch (error) {
     if (!isFault(error)) throw error;
-    onFault(describe(error), sql?.replace(/\s+/g, " ").trim().slice(0, STATEMENT_CHARACTERS));
+    onFault(faultOf(error, sql?.replace(/\s+/g, " ").trim().slice(0, STATEMENT_CHARACTERS)));
     throw toBeMended(error);
   }
 }
 
 /** A syntax error quotes the statement from its fault on, with the values in it. */
-function describe(error: object): string {
+function faultOf(error: { readonly errno: number; readonly sqlState: string }, statement?: string): Fault {
   const { code, message } = error as { code?: unknown; message?: unknown };
-  return `${String(code)}: ${String(message).replace(/ near '[\s\S]*/, "")}`;
+  return {
+    what: `${String(code)}: ${String(message).replace(/ near '[\s\S]*/, "")}`,
+    kind: `${error.errno} ${statement ?? ""}`,
+    isOwn: error.sqlState.startsWith("28"),
+    ...(statement === undefined ? {} : { statement }),
+  };
 }

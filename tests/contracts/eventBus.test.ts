@@ -304,13 +304,13 @@ describe("what Event Hubs says can never be done", () => {
     ["a hub that is not there", (all) => all, "orders", "MessagingEntityNotFoundError"],
   ])("is told, and asks nobody to send it again: %s", async (_what, change, hub, code) => {
     told.length = 0;
-    const bus = connectEventHubs(change(connectionString), { onFault: (what) => told.push(what) });
+    const bus = connectEventHubs(change(connectionString), { onFault: ({ kind }) => told.push(kind) });
     for (const ask of [() => bus.publish(hub, "key", { a: 1 }), () => bus.partitionIds(hub)]) {
       const failure = await ask().catch((error: unknown) => error);
       expect(failure).toMatchObject({ code: "UNAVAILABLE", details: { toBeMended: true } });
       expect(String(failure)).not.toMatch(/again/);
     }
-    expect(told.map((what) => what.split(":")[0])).toEqual([code, code]);
+    expect(told).toEqual([code, code]);
     await bus.close();
   });
 });

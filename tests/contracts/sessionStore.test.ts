@@ -29,6 +29,12 @@ test.each<[string, () => SessionStore]>([
     expect(await store.hasFault("mysql")).toBe(true);
     expect(await store.hasFault("eventHubs")).toBe(false);
     await expect.poll(() => store.hasFault("mysql")).toBe(false);
+    // Each note counts from its own moment on.
+    await store.noteFault("mysql", 500);
+    await store.noteFault("mysql", 600_000);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    expect(await store.hasFault("mysql")).toBe(true);
+    await store.noteFault("mysql", 1);
     await store.close();
   },
 );

@@ -333,7 +333,7 @@ export class FakeSessionStore implements SessionStore {
   }
 
   async noteFault(name: string, forMs: number): Promise<void> {
-    if (!this.away && !(await this.hasFault(name))) this.#faultyUntil.set(name, this.now() + forMs);
+    if (!this.away) this.#faultyUntil.set(name, this.now() + forMs);
   }
 
   async hasFault(name: string): Promise<boolean> {

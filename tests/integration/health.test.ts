@@ -23,9 +23,9 @@ beforeAll(async () => {
 afterAll(() => close());
 
 /** Of one process; those of the same session store know of each other. */
-const anotherProcess = (): HealthDeps => {
-  const faults = createFaults(sessions, () => time);
-  const database = openDatabase(url, { onFault: (what, statement) => faults.note("mysql", what, statement) });
+const anotherProcess = (name = "here"): HealthDeps => {
+  const faults = createFaults(sessions, { mysql: name, eventHubs: "", webPubSub: "" }, () => time);
+  const database = openDatabase(url, { onFault: (fault) => faults.note("mysql", fault) });
   open.push(database);
   return { database, bus: new FakeEventBus({}), broadcaster: new FakeBroadcaster(), sessions, faults };
 };
@@ -54,13 +54,14 @@ test("the version that the code needs is that of the last migration", () => {
 describe("a statement that the database can't take", () => {
   const breakIt = () => expect(deps.database.query("SELECT 1 FROM nowhere")).rejects.toThrow("mended");
 
-  test("makes all processes unhealthy, until it has not been seen for half a minute", async () => {
+  test("makes all processes unhealthy, until it has not been seen for a while", async () => {
     expect(await stateOf()).toEqual([true, "up"]);
     await breakIt();
     expect(await stateOf()).toEqual([false, "down"]);
     const other = anotherProcess();
     expect(await stateOf(other)).toEqual([false, "down"]);
-    time += 29_000;
+    expect(await stateOf(anotherProcess("elsewhere"))).toEqual([true, "up"]);
+    time += 89_000;
     expect(await stateOf()).toEqual([false, "down"]);
     time += 2_000;
     expect(await stateOf()).toEqual([true, "up"]);
@@ -100,10 +101,27 @@ test("tables of an older version make it unhealthy, and that is said", async () 
   expect(said.at(-1)!.what).toContain("schema_migrations");
 });
 
+test("an older or newer version, or a key that isn't right, is the affair of those who have it", async () => {
+  deps.faults.note("mysql", { kind: "version", what: "older", isOwn: true });
+  expect(await deps.faults.any("mysql")).toBe(true);
+  expect(await anotherProcess().faults.any("mysql")).toBe(false);
+});
+
+test("what is alike is said once a minute, whatever else its text holds, and a flood of it hides nothing else", () => {
+  for (let index = 0; index < 500; index += 1)
+    deps.faults.note("eventHubs", {
+      kind: "UnauthorizedError",
+      what: `TrackingId:${index} ${"x".repeat(2_000)}`,
+    });
+  deps.faults.note("eventHubs", { kind: "MessagingEntityNotFoundError", what: "gone" });
+  expect(said).toHaveLength(2);
+  expect(said[0]!.what.length).toBe(500);
+});
+
 test("a password that is no longer right is a fault, too", async () => {
   const wrong = new URL(url);
   wrong.password = "wrong";
-  const locked = openDatabase(wrong.href, { onFault: (what) => deps.faults.note("mysql", what) });
+  const locked = openDatabase(wrong.href, { onFault: (fault) => deps.faults.note("mysql", fault) });
   await expect(locked.query("SELECT 1")).rejects.toMatchObject({ details: { toBeMended: true } });
   expect(said[0]!.what).toContain("ER_ACCESS_DENIED_ERROR");
   await locked.end();
