@@ -3,7 +3,7 @@
  * needs it before the project is built.
  */
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 
 // Daemons are often outside of a user's PATH.
 const FOLDERS = [
@@ -33,12 +33,17 @@ function findProgram(names, env = process.env) {
  * and when what `MYSQLD` names can't be run.
  */
 export function findMySql(env = process.env) {
-  if (env.MYSQLD) return isProgram(env.MYSQLD) ? besideInstall(env.MYSQLD, env) : undefined;
+  if (env.MYSQLD) return isNamedProgram(env.MYSQLD) ? besideInstall(resolve(env.MYSQLD), env) : undefined;
   const install = findProgram(INSTALL, env);
   const mariadb = findProgram(["mariadbd"], env);
   if (mariadb && install) return { server: mariadb, install };
   const mysql = findProgram(["mysqld"], env);
   return mysql ? { server: mysql, install } : undefined;
+}
+
+/** A name alone would be looked for on the PATH by some and in the current folder by others. */
+function isNamedProgram(path) {
+  return /[/\\]/.test(path) && isProgram(path);
 }
 
 /** MariaDB's own preparing program is that of its version, which lies beside it or in the other folder of programs. */

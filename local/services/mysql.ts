@@ -23,7 +23,7 @@ const PREPARE_TIMEOUT_MS = 300_000;
 const SPACE_MB = 200;
 /** As Azure has it. MySQL keeps to what a data folder was prepared with, and does not start with another value: the note says that it was this one. */
 const LOWER_CASE = "--lower-case-table-names=1";
-const LOWER_CASE_NOTE = "lower-case-names";
+const LOWER_CASE_NOTE = "nonstop-lower-case-names";
 // sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero.
 const MAX_SOCKET_PATH = 100;
 
@@ -130,7 +130,7 @@ async function prepare(
       `mysql: ${command} left no system tables in ${unfinished}: look at its output by running it by hand`,
     );
   rmSync(files, { recursive: true, force: true });
-  writeFileSync(join(folder, LOWER_CASE_NOTE), "");
+  writeFileSync(join(unfinished, LOWER_CASE_NOTE), "");
   renameSync(unfinished, files);
 }
 
@@ -180,7 +180,7 @@ function serverArguments(program: Program, folder: string, port: number): string
     // MySQL turns it on by itself.
     "--skip-log-bin",
     ...(program.isMariaDb ? [] : OF_MYSQL),
-    ...(!program.isMariaDb && existsSync(join(folder, LOWER_CASE_NOTE)) ? [LOWER_CASE] : []),
+    ...(!program.isMariaDb && existsSync(join(folder, "files", LOWER_CASE_NOTE)) ? [LOWER_CASE] : []),
   ];
 }
 

@@ -35,6 +35,25 @@ describe("MYSQLD", () => {
     });
   });
 
+  test("is known by what it says of its version, wherever it lies", async () => {
+    const server = program(
+      "mariadb-and-others/mysqld",
+      "Ver 8.4.3 for Linux on x86_64 (MySQL Community Server - GPL)",
+    );
+    expect(await findServer({ ...process.env, MYSQLD: server })).toMatchObject({ isMariaDb: false });
+  });
+
+  test("must be a database server", async () => {
+    const server = program("bin/other", "1.0");
+    await expect(findServer({ ...process.env, MYSQLD: server })).rejects.toThrow(
+      `${server} is no MySQL or MariaDB server: asked for its version it says`,
+    );
+  });
+
+  test("must be a path: a name alone is not looked for", async () => {
+    await expect(findServer({ ...process.env, MYSQLD: "mysqld" })).rejects.toThrow("give the full path");
+  });
+
   test.each(["missing/mysqld", "."])("must be a program that can be run: %s", async (name) => {
     const path = join(root, name);
     await expect(findServer({ ...process.env, MYSQLD: path })).rejects.toThrow(

@@ -25,13 +25,25 @@ export async function findServer(env: NodeJS.ProcessEnv = process.env): Promise<
     throw new Error(
       "neither mariadbd nor mysqld was found: install MariaDB or MySQL, set MYSQLD to its program, or MYSQL_URL to a running server",
     );
-  const { stdout } = await run(found.server, ["--no-defaults", "--version"], { timeout: 20_000 });
-  const isMariaDb = /mariadb/i.test(stdout);
+  const isMariaDb = /-MariaDB/i.test(await versionOf(found.server));
   if (isMariaDb && !found.install)
     throw new Error(
       `${found.server} is there but mariadb-install-db is not: install the whole of MariaDB's server`,
     );
   return { ...found, isMariaDb };
+}
+
+/** Of a server, as it says it: `9.7.4` or `10.11.19-MariaDB-0+deb12u1`. Before it stands the program's path, which may hold any word. */
+async function versionOf(server: string): Promise<string> {
+  const said = await run(server, ["--no-defaults", "--version"], { timeout: 20_000 }).then(
+    ({ stdout }) => stdout,
+    (error: Error) => error.message,
+  );
+  const version = /\bVer (\d\S*)/.exec(said)?.[1];
+  if (version !== undefined) return version;
+  throw new Error(
+    `${server} is no MySQL or MariaDB server: asked for its version it says ${JSON.stringify(said.slice(0, 200))}`,
+  );
 }
 
 /**
