@@ -115,7 +115,7 @@ export async function refused(url: string, protocols: string[] = [], headers: Re
 }
 
 export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 1000; tries++) {
+  for (let tries = 0; tries < 30_000; tries++) {
     if (await holds()) return;
     await new Promise((resolve) => setTimeout(resolve, 10));
   }

@@ -113,7 +113,7 @@ export async function runAzurite(folder: string, port: number) {
 }
 
 /** Waits until `condition` gives something truthy and returns it; what it throws counts as "not yet". */
-export async function eventually<T>(condition: () => T | Promise<T>, seconds = 25): Promise<NonNullable<T>> {
+export async function eventually<T>(condition: () => T | Promise<T>, seconds = 300): Promise<NonNullable<T>> {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     let failure: unknown = "the condition did not come true";
