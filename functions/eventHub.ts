@@ -1,26 +1,14 @@
 import { inspect } from "node:util";
 import type { app, InvocationContext } from "@azure/functions";
+import type { App } from "../shared/app.js";
 import { atMostEvery, log } from "../shared/log.js";
 
 const SAID_MS = 60_000;
 
-/** What a trigger hands over: consecutive events of one partition, in order. */
-interface Batch {
-  readonly hub: string;
-  readonly partitionId: string;
-  readonly events: readonly {
-    readonly sequenceNumber: number;
-    readonly key: string | undefined;
-    readonly body: Uint8Array;
-  }[];
-}
+/** What becomes of a hub's events: they are stored, or what waits is read from the hub itself where it isn't known what a trigger has handed over. */
+export type Consumer = App["messages"];
 
-/** What becomes of a hub's events. */
-export interface Consumer {
-  readonly store: (batch: Batch) => Promise<void>;
-  /** Stores what waits, read from the hub itself: of one partition, or of all where it is not known which. */
-  readonly catchUp: (hub: string, partitionId: string | undefined) => Promise<void>;
-}
+type Batch = Parameters<Consumer["store"]>[0];
 
 type Members = Readonly<Record<string, unknown>>;
 
@@ -37,7 +25,7 @@ function member(of: unknown, name: string): unknown {
  * A sequence number in any shape in which workers have sent 64-bit numbers: a number, its digits, a bigint, or the two 32-bit halves of a `Long`, of
  * which the library leaves a plain object. Nothing where it is none of these, or more than a number can hold.
  */
-export function sequenceNumberOf(value: unknown): number | undefined {
+function sequenceNumberOf(value: unknown): number | undefined {
   const number = plainNumber(value);
   return number !== undefined && Number.isSafeInteger(number) && number >= 0 ? number : undefined;
 }
@@ -70,20 +58,12 @@ function listOf(value: unknown): readonly unknown[] {
   return inner.length === 1 && Array.isArray(inner[0]) ? inner[0] : [];
 }
 
-/** The numbers of `count` events: of their own list, or else of the properties that each event has. Nothing unless each has one and they follow on each other, as those of a partition do. */
-function sequenceNumbersOf(metadata: unknown, count: number): readonly number[] | undefined {
-  const properties = listOf(member(metadata, "systemPropertiesArray"));
-  const candidates = [
-    listOf(member(metadata, "sequenceNumberArray")),
-    properties.map((each) => member(each, "SequenceNumber") ?? member(each, "x-opt-sequence-number")),
-  ];
-  return candidates
-    .map((values) => values.map(sequenceNumberOf))
-    .find(
-      (numbers): numbers is number[] =>
-        numbers.length === count &&
-        numbers.every((number, index) => number !== undefined && number === numbers[0]! + index),
-    );
+/** The numbers of `count` events. Nothing unless each has one and they follow on each other, as those of a partition do. */
+function following(values: readonly unknown[], count: number): readonly number[] | undefined {
+  const numbers = values.map(sequenceNumberOf);
+  const isRight = (number: number | undefined, index: number): number is number =>
+    number !== undefined && number === numbers[0]! + index;
+  return numbers.length === count && numbers.every(isRight) ? numbers : undefined;
 }
 
 /** The host drops empty strings from its list of keys, which then doesn't line up with the events; their own properties do. */
@@ -91,6 +71,9 @@ function keyOf(properties: unknown): string | undefined {
   const key = member(properties, "x-opt-partition-key") ?? member(properties, "PartitionKey");
   return typeof key === "string" ? key : undefined;
 }
+
+const numberIn = (properties: unknown): unknown =>
+  member(properties, "SequenceNumber") ?? member(properties, "x-opt-sequence-number");
 
 /** Newer extensions give the place a second time, under a longer name. */
 function partitionIdOf(metadata: unknown): string | undefined {
@@ -107,9 +90,12 @@ function batchOf(hub: string, bodies: unknown, metadata: unknown): Batch | undef
   const partitionId = partitionIdOf(metadata);
   if (partitionId === undefined || !Array.isArray(bodies)) return undefined;
   if (!bodies.every((body) => body instanceof Uint8Array)) return undefined;
-  const numbers = sequenceNumbersOf(metadata, bodies.length);
-  if (!numbers) return undefined;
   const properties = listOf(member(metadata, "systemPropertiesArray"));
+  // Of their own list, or else of the properties that each event has.
+  const numbers =
+    following(listOf(member(metadata, "sequenceNumberArray")), bodies.length) ??
+    following(properties.map(numberIn), bodies.length);
+  if (!numbers) return undefined;
   const events = bodies.map((body: Uint8Array, index) => ({
     sequenceNumber: numbers[index]!,
     key: keyOf(properties[index]),

@@ -3,7 +3,7 @@
  * `setupCommands.mjs`, which calls it before there are any.
  */
 import { spawnSync } from "node:child_process";
-import { findChromium, findMySql, findRedis } from "./services/binaries.mjs";
+import { findChromium, findMySql, findRedis, noProgram } from "./services/binaries.mjs";
 import { SetupError, say } from "./setupLock.mjs";
 import { run } from "./setupRun.mjs";
 
@@ -12,16 +12,13 @@ export function missingServices(env, { browser = false } = {}) {
   const missing = [];
   if (!env.MYSQL_URL && !findMySql(env)) {
     // Another one would be installed in vain.
-    if (env.MYSQLD) throw new SetupError(`MYSQLD=${env.MYSQLD}: ${NO_PROGRAM}`);
+    if (env.MYSQLD) throw new SetupError(noProgram(env.MYSQLD));
     missing.push("mysql");
   }
   if (!env.REDIS_URL && !findRedis(env)) missing.push("redis");
   if (browser && !findChromium(env)) missing.push("chromium");
   return missing;
 }
-
-const NO_PROGRAM =
-  "there is no program that can be run; give the full path of a mysqld or mariadbd, or unset MYSQLD";
 
 /**
  * How each package manager installs them. What runs `before` may fail, as one of several sources may be away; `dpkg` ends what an

@@ -25,8 +25,8 @@ import { createReadMerger } from "./consumers/mergedReads.js";
 import { storeMessages } from "./consumers/storeMessages.js";
 import { storeReadsPaced } from "./consumers/storeReads.js";
 import { sweepReads } from "./consumers/sweepReads.js";
-import { ChatError, toChatError } from "./errors.js";
-import { createFaults, type Faults, health } from "./health.js";
+import { ChatError, type OnFault, toChatError } from "./errors.js";
+import { createFaults, type Faults, health, type Part } from "./health.js";
 import { atMostEvery, log, logUnavailable } from "./log.js";
 import { count, flushCounts } from "./metrics.js";
 import { sweepChanges } from "./rooms/announceChanges.js";
@@ -81,21 +81,22 @@ export interface Adapters {
 /** The adapters for the real services; nothing is connected before its first use but Redis. */
 export function connectAdapters(config: Config): Adapters {
   const sessions = connectRedis(config.redis);
+  const { host, pathname } = new URL(config.mysqlUrl);
   const faults = createFaults(sessions, {
-    mysql: new URL(config.mysqlUrl).host + new URL(config.mysqlUrl).pathname,
+    mysql: host + pathname,
     eventHubs: /Endpoint=([^;]*)/i.exec(config.eventHubs.connectionString)?.[1] ?? "",
     webPubSub: config.webPubSub.endpoint,
   });
+  const noting =
+    (part: Part): OnFault =>
+    (fault) =>
+      faults.note(part, fault);
   return {
-    database: openDatabase(config.mysqlUrl, { onFault: (fault) => faults.note("mysql", fault) }),
-    bus: connectEventHubs(config.eventHubs.connectionString, {
-      onFault: (fault) => faults.note("eventHubs", fault),
-    }),
+    database: openDatabase(config.mysqlUrl, { onFault: noting("mysql") }),
+    bus: connectEventHubs(config.eventHubs.connectionString, { onFault: noting("eventHubs") }),
     sessions,
     faults,
-    broadcaster: connectWebPubSub(config.webPubSub, HUB, (what) =>
-      faults.note("webPubSub", { what, kind: what.slice(0, 3), isOwn: true }),
-    ),
+    broadcaster: connectWebPubSub(config.webPubSub, HUB, noting("webPubSub")),
     verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
     verifyTrusted: createTrustedVerifier(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,

@@ -80,6 +80,20 @@ export const toBeMended = (cause: unknown): ChatError =>
 export const isToBeMended = (error: unknown): boolean =>
   error instanceof ChatError && error.details.toBeMended === true;
 
+/** What another part says can never be done as it is: a table, a hub or a right that is missing. */
+export interface Fault {
+  /** What it says, without any value of a user's. */
+  readonly what: string;
+  /** The beginning of the statement, where there is one. */
+  readonly statement?: string;
+  /** Which of those that are alike, whatever ids and times their texts hold. */
+  readonly kind: string;
+  /** It is about who asks, a key or a version: others who ask may do well. */
+  readonly isOwn?: boolean;
+}
+
+export type OnFault = (fault: Fault) => void;
+
 /** The JSON body of an ERROR frame and of a message on `/user/queue/errors`. */
 export function errorBody(error: ChatError): string {
   const { retryAfter, roomId, clientMessageId } = error.details;

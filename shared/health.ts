@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import type { Broadcaster } from "./broadcast/broadcaster.js";
 import type { EventBus } from "./bus/eventBus.js";
+import type { Fault } from "./errors.js";
 import { atMostEvery, log } from "./log.js";
 import type { SessionStore } from "./sessions/sessionStore.js";
 import type { Database } from "./store/database.js";
-import type { Fault } from "./store/faults.js";
 import { findSchema, SCHEMA_VERSION } from "./store/schemaVersion.js";
 
 const CHECK_MS = 3_000;
@@ -27,15 +27,9 @@ const HINTS: Readonly<Record<Part, string>> = {
 
 const TEXT_CHARACTERS = 500;
 
-/** What is known of a fault. */
-export interface NotedFault extends Omit<Fault, "isOwn"> {
-  /** About this process alone, its key, its version: others are not told, as they may do well. */
-  readonly isOwn?: boolean;
-}
-
 export interface Faults {
   /** Says it, loudly and once a minute, and tells the other processes. */
-  readonly note: (part: Part, fault: NotedFault) => void;
+  readonly note: (part: Part, fault: Fault) => void;
   /** Whether this process or another one has seen one of this part lately. */
   readonly any: (part: Part) => Promise<boolean>;
 }

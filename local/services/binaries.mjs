@@ -41,6 +41,10 @@ export function findMySql(env = process.env) {
   return mysql ? { server: mysql, install } : undefined;
 }
 
+/** What to say where `MYSQLD` names no program. */
+export const noProgram = (path) =>
+  `MYSQLD=${path}: there is no program that can be run; give the full path of a mysqld or mariadbd, or unset MYSQLD`;
+
 /** A name alone would be looked for on the PATH by some and in the current folder by others. */
 function isNamedProgram(path) {
   return /[/\\]/.test(path) && isProgram(path);

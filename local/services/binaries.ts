@@ -4,6 +4,7 @@ import { projectRoot } from "../settings.js";
 
 interface Binaries {
   findMySql(env: NodeJS.ProcessEnv): { readonly server: string; readonly install?: string } | undefined;
+  noProgram(path: string): string;
   findRedis(env: NodeJS.ProcessEnv): string | undefined;
 }
 

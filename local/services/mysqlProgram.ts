@@ -15,12 +15,9 @@ export interface Program {
 
 /** The server that `MYSQLD` names, or else one of this machine, MariaDB first. Throws what to do where there is none. */
 export async function findServer(env: NodeJS.ProcessEnv = process.env): Promise<Program> {
-  const { findMySql } = await findBinaries();
+  const { findMySql, noProgram } = await findBinaries();
   const found = findMySql(env);
-  if (!found && env["MYSQLD"])
-    throw new Error(
-      `MYSQLD=${env["MYSQLD"]}: there is no program that can be run; give the full path of a mysqld or mariadbd`,
-    );
+  if (!found && env["MYSQLD"]) throw new Error(noProgram(env["MYSQLD"]));
   if (!found)
     throw new Error(
       "neither mariadbd nor mysqld was found: install MariaDB or MySQL, set MYSQLD to its program, or MYSQL_URL to a running server",

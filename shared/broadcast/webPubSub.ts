@@ -7,7 +7,7 @@ import {
   type WebPubSubServiceClientOptions,
 } from "@azure/web-pubsub";
 import type { Config } from "../config.js";
-import { ChatError, toBeMended } from "../errors.js";
+import { ChatError, type OnFault, toBeMended } from "../errors.js";
 import type { Broadcaster } from "./broadcaster.js";
 
 const CALL_MS = 5_000;
@@ -23,7 +23,7 @@ const isPassing = (status: unknown): boolean =>
 export function connectWebPubSub(
   { endpoint, accessKeys }: Config["webPubSub"],
   hub: string,
-  onFault: (what: string) => void = () => {},
+  onFault: OnFault = () => {},
 ): Broadcaster {
   const service = connectService(endpoint, accessKeys[0], hub);
   const options = () => ({ abortSignal: AbortSignal.timeout(CALL_MS) });
@@ -148,7 +148,7 @@ const FAULTS = new Set<unknown>([401, 403]);
 
 /** A failure that passes as `UNAVAILABLE`; one that only the service's owner can mend is told, too. What else it says no to is the call's own fault, and thrown as it is. */
 const guardedBy =
-  (onFault: (what: string) => void) =>
+  (onFault: OnFault) =>
   async <T>(call: () => Promise<T>): Promise<T> => {
     try {
       return await call();
@@ -157,7 +157,8 @@ const guardedBy =
       if (isPassing(statusCode))
         throw new ChatError("UNAVAILABLE", "The socket service can't be reached right now.", { cause });
       if (!FAULTS.has(statusCode)) throw cause;
-      onFault(`${String(statusCode)}: ${String(message).slice(0, 200)}`);
+      const kind = String(statusCode);
+      onFault({ what: `${kind}: ${String(message).slice(0, 200)}`, kind, isOwn: true });
       throw toBeMended(cause);
     }
   };

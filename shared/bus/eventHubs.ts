@@ -6,7 +6,7 @@ import {
   EventHubProducerClient,
   type ReceivedEventData,
 } from "@azure/event-hubs";
-import { ChatError, toBeMended } from "../errors.js";
+import { ChatError, type Fault, type OnFault, toBeMended } from "../errors.js";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
 
@@ -27,18 +27,10 @@ const withoutDelay = (message: unknown): void => {
 };
 subscribe("net.client.socket", withoutDelay);
 
-export interface BusFault {
-  readonly what: string;
-  /** The SDK's code: the texts have an id and a time in them. */
-  readonly kind: string;
-  /** It is about who asks. */
-  readonly isOwn: boolean;
-}
-
 export interface EventHubsOptions {
   readonly now?: () => number;
   /** Hears what the service says can never be done: a hub that is not there, a right that is missing. */
-  readonly onFault?: (fault: BusFault) => void;
+  readonly onFault?: OnFault;
 }
 
 /** Event Hubs behind the port, over AMQP. One producer a hub, opened on its first use and kept. */
@@ -99,7 +91,7 @@ const messageOf = (event: object): EventData => ({
 
 /** The SDK's failure as `UNAVAILABLE`; after its retries it throws an `AggregateError` without a message, which stays as the cause. */
 const guardedBy =
-  (onFault: (fault: BusFault) => void) =>
+  (onFault: OnFault) =>
   async <T>(call: () => Promise<T>): Promise<T> => {
     try {
       return await call();
@@ -119,8 +111,8 @@ const FAULTS = new Set(["UnauthorizedError", "MessagingEntityNotFoundError", "Me
 /** The SDK's retries, each of which may hold its own. */
 const NESTED = 5;
 
-/** The first of them in an error, or among those that it holds. */
-function faultIn(error: unknown, depth = 0): BusFault | undefined {
+/** The first of them in an error, or among those that it holds. Texts have an id and a time in them, codes have none. */
+function faultIn(error: unknown, depth = 0): Fault | undefined {
   const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown };
   if (typeof code === "string" && FAULTS.has(code))
     return { what: `${code}: ${String(message)}`, kind: code, isOwn: code === "UnauthorizedError" };

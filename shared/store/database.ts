@@ -6,8 +6,8 @@ import {
   type PoolConnection,
   type QueryResult,
 } from "mysql2/promise";
-import { ChatError } from "../errors.js";
-import { type OnFault, tellingFaults } from "./faults.js";
+import { ChatError, type OnFault } from "../errors.js";
+import { tellingFaults } from "./faults.js";
 import { SESSION_STATEMENTS } from "./session.js";
 
 /**

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { isToBeMended } from "../errors.js";
-import { type Fault, isFault, tellingFaults } from "./faults.js";
+import { type Fault, isToBeMended } from "../errors.js";
+import { isFault, tellingFaults } from "./faults.js";
 
 const serverError = (errno: number, code: string, sqlState: string, message = "no") =>
   Object.assign(new Error(message), { errno, code, sqlState });

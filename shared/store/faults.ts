@@ -1,4 +1,4 @@
-import { toBeMended } from "../errors.js";
+import { type Fault, type OnFault, toBeMended } from "../errors.js";
 
 /** SQL states (ISO 9075, MySQL's "Server Error Message Reference") of syntax and rights (42), of who may come in (28), of a missing database (3D), of what the server can't do (0A). */
 const STATES = /^(42|28|3D|0A)/;
@@ -20,19 +20,6 @@ export function isFault(error: unknown): error is { readonly errno: number; read
   return STATES.test(sqlState) || ALSO.has(errno);
 }
 
-export interface Fault {
-  /** What the server says, without any value of a user's. */
-  readonly what: string;
-  /** The beginning of the statement, where there is one. */
-  readonly statement?: string;
-  /** Which of those that are alike: by the server's code and the statement. */
-  readonly kind: string;
-  /** It is about who asks, so that others who ask may fare better. */
-  readonly isOwn: boolean;
-}
-
-export type OnFault = (fault: Fault) => void;
-
 const STATEMENT_CHARACTERS = 200;
 
 /** The result of asking the server; a fault is told, and thrown as the error that says no try helps. */
@@ -50,7 +37,7 @@ export async function tellingFaults<T>(
   }
 }
 
-/** A syntax error quotes the statement from its fault on, with the values in it. */
+/** Alike are those of one code and one statement. A syntax error quotes the statement from its fault on, with the values in it. */
 function faultOf(error: { readonly errno: number; readonly sqlState: string }, statement?: string): Fault {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return {

@@ -353,7 +353,7 @@ test("a key that the service doesn't take is told, and asks nobody to try again"
   const told: string[] = [];
   const wrong = inject("stack").webPubSubConnection.replace(/AccessKey=[^;]+/, "AccessKey=bm90IHRoZSBrZXk=");
   const { webPubSub } = readConfig({ ...settings.Values, WEB_PUBSUB_CONNECTION: wrong });
-  const broadcaster = connectWebPubSub(webPubSub, "chat", (what) => told.push(what));
+  const broadcaster = connectWebPubSub(webPubSub, "chat", ({ what }) => told.push(what));
   for (const ask of [
     () => broadcaster.sendToGroup("group", "text"),
     () => broadcaster.sendToConnection("nobody", "text"),
