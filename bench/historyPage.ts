@@ -3,9 +3,9 @@
  * to `bench/results/historyPage.json`, when run as a program.
  */
 import { fileURLToPath } from "node:url";
-import { messageShown } from "../shared/events/messageShown.js";
-import { hiddenBelow, requireAccess } from "../shared/rooms/access.js";
-import { listMessages } from "../shared/rooms/listMessages.js";
+import { hiddenBelow, requireAccess } from "../shared/chat/access.js";
+import { messageShown } from "../shared/frames/message.js";
+import { listMessages } from "../shared/messages/list.js";
 import { type Database, openDatabase } from "../shared/store/database.js";
 import { listMessagesBefore } from "../shared/store/messages.js";
 import { addMessages, insertRooms, settle, spreadPositions, withLoader } from "./largeData.js";

@@ -1,6 +1,6 @@
 import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
-import { toChatError } from "../shared/errors.js";
+import { toChatError } from "../shared/platform/errors.js";
 import { bodyOf, traceparentOf } from "./http.js";
 
 const chat = getApp();

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import type { app, InvocationContext } from "@azure/functions";
 import type { App } from "../shared/app.js";
-import { atMostEvery, log } from "../shared/log.js";
+import { atMostEvery, log } from "../shared/platform/log.js";
 
 const SAID_MS = 60_000;
 

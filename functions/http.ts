@@ -1,6 +1,6 @@
 import type { HttpHandler, HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import { type App, getApp } from "../shared/app.js";
-import { ChatError, toChatError, toProblem } from "../shared/errors.js";
+import { ChatError, toChatError, toProblem } from "../shared/platform/errors.js";
 
 /** A verified caller's request. */
 export interface Call {

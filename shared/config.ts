@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { originOf } from "./origins.js";
+import { originOf } from "./platform/origins.js";
 
 const CONNECTION = /^Endpoint=(?<endpoint>https?:[^;]+);(?:(?:.*;)?AccessKey=(?<key>[^;]+))?/i;
 

@@ -7,7 +7,7 @@ import {
   type WebPubSubServiceClientOptions,
 } from "@azure/web-pubsub";
 import type { Config } from "../config.js";
-import { ChatError, type OnFault, toBeMended } from "../errors.js";
+import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
 import type { Broadcaster } from "./broadcaster.js";
 
 const CALL_MS = 5_000;

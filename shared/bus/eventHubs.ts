@@ -6,8 +6,8 @@ import {
   EventHubProducerClient,
   type ReceivedEventData,
 } from "@azure/event-hubs";
-import { ChatError, type Fault, type OnFault, toBeMended } from "../errors.js";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
+import { ChatError, type Fault, type OnFault, toBeMended } from "../platform/errors.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
 
 /**

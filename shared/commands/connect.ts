@@ -1,9 +1,9 @@
-import { ChatError } from "../errors.js";
-import { log } from "../log.js";
-import { HEART_BEATS } from "../routing.js";
+import { HEART_BEATS } from "../fanout/groups.js";
+import { ChatError } from "../platform/errors.js";
+import { log } from "../platform/log.js";
 import type { StompVersion } from "../stomp/frame.js";
 import { serializeFrame } from "../stomp/serializer.js";
-import type { Command, CommandDeps, Connection } from "./connection.js";
+import type { Command, CommandDeps, Connection } from "./command.js";
 
 const SERVER = "nonstop-chat/1";
 const VERSIONS: readonly StompVersion[] = ["1.2", "1.1", "1.0"];

@@ -3,10 +3,10 @@ import { FakeBroadcaster } from "../../tests/fakes/broadcaster.js";
 import { FakeEventBus } from "../../tests/fakes/eventBus.js";
 import { UNLIMITED } from "../../tests/fakes/limits.js";
 import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
-import { ChatError } from "../errors.js";
+import type { ConnectionState } from "../connections/connectionState.js";
+import { ChatError } from "../platform/errors.js";
 import type { Database } from "../store/database.js";
-import type { CommandDeps, Connection } from "./connection.js";
-import type { ConnectionState } from "./connectionState.js";
+import type { CommandDeps, Connection } from "./command.js";
 import { handleMessage } from "./dispatch.js";
 
 const HUB = "chat-messages";

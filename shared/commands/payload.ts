@@ -1,6 +1,6 @@
 import { z } from "zod";
-import { ChatError, type ErrorDetails } from "../errors.js";
 import { ClientMessageId, Id } from "../events/messages.js";
+import { ChatError, type ErrorDetails } from "../platform/errors.js";
 
 /** A SEND's JSON body as its schema says, and what of it lets the client know its message again in an error. Throws `INVALID_MESSAGE` that names the field. */
 export function parsePayload<Schema extends z.ZodType>(

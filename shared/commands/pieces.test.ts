@@ -4,9 +4,9 @@ import { FakeBroadcaster } from "../../tests/fakes/broadcaster.js";
 import { FakeEventBus } from "../../tests/fakes/eventBus.js";
 import { UNLIMITED } from "../../tests/fakes/limits.js";
 import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
+import { type ConnectionState, decodeState, encodeState } from "../connections/connectionState.js";
 import type { Database } from "../store/database.js";
-import type { CommandDeps } from "./connection.js";
-import { type ConnectionState, decodeState, encodeState } from "./connectionState.js";
+import type { CommandDeps } from "./command.js";
 import { handleMessage } from "./dispatch.js";
 
 let now: number;

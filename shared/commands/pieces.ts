@@ -1,10 +1,10 @@
-import { ChatError } from "../errors.js";
+import type { ConnectionState, Unfinished } from "../connections/connectionState.js";
+import { ChatError } from "../platform/errors.js";
 import { type Frame, StompError, type StompVersion } from "../stomp/frame.js";
 import { type Beginning, type ParsedMessage, parseMessage } from "../stomp/parser.js";
 import { DEFAULT_LIMITS, type Limits } from "../stomp/reader.js";
+import type { CommandDeps, Connection } from "./command.js";
 import { negotiateVersion } from "./connect.js";
-import type { CommandDeps, Connection } from "./connection.js";
-import type { ConnectionState, Unfinished } from "./connectionState.js";
 
 /**
  * Frames that come in several WebSocket messages, as some libraries send large ones. What has come of a frame waits in the session store, where the next function

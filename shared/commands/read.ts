@@ -1,9 +1,9 @@
 import { z } from "zod";
-import { about, ChatError } from "../errors.js";
+import { requireMember } from "../chat/membership.js";
 import { Id } from "../events/messages.js";
 import { READS_HUB, roomRead } from "../events/reads.js";
-import type { Command } from "./connection.js";
-import { requireMember } from "./membership.js";
+import { about, ChatError } from "../platform/errors.js";
+import type { Command } from "./command.js";
 import { parsePayload } from "./payload.js";
 
 const Payload = z.object({ roomId: Id, messageId: Id });

@@ -1,5 +1,5 @@
-import { ChatError } from "../errors.js";
-import type { Command } from "./connection.js";
+import { ChatError } from "../platform/errors.js";
+import type { Command } from "./command.js";
 
 /** SEND to `/pub/session/token` with `{"token"}`: the connection lives as long as the new token. Throws `UNAUTHORIZED` for a bad token or another user's. */
 export const renewToken: Command = async ({ frame }, connection, deps) => {

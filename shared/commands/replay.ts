@@ -1,19 +1,19 @@
+import { notAMember, requireMemberNow } from "../chat/membership.js";
+import { isPacked } from "../fanout/groups.js";
 import {
   messageShownFrame,
   type ShownMessage,
   type StoredMessage,
   shownWith,
   spanOf,
-} from "../events/messageShown.js";
-import { isPacked } from "../routing.js";
+} from "../frames/message.js";
 import { textsOf } from "../stomp/packing.js";
 import { prepareMessage } from "../stomp/serializer.js";
 import { inTransaction, type Queryable } from "../store/database.js";
 import { countUnread, findMember } from "../store/members.js";
 import { listMessagesBefore } from "../store/messages.js";
 import { findRoom, holdRoom, type Room } from "../store/rooms.js";
-import type { CommandDeps, Connection } from "./connection.js";
-import { notAMember, requireMemberNow } from "./membership.js";
+import type { CommandDeps, Connection } from "./command.js";
 
 const REPLAYED = 200;
 const ROUNDS = 5;

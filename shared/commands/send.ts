@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { about, ChatError } from "../errors.js";
+import { requireMember } from "../chat/membership.js";
 import {
   CLIENT_ID_CHARACTERS,
   CONTENT_CHARACTERS,
@@ -8,9 +8,9 @@ import {
   MESSAGES_HUB,
   MessageSent,
 } from "../events/messages.js";
-import { isHttpsUrl, opaque, visibleLines } from "../text.js";
-import type { Command } from "./connection.js";
-import { requireMember } from "./membership.js";
+import { about, ChatError } from "../platform/errors.js";
+import { isHttpsUrl, opaque, visibleLines } from "../platform/text.js";
+import type { Command } from "./command.js";
 import { parsePayload } from "./payload.js";
 
 const Payload = z

@@ -1,5 +1,6 @@
-import { ChatError } from "../errors.js";
-import { log } from "../log.js";
+import { requireMember, requireMemberNow } from "../chat/membership.js";
+import { endedOutcome, enter } from "../connections/admission.js";
+import { fits } from "../connections/connectionState.js";
 import {
   type Destination,
   destinationKey,
@@ -11,17 +12,16 @@ import {
   membershipLock,
   parseDestination,
   type SubscriberGroup,
-} from "../routing.js";
+} from "../fanout/groups.js";
+import { forgetUnused, requireFreeId } from "../fanout/subscriptionIds.js";
+import { ChatError } from "../platform/errors.js";
+import { log } from "../platform/log.js";
 import type { StompVersion } from "../stomp/frame.js";
 import type { Queryable } from "../store/database.js";
 import { withNamedLock } from "../store/namedLock.js";
 import { addSubscriptionId } from "../store/subscriptionIds.js";
-import type { Command, CommandDeps, Connection, Outcome, Received } from "./connection.js";
-import { fits } from "./connectionState.js";
-import { requireMember, requireMemberNow } from "./membership.js";
+import type { Command, CommandDeps, Connection, Outcome, Received } from "./command.js";
 import { catchUp, replay } from "./replay.js";
-import { endedOutcome, enter } from "./sessions.js";
-import { forgetUnused, requireFreeId } from "./subscriptions.js";
 
 const SUBSCRIPTIONS_PER_CONNECTION = 100;
 const ID_BYTES = 256;

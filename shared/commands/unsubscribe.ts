@@ -1,7 +1,7 @@
-import { groupName, keyOfLane } from "../routing.js";
-import type { Command, CommandDeps, Connection } from "./connection.js";
+import { groupName, keyOfLane } from "../fanout/groups.js";
+import { forgetUnused } from "../fanout/subscriptionIds.js";
+import type { Command, CommandDeps, Connection } from "./command.js";
 import { subscriptionWire } from "./subscribe.js";
-import { forgetUnused } from "./subscriptions.js";
 
 /** UNSUBSCRIBE by id; an id that is not subscribed changes nothing. */
 export const unsubscribe: Command = async ({ frame }, connection, deps) => {

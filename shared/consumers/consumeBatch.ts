@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
-import { ChatError, isToBeMended } from "../errors.js";
-import { log } from "../log.js";
+import { ChatError, isToBeMended } from "../platform/errors.js";
+import { log } from "../platform/log.js";
 import { inTransaction, isPassing, type Queryable } from "../store/database.js";
 import {
   beginStream,

@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import type { EventBus, ReceivedEvent } from "../bus/eventBus.js";
-import type { ChatError } from "../errors.js";
 import type { DeadLetter } from "../events/messages.js";
+import type { ChatError } from "../platform/errors.js";
 import type { Stream } from "../store/streamPositions.js";
 
 /** An event that no retry can help, and why. */

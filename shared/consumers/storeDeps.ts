@@ -1,8 +1,8 @@
 import type { EventBus } from "../bus/eventBus.js";
-import { ChatError } from "../errors.js";
-import type { SessionStore } from "../sessions/sessionStore.js";
-import type { BroadcastDeps } from "./broadcastFrames.js";
-import type { ReadMerger } from "./mergedReads.js";
+import type { BroadcastDeps } from "../fanout/send.js";
+import { ChatError } from "../platform/errors.js";
+import type { ReadMerger } from "../reads/merge.js";
+import type { SessionStore } from "../redis/ports.js";
 
 export interface StoreDeps extends BroadcastDeps {
   readonly bus: EventBus;

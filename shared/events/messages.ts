@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { atMost } from "../text.js";
+import { atMost } from "../platform/text.js";
 import { parseEvent } from "./parseEvent.js";
 
 /** The hubs, and who reads them. */

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { ChatError } from "../errors.js";
+import { ChatError } from "../platform/errors.js";
 
 /** Reads an event's bytes as its schema says; throws `INVALID_MESSAGE` that tells what is wrong. */
 export function parseEvent<Schema extends z.ZodType>(schema: Schema, body: Uint8Array): z.output<Schema> {

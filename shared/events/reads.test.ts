@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ChatError } from "../errors.js";
+import { ChatError } from "../platform/errors.js";
 import { parseRoomRead, roomRead } from "./reads.js";
 
 const read = { v: 1, roomId: 5, userId: 7, messageId: 77, readAt: "2026-01-02T03:04:05.678Z" };

@@ -1,4 +1,4 @@
-import { atMostEvery, log } from "../log.js";
+import { atMostEvery, log } from "../platform/log.js";
 import { inTransaction, type Queryable } from "../store/database.js";
 import { isAwaited, listAwaitingRooms, lockMembers, memberKey, setReadPositions } from "../store/members.js";
 import { insertReads } from "../store/readOutbox.js";

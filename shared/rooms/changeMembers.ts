@@ -1,5 +1,8 @@
-import { ChatError } from "../errors.js";
+import { Invitation, MemberPath, RoomPath } from "../calls/schemas.js";
+import { validated } from "../calls/validate.js";
+import { lockAccess, lockGroup, requireAccess, requireGroup } from "../chat/access.js";
 import type { MessageSent } from "../events/messages.js";
+import { ChatError } from "../platform/errors.js";
 import { inTransaction, type Queryable } from "../store/database.js";
 import {
   deleteMember,
@@ -14,13 +17,10 @@ import { insertChanges } from "../store/membershipOutbox.js";
 import { insertReads } from "../store/readOutbox.js";
 import { type Room, setCreator, setMemberCounts } from "../store/rooms.js";
 import { awaitedAmong } from "../store/users.js";
-import { lockAccess, lockGroup, requireAccess, requireGroup } from "./access.js";
-import { announceOrLeave } from "./announceChanges.js";
-import { Invitation, MemberPath, RoomPath } from "./api.js";
+import { announceOrLeave } from "./finishChanges.js";
 import { type Keep, once } from "./idempotency.js";
 import type { RoomDeps } from "./roomDeps.js";
 import { systemMessage } from "./systemMessages.js";
-import { validated } from "./validate.js";
 
 /**
  * Changes of a room's members. Each is one transaction under the room's lock, with what it has still to do outside the database

@@ -1,13 +1,13 @@
-import { ChatError } from "../errors.js";
+import { NewDirect, NewGroup } from "../calls/schemas.js";
+import { validated } from "../calls/validate.js";
+import { added, tellRoomLists } from "../fanout/hints.js";
+import { ChatError } from "../platform/errors.js";
 import { inTransaction, isDuplicate, type Queryable } from "../store/database.js";
 import { findMember, insertMembers, NO_MESSAGES } from "../store/members.js";
 import { findRoomOfPair, insertRoom, lockRooms, type Room, setMemberCounts } from "../store/rooms.js";
 import { awaitedAmong, namesOf } from "../store/users.js";
-import { NewDirect, NewGroup } from "./api.js";
 import { type Keep, once } from "./idempotency.js";
 import type { RoomDeps } from "./roomDeps.js";
-import { added, tellRoomLists } from "./tellRoomLists.js";
-import { validated } from "./validate.js";
 
 type Deps = Pick<RoomDeps, "database" | "broadcaster" | "now">;
 

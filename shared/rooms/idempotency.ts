@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
-import { ChatError } from "../errors.js";
+import { IdempotencyHeader } from "../calls/schemas.js";
+import { validated } from "../calls/validate.js";
+import { ChatError } from "../platform/errors.js";
 import { isDuplicate, type Queryable } from "../store/database.js";
 import { deleteOldAnswers, findAnswer, type KeptAnswer, keepAnswer } from "../store/idempotencyKeys.js";
-import { IdempotencyHeader } from "./api.js";
 import type { RoomDeps } from "./roomDeps.js";
-import { validated } from "./validate.js";
 
 /** One call that makes something. */
 export interface KeyedCall {

@@ -1,10 +1,10 @@
 import type { z } from "zod";
+import { type MemberList, RoomPath } from "../calls/schemas.js";
+import { validated } from "../calls/validate.js";
+import { requireGroup } from "../chat/access.js";
 import { listMemberProfiles } from "../store/members.js";
 import { namelessUser } from "../store/users.js";
-import { requireGroup } from "./access.js";
-import { type MemberList, RoomPath } from "./api.js";
 import type { RoomDeps } from "./roomDeps.js";
-import { validated } from "./validate.js";
 
 /** A group's members, the longest-standing first. Throws `INVALID_REQUEST`, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`. */
 export async function listMembers(

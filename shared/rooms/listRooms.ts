@@ -1,11 +1,11 @@
 import { z } from "zod";
-import { ChatError } from "../errors.js";
+import { type RoomSummary, RoomsQuery } from "../calls/schemas.js";
+import { validated } from "../calls/validate.js";
+import { ChatError } from "../platform/errors.js";
 import { type LastMessage, type ListedRoom, type ListPlace, listRoomsOf } from "../store/roomLists.js";
 import { usersOfPair } from "../store/rooms.js";
 import { findUsers, namelessUser, type User } from "../store/users.js";
-import { type RoomSummary, RoomsQuery } from "./api.js";
 import type { RoomDeps } from "./roomDeps.js";
-import { validated } from "./validate.js";
 
 /** Milliseconds since 1970 that a DATETIME can hold, and a room id. */
 const Cursor = z.tuple([z.int().min(0).max(253_402_300_799_999), z.int().positive()]);

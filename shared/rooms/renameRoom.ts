@@ -1,12 +1,12 @@
+import { NewName, RoomPath } from "../calls/schemas.js";
+import { validated } from "../calls/validate.js";
+import { lockGroup, requireGroup } from "../chat/access.js";
 import { inTransaction } from "../store/database.js";
 import { insertChanges } from "../store/membershipOutbox.js";
 import { renameRoom as storeName } from "../store/rooms.js";
-import { lockGroup, requireGroup } from "./access.js";
-import { announceOrLeave } from "./announceChanges.js";
-import { NewName, RoomPath } from "./api.js";
+import { announceOrLeave } from "./finishChanges.js";
 import type { RoomDeps } from "./roomDeps.js";
 import { systemMessage } from "./systemMessages.js";
-import { validated } from "./validate.js";
 
 /**
  * Gives a group another name, announced by a `SYSTEM_RENAME`; any member may. The name that it has already changes and tells nothing. Throws

@@ -1,6 +1,6 @@
 import type { Broadcaster } from "../broadcast/broadcaster.js";
 import type { EventBus } from "../bus/eventBus.js";
-import type { SessionStore } from "../sessions/sessionStore.js";
+import type { SessionStore } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
 
 /** What the HTTP calls on rooms need. */

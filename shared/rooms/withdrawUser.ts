@@ -1,9 +1,9 @@
-import { ChatError } from "../errors.js";
+import { UserPath } from "../calls/schemas.js";
+import { validated } from "../calls/validate.js";
+import { ChatError } from "../platform/errors.js";
 import { listRoomIdsOf } from "../store/members.js";
-import { UserPath } from "./api.js";
 import { leave } from "./changeMembers.js";
 import type { RoomDeps } from "./roomDeps.js";
-import { validated } from "./validate.js";
 
 /** Longer than a thousand rooms take, and shorter than a caller's patience. */
 const WITHDRAW_MS = 20_000;

@@ -1,5 +1,5 @@
 /** The words of the STOMP codec: versions, frames, headers and the one error it throws. */
-import { ChatError } from "../errors.js";
+import { ChatError } from "../platform/errors.js";
 
 export type StompVersion = "1.0" | "1.1" | "1.2";
 

@@ -6,7 +6,7 @@ import {
   type PoolConnection,
   type QueryResult,
 } from "mysql2/promise";
-import { ChatError, type OnFault } from "../errors.js";
+import { ChatError, type OnFault } from "../platform/errors.js";
 import { tellingFaults } from "./faults.js";
 import { SESSION_STATEMENTS } from "./session.js";
 

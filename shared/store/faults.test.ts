@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { type Fault, isToBeMended } from "../errors.js";
+import { type Fault, isToBeMended } from "../platform/errors.js";
 import { isFault, tellingFaults } from "./faults.js";
 
 const serverError = (errno: number, code: string, sqlState: string, message = "no") =>

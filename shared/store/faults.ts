@@ -1,4 +1,4 @@
-import { type Fault, type OnFault, toBeMended } from "../errors.js";
+import { type Fault, type OnFault, toBeMended } from "../platform/errors.js";
 
 /** SQL states (ISO 9075, MySQL's "Server Error Message Reference") of syntax and rights (42), of who may come in (28), of a missing database (3D), of what the server can't do (0A). */
 const STATES = /^(42|28|3D|0A)/;

@@ -1,5 +1,5 @@
 import type { RowDataPacket } from "mysql2/promise";
-import { unreadCounter } from "../events/messageShown.js";
+import { unreadCounter } from "../frames/message.js";
 import type { Queryable } from "./database.js";
 import type { Room } from "./rooms.js";
 

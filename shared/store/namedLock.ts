@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { RowDataPacket } from "mysql2/promise";
-import { ChatError } from "../errors.js";
+import { ChatError } from "../platform/errors.js";
 import { type Database, type Queryable, using } from "./database.js";
 
 /** So many of a process's connections at most wait for locks, or hold them while something outside the database is called. */

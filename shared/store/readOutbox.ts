@@ -1,5 +1,5 @@
 import type { RowDataPacket } from "mysql2/promise";
-import type { ReadMoved } from "../events/readShown.js";
+import type { ReadMoved } from "../frames/read.js";
 import type { Queryable } from "./database.js";
 
 /** Taken rows that are older than this belong to a process that died: broadcasts end sooner. */

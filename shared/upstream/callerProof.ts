@@ -1,4 +1,4 @@
-import { ChatError } from "../errors.js";
+import { ChatError } from "../platform/errors.js";
 import { isSigned } from "./signature.js";
 
 /** What proves that an upstream call comes from the service: `ce-signature` by its access keys, or, where these are turned off, the token of its managed identity. */

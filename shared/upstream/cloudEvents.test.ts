@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ChatError } from "../errors.js";
+import { ChatError } from "../platform/errors.js";
 import type { CallerProof } from "./callerProof.js";
 import { createUpstream, type UpstreamAnswer, type UpstreamHandlers } from "./cloudEvents.js";
 

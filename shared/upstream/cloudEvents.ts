@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { type UserEventRequest, WebPubSubEventHandler } from "@azure/web-pubsub-express";
-import { ChatError, type ErrorCode, toChatError, toProblem } from "../errors.js";
+import { ChatError, type ErrorCode, toChatError, toProblem } from "../platform/errors.js";
 import { type CallerProof, createProver } from "./callerProof.js";
 
 /**

@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { ChatError } from "../errors.js";
+import { ChatError } from "../platform/errors.js";
 import { createUpstream, type UpstreamHandlers, type UpstreamRequest } from "./cloudEvents.js";
 
 /** The same cases each time; `FUZZ_SEED` and `FUZZ_RUNS` choose others, and more of them. */

@@ -7,7 +7,7 @@ import settings from "../../local.settings.example.json" with { type: "json" };
 import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
 import { connectWebPubSub } from "../../shared/broadcast/webPubSub.js";
 import { readConfig } from "../../shared/config.js";
-import { groupName } from "../../shared/routing.js";
+import { groupName } from "../../shared/fanout/groups.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { newUsers, tokenFor, until } from "../support/client.js";
 

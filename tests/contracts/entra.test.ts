@@ -22,7 +22,11 @@ import {
 } from "vitest";
 import WebSocket from "ws";
 import { type Server, start } from "../../local/webPubSub/server.js";
-import { type CallerSettings, createCallerVerifier, type VerifierOptions } from "../../shared/auth.js";
+import {
+  type CallerSettings,
+  createCallerVerifier,
+  type VerifierOptions,
+} from "../../shared/auth/verifier.js";
 import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
 import { connectWebPubSub } from "../../shared/broadcast/webPubSub.js";
 import type { CallerProof } from "../../shared/upstream/callerProof.js";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { TAKE_ONE } from "../../shared/sessions/sessionScripts.js";
+import { TAKE_ONE } from "../../shared/redis/sessionScripts.js";
 
 /**
  * The script itself on a real Redis, with the time handed in instead of taken from Redis's clock: so hours pass in a moment, and clocks

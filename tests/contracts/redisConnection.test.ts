@@ -1,7 +1,7 @@
 import calculateSlot from "cluster-key-slot";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { openRedis, type RedisConnection } from "../../shared/sessions/redisConnection.js";
+import { openRedis, type RedisConnection } from "../../shared/redis/redisConnection.js";
 import { until } from "../support/client.js";
 import { doesNotCountIf, UNLESS_LATE } from "../support/late.js";
 import { type RedisCluster, startRedisCluster } from "../support/redisCluster.js";

@@ -3,8 +3,8 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
 import { freePort } from "../../local/ports.js";
-import { connectRedis } from "../../shared/sessions/redis.js";
-import type { SessionStore } from "../../shared/sessions/sessionStore.js";
+import type { SessionStore } from "../../shared/redis/ports.js";
+import { connectRedis } from "../../shared/redis/redis.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
 

@@ -1,13 +1,13 @@
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { connectRedis } from "../../shared/sessions/redis.js";
 import type {
   EndedSession,
   Registered,
   Registering,
   Session,
   SessionStore,
-} from "../../shared/sessions/sessionStore.js";
+} from "../../shared/redis/ports.js";
+import { connectRedis } from "../../shared/redis/redis.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newUsers, until } from "../support/client.js";
 import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";

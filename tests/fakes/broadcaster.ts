@@ -1,5 +1,5 @@
 import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
-import { ChatError } from "../../shared/errors.js";
+import { ChatError } from "../../shared/platform/errors.js";
 
 /** A socket service in memory: what it was told, in order, and who is in which group. */
 export class FakeBroadcaster implements Broadcaster {

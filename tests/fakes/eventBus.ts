@@ -1,5 +1,5 @@
 import type { EventBus, ReceivedEvent } from "../../shared/bus/eventBus.js";
-import { ChatError } from "../../shared/errors.js";
+import { ChatError } from "../../shared/platform/errors.js";
 
 interface FakeHub {
   createdOn: Date;

@@ -1,4 +1,4 @@
-import type { SessionLimits } from "../../shared/commands/connection.js";
+import type { SessionLimits } from "../../shared/commands/command.js";
 
 /** No limit on anything. */
 export const UNLIMITED: SessionLimits = {

@@ -9,7 +9,7 @@ import type {
   Registering,
   Session,
   SessionStore,
-} from "../../shared/sessions/sessionStore.js";
+} from "../../shared/redis/ports.js";
 
 const WINDOW_MS = 60_000;
 const CLAIM_MS = 5_000;

@@ -1,9 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } from "vitest";
 import { handleMessage } from "../../shared/commands/dispatch.js";
-import { sweepEnded } from "../../shared/commands/endedSessions.js";
-import { greet } from "../../shared/commands/handshake.js";
-import { connectRedis } from "../../shared/sessions/redis.js";
-import type { SessionStore } from "../../shared/sessions/sessionStore.js";
+import { sweepEnded } from "../../shared/connections/closing.js";
+import { greet } from "../../shared/connections/handshake.js";
+import type { SessionStore } from "../../shared/redis/ports.js";
+import { connectRedis } from "../../shared/redis/redis.js";
 import { type Database, openDatabase } from "../../shared/store/database.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";

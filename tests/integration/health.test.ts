@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { createFaults, type HealthDeps, health } from "../../shared/health.js";
+import { createFaults, type HealthDeps, health } from "../../shared/calls/health.js";
 import { type Database, openDatabase } from "../../shared/store/database.js";
 import { readMigrations } from "../../shared/store/migrate.js";
 import { SCHEMA_VERSION } from "../../shared/store/schemaVersion.js";

@@ -1,11 +1,11 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
-import { createReadMerger } from "../../shared/consumers/mergedReads.js";
 import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
-import { storeMessages } from "../../shared/consumers/storeMessages.js";
-import { storeReads } from "../../shared/consumers/storeReads.js";
-import { sweepReads } from "../../shared/consumers/sweepReads.js";
+import { storeMessages } from "../../shared/messages/store.js";
+import { createReadMerger } from "../../shared/reads/merge.js";
+import { storeReads } from "../../shared/reads/store.js";
+import { sweepReads } from "../../shared/reads/sweep.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import type { RoomDeps } from "../../shared/rooms/roomDeps.js";

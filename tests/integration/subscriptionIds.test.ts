@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { CommandDeps } from "../../shared/commands/connection.js";
+import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
-import { forgetUnused, requireFreeId } from "../../shared/commands/subscriptions.js";
-import { groupName } from "../../shared/routing.js";
+import { groupName } from "../../shared/fanout/groups.js";
+import { forgetUnused, requireFreeId } from "../../shared/fanout/subscriptionIds.js";
 import type { Database } from "../../shared/store/database.js";
 import { addSubscriptionId, listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";

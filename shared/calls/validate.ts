@@ -1,0 +1,11 @@
+import type { z } from "zod";
+import { ChatError } from "../platform/errors.js";
+
+/** What a request carries, as its schema says; throws `INVALID_REQUEST` that names the first wrong field. Unknown fields are ignored. */
+export function validated<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const field = issue?.path.join(".") || "body";
+  throw new ChatError("INVALID_REQUEST", `${field}: ${issue?.message}`, { field });
+}

@@ -1,0 +1,46 @@
+import { ChatError } from "../platform/errors.js";
+import type { Queryable } from "../store/database.js";
+import { findMember, type Member } from "../store/members.js";
+import { findRoom, lockRooms, type Room } from "../store/rooms.js";
+
+/** A room and the caller's membership of it. */
+export interface Access {
+  readonly room: Room;
+  readonly member: Member;
+}
+
+/** A room for one of its members; throws `ROOM_NOT_FOUND`, and `NOT_A_MEMBER` for a stranger. */
+export async function requireAccess(db: Queryable, roomId: number, callerId: number): Promise<Access> {
+  return accessTo(db, await findRoom(db, roomId), callerId);
+}
+
+/** The same for a group; a one-to-one room is no group. */
+export async function requireGroup(db: Queryable, roomId: number, callerId: number): Promise<Access> {
+  return accessTo(db, onlyGroup(await findRoom(db, roomId)), callerId);
+}
+
+/** The same with the room locked until the transaction ends, as whoever changes its members must have it. Strangers are kept from locking by `requireAccess` before. */
+export async function lockAccess(tx: Queryable, roomId: number, callerId: number): Promise<Access> {
+  return accessTo(tx, (await lockRooms(tx, [roomId])).get(roomId), callerId);
+}
+
+/** The same for a group. */
+export async function lockGroup(tx: Queryable, roomId: number, callerId: number): Promise<Access> {
+  return accessTo(tx, onlyGroup((await lockRooms(tx, [roomId])).get(roomId)), callerId);
+}
+
+async function accessTo(db: Queryable, room: Room | undefined, callerId: number): Promise<Access> {
+  if (!room) throw new ChatError("ROOM_NOT_FOUND", "There is no such room.");
+  const member = await findMember(db, room.roomId, callerId);
+  if (!member) throw new ChatError("NOT_A_MEMBER", "You are not a member of this room.");
+  return { room, member };
+}
+
+function onlyGroup(room: Room | undefined): Room | undefined {
+  if (room?.type === "ONE_TO_ONE") throw new ChatError("ROOM_NOT_FOUND", "There is no such room.");
+  return room;
+}
+
+/** Messages at or below this `seq` are not for this member: in a group those from before the membership. */
+export const hiddenBelow = ({ room, member }: Access): number =>
+  room.type === "GROUP" ? member.joinedSeq : 0;
