@@ -37,7 +37,7 @@ import { readRoom } from "./reads/accept.js";
 import { createReadMerger } from "./reads/merge.js";
 import { storeReadsPaced } from "./reads/store.js";
 import { sweepReads } from "./reads/sweep.js";
-import type { RateKind, SessionStore } from "./redis/ports.js";
+import { portsOf, type RateKind, type RedisPorts, type RedisStore } from "./redis/ports.js";
 import { connectRedis } from "./redis/redis.js";
 import { createArrivals } from "./rooms/arrivals.js";
 import { inviteMembers, leaveRoom, removeMember } from "./rooms/changeMembers.js";
@@ -65,7 +65,7 @@ const CLIENT_URL_MINUTES = 60;
 export interface Adapters {
   readonly database: Database;
   readonly bus: EventBus;
-  readonly sessions: SessionStore;
+  readonly redis: RedisStore;
   readonly faults: Faults;
   readonly broadcaster: Broadcaster;
   readonly verifyToken: VerifyToken;
@@ -80,9 +80,9 @@ export interface Adapters {
 
 /** The adapters for the real services; nothing is connected before its first use but Redis. */
 export function connectAdapters(config: Config): Adapters {
-  const sessions = connectRedis(config.redis);
+  const redis = connectRedis(config.redis);
   const { host, pathname } = new URL(config.mysqlUrl);
-  const faults = createFaults(sessions, {
+  const faults = createFaults(redis, {
     mysql: host + pathname,
     eventHubs: /Endpoint=([^;]*)/i.exec(config.eventHubs.connectionString)?.[1] ?? "",
     webPubSub: config.webPubSub.endpoint,
@@ -94,7 +94,7 @@ export function connectAdapters(config: Config): Adapters {
   return {
     database: openDatabase(config.mysqlUrl, { onFault: noting("mysql") }),
     bus: connectEventHubs(config.eventHubs.connectionString, { onFault: noting("eventHubs") }),
-    sessions,
+    redis,
     faults,
     broadcaster: connectWebPubSub(config.webPubSub, HUB, noting("webPubSub")),
     verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
@@ -123,8 +123,9 @@ function keysNotFetched(): (error: unknown) => void {
  * The system: a client's frame comes in by `upstream` and goes out on the bus; an event comes back by `messages` or `reads`,
  * is stored, then shown; `sweep` does what was left half done. The rest are the HTTP calls, each of a verified caller.
  */
-export function createApp(adapters: Adapters, proof: CallerProof) {
-  const { database, bus, broadcaster, sessions, verifyToken, verifyTrusted } = adapters;
+export function createApp(connected: Adapters, proof: CallerProof) {
+  const adapters = { ...connected, ...portsOf(connected.redis) };
+  const { database, bus, broadcaster, redis, verifyToken, verifyTrusted } = adapters;
   const readMerger = createReadMerger(adapters);
   const calls = { ...adapters, scheduleReads: readMerger.schedule };
   const arrive = createArrivals(calls);
@@ -205,14 +206,17 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     async close(): Promise<void> {
       await readMerger.close();
       flushCounts();
-      await Promise.all([bus.close(), sessions.close(), database.end()]);
+      await Promise.all([bus.close(), redis.close(), database.end()]);
     },
   };
 }
 
 export type App = ReturnType<typeof createApp>;
 
-function upstreamHandlers(adapters: Adapters, arrive: (userId: number) => Promise<void>): UpstreamHandlers {
+function upstreamHandlers(
+  adapters: Adapters & RedisPorts,
+  arrive: (userId: number) => Promise<void>,
+): UpstreamHandlers {
   return {
     connect: countingRefusals(async ({ headers, query, subprotocols }) => {
       const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.join(","));

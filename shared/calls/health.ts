@@ -3,7 +3,7 @@ import type { Broadcaster } from "../broadcast/broadcaster.js";
 import type { EventBus } from "../bus/eventBus.js";
 import type { Fault } from "../platform/errors.js";
 import { atMostEvery, log } from "../platform/log.js";
-import type { SessionStore } from "../redis/ports.js";
+import type { FaultNotes, RedisStore } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
 import { findSchema, SCHEMA_VERSION } from "../store/schemaVersion.js";
 
@@ -39,7 +39,7 @@ export interface Faults {
  * store.
  */
 export function createFaults(
-  sessions: Pick<SessionStore, "noteFault" | "hasFault">,
+  notes: FaultNotes,
   addresses: Readonly<Record<Part, string>>,
   now: () => number = Date.now,
 ): Faults {
@@ -55,7 +55,7 @@ export function createFaults(
   return {
     note(part, { what, statement, kind, isOwn = false }) {
       last.set(part, now());
-      if (!isOwn) limited(part, TOLD_MS)(() => void sessions.noteFault(shared(part), FAULT_MS));
+      if (!isOwn) limited(part, TOLD_MS)(() => void notes.noteFault(shared(part), FAULT_MS));
       const name = `${part} ${kind}`;
       limited(
         limits.size < FAULTS_KNOWN || limits.has(name) ? name : `${part} others`,
@@ -70,7 +70,7 @@ export function createFaults(
       );
     },
     any: async (part) =>
-      now() - (last.get(part) ?? -FAULT_MS) < FAULT_MS || (await sessions.hasFault(shared(part))),
+      now() - (last.get(part) ?? -FAULT_MS) < FAULT_MS || (await notes.hasFault(shared(part))),
   };
 }
 
@@ -78,7 +78,7 @@ export interface HealthDeps {
   readonly database: Database;
   readonly bus: EventBus;
   readonly broadcaster: Broadcaster;
-  readonly sessions: SessionStore;
+  readonly redis: Pick<RedisStore, "ping">;
   readonly faults: Faults;
 }
 
@@ -86,7 +86,7 @@ export interface HealthDeps {
 export async function health(deps: HealthDeps): Promise<{ healthy: boolean; report: object }> {
   const checks: [name: string, check: Promise<unknown>][] = [
     ["mysql", unfaulty("mysql", checkSchema(deps), deps)],
-    ["redis", deps.sessions.ping()],
+    ["redis", deps.redis.ping()],
     ["eventHubs", unfaulty("eventHubs", deps.bus.ping(), deps)],
     ["webPubSub", unfaulty("webPubSub", deps.broadcaster.ping(), deps)],
   ];

@@ -22,20 +22,20 @@ export const notAMember = (roomId: number): ChatError =>
 async function isMember(
   roomId: number,
   userId: number,
-  { sessions, database }: CommandDeps,
+  { members, database }: Pick<CommandDeps, "members" | "database">,
 ): Promise<boolean> {
-  const known = await sessions.isMember(roomId, userId);
+  const known = await members.isMember(roomId, userId);
   if (known === true) return true;
   if (known === false) {
     // A process that died between its commit and dropping the cache must not keep new members out.
     const member = (await findMember(database, roomId, userId)) !== undefined;
-    if (member) await sessions.dropMembers(roomId);
+    if (member) await members.dropMembers(roomId);
     return member;
   }
   // The version is taken before reading: members changed in between are not put back by this fill.
-  const version = await sessions.membersVersion(roomId);
+  const version = await members.membersVersion(roomId);
   if (version === undefined) return (await findMember(database, roomId, userId)) !== undefined;
-  const members = await listMemberIds(database, roomId);
-  await sessions.putMembers(roomId, members, version);
-  return members.includes(userId);
+  const userIds = await listMemberIds(database, roomId);
+  await members.putMembers(roomId, userIds, version);
+  return userIds.includes(userId);
 }

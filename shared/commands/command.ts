@@ -2,7 +2,7 @@ import type { Broadcaster } from "../broadcast/broadcaster.js";
 import type { EventBus } from "../bus/eventBus.js";
 import type { Farewell } from "../connections/closing.js";
 import type { ConnectionState } from "../connections/connectionState.js";
-import type { RateKind, SessionStore } from "../redis/ports.js";
+import type { RateKind, RedisPorts } from "../redis/ports.js";
 import type { Frame } from "../stomp/frame.js";
 import type { Database } from "../store/database.js";
 
@@ -36,10 +36,9 @@ export interface Outcome {
 export type SessionLimits = Readonly<Record<RateKind | "sessions", number>>;
 
 /** What commands need. */
-export interface CommandDeps {
+export interface CommandDeps extends RedisPorts {
   readonly database: Database;
   readonly bus: EventBus;
-  readonly sessions: SessionStore;
   readonly broadcaster: Broadcaster;
   readonly verifyToken: (token: string) => Promise<{ readonly userId: number; readonly expiresAt: number }>;
   readonly limits: SessionLimits;

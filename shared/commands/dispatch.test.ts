@@ -5,6 +5,7 @@ import { UNLIMITED } from "../../tests/fakes/limits.js";
 import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
 import type { ConnectionState } from "../connections/connectionState.js";
 import { ChatError } from "../platform/errors.js";
+import { portsOf } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
 import type { CommandDeps, Connection } from "./command.js";
 import { handleMessage } from "./dispatch.js";
@@ -51,7 +52,7 @@ beforeEach(async () => {
   deps = {
     database: noMembers,
     bus,
-    sessions,
+    ...portsOf(sessions),
     broadcaster,
     now: () => NOW,
     limits: UNLIMITED,

@@ -5,6 +5,7 @@ import { FakeEventBus } from "../../tests/fakes/eventBus.js";
 import { UNLIMITED } from "../../tests/fakes/limits.js";
 import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
 import { type ConnectionState, decodeState, encodeState } from "../connections/connectionState.js";
+import { portsOf } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
 import type { CommandDeps } from "./command.js";
 import { handleMessage } from "./dispatch.js";
@@ -40,7 +41,7 @@ const begin = (): void => {
   deps = {
     database: { query: async () => [[], []] } as unknown as Database,
     bus,
-    sessions,
+    ...portsOf(sessions),
     broadcaster,
     now: () => now,
     limits: UNLIMITED,

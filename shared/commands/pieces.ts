@@ -38,7 +38,7 @@ export interface Gathered {
   readonly state: ConnectionState;
 }
 
-type Deps = Pick<CommandDeps, "sessions" | "now">;
+type Deps = Pick<CommandDeps, "pieces" | "now">;
 
 /** Reads one WebSocket message together with what was left over from those before it. Never throws. */
 export async function gather(data: Uint8Array, connection: Connection, deps: Deps): Promise<Gathered> {
@@ -64,7 +64,7 @@ export async function gather(data: Uint8Array, connection: Connection, deps: Dep
     return { frames: [], beginning: { ...unfinished, bytes: data }, skipFirst, state: connection.state };
   }
   const name = nameOf(connection, unfinished.since);
-  const before = await deps.sessions.readPieces(connection.userId, name, unfinished.bytes);
+  const before = await deps.pieces.readPieces(connection.userId, name, unfinished.bytes);
   if (!before) return failed(lost());
   const now = read(Buffer.concat([before, data]), state, lacksNul, WITH_ITS_END);
   const goesOn = now.beginning?.bytes.length === size;
@@ -112,13 +112,13 @@ export async function keep(
   { bytes, least, most }: Beginning,
   connection: Connection,
   skipped: boolean,
-  { sessions, now }: Deps,
+  { pieces, now }: Deps,
 ): Promise<ConnectionState> {
   const { userId, state } = connection;
   const { unfinished } = state;
   const offset = unfinished?.bytes ?? 0;
   const since = unfinished?.since ?? now();
-  if (!(await sessions.keepPiece(userId, nameOf(connection, since), offset, bytes))) throw lost();
+  if (!(await pieces.keepPiece(userId, nameOf(connection, since), offset, bytes))) throw lost();
   const next: Unfinished = {
     since,
     bytes: offset + bytes.length,

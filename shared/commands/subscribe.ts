@@ -79,7 +79,9 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
     throw error;
   }
   // The connection's end finds it from now on, or has come before and did not.
-  if ((await deps.sessions.noteSubscription(connection.userId, connection.connectionId, group)) === false) {
+  if (
+    (await deps.subscriptions.noteSubscription(connection.userId, connection.connectionId, group)) === false
+  ) {
     await leave(connection, group, deps);
     return goneMeanwhile(connection, deps);
   }
@@ -118,8 +120,8 @@ async function joinAsMember(
 const giveIdBack = (
   { userId, connectionId }: Connection,
   { lane, wire }: SubscriberGroup,
-  { sessions }: CommandDeps,
-): Promise<void> => sessions.leaveId(userId, connectionId, keyOfLane(lane), wire);
+  { subscriptions }: CommandDeps,
+): Promise<void> => subscriptions.leaveId(userId, connectionId, keyOfLane(lane), wire);
 
 /** A SUBSCRIBE that is refused in the end must not be subscribed. */
 async function leave(connection: Connection, group: SubscriberGroup, deps: CommandDeps): Promise<void> {

@@ -9,7 +9,7 @@ export const unsubscribe: Command = async ({ frame }, connection, deps) => {
   const lane = connection.state.subscriptions.get(wire);
   if (lane === undefined) return { frames: [], state: connection.state };
   await deps.broadcaster.leaveGroup(connection.connectionId, groupName(lane, wire));
-  await deps.sessions.leaveId(connection.userId, connection.connectionId, keyOfLane(lane), wire);
+  await deps.subscriptions.leaveId(connection.userId, connection.connectionId, keyOfLane(lane), wire);
   await forgetUnused([{ lane, wire }], deps);
   const subscriptions = new Map(connection.state.subscriptions);
   subscriptions.delete(wire);
@@ -22,9 +22,9 @@ export const unsubscribe: Command = async ({ frame }, connection, deps) => {
  */
 export async function forgetConnection(
   { userId, connectionId, state }: Connection,
-  deps: Pick<CommandDeps, "broadcaster" | "database" | "sessions">,
+  deps: Pick<CommandDeps, "broadcaster" | "database" | "subscriptions">,
 ): Promise<void> {
-  const noted = await deps.sessions.notedSubscriptions(userId, connectionId);
+  const noted = await deps.subscriptions.notedSubscriptions(userId, connectionId);
   const unheard = noted.filter(({ lane, wire }) => state.subscriptions.get(wire) !== lane);
   await forgetSubscriptions(state.subscriptions, deps);
   for (const subscription of unheard) await forgetUnused([subscription], deps);

@@ -7,7 +7,7 @@ import type { Admission, Rate, RateKind, Session } from "../redis/ports.js";
 import { closeEnded, type Farewell, farewell } from "./closing.js";
 import type { ConnectionState } from "./connectionState.js";
 
-export type SessionDeps = Pick<CommandDeps, "broadcaster" | "sessions" | "limits" | "now">;
+export type SessionDeps = Pick<CommandDeps, "broadcaster" | "sessions" | "rates" | "limits" | "now">;
 
 /** What becomes of a frame before it is looked at. */
 export type Entry =
@@ -119,7 +119,7 @@ function rateOf(kind: RateKind, { limits }: SessionDeps): Rate | undefined {
 export async function requireRate(userId: number, kind: RateKind, deps: SessionDeps): Promise<void> {
   const rate = rateOf(kind, deps);
   if (!rate) return;
-  const retryAfter = await deps.sessions.take(userId, rate);
+  const retryAfter = await deps.rates.take(userId, rate);
   if (retryAfter === undefined) count.limitsOpen();
   else if (retryAfter > 0) throw tooMany(kind, retryAfter, deps);
 }

@@ -2,11 +2,11 @@ import type { EventBus } from "../bus/eventBus.js";
 import type { BroadcastDeps } from "../fanout/send.js";
 import { ChatError } from "../platform/errors.js";
 import type { ReadMerger } from "../reads/merge.js";
-import type { SessionStore } from "../redis/ports.js";
+import type { MembersCache } from "../redis/ports.js";
 
 export interface StoreDeps extends BroadcastDeps {
   readonly bus: EventBus;
-  readonly sessions: SessionStore;
+  readonly members: MembersCache;
   readonly readMerger: ReadMerger;
   /** Milliseconds since 1970. */
   readonly now: () => number;

@@ -10,7 +10,7 @@ import { groupName, isPacked, keyOfLane, type SubscriberGroup, subscriberGroups 
  * broadcast that starts afterwards reaches it.
  */
 
-type Deps = Pick<CommandDeps, "broadcaster" | "database" | "sessions" | "now">;
+type Deps = Pick<CommandDeps, "broadcaster" | "database" | "subscriptions" | "now">;
 type Asking = Pick<Deps, "broadcaster" | "database">;
 
 /** A user's programs need one id for a destination, or a few where they number them. */
@@ -63,9 +63,9 @@ export async function requireFreeId(wanted: Wanted, deps: Deps): Promise<void> {
 }
 
 /** Each id is one more call for every message. Without the session store this is not limited. */
-async function requireFewIds({ key, wire, connection }: Wanted, { sessions }: Deps): Promise<void> {
+async function requireFewIds({ key, wire, connection }: Wanted, { subscriptions }: Deps): Promise<void> {
   const { userId, connectionId } = connection;
-  if ((await sessions.takeId(userId, connectionId, key, wire, IDS_OF_A_USER)) === false)
+  if ((await subscriptions.takeId(userId, connectionId, key, wire, IDS_OF_A_USER)) === false)
     throw new ChatError(
       "TOO_MANY_SUBSCRIPTIONS",
       `A user takes ${IDS_OF_A_USER} subscription ids for one destination, over all sessions; use the destination itself as the id, or unsubscribe first.`,

@@ -22,7 +22,7 @@ export async function showMessages(
   refused: readonly Refused[],
   deps: StoreDeps,
 ): Promise<void> {
-  for (const { roomId } of reopened) await deps.sessions.dropMembers(roomId);
+  for (const { roomId } of reopened) await deps.members.dropMembers(roomId);
   // First, because it waits for nothing, and would be forgotten where showing is interrupted.
   await showReads(reads, deps);
   await broadcastMessages(shown, deps);

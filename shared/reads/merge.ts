@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { BroadcastDeps } from "../fanout/send.js";
 import { MERGED_ABOVE_MEMBERS } from "../frames/read.js";
 import { log } from "../platform/log.js";
-import type { SessionStore } from "../redis/ports.js";
+import type { Turns } from "../redis/ports.js";
 import { takeReads } from "../store/readOutbox.js";
 import { findRooms } from "../store/rooms.js";
 import { broadcastTaken } from "./show.js";
@@ -28,7 +28,7 @@ export interface ReadMerger {
 }
 
 export interface MergeDeps extends BroadcastDeps {
-  readonly sessions: Pick<SessionStore, "takeReadTurn">;
+  readonly turns: Turns;
 }
 
 /** A room on the merger's hands; it stays there until the time in which it may not be broadcast again has passed. */
@@ -128,9 +128,9 @@ async function broadcastInTurn(
 }
 
 /** Those of the rooms whose turn this process has got. Without the session store each process keeps the interval by itself. */
-async function roomsInTurn(due: readonly number[], { sessions }: MergeDeps): Promise<readonly number[]> {
-  const turns = await Promise.all(due.map((roomId) => sessions.takeReadTurn(roomId, INTERVAL_MS)));
-  return due.filter((_, index) => turns[index] !== false);
+async function roomsInTurn(due: readonly number[], { turns }: MergeDeps): Promise<readonly number[]> {
+  const taken = await Promise.all(due.map((roomId) => turns.takeReadTurn(roomId, INTERVAL_MS)));
+  return due.filter((_, index) => taken[index] !== false);
 }
 
 /** Broadcasts what waits in these rooms; returns those that failed, or in which more waits. */

@@ -1,8 +1,10 @@
 /**
- * What is known of who is where, and how often: kept outside MySQL for speed, and lost without loss of a message. `undefined` says that the store
- * doesn't know or can't be reached: memberships are then asked of MySQL, and limits are open.
+ * The ports of what is known outside MySQL, for speed: it may be lost without loss of a message. `undefined` says that the store does not know, or
+ * can't be reached: memberships are then asked of MySQL, and limits are open.
  */
-export interface SessionStore {
+
+/** Who is a member of which room, as it was read from MySQL. */
+export interface MembersCache {
   /** Whether a user is a member of a room; `undefined` when the store doesn't know or can't be reached. */
   isMember(roomId: number, userId: number): Promise<boolean | undefined>;
   /** What to hand to `putMembers` when the members have been read; taken before reading them. */
@@ -11,9 +13,16 @@ export interface SessionStore {
   putMembers(roomId: number, userIds: readonly number[], version: string | undefined): Promise<void>;
   /** Forgets a room's members; called after every commit that changed them. */
   dropMembers(roomId: number): Promise<void>;
+}
+
+/** Which process may broadcast a room's reads. */
+export interface Turns {
   /** Whether this is the first call for the room's read broadcasts within so many milliseconds, over all processes; `undefined` when the store can't be reached. */
   takeReadTurn(roomId: number, withinMs: number): Promise<boolean | undefined>;
+}
 
+/** The live sessions of each user, and those that have lost their slot. */
+export interface Sessions {
   /**
    * Gives an open connection its place among its user's sessions. A session of the same device that connected before loses its own; where there are more than `limit` (0 is none), those that are
    * gone do, then the oldest; but one that comes straight back by itself after it was ended by the limit loses its own place, for a minute since it did so last. Atomic: never are there more than `limit`, however many register at once. Registering again changes nothing.
@@ -21,8 +30,6 @@ export interface SessionStore {
   register(session: Session, how: Registering): Promise<Registered | undefined>;
   /** A frame of a connection, counted against its kind's limit unless it has ended or there is none. One round trip. */
   admit(session: Session, rate?: Rate): Promise<Admission | undefined>;
-  /** Counts one of a kind: 0 where it passes, else the whole seconds after which one would. */
-  take(userId: number, rate: Rate): Promise<number | undefined>;
   /** Forgets a connection that is gone, and never takes it in again; says whether it had a place. */
   remove(userId: number, connectionId: string): Promise<boolean | undefined>;
   /** An ended connection has been told and closed: nobody needs to do that any more. Says whether this is the first to say so. */
@@ -35,7 +42,16 @@ export interface SessionStore {
   claimLeft(userId: number): Promise<{ readonly toClose: readonly EndedSession[]; readonly left: number }>;
   /** A user was looked after: forgotten if nothing is left, else put behind the others. Changes nothing if somebody lost a place since. */
   lookedAfter(left: Left, isDone: boolean): Promise<void>;
+}
 
+/** Limits of what is no frame: a frame is counted when it is admitted. */
+export interface Rates {
+  /** Counts one of a kind: 0 where it passes, else the whole seconds after which one would. */
+  take(userId: number, rate: Rate): Promise<number | undefined>;
+}
+
+/** Which subscription ids the connections of a user have taken, and what they have subscribed to. */
+export interface Subscriptions {
   /**
    * A connection takes a subscription id of a destination, of which its user's live connections together may have `limit` different ones; says whether it may, `undefined` where the
    * store can't be asked. The same id again changes nothing.
@@ -60,20 +76,50 @@ export interface SessionStore {
   ): Promise<boolean | undefined>;
   /** What was noted of a connection; nothing where the store can't be asked. */
   notedSubscriptions(userId: number, connectionId: string): Promise<readonly NotedSubscription[]>;
+}
+
+/** What has come of frames that are sent in several WebSocket messages. */
+export interface Pieces {
   /** Keeps a piece of a frame for a minute, at its place in the frame; the same again changes nothing. Says whether it is kept. */
   keepPiece(userId: number, frame: string, offset: number, bytes: Uint8Array): Promise<boolean>;
   /** The first so many bytes of a frame that were kept; `undefined` where they can't be had. */
   readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined>;
+}
 
+/** What has to be mended, told among processes. */
+export interface FaultNotes {
   /** Tells all processes for so many milliseconds from now that something of this name has to be mended. */
   noteFault(name: string, forMs: number): Promise<void>;
   /** Whether one of them has said so; not where the store can't be reached. */
   hasFault(name: string): Promise<boolean>;
+}
 
+/** All of them, as one adapter implements them. */
+export interface RedisStore extends MembersCache, Turns, Sessions, Rates, Subscriptions, Pieces, FaultNotes {
   /** Throws when the store can't be reached. */
   ping(): Promise<void>;
   close(): Promise<void>;
 }
+
+/** Each port by the name under which it is handed to those who need it. */
+export interface RedisPorts {
+  readonly members: MembersCache;
+  readonly turns: Turns;
+  readonly sessions: Sessions;
+  readonly rates: Rates;
+  readonly subscriptions: Subscriptions;
+  readonly pieces: Pieces;
+}
+
+/** The ports of one adapter. */
+export const portsOf = (store: RedisStore): RedisPorts => ({
+  members: store,
+  turns: store,
+  sessions: store,
+  rates: store,
+  subscriptions: store,
+  pieces: store,
+});
 
 /** One connection, as far as it knows itself. */
 export interface Session {

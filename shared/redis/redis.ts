@@ -8,9 +8,9 @@ import type {
   EndedSession,
   EndReason,
   RateKind,
+  RedisStore,
   Registered,
   Session,
-  SessionStore,
 } from "./ports.js";
 import { openRedis } from "./redisConnection.js";
 import {
@@ -79,7 +79,7 @@ const SCRIPTS = {
 };
 
 /** Redis behind the port. A call waits for it a moment at most and then goes on without it; failures are logged once a minute with their count. */
-export function connectRedis(config: RedisConfig): SessionStore {
+export function connectRedis(config: RedisConfig): RedisStore {
   const limited = atMostEvery(60_000);
   const redis = openRedis(config, SCRIPTS, (error) =>
     limited((left) =>

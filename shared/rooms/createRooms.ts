@@ -75,7 +75,7 @@ export interface Opened {
 export async function openDirectRoom(
   input: unknown,
   callerId: number,
-  deps: Deps & Pick<RoomDeps, "sessions">,
+  deps: Deps & Pick<RoomDeps, "members">,
   key?: string,
 ): Promise<Opened> {
   const { targetUserId } = validated(NewDirect, input);
@@ -89,7 +89,7 @@ async function openDirect(
   targetUserId: number,
   callerId: number,
   keep: Keep<Opened>,
-  deps: Deps & Pick<RoomDeps, "sessions">,
+  deps: Deps & Pick<RoomDeps, "members">,
 ): Promise<Opened> {
   const [smaller, larger] = [callerId, targetUserId].sort((a, b) => a - b) as [number, number];
   const pairKey = `${smaller}:${larger}`;
@@ -129,7 +129,7 @@ async function comeBack(
   roomId: number,
   callerId: number,
   keep: Keep<Opened>,
-  deps: Deps & Pick<RoomDeps, "sessions">,
+  deps: Deps & Pick<RoomDeps, "members">,
 ): Promise<Opened> {
   const answer = { roomId, created: false };
   if (await findMember(deps.database, roomId, callerId)) {
@@ -147,7 +147,7 @@ async function comeBack(
     await keep(tx, answer);
     return name;
   });
-  await deps.sessions.dropMembers(roomId);
+  await deps.members.dropMembers(roomId);
   if (by) await tellRoomLists(roomId, added([callerId], null, by), deps);
   return answer;
 }

@@ -41,7 +41,7 @@ const SWEEP_MS = 20_000;
  */
 export async function announceChanges(roomId: number, deps: RoomDeps): Promise<void> {
   const lists = new Map<number, RoomListChange>();
-  await deps.sessions.dropMembers(roomId);
+  await deps.members.dropMembers(roomId);
   try {
     await withNamedLock(deps.database, `announce ${roomId}`, (db) => announceAll(db, roomId, lists, deps));
   } finally {

@@ -1,13 +1,13 @@
 import type { Broadcaster } from "../broadcast/broadcaster.js";
 import type { EventBus } from "../bus/eventBus.js";
-import type { SessionStore } from "../redis/ports.js";
+import type { MembersCache } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
 
 /** What the HTTP calls on rooms need. */
 export interface RoomDeps {
   readonly database: Database;
   readonly bus: EventBus;
-  readonly sessions: SessionStore;
+  readonly members: MembersCache;
   readonly broadcaster: Broadcaster;
   /** Has the moves of read positions that wait in a room broadcast soon. */
   readonly scheduleReads: (roomId: number) => void;

@@ -13,6 +13,7 @@ import { logOut } from "../connections/logOut.js";
 import { parseMessageSent } from "../events/messages.js";
 import { broadcastErrors, broadcastMessages } from "../messages/broadcast.js";
 import { ChatError, errorBody } from "../platform/errors.js";
+import { portsOf } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
 import type { StompVersion } from "./frame.js";
 import { parseFrames } from "./parser.js";
@@ -101,7 +102,7 @@ async function newWorld(limits: Partial<CommandDeps["limits"]> = {}): Promise<Wo
   const deps: CommandDeps = {
     database: memoryDatabase(),
     bus,
-    sessions,
+    ...portsOf(sessions),
     broadcaster,
     now: () => NOW,
     limits: { ...UNLIMITED, ...limits },

@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from "vitest";
 import { freePort } from "../../local/ports.js";
-import type { SessionStore } from "../../shared/redis/ports.js";
+import type { RedisStore } from "../../shared/redis/ports.js";
 import { connectRedis } from "../../shared/redis/redis.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
@@ -14,7 +14,7 @@ const { retry } = UNLESS_LATE;
 unlessRedisIsLate();
 
 // A database of its own: the stack's health would be down.
-test.each<[string, () => SessionStore]>([
+test.each<[string, () => RedisStore]>([
   ["the fake", () => new FakeSessionStore()],
   ["Redis", () => connectRedis({ urls: [`${inject("stack").redis}/7`], cluster: false })],
 ])(
@@ -39,11 +39,11 @@ test.each<[string, () => SessionStore]>([
   },
 );
 
-describe.each<[string, () => SessionStore]>([
+describe.each<[string, () => RedisStore]>([
   ["the fake", () => new FakeSessionStore()],
   ["Redis", () => connectRedis({ urls: [inject("stack").redis], cluster: false })],
 ])("the session store of %s", { retry }, (_name, open) => {
-  let store: SessionStore;
+  let store: RedisStore;
   let room: number;
 
   beforeEach(() => {
@@ -136,7 +136,7 @@ describe.each<[string, () => SessionStore]>([
   });
 });
 
-describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
+describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   [
     "the fake",
     () => {
@@ -154,8 +154,8 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
 ])("a room's turn to have its reads broadcast, in %s", { retry }, (_name, open) => {
   /** Longer than any test takes. */
   const LONG_MS = 3_600_000;
-  let one: SessionStore;
-  let other: SessionStore;
+  let one: RedisStore;
+  let other: RedisStore;
   let room: number;
 
   beforeEach(() => {
@@ -239,12 +239,12 @@ describe("a store that is away", () => {
     await new Promise((resolve) => silent.close(resolve));
   });
 
-  const nobodyListens = async (): Promise<SessionStore> => {
+  const nobodyListens = async (): Promise<RedisStore> => {
     const port = await freePort();
     return connectRedis({ urls: [`redis://127.0.0.1:${port}`], cluster: false });
   };
 
-  describe.each<[string, () => SessionStore | Promise<SessionStore>]>([
+  describe.each<[string, () => RedisStore | Promise<RedisStore>]>([
     [
       "as the fake says",
       () => {
@@ -256,7 +256,7 @@ describe("a store that is away", () => {
     ["because nobody listens", nobodyListens],
     ["because the server never answers", () => connectRedis({ urls: [silentUrl()], cluster: false })],
   ])("%s", (_why, open) => {
-    let store: SessionStore;
+    let store: RedisStore;
     beforeAll(async () => {
       store = await open();
     });

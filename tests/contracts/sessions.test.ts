@@ -1,12 +1,6 @@
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type {
-  EndedSession,
-  Registered,
-  Registering,
-  Session,
-  SessionStore,
-} from "../../shared/redis/ports.js";
+import type { EndedSession, RedisStore, Registered, Registering, Session } from "../../shared/redis/ports.js";
 import { connectRedis } from "../../shared/redis/redis.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newUsers, until } from "../support/client.js";
@@ -28,7 +22,7 @@ const nobodyIsGone = async (): Promise<string[]> => [];
 const idsOf = (ended: readonly EndedSession[]): string[] =>
   ended.map(({ connectionId }) => connectionId).sort();
 
-describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
+describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   [
     "the fake",
     () => {
@@ -44,8 +38,8 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     },
   ],
 ])("a user's sessions, in %s", { retry }, (_name, open) => {
-  let store: SessionStore;
-  let other: SessionStore;
+  let store: RedisStore;
+  let other: RedisStore;
   let userId: number;
 
   beforeEach(() => {

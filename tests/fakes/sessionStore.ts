@@ -5,10 +5,10 @@ import type {
   Left,
   NotedSubscription,
   Rate,
+  RedisStore,
   Registered,
   Registering,
   Session,
-  SessionStore,
 } from "../../shared/redis/ports.js";
 
 const WINDOW_MS = 60_000;
@@ -73,7 +73,7 @@ class UserSessions {
 }
 
 /** A session store in memory. */
-export class FakeSessionStore implements SessionStore {
+export class FakeSessionStore implements RedisStore {
   readonly #members = new Map<number, Set<number>>();
   readonly #versions = new Map<number, number>();
   readonly #turns = new Map<number, number>();

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } 
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import { sweepEnded } from "../../shared/connections/closing.js";
 import { greet } from "../../shared/connections/handshake.js";
-import type { SessionStore } from "../../shared/redis/ports.js";
+import { portsOf, type RedisStore } from "../../shared/redis/ports.js";
 import { connectRedis } from "../../shared/redis/redis.js";
 import { type Database, openDatabase } from "../../shared/store/database.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
@@ -14,7 +14,7 @@ import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
 /** Of these tests alone: the sweep of the running stack would take on what they leave. */
 let server: RedisServer;
-let sessions: SessionStore;
+let sessions: RedisStore;
 let database: Database;
 let broadcaster: FakeBroadcaster;
 let userId: number;
@@ -41,7 +41,7 @@ afterEach(() => sessions.close());
 const deps = () => ({
   database,
   bus: new FakeEventBus({}),
-  sessions,
+  ...portsOf(sessions),
   broadcaster,
   limits: { ...UNLIMITED, sessions: 2 },
   heartBeats: true,
@@ -157,10 +157,10 @@ test("a session that came while the store said nothing is counted soon, also whe
   await open(first);
   await open(second);
   let isSilent = true;
-  const silent: SessionStore = Object.create(sessions, {
+  const silent: RedisStore = Object.create(sessions, {
     // As a store that does not answer in time, once.
     admit: {
-      value: async (...session: Parameters<SessionStore["admit"]>) => {
+      value: async (...session: Parameters<RedisStore["admit"]>) => {
         const answer = isSilent ? undefined : await sessions.admit(...session);
         isSilent = false;
         return answer;
@@ -168,7 +168,7 @@ test("a session that came while the store said nothing is counted soon, also whe
     },
   });
   broadcaster.connections.add(third);
-  await greet({ connectionId: third, userId, state }, { ...deps(), sessions: silent });
+  await greet({ connectionId: third, userId, state }, { ...deps(), ...portsOf(silent) });
   expect(broadcaster.received.get(third)?.join("")).toMatch(/^CONNECTED\n/);
   expect(broadcaster.closed).toEqual([first]);
 });

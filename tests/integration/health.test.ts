@@ -27,7 +27,7 @@ const anotherProcess = (name = "here"): HealthDeps => {
   const faults = createFaults(sessions, { mysql: name, eventHubs: "", webPubSub: "" }, () => time);
   const database = openDatabase(url, { onFault: (fault) => faults.note("mysql", fault) });
   open.push(database);
-  return { database, bus: new FakeEventBus({}), broadcaster: new FakeBroadcaster(), sessions, faults };
+  return { database, bus: new FakeEventBus({}), broadcaster: new FakeBroadcaster(), redis: sessions, faults };
 };
 
 beforeEach(() => {

@@ -8,6 +8,7 @@ import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
 import { listMessages } from "../../shared/messages/list.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { createReadMerger } from "../../shared/reads/merge.js";
+import { portsOf } from "../../shared/redis/ports.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
 import { announceChanges, sweepChanges } from "../../shared/rooms/finishChanges.js";
@@ -53,12 +54,12 @@ beforeEach(async () => {
   for (let times = 0; times < hubAge; times += 1) bus.makeHub(MESSAGES, 1);
   broadcaster = new FakeBroadcaster();
   sessions = new FakeSessionStore();
-  const readMerger = createReadMerger({ database, broadcaster, sessions });
+  const readMerger = createReadMerger({ database, broadcaster, ...portsOf(sessions) });
   deps = {
     database,
     bus,
     broadcaster,
-    sessions,
+    ...portsOf(sessions),
     readMerger,
     scheduleReads: readMerger.schedule,
     now: Date.now,
@@ -584,7 +585,7 @@ describe("a SUBSCRIBE at the same moment as a removal", () => {
         return true;
       },
     });
-    await subscribe("7-phone", room(), "sub-0", "last-seq:0\n", { sessions: removed });
+    await subscribe("7-phone", room(), "sub-0", "last-seq:0\n", { ...portsOf(removed) });
     const received =
       receivedBy("7-phone")
         .join("")

@@ -18,7 +18,7 @@ import { storeMessages } from "../../shared/messages/store.js";
 import { createReadMerger, type ReadMerger } from "../../shared/reads/merge.js";
 import { storeReads } from "../../shared/reads/store.js";
 import { sweepReads } from "../../shared/reads/sweep.js";
-import type { SessionStore } from "../../shared/redis/ports.js";
+import { portsOf, type RedisStore } from "../../shared/redis/ports.js";
 import { connectRedis } from "../../shared/redis/redis.js";
 import { leaveRoom } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
@@ -74,7 +74,7 @@ afterEach(async () => {
 });
 
 function newMerger(more: Partial<Parameters<typeof createReadMerger>[0]> = {}): ReadMerger {
-  const made = createReadMerger({ database, broadcaster, sessions, ...more });
+  const made = createReadMerger({ database, broadcaster, ...portsOf(sessions), ...more });
   mergers.push(made);
   return made;
 }
@@ -83,7 +83,7 @@ const depsWith = (readMerger: ReadMerger): StoreDeps => ({
   database,
   bus,
   broadcaster,
-  sessions,
+  ...portsOf(sessions),
   readMerger,
   now: Date.now,
   retryBudgetMs: 600_000,
@@ -355,7 +355,7 @@ async function insertWaiting(count: number, room = roomId): Promise<void> {
 }
 
 /** Waits until a store answers: what is asked of it before is as if it were away. */
-const reached = (store: SessionStore): Promise<void> =>
+const reached = (store: RedisStore): Promise<void> =>
   until(
     () =>
       store.ping().then(
@@ -365,7 +365,7 @@ const reached = (store: SessionStore): Promise<void> =>
     "the session store answers",
   );
 
-describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
+describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   [
     "the fake",
     () => {
@@ -389,7 +389,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
   }
 
   /** Both notice every turn they get. */
-  function noticing(stores: readonly SessionStore[], turns: Turn[]): SessionStore[] {
+  function noticing(stores: readonly RedisStore[], turns: Turn[]): RedisStore[] {
     return stores.map((store, by) =>
       changed(store, {
         async takeReadTurn(room: number, withinMs: number) {
@@ -416,7 +416,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
       };
       return newMerger({
         // Sessions of its own, the broadcaster shared.
-        sessions: one,
+        ...portsOf(one),
         broadcaster: changed<Broadcaster>(broadcaster, { sendToGroup }),
       });
     });
@@ -458,7 +458,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
     const stores = open();
     for (const one of stores) await reached(one);
     const turns: Turn[] = [];
-    const [one, two] = noticing(stores, turns).map((each) => newMerger({ sessions: each }));
+    const [one, two] = noticing(stores, turns).map((each) => newMerger({ ...portsOf(each) }));
     const first = roomId;
     await store([[2, 1]], one);
     [roomId, messageIds] = await makeRoom(120, 2);
@@ -471,7 +471,7 @@ describe.each<[string, () => readonly [SessionStore, SessionStore]]>([
 });
 
 describe("while the session store is away", () => {
-  test.each<[string, () => Promise<SessionStore>]>([
+  test.each<[string, () => Promise<RedisStore>]>([
     [
       "as the fake says",
       async () => {
@@ -492,7 +492,7 @@ describe("while the session store is away", () => {
       await broadcaster.sendToGroup(group, text);
     };
     const alone = newMerger({
-      sessions: away,
+      ...portsOf(away),
       broadcaster: changed<Broadcaster>(broadcaster, { sendToGroup }),
     });
     for (let seq = 1; seq <= 20; seq += 1) {

@@ -12,6 +12,7 @@ import { readRoom } from "../../shared/reads/accept.js";
 import { createReadMerger } from "../../shared/reads/merge.js";
 import { storeReads } from "../../shared/reads/store.js";
 import { sweepReads } from "../../shared/reads/sweep.js";
+import { portsOf } from "../../shared/redis/ports.js";
 import { createArrivals } from "../../shared/rooms/arrivals.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
@@ -329,12 +330,12 @@ describe("no statement reads all of a large table", () => {
     broadcaster = new FakeBroadcaster();
     const sessions = new FakeSessionStore();
     const recorded = recording(statements);
-    const readMerger = createReadMerger({ database: recorded, broadcaster, sessions });
+    const readMerger = createReadMerger({ database: recorded, broadcaster, ...portsOf(sessions) });
     deps = {
       database: recorded,
       bus,
       broadcaster,
-      sessions,
+      ...portsOf(sessions),
       readMerger,
       scheduleReads: readMerger.schedule,
       now: Date.now,
@@ -530,7 +531,7 @@ describe("no statement reads all of a large table", () => {
   });
 
   test("SEND of who the cache says is no member", async () => {
-    await deps.sessions.putMembers(BIG, [1], await deps.sessions.membersVersion(BIG));
+    await deps.members.putMembers(BIG, [1], await deps.members.membersVersion(BIG));
     await frame(8, `SEND\ndestination:/pub/chat/message\nreceipt:r\n\n{"roomId":${BIG},"content":"a"}\0`);
     await noScans(1);
   });

@@ -7,6 +7,7 @@ import { listMessages } from "../../shared/messages/list.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { ChatError } from "../../shared/platform/errors.js";
 import { createReadMerger } from "../../shared/reads/merge.js";
+import { portsOf } from "../../shared/redis/ports.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import type { Database } from "../../shared/store/database.js";
 import { insertMembers } from "../../shared/store/members.js";
@@ -41,8 +42,16 @@ beforeEach(async () => {
   for (let times = 0; times < hubAge; times += 1) bus.makeHub(HUB, 1);
   broadcaster = new FakeBroadcaster();
   const sessions = new FakeSessionStore();
-  const readMerger = createReadMerger({ database, broadcaster, sessions });
-  deps = { database, bus, broadcaster, sessions, readMerger, now: Date.now, retryBudgetMs: LONG_MS };
+  const readMerger = createReadMerger({ database, broadcaster, ...portsOf(sessions) });
+  deps = {
+    database,
+    bus,
+    broadcaster,
+    ...portsOf(sessions),
+    readMerger,
+    now: Date.now,
+    retryBudgetMs: LONG_MS,
+  };
   ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3] }, 1, deps));
   await addSubscriptionId(database, `r${roomId}`, "sub-0");
 });

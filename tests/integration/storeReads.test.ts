@@ -3,9 +3,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
 import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
 import { storeMessages } from "../../shared/messages/store.js";
-import { createReadMerger } from "../../shared/reads/merge.js";
+import { createReadMerger, type MergeDeps } from "../../shared/reads/merge.js";
 import { storeReads } from "../../shared/reads/store.js";
 import { sweepReads } from "../../shared/reads/sweep.js";
+import { portsOf } from "../../shared/redis/ports.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import type { RoomDeps } from "../../shared/rooms/roomDeps.js";
@@ -28,7 +29,7 @@ let database: Database;
 let closeDatabase: () => Promise<void>;
 let bus: FakeEventBus;
 let broadcaster: FakeBroadcaster;
-let deps: StoreDeps & RoomDeps;
+let deps: StoreDeps & RoomDeps & MergeDeps;
 let roomId: number;
 let hubAge = 0;
 
@@ -48,13 +49,13 @@ beforeEach(async () => {
       bus.makeHub(hub, partitions);
   broadcaster = new FakeBroadcaster();
   const sessions = new FakeSessionStore();
-  const readMerger = createReadMerger({ database, broadcaster, sessions });
+  const readMerger = createReadMerger({ database, broadcaster, ...portsOf(sessions) });
   const scheduleReads = readMerger.schedule;
   deps = {
     database,
     bus,
     broadcaster,
-    sessions,
+    ...portsOf(sessions),
     readMerger,
     scheduleReads,
     now: Date.now,

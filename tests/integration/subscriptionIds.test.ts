@@ -3,6 +3,7 @@ import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import { groupName } from "../../shared/fanout/groups.js";
 import { forgetUnused, requireFreeId } from "../../shared/fanout/subscriptionIds.js";
+import { portsOf } from "../../shared/redis/ports.js";
 import type { Database } from "../../shared/store/database.js";
 import { addSubscriptionId, listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
@@ -35,7 +36,7 @@ beforeEach(() => {
     database,
     broadcaster,
     bus: new FakeEventBus({ "chat-messages": 1 }),
-    sessions: new FakeSessionStore(),
+    ...portsOf(new FakeSessionStore()),
     now: Date.now,
     limits: UNLIMITED,
     heartBeats: true,
@@ -257,7 +258,7 @@ describe("a destination's 256 ids", () => {
       subscriptions: new Map([["errors", "e7"]]),
     };
     const roomId = Number(key.slice(1));
-    await deps.sessions.putMembers(roomId, [7], await deps.sessions.membersVersion(roomId));
+    await deps.members.putMembers(roomId, [7], await deps.members.membersVersion(roomId));
     const data = Buffer.from(`SUBSCRIBE\nid:one-more\ndestination:/sub/chat/room/${roomId}\nreceipt:1\n\n\0`);
     const answer = await handleMessage(
       { data, eventId: "1" },

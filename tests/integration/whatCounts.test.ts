@@ -6,6 +6,7 @@ import { listMessages } from "../../shared/messages/list.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { createReadMerger } from "../../shared/reads/merge.js";
 import { storeReads } from "../../shared/reads/store.js";
+import { portsOf } from "../../shared/redis/ports.js";
 import { createArrivals } from "../../shared/rooms/arrivals.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
@@ -56,13 +57,13 @@ beforeEach(async () => {
   for (let times = 0; times < hubAge; times += 1) for (const hub of [MESSAGES, READS]) bus.makeHub(hub, 1);
   broadcaster = new FakeBroadcaster();
   const sessions = new FakeSessionStore();
-  const readMerger = createReadMerger({ database, broadcaster, sessions });
+  const readMerger = createReadMerger({ database, broadcaster, ...portsOf(sessions) });
   const scheduleReads = readMerger.schedule;
   deps = {
     database,
     bus,
     broadcaster,
-    sessions,
+    ...portsOf(sessions),
     readMerger,
     scheduleReads,
     now: Date.now,
