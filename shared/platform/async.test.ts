@@ -1,0 +1,91 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { groupBy, inParallel, LATE, retrying, within } from "./async.js";
+
+const never = new Promise<never>(() => {});
+const HOUR_MS = 3_600_000;
+
+describe("within", () => {
+  test("hands on what comes in time, and what fails in time", async () => {
+    expect(await within(HOUR_MS, Promise.resolve("done"))).toBe("done");
+    await expect(within(HOUR_MS, Promise.reject(new Error("failed")))).rejects.toThrow("failed");
+  });
+
+  test("says that it is late, and a failure after that is nobody's", async () => {
+    let fail: (error: Error) => void = () => {};
+    const work = new Promise<never>((_resolve, reject) => {
+      fail = reject;
+    });
+    expect(await within(1, work)).toBe(LATE);
+    expect(await within(1, never)).toBe(LATE);
+    fail(new Error("too late to be heard"));
+    await turn();
+  });
+});
+
+describe("inParallel", () => {
+  test("does all of it in order, never more at a time than it may", async () => {
+    const begun: number[] = [];
+    let [now, most] = [0, 0];
+    await inParallel(3, [1, 2, 3, 4, 5, 6, 7], async (item) => {
+      begun.push(item);
+      now += 1;
+      most = Math.max(most, now);
+      await turn();
+      now -= 1;
+    });
+    expect(begun).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(most).toBe(3);
+  });
+
+  test("begins nothing after a failure, and throws it when all that was begun has ended", async () => {
+    const ended: number[] = [];
+    const work = async (item: number): Promise<void> => {
+      if (item === 2) throw new Error("the second");
+      await turn();
+      ended.push(item);
+    };
+    await expect(inParallel(2, [1, 2, 3, 4], work)).rejects.toThrow("the second");
+    expect(ended).toEqual([1]);
+  });
+
+  test("of nothing does nothing", async () => {
+    await inParallel(2, [], () => Promise.reject(new Error("never")));
+  });
+});
+
+describe("retrying", () => {
+  const failing = (times: number) => {
+    let tries = 0;
+    return async (): Promise<number> => {
+      tries += 1;
+      if (tries <= times) throw new Error(`try ${tries}`);
+      return tries;
+    };
+  };
+
+  test("tries once more after each pause", async () => {
+    expect(await retrying([0, 0], failing(2))).toBe(3);
+    await expect(retrying([0, 0], failing(3))).rejects.toThrow("try 3");
+    await expect(retrying([], failing(1))).rejects.toThrow("try 1");
+  });
+
+  test("does not try what is not worth it", async () => {
+    const isWorthwhile = (error: unknown): boolean => (error as Error).message !== "try 2";
+    await expect(retrying([0, 0, 0], failing(9), isWorthwhile)).rejects.toThrow("try 2");
+  });
+});
+
+test("groupBy keeps the order, of keys and within each", () => {
+  const words = ["bee", "ant", "bat", "asp"];
+  expect([...groupBy(words, (word) => word[0])]).toEqual([
+    ["b", ["bee", "bat"]],
+    ["a", ["ant", "asp"]],
+  ]);
+  const lengths = groupBy(
+    words,
+    (word) => word[0],
+    (word) => word.length,
+  );
+  expect(lengths.get("a")).toEqual([3, 3]);
+});

@@ -1,0 +1,82 @@
+import { setTimeout as pause } from "node:timers/promises";
+
+/** The answer of `within` where the work was not done in time. */
+export const LATE = Symbol("late");
+
+/**
+ * The result of `work`, or `LATE` after `ms` milliseconds. The work itself goes on then, and its failure is nobody's any more. Throws what
+ * the work throws in time.
+ */
+export async function within<T>(ms: number, work: Promise<T>): Promise<T | typeof LATE> {
+  const settled = new AbortController();
+  const timer = pause(ms, LATE, { signal: settled.signal });
+  // Stopped, it rejects.
+  timer.catch(() => {});
+  try {
+    return await Promise.race([work, timer]);
+  } finally {
+    settled.abort();
+  }
+}
+
+/**
+ * Does `work` for each item, in their order, at most `atOnce` at a time. After a failure nothing more is begun. Throws the first failure
+ * once all that was begun has ended.
+ */
+export async function inParallel<T>(
+  atOnce: number,
+  items: readonly T[],
+  work: (item: T) => Promise<unknown>,
+): Promise<void> {
+  const failures: unknown[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    while (next < items.length && failures.length === 0) {
+      const item = items[next] as T;
+      next += 1;
+      try {
+        await work(item);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, worker));
+  if (failures.length > 0) throw failures[0];
+}
+
+/**
+ * The result of `work`, which is tried again after each of the pauses (milliseconds). Throws the last failure, or the first one that is
+ * not worth another try.
+ */
+export async function retrying<T>(
+  pauses: readonly number[],
+  work: () => Promise<T>,
+  isWorthwhile: (error: unknown) => boolean = () => true,
+): Promise<T> {
+  for (const wait of pauses) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!isWorthwhile(error)) throw error;
+      await pause(wait);
+    }
+  }
+  return work();
+}
+
+/** What is picked from the items of each key, in their order. (`Map.groupBy` needs Node 21.) */
+export function groupBy<T, Key, Picked = T>(
+  items: Iterable<T>,
+  keyOf: (item: T) => Key,
+  pick: (item: T) => Picked = (item) => item as unknown as Picked,
+): Map<Key, Picked[]> {
+  const groups = new Map<Key, Picked[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const known = groups.get(key);
+    if (known) known.push(pick(item));
+    else groups.set(key, [pick(item)]);
+  }
+  return groups;
+}
