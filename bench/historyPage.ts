@@ -3,7 +3,7 @@
  * to `bench/results/historyPage.json`, when run as a program.
  */
 import { fileURLToPath } from "node:url";
-import { hiddenBelow, requireAccess } from "../shared/chat/access.js";
+import { requireAccess, visibleAfter } from "../shared/chat/access.js";
 import { messageShown } from "../shared/frames/message.js";
 import { listMessages } from "../shared/messages/list.js";
 import { type Database, openDatabase } from "../shared/store/database.js";
@@ -109,7 +109,8 @@ function sidesOf({ target, database, roomId, userId, token }: Room, before: numb
         .messages as readonly Shown[],
     /** All that `listMessages` does but counting. */
     uncounted: async () => {
-      const after = hiddenBelow(await requireAccess(database, roomId, userId));
+      const { room, member } = await requireAccess(database, roomId, userId);
+      const after = visibleAfter(room, member);
       const messages = await listMessagesBefore(database, roomId, userId, before, after, PAGE);
       return messages.map((message) => messageShown({ message, unreadCount: 0 })) as readonly Shown[];
     },

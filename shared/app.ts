@@ -25,6 +25,7 @@ import { decodeState, encodeState } from "./connections/connectionState.js";
 import { acceptHandshake, deviceOf, greet } from "./connections/handshake.js";
 import { logOut } from "./connections/logOut.js";
 import { catchUp } from "./consumers/catchUp.js";
+import { RETRY_BUDGET_MS } from "./consumers/deps.js";
 import { HEART_BEATS } from "./fanout/groups.js";
 import { deleteMessage } from "./messages/hide.js";
 import { listMessages } from "./messages/list.js";
@@ -55,9 +56,6 @@ import { type ConnectionEvent, createUpstream, type UpstreamHandlers } from "./u
 
 /** The hub that clients connect to: `/client/hubs/chat`. */
 const HUB = "chat";
-
-/** Less than the host's function time-out (`host.json`), so that the host's own retries come after ours. */
-const RETRY_BUDGET_MS = 60_000;
 
 const CLIENT_URL_MINUTES = 60;
 
@@ -136,7 +134,7 @@ export function createApp(connected: Adapters, proof: CallerProof) {
       logUnavailable("an upstream event", error);
     else log.error("an upstream event failed", { error });
   };
-  const consuming = { ...adapters, readMerger, retryBudgetMs: RETRY_BUDGET_MS };
+  const consuming = { ...calls, retryBudgetMs: RETRY_BUDGET_MS };
   const consumerOf = (store: (batch: EventBatch) => Promise<void>) => ({
     store,
     catchUp: (hub: string, partitionId: string | undefined) => catchUp(hub, partitionId, store, consuming),

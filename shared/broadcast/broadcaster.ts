@@ -1,3 +1,6 @@
+/** A call ends within this time, its repeats included. */
+export const LONGEST_CALL_MS = 5_000;
+
 /** The socket service as commands and consumers see it. Methods throw `UNAVAILABLE` when it can't be reached or is overloaded. */
 export interface Broadcaster {
   /** Sends one text to every connection of a group; nobody in it is a success. Sends to one group that are awaited keep their order. */

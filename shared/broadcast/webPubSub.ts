@@ -1,5 +1,4 @@
 import { createSecretKey } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { TokenCredential } from "@azure/identity";
 import {
   type AzureKeyCredential,
@@ -7,10 +6,10 @@ import {
   type WebPubSubServiceClientOptions,
 } from "@azure/web-pubsub";
 import type { Config } from "../config.js";
+import { LATE, within } from "../platform/async.js";
 import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
-import type { Broadcaster } from "./broadcaster.js";
+import { type Broadcaster, LONGEST_CALL_MS } from "./broadcaster.js";
 
-const CALL_MS = 5_000;
 /** A body of a few tens of KB at most. */
 const GROUPS_PER_CALL = 100;
 const SDK_RETRIES = { maxRetries: 2, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
@@ -26,7 +25,7 @@ export function connectWebPubSub(
   onFault: OnFault = () => {},
 ): Broadcaster {
   const service = connectService(endpoint, accessKeys[0], hub);
-  const options = () => ({ abortSignal: AbortSignal.timeout(CALL_MS) });
+  const options = () => ({ abortSignal: AbortSignal.timeout(LONGEST_CALL_MS) });
   const guarded = guardedBy(onFault);
   /** A connection that has gone in the meantime answers 404, and needs nothing any more. */
   const unlessGone = async (call: () => Promise<unknown>): Promise<void> => {
@@ -127,10 +126,12 @@ function entraCredential(): TokenCredential {
         ({ DefaultAzureCredential }) => new DefaultAzureCredential(),
       );
       // It asks one source after the other, some of them programs, and has no limit of its own.
-      const late = sleep(CALL_MS, undefined, { ref: false }).then(() => {
-        throw new Error(`There is no Entra token within ${CALL_MS} ms.`);
-      });
-      return Promise.race([credential.then((one) => one.getToken(scopes, options)), late]);
+      const token = await within(
+        LONGEST_CALL_MS,
+        credential.then((one) => one.getToken(scopes, options)),
+      );
+      if (token === LATE) throw new Error(`There is no Entra token within ${LONGEST_CALL_MS} ms.`);
+      return token;
     },
   };
 }

@@ -3,23 +3,26 @@ import type { Queryable } from "../store/database.js";
 import { findMember, type Member } from "../store/members.js";
 import { findRoom, lockRooms, type Room } from "../store/rooms.js";
 
-/** A room and the caller's membership of it. */
+/** A room and a user's membership of it. */
 export interface Access {
   readonly room: Room;
   readonly member: Member;
 }
 
-/** A room for one of its members; throws `ROOM_NOT_FOUND`, and `NOT_A_MEMBER` for a stranger. */
+/** A room for one of its members. Throws `ROOM_NOT_FOUND`, and `NOT_A_MEMBER` for a stranger. */
 export async function requireAccess(db: Queryable, roomId: number, callerId: number): Promise<Access> {
   return accessTo(db, await findRoom(db, roomId), callerId);
 }
 
-/** The same for a group; a one-to-one room is no group. */
+/** The same for a group. A one-to-one room is no group: it throws `ROOM_NOT_FOUND`. */
 export async function requireGroup(db: Queryable, roomId: number, callerId: number): Promise<Access> {
   return accessTo(db, onlyGroup(await findRoom(db, roomId)), callerId);
 }
 
-/** The same with the room locked until the transaction ends, as whoever changes its members must have it. Strangers are kept from locking by `requireAccess` before. */
+/**
+ * The same with the room locked until the transaction ends, as everyone who changes its members must have it. Callers ask `requireAccess`
+ * first, which keeps strangers from locking.
+ */
 export async function lockAccess(tx: Queryable, roomId: number, callerId: number): Promise<Access> {
   return accessTo(tx, (await lockRooms(tx, [roomId])).get(roomId), callerId);
 }
@@ -41,6 +44,12 @@ function onlyGroup(room: Room | undefined): Room | undefined {
   return room;
 }
 
-/** Messages at or below this `seq` are not for this member: in a group those from before the membership. */
-export const hiddenBelow = ({ room, member }: Access): number =>
+/**
+ * A member sees the messages above this `seq`. In a group those from before the membership are not theirs to see; a one-to-one room shows
+ * its whole history.
+ */
+export const visibleAfter = (room: Pick<Room, "type">, member: Pick<Member, "joinedSeq">): number =>
   room.type === "GROUP" ? member.joinedSeq : 0;
+
+/** The name of the lock that keeps a user's subscribing to a room and their removal from it apart. */
+export const membershipLock = (roomId: number, userId: number): string => `membership ${roomId} ${userId}`;

@@ -1,7 +1,8 @@
 import { endedOutcome, enter, leaveSession, tooMany } from "../connections/admission.js";
 import { type Farewell, settled } from "../connections/closing.js";
 import type { ConnectionState } from "../connections/connectionState.js";
-import { isPacked, SEND_MESSAGE, SEND_READ, SEND_TOKEN } from "../fanout/groups.js";
+import { isPacked } from "../fanout/groups.js";
+import { SEND_MESSAGE, SEND_READ, SEND_TOKEN } from "../frames/destinations.js";
 import { errorFrame, refuse } from "../frames/error.js";
 import { about, ChatError, toChatError } from "../platform/errors.js";
 import { log, logUnavailable } from "../platform/log.js";

@@ -1,14 +1,11 @@
+import { visibleAfter } from "../chat/access.js";
 import { notAMember, requireMemberNow } from "../chat/membership.js";
+import { type ShownMessage, type StoredMessage, shownWith } from "../chat/message.js";
+import { spanOf } from "../chat/unread.js";
 import { isPacked } from "../fanout/groups.js";
-import {
-  messageShownFrame,
-  type ShownMessage,
-  type StoredMessage,
-  shownWith,
-  spanOf,
-} from "../frames/message.js";
+import { prepared } from "../frames/frame.js";
+import { messageFrame } from "../frames/message.js";
 import { textsOf } from "../stomp/packing.js";
-import { prepareMessage } from "../stomp/serializer.js";
 import { inTransaction, type Queryable } from "../store/database.js";
 import { countUnread, findMember } from "../store/members.js";
 import { listMessagesBefore } from "../store/messages.js";
@@ -70,8 +67,7 @@ async function startOf(
   const room = await findRoom(database, roomId);
   const member = await findMember(database, roomId, connection.userId);
   if (!room || !member) throw notAMember(roomId);
-  // In a group nothing older than the membership is shown.
-  return { room, from: Math.max(after, room.type === "GROUP" ? member.joinedSeq : 0) };
+  return { room, from: Math.max(after, visibleAfter(room, member)) };
 }
 
 /**
@@ -109,8 +105,8 @@ async function sendBetween(
 }
 
 function frameOf(shown: ShownMessage, gap: boolean): (wire: string) => string {
-  const [headers, body] = messageShownFrame(shown);
-  return prepareMessage(gap ? { ...headers, gap: "true" } : headers, body);
+  const frame = messageFrame(shown);
+  return prepared(gap ? { ...frame, more: { gap: "true" } } : frame);
 }
 
 async function newest(

@@ -1,19 +1,15 @@
+import { membershipLock } from "../chat/access.js";
 import { requireMember, requireMemberNow } from "../chat/membership.js";
 import { endedOutcome, enter } from "../connections/admission.js";
 import { fits } from "../connections/connectionState.js";
+import { groupName, isPacked, keyOfLane, laneOf, type SubscriberGroup } from "../fanout/groups.js";
+import { forgetUnused, requireFreeId } from "../fanout/subscriptionIds.js";
 import {
   type Destination,
   destinationKey,
   destinationText,
-  groupName,
-  isPacked,
-  keyOfLane,
-  laneOf,
-  membershipLock,
   parseDestination,
-  type SubscriberGroup,
-} from "../fanout/groups.js";
-import { forgetUnused, requireFreeId } from "../fanout/subscriptionIds.js";
+} from "../frames/destinations.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import type { StompVersion } from "../stomp/frame.js";

@@ -1,5 +1,6 @@
 import type { CommandDeps, Connection, Outcome } from "../commands/command.js";
-import { destinationKey, keyOfLane } from "../fanout/groups.js";
+import { keyOfLane } from "../fanout/groups.js";
+import { destinationKey } from "../frames/destinations.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";

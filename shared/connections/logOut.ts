@@ -1,8 +1,8 @@
 import type { CommandDeps } from "../commands/command.js";
-import { destinationKey, groupName, subscriberGroups } from "../fanout/groups.js";
+import { groupName, groupsOf } from "../fanout/groups.js";
+import { destinationKey } from "../frames/destinations.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
-import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import { closeEnded, farewell } from "./closing.js";
 
 type Deps = Pick<CommandDeps, "broadcaster" | "sessions" | "database" | "now">;
@@ -30,8 +30,8 @@ export async function logOut(userId: number, device: string | undefined, deps: D
 /** Those that came while the session store was away: told by the queues that they listen on, and closed by their user. */
 async function closeUncounted(userId: number, { broadcaster, database, now }: Deps): Promise<void> {
   const key = destinationKey({ kind: "userSession" }, userId);
-  const queues = await listSubscriptionIds(database, [key])
-    .then((ids) => subscriberGroups(key, ids.get(key)))
+  const queues = await groupsOf(database, [key])
+    .then((groups) => groups.get(key) ?? [])
     .catch((error: unknown) => {
       log.warn("the session queues of a user could not be read", { userId, error });
       return [];

@@ -1,6 +1,6 @@
 import type { EventBatch } from "../bus/eventBus.js";
 import { findPosition, type Stream } from "../store/streamPositions.js";
-import { requireTime, type StoreDeps, type TryDeps } from "./storeDeps.js";
+import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 const READ_AT_ONCE = 500;
 
@@ -15,7 +15,7 @@ export async function catchUp(
   hub: string,
   partitionId: string | undefined,
   store: (batch: EventBatch) => Promise<void>,
-  deps: StoreDeps,
+  deps: ConsumeDeps,
 ): Promise<void> {
   const before = running.get(hub) ?? Promise.resolve();
   const work = before.catch(() => {}).then(() => catchUpNow(hub, partitionId, store, deps));
@@ -27,7 +27,7 @@ async function catchUpNow(
   hub: string,
   partitionId: string | undefined,
   store: (batch: EventBatch) => Promise<void>,
-  deps: StoreDeps,
+  deps: ConsumeDeps,
 ): Promise<void> {
   const { bus, now, retryBudgetMs } = deps;
   const limited = { ...deps, deadline: now() + retryBudgetMs };

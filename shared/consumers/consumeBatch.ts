@@ -13,27 +13,37 @@ import {
   type StreamPosition,
 } from "../store/streamPositions.js";
 import { publishDeadLetters, type Refused } from "./deadLetters.js";
-import { requireTime, type StoreDeps, type TryDeps } from "./storeDeps.js";
+import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
-/** What is done with the events of one hub. `Result` is what the transaction leaves for showing. */
-export interface Reaction<Result> {
-  readonly deadLetterHub: string;
-  /** In the batch's transaction: stores consecutive events but those that can never be stored, which it returns with the reason. */
+/**
+ * What is done with the events of one hub, in the order in which `consumeBatch` calls it. `Result` is what the transaction leaves for
+ * showing.
+ */
+export interface BatchHandler<Result> {
+  /** In the batch's transaction: stores consecutive events, but those that can never be stored, which it returns with the reason. */
   readonly store: (
     tx: Queryable,
     events: readonly ReceivedEvent[],
   ) => Promise<{ readonly result: Result; readonly refused: readonly Refused[] }>;
+  /** The hub that takes what was refused, before the commit. */
+  readonly deadLetterHub: string;
   /** The result of storing nothing. */
   readonly nothing: Result;
   /** The results of two transactions as one. */
-  readonly join: (first: Result, second: Result) => Result;
+  readonly combine: (first: Result, second: Result) => Result;
   /** After the commit. */
   readonly show: (stream: Stream, result: Result, refused: readonly Refused[]) => Promise<void>;
   /**
-   * Shows events that were stored earlier but whose showing was interrupted. Without it `show` must take care of that itself,
-   * and a throw of it changes nothing.
+   * How it is known what was shown. `byPosition`: the broadcast position moves when `show` has returned, and events between the two
+   * positions go to `again`. `byOutbox`: `show` keeps what is still to be shown itself, so there is no second position.
    */
-  readonly showAgain?: (stream: Stream, events: readonly ReceivedEvent[]) => Promise<void>;
+  readonly shown:
+    | {
+        readonly kind: "byPosition";
+        /** Shows events that were stored earlier but whose showing was interrupted. */
+        readonly again: (stream: Stream, events: readonly ReceivedEvent[]) => Promise<void>;
+      }
+    | { readonly kind: "byOutbox" };
 }
 
 const RECOVERED_AT_ONCE = 500;
@@ -47,21 +57,21 @@ const LONGEST_PAUSE_MS = 5_000;
  */
 export async function consumeBatch<Result>(
   batch: EventBatch,
-  reaction: Reaction<Result>,
-  deps: StoreDeps,
+  handler: BatchHandler<Result>,
+  deps: ConsumeDeps,
 ): Promise<void> {
   if (batch.events.length === 0) return;
   const deadline = deps.now() + deps.retryBudgetMs;
   for (let attempt = 0; ; attempt += 1) {
     try {
       for (const events of runsOf(batch.events))
-        await storeThenShow({ ...batch, events }, { ...deps, deadline, reaction });
+        await storeThenShow({ ...batch, events }, { ...deps, deadline, handler });
       return;
     } catch (error) {
       const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
       // What has to be mended takes longer than this call, and is said elsewhere: the host tries again now and then.
       if (!isPassing(error) || isToBeMended(error) || deps.now() + wait > deadline) throw error;
-      log.warn("a batch is tried again", { ...placeOf(batch), attempt, wait, error });
+      log.warn("a batch is tried again", { ...rangeOf(batch), attempt, wait, error });
       await pause(wait);
     }
   }
@@ -78,7 +88,7 @@ function runsOf(events: readonly ReceivedEvent[]): readonly (readonly ReceivedEv
   return runs;
 }
 
-const placeOf = ({ hub, partitionId, events }: EventBatch): object => ({
+const rangeOf = ({ hub, partitionId, events }: EventBatch): object => ({
   hub,
   partitionId,
   first: events[0]?.sequenceNumber,
@@ -87,7 +97,7 @@ const placeOf = ({ hub, partitionId, events }: EventBatch): object => ({
 
 /** What a try works with. */
 interface Try<Result> extends TryDeps {
-  readonly reaction: Reaction<Result>;
+  readonly handler: BatchHandler<Result>;
 }
 
 /** Events up to `last` have just been stored; `position` is where the stream stood before. */
@@ -100,22 +110,22 @@ interface Stored<Result> {
 }
 
 /** What one transaction did. `behind`: the batch begins later than the position, so nothing was done. */
-type Outcome<Result> =
+type Progress<Result> =
   | Stored<Result>
   | { readonly kind: "storedBefore" | "behind"; readonly position: StreamPosition };
 
 async function storeThenShow<Result>(batch: EventBatch, deps: Try<Result>): Promise<void> {
   const stream = await streamOf(batch, deps);
-  let outcome = await store(stream, batch.events, deps);
-  while (outcome.kind === "behind") {
+  let progress = await store(stream, batch.events, deps);
+  while (progress.kind === "behind") {
     requireTime(deps);
-    await fillHole(stream, outcome.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
-    outcome = await store(stream, batch.events, deps);
+    await fillHole(stream, progress.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
+    progress = await store(stream, batch.events, deps);
   }
-  await show(stream, outcome, deps);
+  await show(stream, progress, deps);
 }
 
-async function streamOf({ hub, partitionId }: EventBatch, { bus }: StoreDeps): Promise<Stream> {
+async function streamOf({ hub, partitionId }: EventBatch, { bus }: ConsumeDeps): Promise<Stream> {
   return { hub, partitionId, hubCreatedOn: await bus.createdOn(hub) };
 }
 
@@ -123,7 +133,7 @@ async function streamOf({ hub, partitionId }: EventBatch, { bus }: StoreDeps): P
  * A hub that was deleted and made again counts from 0: what looks stored before, or behind, may be neither. Throws `UNAVAILABLE`
  * in that case; the next try knows the new hub.
  */
-async function requireSameHub(stream: Stream, { bus }: StoreDeps): Promise<void> {
+async function requireSameHub(stream: Stream, { bus }: ConsumeDeps): Promise<void> {
   const on = await bus.createdOn(stream.hub, "fresh");
   if (on.getTime() !== stream.hubCreatedOn.getTime())
     throw new ChatError("UNAVAILABLE", "The hub was made anew; its events are stored from the beginning.");
@@ -134,9 +144,9 @@ async function store<Result>(
   stream: Stream,
   events: readonly ReceivedEvent[],
   deps: Try<Result>,
-): Promise<Outcome<Result>> {
+): Promise<Progress<Result>> {
   try {
-    return await inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, deps.reaction.store));
+    return await inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, deps.handler.store));
   } catch (error) {
     if (isPassing(error)) throw error;
     log.error("a batch can't be stored as it is", { ...stream, error });
@@ -149,32 +159,32 @@ async function storeSingly<Result>(
   events: readonly ReceivedEvent[],
   error: unknown,
   deps: Try<Result>,
-): Promise<Outcome<Result>> {
-  const { reaction } = deps;
+): Promise<Progress<Result>> {
+  const { handler } = deps;
   const [only] = events;
   if (events.length === 1 && only) {
     const text = error instanceof Error ? error.message : String(error);
     const refused = { event: only, error: new ChatError("INVALID_MESSAGE", `It can't be stored: ${text}`) };
-    const refuse = async () => ({ result: reaction.nothing, refused: [refused] });
+    const refuse = async () => ({ result: handler.nothing, refused: [refused] });
     return inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, refuse));
   }
-  let outcome: Outcome<Result> | undefined;
+  let progress: Progress<Result> | undefined;
   for (const event of events) {
-    const one: Outcome<Result> = await store(stream, [event], deps);
+    const one: Progress<Result> = await store(stream, [event], deps);
     if (one.kind === "behind") return one;
-    outcome = outcome?.kind === "stored" && one.kind === "stored" ? joined(outcome, one, reaction) : one;
+    progress = progress?.kind === "stored" && one.kind === "stored" ? combined(progress, one, handler) : one;
   }
-  return outcome!;
+  return progress!;
 }
 
-const joined = <Result>(
+const combined = <Result>(
   first: Stored<Result>,
   second: Stored<Result>,
-  reaction: Reaction<Result>,
+  handler: BatchHandler<Result>,
 ): Stored<Result> => ({
   ...second,
   position: first.position,
-  result: reaction.join(first.result, second.result),
+  result: handler.combine(first.result, second.result),
   refused: [...first.refused, ...second.refused],
 });
 
@@ -184,8 +194,8 @@ async function storeIn<Result>(
   stream: Stream,
   events: readonly ReceivedEvent[],
   deps: Try<Result>,
-  storeEvents: Reaction<Result>["store"],
-): Promise<Outcome<Result>> {
+  storeEvents: BatchHandler<Result>["store"],
+): Promise<Progress<Result>> {
   const position = (await lockPosition(tx, stream)) ?? (await begin(tx, stream, deps));
   const following = events.filter((event) => event.sequenceNumber > position.stored);
   const [first] = following;
@@ -194,9 +204,9 @@ async function storeIn<Result>(
   if (!first) return { kind: "storedBefore", position };
   if (first.sequenceNumber !== position.stored + 1) return { kind: "behind", position };
   const { result, refused } = await storeEvents(tx, following);
-  await publishDeadLetters(stream, refused, deps.reaction.deadLetterHub, deps.bus);
+  await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
   const last = following.at(-1)!.sequenceNumber;
-  await move(tx, stream, last, deps.reaction);
+  await move(tx, stream, last, deps.handler);
   return { kind: "stored", position, last, result, refused };
 }
 
@@ -204,11 +214,11 @@ const move = (
   tx: Queryable,
   stream: Stream,
   to: number,
-  { showAgain }: Pick<Reaction<unknown>, "showAgain">,
-): Promise<void> => (showAgain ? moveStored(tx, stream, to) : movePosition(tx, stream, to));
+  { shown }: Pick<BatchHandler<unknown>, "shown">,
+): Promise<void> => (shown.kind === "byPosition" ? moveStored(tx, stream, to) : movePosition(tx, stream, to));
 
 /** The position of a stream that nothing is stored of yet: just before what its hub still has. */
-async function begin(tx: Queryable, stream: Stream, { bus }: StoreDeps): Promise<StreamPosition> {
+async function begin(tx: Queryable, stream: Stream, { bus }: ConsumeDeps): Promise<StreamPosition> {
   await beginStream(tx, stream, (await bus.firstSequenceNumber(stream.hub, stream.partitionId)) - 1);
   return (await lockPosition(tx, stream))!;
 }
@@ -216,24 +226,25 @@ async function begin(tx: Queryable, stream: Stream, { bus }: StoreDeps): Promise
 /** Shows what was just stored, and before it whatever an earlier failure left stored but not shown. */
 async function show<Result>(
   stream: Stream,
-  outcome: Exclude<Outcome<Result>, { readonly kind: "behind" }>,
+  progress: Exclude<Progress<Result>, { readonly kind: "behind" }>,
   deps: Try<Result>,
 ): Promise<void> {
-  const { position } = outcome;
-  const { reaction } = deps;
+  const { position } = progress;
+  const { handler } = deps;
   if (position.broadcast < position.stored)
     await showAgain(stream, position.broadcast + 1, position.stored, deps);
-  if (outcome.kind !== "stored") return;
-  await reaction.show(stream, outcome.result, outcome.refused);
-  if (reaction.showAgain) await moveBroadcast(deps.database, stream, outcome.last);
+  if (progress.kind !== "stored") return;
+  await handler.show(stream, progress.result, progress.refused);
+  if (handler.shown.kind === "byPosition") await moveBroadcast(deps.database, stream, progress.last);
 }
 
 async function showAgain<Result>(stream: Stream, from: number, to: number, deps: Try<Result>): Promise<void> {
+  const { shown } = deps.handler;
   log.warn("stored events are broadcast again", { ...stream, from, to });
   for (let next = from; next <= to; ) {
     requireTime(deps);
     const { events, first } = await readAgain(stream, next, to, deps);
-    await deps.reaction.showAgain?.(stream, events);
+    if (shown.kind === "byPosition") await shown.again(stream, events);
     next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
     await moveBroadcast(deps.database, stream, next - 1);
   }
@@ -252,12 +263,12 @@ async function fillHole<Result>(stream: Stream, from: number, to: number, deps: 
     });
     await inTransaction(deps.database, async (tx) => {
       const position = await lockPosition(tx, stream);
-      if (position?.stored === from - 1) await move(tx, stream, first - 1, deps.reaction);
+      if (position?.stored === from - 1) await move(tx, stream, first - 1, deps.handler);
     });
   }
   if (events.length === 0) return;
-  const outcome = await store(stream, events, deps);
-  if (outcome.kind === "stored") await show(stream, outcome, deps);
+  const progress = await store(stream, events, deps);
+  if (progress.kind === "stored") await show(stream, progress, deps);
 }
 
 /**
@@ -268,7 +279,7 @@ async function readAgain(
   { hub, partitionId }: Stream,
   from: number,
   to: number,
-  { bus }: StoreDeps,
+  { bus }: ConsumeDeps,
 ): Promise<{ events: readonly ReceivedEvent[]; first: number }> {
   const events = await bus.readRange(hub, partitionId, from, to, RECOVERED_AT_ONCE);
   if (events[0]?.sequenceNumber === from) return { events, first: from };

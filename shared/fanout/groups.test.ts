@@ -1,5 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { type Destination, destinationKey, destinationText, groupName, parseDestination } from "./groups.js";
+import {
+  type Destination,
+  destinationKey,
+  destinationText,
+  parseDestination,
+} from "../frames/destinations.js";
+import { groupName } from "./groups.js";
 
 test.each<[string, Destination, string]>([
   ["/sub/chat/room/1", { kind: "room", roomId: 1 }, "r1"],

@@ -1,96 +1,121 @@
-import { setTimeout as pause } from "node:timers/promises";
-import type { Broadcaster } from "../broadcast/broadcaster.js";
+import { type Broadcaster, LONGEST_CALL_MS } from "../broadcast/broadcaster.js";
+import type { PreparedFrame } from "../frames/frame.js";
+import { inParallel, retrying } from "../platform/async.js";
 import { ChatError, isToBeMended } from "../platform/errors.js";
 import { textsOf } from "../stomp/packing.js";
 import type { Database } from "../store/database.js";
-import { listSubscriptionIds } from "../store/subscriptionIds.js";
-import { groupName, isPacked, subscriberGroups } from "./groups.js";
+import { groupName, groupsOf, isPacked, type SubscriberGroup } from "./groups.js";
 
-export interface BroadcastDeps {
+/** What sending to the subscribers of destinations needs. */
+export interface SendDeps {
   readonly database: Database;
   readonly broadcaster: Broadcaster;
 }
 
-/** A MESSAGE frame with its subscription id still to come. */
-export type PreparedFrame = (subscriptionWire: string) => string;
+/** How the sends of one broadcast go, and when it gives up. */
+export interface SendPolicy {
+  /** Groups that are sent to at a time. */
+  readonly atOnce: number;
+  /** After this many destinations have failed nothing more is begun. */
+  readonly failuresAtMost: number;
+  /** Whether the time is over: then nothing more is begun. */
+  readonly isOver: () => boolean;
+  /** The pauses, in milliseconds, after which a send that met a passing failure is repeated. Its group waits meanwhile, so the order stays. */
+  readonly pauses: readonly number[];
+  /** One group of every destination comes before the second of any: a destination with very many ids must not use up the others' time. */
+  readonly fair?: true;
+}
 
-const SENDS_AT_ONCE = 16;
-/** Fewer where nobody waits, so that messages don't stand behind them. */
-const SENDS_ON_THE_SIDE = 2;
-const FAILURES_IN_A_BROADCAST = 3;
 const SEND_PAUSES_MS = [50, 200, 1_000];
 
+/** The longest that one send of a patient broadcast can take, all its repeats included. */
+export const LONGEST_SEND_MS =
+  SEND_PAUSES_MS.reduce((sum, wait) => sum + wait, 0) + (SEND_PAUSES_MS.length + 1) * LONGEST_CALL_MS;
+
 /**
- * Sends each destination's frames to the group of every subscription id in use there: in order within a group, at most 16 groups at once. Throws
- * the first failure, after all that was being sent has ended: nothing is still on its way when the batch is tried again.
+ * A batch that can't be shown is tried again as a whole, so the first failure ends it. A full quota is waited for here: beginning again
+ * would spend it on those who have been served.
  */
-export async function broadcastFrames(
+const SHOWING: SendPolicy = {
+  atOnce: 16,
+  failuresAtMost: 1,
+  isOver: () => false,
+  pauses: SEND_PAUSES_MS,
+};
+
+/** Reads wait for nobody, so they go two at a time: messages must not stand behind them. */
+export const ON_THE_SIDE: Omit<SendPolicy, "isOver"> = {
+  atOnce: 2,
+  failuresAtMost: 3,
+  pauses: SEND_PAUSES_MS,
+};
+
+/**
+ * Sends each destination's frames, named by its key, to the group of every subscription id in use there: in order within a group, at most
+ * 16 groups at once. Throws the first failure once all that was begun has ended, so nothing is on its way when the batch is tried again.
+ */
+export async function sendToAll(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
-  deps: BroadcastDeps,
+  deps: SendDeps,
 ): Promise<void> {
-  const failed = await sendAll(framesByKey, SENDS_AT_ONCE, deps, (failures) => failures === 0);
+  const failed = await sendTo(framesByKey, SHOWING, deps);
   for (const error of failed.values()) throw error;
 }
 
-/**
- * The same for destinations that have nothing to do with each other: one that fails does not keep the others from being served; two groups at once. Returns the keys
- * of those that were not, or not in whole; after three failures, or `deadline` (milliseconds since 1970), no more is begun.
- */
-export async function broadcastSeparately(
-  framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
-  deadline: number,
-  deps: BroadcastDeps,
-): Promise<ReadonlyMap<string, unknown>> {
-  return sendAll(
-    framesByKey,
-    SENDS_ON_THE_SIDE,
-    deps,
-    (failures) => failures < FAILURES_IN_A_BROADCAST && Date.now() < deadline,
-  );
+/** Frames on their way to one group. */
+interface Send extends SubscriberGroup {
+  readonly key: string;
+  readonly frames: readonly PreparedFrame[];
 }
 
-/** Sends while `goOn` says so of the failures until then; returns the keys that were not served, each with the reason. Throws when the ids can't be read. */
-async function sendAll(
+/**
+ * Sends each destination's frames, named by its key, to the group of every subscription id in use there, in order within a group. A
+ * destination that fails keeps no other from being served, as far as the policy goes. Returns the keys that were not served, or not in
+ * whole, each with the first reason. Throws when the ids in use can't be read.
+ */
+export async function sendTo(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
-  atOnce: number,
-  { database, broadcaster }: BroadcastDeps,
-  goOn: (failures: number) => boolean,
+  policy: SendPolicy,
+  deps: SendDeps,
 ): Promise<ReadonlyMap<string, unknown>> {
-  const ids = await listSubscriptionIds(database, [...framesByKey.keys()]);
-  const sends = [...framesByKey].flatMap(([key, frames]) =>
-    subscriberGroups(key, ids.get(key)).map((group) => ({ ...group, key, frames })),
-  );
   const failed = new Map<string, unknown>();
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    for (let send = sends[next++]; send; send = sends[next++]) {
-      const { key, lane, wire, frames } = send;
-      const texts = frames.map((frame) => frame(wire));
-      try {
-        if (!goOn(failed.size)) throw new ChatError("UNAVAILABLE", "It was not tried after other failures.");
-        for (const text of textsOf(texts, isPacked(lane)))
-          await sendPatiently(groupName(lane, wire), text, broadcaster);
-      } catch (error) {
-        if (!failed.has(key)) failed.set(key, error);
-      }
+  await inParallel(policy.atOnce, await sendsOf(framesByKey, policy, deps), async (send) => {
+    try {
+      await sendInOrder(send, failed.size, policy, deps);
+    } catch (error) {
+      if (!failed.has(send.key)) failed.set(send.key, error);
     }
-  };
-  await Promise.all(Array.from({ length: Math.min(atOnce, sends.length) }, worker));
+  });
   return failed;
 }
 
-/**
- * Repeats one send that met a passing failure, a full quota say, a few times before the whole batch is begun again, which would spend
- * the quota on those already served. Its group waits meanwhile, so the order stays.
- */
-async function sendPatiently(group: string, text: string, broadcaster: Broadcaster): Promise<void> {
-  for (const wait of SEND_PAUSES_MS) {
-    try {
-      return await broadcaster.sendToGroup(group, text);
-    } catch (error) {
-      if (!(error instanceof ChatError) || !error.retryable || isToBeMended(error)) throw error;
-      await pause(wait);
-    }
-  }
-  await broadcaster.sendToGroup(group, text);
+async function sendsOf(
+  framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
+  { fair }: SendPolicy,
+  { database }: SendDeps,
+): Promise<readonly Send[]> {
+  const groups = await groupsOf(database, [...framesByKey.keys()]);
+  const sends = [...framesByKey].flatMap(([key, frames]) =>
+    (groups.get(key) ?? []).map((group, index) => ({ ...group, index, key, frames })),
+  );
+  return fair ? sends.sort((a, b) => a.index - b.index) : sends;
 }
+
+async function sendInOrder(
+  { lane, wire, frames }: Send,
+  failures: number,
+  { failuresAtMost, isOver, pauses }: SendPolicy,
+  { broadcaster }: SendDeps,
+): Promise<void> {
+  if (failures >= failuresAtMost)
+    throw new ChatError("UNAVAILABLE", "It was not tried after other failures.");
+  const group = groupName(lane, wire);
+  const texts = frames.map((frame) => frame(wire));
+  for (const text of textsOf(texts, isPacked(lane))) {
+    if (isOver()) throw new ChatError("UNAVAILABLE", "It was not tried: its time was over.");
+    await retrying(pauses, () => broadcaster.sendToGroup(group, text), isPassing);
+  }
+}
+
+const isPassing = (error: unknown): boolean =>
+  error instanceof ChatError && error.retryable && !isToBeMended(error);

@@ -2,8 +2,8 @@ import type { CommandDeps, Connection } from "../commands/command.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { inTransaction } from "../store/database.js";
-import { addSubscriptionId, listSubscriptionIds, removeSubscriptionId } from "../store/subscriptionIds.js";
-import { groupName, isPacked, keyOfLane, type SubscriberGroup, subscriberGroups } from "./groups.js";
+import { addSubscriptionId, removeSubscriptionId } from "../store/subscriptionIds.js";
+import { groupName, groupsOf, isPacked, keyOfLane, type SubscriberGroup } from "./groups.js";
 
 /**
  * The set of subscription ids in use on a destination. A subscriber first joins the group, then adds its id, so a
@@ -44,12 +44,12 @@ export async function requireFreeId(wanted: Wanted, deps: Deps): Promise<void> {
   if (wire !== destination) await requireFewIds(wanted, deps);
   const isOwn = (one: SubscriberGroup): boolean => one.wire === wire && one.lane === lane;
   const isOther = (one: SubscriberGroup): boolean => !isOwn(one) && one.wire !== destination;
-  const groups = await groupsOf(key, deps);
+  const groups = await groupsIn(key, deps);
   const others = groups.filter(isOther);
   const isFree = wire === destination || groups.some(isOwn);
   if (others.length >= IDS_PER_DESTINATION && !isFree) {
     await forgetUnused(others, deps);
-    const left = (await groupsOf(key, deps)).filter(isOther);
+    const left = (await groupsIn(key, deps)).filter(isOther);
     if (left.length >= IDS_PER_DESTINATION)
       throw new ChatError(
         "TOO_MANY_SUBSCRIPTIONS",
@@ -72,8 +72,8 @@ async function requireFewIds({ key, wire, connection }: Wanted, { subscriptions 
     );
 }
 
-const groupsOf = async (key: string, deps: Asking): Promise<readonly SubscriberGroup[]> =>
-  subscriberGroups(key, (await listSubscriptionIds(deps.database, [key])).get(key));
+const groupsIn = async (key: string, deps: Asking): Promise<readonly SubscriberGroup[]> =>
+  (await groupsOf(deps.database, [key])).get(key) ?? [];
 
 /**
  * Removes those of the ids whose group nobody is in any more. Never throws: an id that stays though nobody uses it costs a

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 import type { Connection, Outcome, Received } from "../commands/command.js";
 import { SUPPORTED_VERSIONS } from "../commands/connect.js";
-import { destinationKey, keyOfLane } from "../fanout/groups.js";
+import { keyOfLane } from "../fanout/groups.js";
 import { type ChatError, type ErrorCode, errorBody } from "../platform/errors.js";
 import type { StompVersion } from "../stomp/frame.js";
 import { serializeFrame } from "../stomp/serializer.js";
+import { destinationKey } from "./destinations.js";
 
 /** Refusals that concern one message or subscription: the connection stays open for a client that listens on `/user/queue/errors`. */
 const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { type RoomListChange, roomListChangedFrame } from "./roomList.js";
+import { headersOf } from "./frame.js";
+import { type RoomListChange, roomListFrame } from "./roomList.js";
 
 const by = { userId: 2, nickname: "Ben" };
 
@@ -18,7 +19,8 @@ test.each<[RoomListChange, body: string]>([
     '{"type":"ROOM_RENAMED","roomId":9007199254740991,"roomName":"Team","by":{"userId":2,"nickname":"Ben"},"timestamp":1767323045678}',
   ],
 ])("a change of a user's list of rooms is a frame with an id of its own: %j", (change, body) => {
-  expect(roomListChangedFrame(9_007_199_254_740_991, change, 1_767_323_045_678)).toEqual([
+  const frame = roomListFrame(9_007_199_254_740_991, change, 1_767_323_045_678);
+  expect([headersOf(frame), frame.body]).toEqual([
     {
       destination: "/user/queue/rooms",
       "message-id": `${change.type}-9007199254740991-1767323045678`,

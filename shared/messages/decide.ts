@@ -1,64 +1,98 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
+import { otherOfPair } from "../chat/pair.js";
 import type { Refused } from "../consumers/deadLetters.js";
 import { isSystem, type MessageSent, saysTheSame } from "../events/messages.js";
 import { ChatError } from "../platform/errors.js";
 import type { Queryable } from "../store/database.js";
 import { findMemberKeys, memberKey } from "../store/members.js";
 import { findByDedupeKeys, type NewMessage } from "../store/messages.js";
-import { lockRooms, type Room, usersOfPair } from "../store/rooms.js";
-import { byRoom, placeOf, readEvents } from "./readable.js";
+import { lockRooms, type Room } from "../store/rooms.js";
+import { byRoom, identityOf, type ReadableEvent, readMessages } from "./readable.js";
 
-/** The outcome of every event of a batch: it is stored, it was stored before and is left out, or it is refused. */
+/** The outcome of every event of a batch: it is stored, it was stored before and is skipped, or it is refused. */
 export interface Decision {
   readonly messages: readonly NewMessage[];
   readonly refused: readonly Refused[];
-  /** The locked rooms as they were before. */
+  /** The locked rooms as they were before the batch. */
   readonly rooms: ReadonlyMap<number, Room>;
-  /** Which senders are members, by `memberKey`; their rooms' locks keep that so. */
+  /** The senders who are members, by `memberKey`. Their rooms' locks keep that so. */
   readonly members: ReadonlySet<string>;
-  /** One-to-one rooms with new messages that the other one had left: room to that user. */
+  /** One-to-one rooms with new messages that one of the two had left: room to that user. */
   readonly reopened: ReadonlyMap<number, number>;
   /** When the latest of the new messages was sent. */
   readonly at: Date;
 }
 
+/** What is known in the transaction before anything is decided. */
+interface Known {
+  readonly rooms: ReadonlyMap<number, Room>;
+  readonly members: ReadonlySet<string>;
+  /** What stands in the rooms under the batch's keys, by `identityOf`. */
+  readonly stored: ReadonlyMap<string, Pick<MessageSent, "type" | "content">>;
+}
+
 /**
- * Decides on each event and numbers the new messages, holding their rooms' locks: whoever changes a room's members
- * locks the room first, so nobody joins or leaves in between, and `seq` has no gaps.
+ * Decides on each event and numbers the new messages, holding their rooms' locks. Everyone who changes a room's members locks the room
+ * first, so nobody joins or leaves in between, and `seq` has no gaps.
  */
 export async function decideMessages(tx: Queryable, events: readonly ReceivedEvent[]): Promise<Decision> {
-  const { readable, unreadable } = readEvents(events);
-  const refused: Refused[] = [...unreadable];
-  const rooms = await lockRooms(tx, distinct(readable.map(({ message }) => message.roomId)));
+  const { readable, unreadable } = readMessages(events);
+  const known = await lookUp(tx, readable);
+  const { messages, refused } = decideEach(readable, known);
+  return {
+    messages,
+    refused: [...unreadable, ...refused],
+    rooms: known.rooms,
+    members: known.members,
+    reopened: reopenedBy(messages, known.rooms),
+    at: new Date(messages.at(-1)?.event.sentAt ?? 0),
+  };
+}
+
+async function lookUp(tx: Queryable, readable: readonly ReadableEvent[]): Promise<Known> {
+  const rooms = await lockRooms(tx, [...new Set(readable.map(({ message }) => message.roomId))]);
   const inRooms = readable.filter(({ message }) => rooms.has(message.roomId));
   const senders = byRoom(inRooms, ({ message }) => message.senderId);
   const members = await findMemberKeys(tx, new Map([...senders].map(([room, ids]) => [room, new Set(ids)])));
-  const stored = await findByDedupeKeys(
-    tx,
-    byRoom(inRooms, ({ key }) => key),
-  );
+  const keys = byRoom(inRooms, ({ key }) => key);
+  return { rooms, members, stored: await findByDedupeKeys(tx, keys) };
+}
 
-  const seen = new Map<string, Pick<MessageSent, "type" | "content">>(stored);
-  const ends = new Map([...rooms].map(([roomId, room]) => [roomId, room]));
+function decideEach(
+  readable: readonly ReadableEvent[],
+  { rooms, members, stored }: Known,
+): Pick<Decision, "messages" | "refused"> {
+  const seen = new Map(stored);
+  const next = numbering(rooms);
   const messages: NewMessage[] = [];
+  const refused: Refused[] = [];
   for (const one of readable) {
     const { event, message, key } = one;
-    const place = placeOf(one);
-    const before = seen.get(place);
+    const before = seen.get(identityOf(one));
     if (before && saysTheSame(before, message)) continue;
     const error = before ? idReused(message) : refusal(message, rooms, members);
-    const { roomId, senderId } = message;
-    if (error) refused.push({ event, error, key: String(roomId), tellUserId: senderId });
-    else {
-      seen.set(place, message);
-      const end = ends.get(roomId)!;
-      const lastUncounted = end.lastUncounted + (isSystem(message) ? 1 : 0);
-      ends.set(roomId, { ...end, lastSeq: end.lastSeq + 1, lastUncounted });
-      messages.push({ seq: end.lastSeq + 1, uncounted: lastUncounted, dedupeKey: key, event: message });
+    if (error) {
+      refused.push({ event, error, key: String(message.roomId), tellUserId: message.senderId });
+      continue;
     }
+    seen.set(identityOf(one), message);
+    messages.push({ ...next(message), dedupeKey: key, event: message });
   }
-  const at = new Date(messages.at(-1)?.event.sentAt ?? 0);
-  return { messages, refused, rooms, members, reopened: reopenedBy(messages, rooms), at };
+  return { messages, refused };
+}
+
+/** Numbers the new messages of each room, from the room's last one on. */
+function numbering(
+  rooms: ReadonlyMap<number, Room>,
+): (message: MessageSent) => Pick<NewMessage, "seq" | "uncounted"> {
+  const last = new Map<number, Pick<NewMessage, "seq" | "uncounted">>();
+  return (message) => {
+    const { lastSeq, lastUncounted } = rooms.get(message.roomId)!;
+    const before = last.get(message.roomId) ?? { seq: lastSeq, uncounted: lastUncounted };
+    const now = { seq: before.seq + 1, uncounted: before.uncounted + (isSystem(message) ? 1 : 0) };
+    last.set(message.roomId, now);
+    return now;
+  };
 }
 
 function reopenedBy(
@@ -68,9 +102,8 @@ function reopenedBy(
   const reopened = new Map<number, number>();
   for (const { event } of messages) {
     const { pairKey, memberCount } = rooms.get(event.roomId)!;
-    if (pairKey === null || memberCount === 2) continue;
-    const other = usersOfPair(pairKey).find((userId) => userId !== event.senderId);
-    if (other !== undefined) reopened.set(event.roomId, other);
+    const other = otherOfPair(pairKey, event.senderId);
+    if (other !== undefined && memberCount < 2) reopened.set(event.roomId, other);
   }
   return reopened;
 }
@@ -83,21 +116,17 @@ export const idReused = ({ roomId, clientMessageId }: MessageSent): ChatError =>
     { roomId, clientMessageId },
   );
 
-/** Why a message can't be stored, if it can't. A change of a room is announced also when whoever caused it has left by it. */
+/** Why a message can't be stored, if it can't. The announcement of a leave is stored though its sender has left by then. */
 export function refusal(
   message: MessageSent,
   rooms: ReadonlyMap<number, Room>,
   members: ReadonlySet<string>,
 ): ChatError | undefined {
   const { roomId, senderId, clientMessageId } = message;
+  const details = { roomId, clientMessageId };
   if (!rooms.has(roomId))
-    return new ChatError("ROOM_NOT_FOUND", "The room of this message is gone.", { roomId, clientMessageId });
+    return new ChatError("ROOM_NOT_FOUND", "The room of this message is gone.", details);
   if (!isSystem(message) && !members.has(memberKey(roomId, senderId)))
-    return new ChatError("NOT_A_MEMBER", "You are not a member of this room any more.", {
-      roomId,
-      clientMessageId,
-    });
+    return new ChatError("NOT_A_MEMBER", "You are not a member of this room any more.", details);
   return undefined;
 }
-
-const distinct = (ids: readonly number[]): number[] => [...new Set(ids)];

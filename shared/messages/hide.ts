@@ -1,6 +1,6 @@
 import { MessagePath } from "../calls/schemas.js";
 import { validated } from "../calls/validate.js";
-import { hiddenBelow, requireAccess } from "../chat/access.js";
+import { requireAccess, visibleAfter } from "../chat/access.js";
 import { ChatError } from "../platform/errors.js";
 import type { RoomDeps } from "../rooms/roomDeps.js";
 import { inTransaction, type Queryable } from "../store/database.js";
@@ -17,9 +17,9 @@ export async function deleteMessage(
   { database }: Pick<RoomDeps, "database">,
 ): Promise<{ roomId: number; messageId: number }> {
   const { roomId, messageId } = validated(MessagePath, path);
-  const from = hiddenBelow(await requireAccess(database, roomId, callerId));
+  const { room, member } = await requireAccess(database, roomId, callerId);
   const place = (await findPlaces(database, [messageId])).get(messageId);
-  if (place?.roomId !== roomId || place.seq <= from)
+  if (place?.roomId !== roomId || place.seq <= visibleAfter(room, member))
     throw new ChatError("MESSAGE_NOT_FOUND", "There is no such message in this room.");
   await inTransaction(database, (tx) => hide(tx, callerId, place));
   return { roomId, messageId };

@@ -1,7 +1,9 @@
 import { MessagesQuery, RoomPath } from "../calls/schemas.js";
 import { validated } from "../calls/validate.js";
-import { hiddenBelow, requireAccess } from "../chat/access.js";
-import { messageShown, type StoredMessage, shownWith, spanOf } from "../frames/message.js";
+import { requireAccess, visibleAfter } from "../chat/access.js";
+import { type StoredMessage, shownWith } from "../chat/message.js";
+import { spanOf } from "../chat/unread.js";
+import { messageShown } from "../frames/message.js";
 import type { RoomDeps } from "../rooms/roomDeps.js";
 import type { Queryable } from "../store/database.js";
 import { countUnread } from "../store/members.js";
@@ -20,14 +22,14 @@ export async function listMessages(
 ): Promise<{ messages: readonly object[] }> {
   const { roomId } = validated(RoomPath, path);
   const { before, after, limit } = validated(MessagesQuery, query);
-  const access = await requireAccess(database, roomId, callerId);
-  const from = Math.max(after ?? 0, hiddenBelow(access));
+  const { room, member } = await requireAccess(database, roomId, callerId);
+  const from = Math.max(after ?? 0, visibleAfter(room, member));
   const below = before ?? Number.MAX_SAFE_INTEGER;
-  const newest = Math.min(below - 1, access.room.lastSeq);
+  const newest = Math.min(below - 1, room.lastSeq);
   const expected: Span =
     after === undefined
       ? [Math.max(from, newest - limit) + 1, newest]
-      : [from + 1, Math.min(from + limit, access.room.lastSeq)];
+      : [from + 1, Math.min(from + limit, room.lastSeq)];
   // At the same time: where the page will lie is known but for what the caller deleted and what is stored just now.
   const [messages, unread] = await Promise.all([
     after === undefined

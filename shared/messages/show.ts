@@ -1,53 +1,61 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
+import { type ShownMessage, type StoredMessage, shownWith } from "../chat/message.js";
+import { spanOf } from "../chat/unread.js";
 import type { Refused } from "../consumers/deadLetters.js";
-import type { StoreDeps } from "../consumers/storeDeps.js";
 import { saysTheSame } from "../events/messages.js";
-import { tellReopened } from "../fanout/tellReopened.js";
-import { type ShownMessage, type StoredMessage, shownWith, spanOf } from "../frames/message.js";
-import { type ChatError, errorBody } from "../platform/errors.js";
-import { showReads } from "../reads/show.js";
+import { giveHints } from "../fanout/hints.js";
+import type { SendDeps } from "../fanout/send.js";
+import { groupBy } from "../platform/async.js";
+import type { ChatError } from "../platform/errors.js";
 import { countUnread } from "../store/members.js";
 import { findByDedupeKeys } from "../store/messages.js";
 import { findRooms } from "../store/rooms.js";
 import type { Stream } from "../store/streamPositions.js";
 import { broadcastErrors, broadcastMessages } from "./broadcast.js";
 import { idReused, refusal } from "./decide.js";
-import { byRoom, placeOf, type ReadableEvent, readEvents } from "./readable.js";
-import type { StoredMessages } from "./store.js";
+import type { MessagesDeps } from "./deps.js";
+import { byRoom, identityOf, type ReadableEvent, readMessages } from "./readable.js";
+import type { Reopened, StoredMessages } from "./write.js";
 
-/** After the commit: shows what was stored, tells senders what was refused. */
+/** After the commit: shows what was stored, and tells senders what was refused. Throws `UNAVAILABLE` when the socket service can't be reached. */
 export async function showMessages(
   stream: Stream,
-  { shown, reopened, reads }: StoredMessages,
+  { shown, reopened, withReads }: StoredMessages,
   refused: readonly Refused[],
-  deps: StoreDeps,
+  deps: MessagesDeps,
 ): Promise<void> {
   for (const { roomId } of reopened) await deps.members.dropMembers(roomId);
-  // First, because it waits for nothing, and would be forgotten where showing is interrupted.
-  await showReads(reads, deps);
+  // Before anything that can fail: an interrupted showing is not repeated with its reads.
+  for (const roomId of new Set(withReads)) deps.scheduleReads(roomId);
   await broadcastMessages(shown, deps);
-  await tell(stream, refused, deps);
-  await tellReopened(reopened, deps);
+  await tellRefused(stream, refused, deps);
+  await giveHints(reopened.map(hintOf), deps);
 }
 
-/** Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. */
+/** The one who had left finds the one-to-one room in their list again. */
+const hintOf = ({ roomId, userId, by }: Reopened) => ({
+  userIds: [userId],
+  roomId,
+  change: { type: "ROOM_ADDED", roomName: null, by } as const,
+});
+
+/** Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. Throws as `showMessages` does. */
 export async function showMessagesAgain(
   stream: Stream,
   events: readonly ReceivedEvent[],
-  deps: StoreDeps,
+  deps: SendDeps,
 ): Promise<void> {
   const { shown, refused } = await decidedBefore(events, deps);
   await broadcastMessages(shown, deps);
-  await tell(stream, refused, deps);
+  await tellRefused(stream, refused, deps);
 }
 
-/** Tells users on their `/user/queue/errors` what was refused after it had been accepted. */
-const tell = (stream: Stream, refused: readonly Refused[], deps: StoreDeps): Promise<void> =>
+const tellRefused = (stream: Stream, refused: readonly Refused[], deps: SendDeps): Promise<void> =>
   broadcastErrors(
     refused.flatMap(({ tellUserId: userId, error, event }) => {
       if (userId === undefined) return [];
       const messageId = `${stream.hub}-${stream.partitionId}-${event.sequenceNumber}`;
-      return { userId, messageId, body: errorBody(error) };
+      return { userId, messageId, error };
     }),
     deps,
   );
@@ -55,17 +63,16 @@ const tell = (stream: Stream, refused: readonly Refused[], deps: StoreDeps): Pro
 /** What became of events that were stored earlier: the messages they are now, in order, and those that were refused. */
 async function decidedBefore(
   events: readonly ReceivedEvent[],
-  { database }: StoreDeps,
-): Promise<{ shown: readonly ShownMessage[]; refused: readonly Refused[] }> {
-  // The others were dead-lettered when they were stored: there is nothing to show or to tell.
-  const { readable } = readEvents(events);
-  const keys = byRoom(readable, ({ key }) => key);
-  const stored = await findByDedupeKeys(database, keys);
-  const storedIn = new Map<number, StoredMessage[]>();
-  for (const message of stored.values())
-    storedIn.set(message.roomId, [...(storedIn.get(message.roomId) ?? []), message]);
+  { database }: Pick<SendDeps, "database">,
+): Promise<{ readonly shown: readonly ShownMessage[]; readonly refused: readonly Refused[] }> {
+  // What can't be read was dead-lettered when it was stored: there is nothing to show or to tell.
+  const { readable } = readMessages(events);
+  const stored = await findByDedupeKeys(
+    database,
+    byRoom(readable, ({ key }) => key),
+  );
   const counters = new Map<number, (seq: number) => number>();
-  for (const [roomId, messages] of storedIn)
+  for (const [roomId, messages] of groupBy(stored.values(), (message) => message.roomId))
     counters.set(roomId, await countUnread(database, roomId, ...spanOf(messages)));
   const rooms = await findRooms(database, [...new Set(readable.map(({ message }) => message.roomId))]);
   const origins = originsOf(readable, stored);
@@ -73,8 +80,8 @@ async function decidedBefore(
   const refused: Refused[] = [];
   for (const one of readable) {
     const { event, message } = one;
-    const found = stored.get(placeOf(one));
-    const origin = origins.get(placeOf(one));
+    const found = stored.get(identityOf(one));
+    const origin = origins.get(identityOf(one));
     const isBefore = origin !== undefined && event.sequenceNumber < origin;
     const refuse = (error: ChatError | undefined) =>
       error && refused.push({ event, error, tellUserId: message.senderId });
@@ -86,18 +93,21 @@ async function decidedBefore(
   return { shown: shown.sort((a, b) => a.message.seq - b.message.seq), refused };
 }
 
-/** Which of these events the stored messages come from, by their place: the others of a place are repeats, were refused before, or say something else. */
+/**
+ * The sequence numbers of those events from which the stored messages come, by `identityOf`. The other events of the same identity are
+ * repeats, were refused before, or say something else.
+ */
 function originsOf(
   readable: readonly ReadableEvent[],
   stored: ReadonlyMap<string, StoredMessage>,
 ): ReadonlyMap<string, number> {
   const origins = new Map<string, number>();
   for (const one of readable) {
-    const place = placeOf(one);
-    const found = stored.get(place);
+    const identity = identityOf(one);
+    const found = stored.get(identity);
     const isOrigin =
       found && saysTheSame(found, one.message) && found.sentAt.toISOString() === one.message.sentAt;
-    if (isOrigin && !origins.has(place)) origins.set(place, one.event.sequenceNumber);
+    if (isOrigin && !origins.has(identity)) origins.set(identity, one.event.sequenceNumber);
   }
   return origins;
 }

@@ -1,12 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
-import type { BroadcastDeps } from "../fanout/send.js";
-import { MERGED_ABOVE_MEMBERS } from "../frames/read.js";
 import { log } from "../platform/log.js";
 import type { Turns } from "../redis/ports.js";
 import { takeReads } from "../store/readOutbox.js";
 import { findRooms } from "../store/rooms.js";
-import { broadcastTaken } from "./show.js";
+import { broadcastTaken } from "./broadcast.js";
+import type { BroadcastReadsDeps } from "./deps.js";
+import { MERGED_ABOVE_MEMBERS } from "./note.js";
 
 /** A room's waiting reads are broadcast at most once in this time. */
 const INTERVAL_MS = 300;
@@ -27,7 +27,7 @@ export interface ReadMerger {
   close(): Promise<void>;
 }
 
-export interface MergeDeps extends BroadcastDeps {
+export interface MergeDeps extends BroadcastReadsDeps {
   readonly turns: Turns;
 }
 

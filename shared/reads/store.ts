@@ -1,10 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
-import { consumeBatch, type Reaction } from "../consumers/consumeBatch.js";
+import { moveTo, type ReadMoved } from "../chat/readMove.js";
+import { type BatchHandler, consumeBatch } from "../consumers/consumeBatch.js";
 import type { Refused } from "../consumers/deadLetters.js";
-import type { StoreDeps } from "../consumers/storeDeps.js";
+import { type Readable, readEach } from "../consumers/readEach.js";
 import { parseRoomRead, READS_DEAD_LETTER_HUB, type RoomRead } from "../events/reads.js";
-import type { ReadMoved } from "../frames/read.js";
+import { groupBy } from "../platform/async.js";
 import { ChatError } from "../platform/errors.js";
 import type { Queryable } from "../store/database.js";
 import {
@@ -16,49 +17,46 @@ import {
 } from "../store/members.js";
 import { countHiddenAbove, findPlaces, type MessagePlace } from "../store/messages.js";
 import { findRooms, type Room } from "../store/rooms.js";
-import { type NotedReads, noReads, noteReads, showReads, togetherNoted } from "./show.js";
+import type { ReadsDeps } from "./deps.js";
+import { combineNoted, type NotedReads, noReads, noteReads } from "./note.js";
+import { showReads } from "./show.js";
 
 /**
- * Stores a batch of read events: of each member of a room only the furthest position counts, and only if it lies ahead. Takes no lock on
- * rooms, so storing messages never waits for it. See `consumeBatch` for what becomes of each event, and what it throws.
+ * Stores a batch of read events. Of each member of a room only the furthest position counts, and only if it lies ahead. It takes no lock on
+ * rooms, so storing messages never waits for it. `consumeBatch` says what becomes of each event, and what it throws.
  */
-export const storeReads = (batch: EventBatch, deps: StoreDeps): Promise<void> =>
-  consumeBatch(batch, readsReaction(deps), deps);
+export const storeReads = (batch: EventBatch, deps: ReadsDeps): Promise<void> =>
+  consumeBatch(batch, handlerOf(deps), deps);
 
 const PACE_MS = 250;
-const IN_A_HURRY = 150;
+/** A batch of this many events is not held up: more must be waiting. */
+const LARGE_BATCH = 150;
 
 /**
- * The same at a walk: a read may take a moment, and those of a quarter of a second are stored and broadcast together, which takes a fraction
- * of the work. A batch so large that more must be waiting is not held up.
+ * The same at a walk: a batch takes a quarter of a second at least, unless it is large. Those that come meanwhile are stored and broadcast
+ * together, which takes a fraction of the work.
  */
-export async function storeReadsPaced(batch: EventBatch, deps: StoreDeps): Promise<void> {
-  const pace = batch.events.length < IN_A_HURRY ? pause(PACE_MS) : undefined;
+export async function storeReadsPaced(batch: EventBatch, deps: ReadsDeps): Promise<void> {
+  const pace = batch.events.length < LARGE_BATCH ? pause(PACE_MS) : undefined;
   await Promise.all([storeReads(batch, deps), pace]);
 }
 
-function readsReaction(deps: StoreDeps): Reaction<NotedReads> {
-  return {
-    deadLetterHub: READS_DEAD_LETTER_HUB,
-    nothing: noReads,
-    join: togetherNoted,
-    store,
-    // What it can't show now stays noted.
-    show: (_stream, reads) => showReads(reads, deps),
-  };
-}
-
-interface ReadEvent {
-  readonly event: ReceivedEvent;
-  readonly read: RoomRead;
-}
+const handlerOf = (deps: ReadsDeps): BatchHandler<NotedReads> => ({
+  store,
+  deadLetterHub: READS_DEAD_LETTER_HUB,
+  nothing: noReads,
+  combine: combineNoted,
+  show: (_stream, reads) => showReads(reads, deps),
+  // What can't be shown now stays noted.
+  shown: { kind: "byOutbox" },
+});
 
 async function store(
   tx: Queryable,
   events: readonly ReceivedEvent[],
-): Promise<{ result: NotedReads; refused: readonly Refused[] }> {
-  const { readable, refused: unreadable } = readEvents(events);
-  const reads = readable.map(({ read }) => read);
+): Promise<{ readonly result: NotedReads; readonly refused: readonly Refused[] }> {
+  const { readable, unreadable } = readEach(events, parseRoomRead);
+  const reads = readable.map(({ content }) => content);
   const rooms = await findRooms(tx, [...new Set(reads.map(({ roomId }) => roomId))]);
   const places = await findPlaces(tx, [...new Set(reads.map(({ messageId }) => messageId))]);
   const members = await lockMembers(tx, usersByRoom(reads));
@@ -68,7 +66,9 @@ async function store(
   return { result: await noteReads(tx, moves, rooms), refused };
 }
 
-/** Where the moves lead. Of who has deleted unread messages for themselves it is seen which of them are still ahead. */
+const keyOf = ({ roomId, userId }: Pick<RoomRead, "roomId" | "userId">): string => memberKey(roomId, userId);
+
+/** Where the moves lead. Of a member who has deleted unread messages for themselves those still ahead are counted again. */
 async function positionsOf(
   tx: Queryable,
   moves: readonly Move[],
@@ -81,7 +81,6 @@ async function positionsOf(
     messageId: lastReadMessageId,
     uncounted,
   }));
-  const keyOf = ({ roomId, userId }: { roomId: number; userId: number }): string => memberKey(roomId, userId);
   const hidden = await countHiddenAbove(
     tx,
     positions.filter((one) => members.get(keyOf(one))!.hiddenUnread > 0),
@@ -89,35 +88,22 @@ async function positionsOf(
   return positions.map((one) => ({ ...one, hiddenUnread: hidden.get(keyOf(one)) ?? 0 }));
 }
 
-function readEvents(events: readonly ReceivedEvent[]): {
-  readable: readonly ReadEvent[];
-  refused: readonly Refused[];
-} {
-  const readable: ReadEvent[] = [];
-  const refused: Refused[] = [];
-  for (const event of events) {
-    try {
-      readable.push({ event, read: parseRoomRead(event.body) });
-    } catch (error) {
-      if (!(error instanceof ChatError)) throw error;
-      refused.push({ event, error });
-    }
-  }
-  return { readable, refused };
-}
-
 function usersByRoom(reads: readonly RoomRead[]): ReadonlyMap<number, ReadonlySet<number>> {
-  const users = new Map<number, Set<number>>();
-  for (const { roomId, userId } of reads) users.set(roomId, (users.get(roomId) ?? new Set()).add(userId));
-  return users;
+  const users = groupBy(
+    reads,
+    ({ roomId }) => roomId,
+    ({ userId }) => userId,
+  );
+  return new Map([...users].map(([roomId, ids]) => [roomId, new Set(ids)]));
 }
 
 function refusal(
-  { event, read: { roomId, userId } }: ReadEvent,
+  { event, content }: Readable<RoomRead>,
   rooms: ReadonlyMap<number, Room>,
   members: ReadonlyMap<string, Member>,
 ): readonly Refused[] {
-  if (members.has(memberKey(roomId, userId))) return [];
+  const { roomId, userId } = content;
+  if (members.has(keyOf(content))) return [];
   const error = rooms.has(roomId)
     ? new ChatError("NOT_A_MEMBER", "Whoever read the room is not a member of it any more.", { roomId })
     : new ChatError("ROOM_NOT_FOUND", "The room of this read is gone.", { roomId });
@@ -129,7 +115,7 @@ interface Move extends ReadMoved {
   readonly uncounted: number;
 }
 
-/** Of each member of a room the move to the furthest position, if that lies ahead of where the member is. */
+/** Of each member of a room the move to the furthest position, if that lies ahead of where the member stands. */
 function furthest(
   reads: readonly RoomRead[],
   rooms: ReadonlyMap<number, Room>,
@@ -138,28 +124,21 @@ function furthest(
 ): readonly Move[] {
   const moves = new Map<string, Move>();
   for (const read of reads) {
-    const { roomId, userId } = read;
-    const key = memberKey(roomId, userId);
-    const member = members.get(key);
-    const place = placeOf(read, rooms, places);
-    const reached = moves.get(key)?.lastReadSeq ?? member?.lastReadSeq ?? 0;
-    if (!member || !place || place.seq <= reached) continue;
-    moves.set(key, {
-      roomId,
-      userId,
-      lastReadSeq: place.seq,
-      lastReadMessageId: place.messageId,
-      previousLastReadSeq: member.lastReadSeq,
-      previousLastReadMessageId: member.lastReadMessageId,
-      readAt: new Date(read.readAt),
-      uncounted: place.uncounted,
-    });
+    const member = members.get(keyOf(read));
+    const end = endOf(read, rooms, places);
+    const reached = moves.get(keyOf(read))?.lastReadSeq ?? member?.lastReadSeq ?? 0;
+    if (!member || !end || end.seq <= reached) continue;
+    const move = moveTo(member, end, new Date(read.readAt));
+    moves.set(keyOf(read), { ...move, uncounted: end.uncounted });
   }
   return [...moves.values()];
 }
 
-/** Where a read leads: to its message, or to the room's last one when it names an id beyond that; nowhere with an id of another room or of nothing. */
-function placeOf(
+/**
+ * Where a read leads: to its message, or to the room's last one when it names an id beyond that. Nowhere with the id of another room's
+ * message, or of none.
+ */
+function endOf(
   { roomId, messageId }: RoomRead,
   rooms: ReadonlyMap<number, Room>,
   places: ReadonlyMap<number, MessagePlace>,

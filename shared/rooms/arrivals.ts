@@ -1,3 +1,4 @@
+import { moveTo } from "../chat/readMove.js";
 import { atMostEvery, log } from "../platform/log.js";
 import { inTransaction, type Queryable } from "../store/database.js";
 import { isAwaited, listAwaitingRooms, lockMembers, memberKey, setReadPositions } from "../store/members.js";
@@ -80,21 +81,16 @@ async function takePositions(
     tx,
     awaited.map(({ roomId }) => roomId),
   );
-  const moves = awaited.flatMap((room) => moveTo(room, userId, at));
+  const moves = awaited.flatMap((room) => arrivalIn(room, userId, at) ?? []);
   await insertReads(tx, moves, null);
 }
 
-const moveTo = ({ roomId, lastSeq, lastMessageId }: Room, userId: number, at: Date) =>
+/** A move to the room's end from there: it passes no message, and says to those who keep positions where the member stands. */
+const arrivalIn = ({ roomId, lastSeq, lastMessageId }: Room, userId: number, at: Date) =>
   lastMessageId === null
-    ? []
-    : [
-        {
-          roomId,
-          userId,
-          lastReadSeq: lastSeq,
-          lastReadMessageId: lastMessageId,
-          previousLastReadSeq: lastSeq,
-          previousLastReadMessageId: lastMessageId,
-          readAt: at,
-        },
-      ];
+    ? undefined
+    : moveTo(
+        { roomId, userId, lastReadSeq: lastSeq, lastReadMessageId: lastMessageId },
+        { seq: lastSeq, messageId: lastMessageId },
+        at,
+      );

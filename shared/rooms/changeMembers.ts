@@ -1,6 +1,7 @@
 import { Invitation, MemberPath, RoomPath } from "../calls/schemas.js";
 import { validated } from "../calls/validate.js";
 import { lockAccess, lockGroup, requireAccess, requireGroup } from "../chat/access.js";
+import { moveToEnd } from "../chat/readMove.js";
 import type { MessageSent } from "../events/messages.js";
 import { ChatError } from "../platform/errors.js";
 import { inTransaction, type Queryable } from "../store/database.js";
@@ -161,7 +162,7 @@ async function takeMemberOut(
   event: MessageSent | undefined,
   at: Date,
 ): Promise<boolean> {
-  const { roomId, lastSeq, lastMessageId } = room;
+  const { roomId } = room;
   const locked = await lockMembers(tx, new Map([[roomId, new Set([userId])]]));
   const member = locked.get(memberKey(roomId, userId));
   if (!member) return false;
@@ -170,18 +171,8 @@ async function takeMemberOut(
     memberCount: room.memberCount - 1,
     awaitedCount: room.awaitedCount - (isAwaited(member) ? 1 : 0),
   });
-  if (lastMessageId !== null && member.lastReadSeq < lastSeq) {
-    const move = {
-      roomId,
-      userId,
-      lastReadSeq: lastSeq,
-      lastReadMessageId: lastMessageId,
-      previousLastReadSeq: member.lastReadSeq,
-      previousLastReadMessageId: member.lastReadMessageId,
-      readAt: at,
-    };
-    await insertReads(tx, [move], null);
-  }
+  const move = moveToEnd(member, room, at);
+  if (move) await insertReads(tx, [move], null);
   await insertChanges(tx, roomId, [{ removedUserId: userId }, ...(event ? [{ event }] : [])]);
   return true;
 }

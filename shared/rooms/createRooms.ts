@@ -1,11 +1,14 @@
 import { NewDirect, NewGroup } from "../calls/schemas.js";
 import { validated } from "../calls/validate.js";
-import { added, tellRoomLists } from "../fanout/hints.js";
+import { pairKeyOf } from "../chat/pair.js";
+import { readmit } from "../chat/readmit.js";
+import { giveHints } from "../fanout/hints.js";
 import { ChatError } from "../platform/errors.js";
 import { inTransaction, isDuplicate, type Queryable } from "../store/database.js";
 import { findMember, insertMembers, NO_MESSAGES } from "../store/members.js";
-import { findRoomOfPair, insertRoom, lockRooms, type Room, setMemberCounts } from "../store/rooms.js";
+import { findRoomOfPair, insertRoom, lockRooms, type Room } from "../store/rooms.js";
 import { awaitedAmong, namesOf } from "../store/users.js";
+import { added } from "./hints.js";
 import { type Keep, once } from "./idempotency.js";
 import type { RoomDeps } from "./roomDeps.js";
 
@@ -41,7 +44,7 @@ async function createGroup(
     await keep(tx, { roomId });
     return { roomId, by };
   });
-  await tellRoomLists(made.roomId, added(members, roomName, made.by), deps);
+  await giveHints([added(members, made.roomId, roomName, made.by)], deps);
   return { roomId: made.roomId };
 }
 
@@ -91,8 +94,7 @@ async function openDirect(
   keep: Keep<Opened>,
   deps: Deps & Pick<RoomDeps, "members">,
 ): Promise<Opened> {
-  const [smaller, larger] = [callerId, targetUserId].sort((a, b) => a - b) as [number, number];
-  const pairKey = `${smaller}:${larger}`;
+  const pairKey = pairKeyOf(callerId, targetUserId);
   const known = await findRoomOfPair(deps.database, pairKey);
   if (known !== undefined) return comeBack(known, callerId, keep, deps);
   try {
@@ -120,7 +122,7 @@ async function insertPair(
     await keep(tx, { roomId, created: true });
     return { roomId, by };
   });
-  await tellRoomLists(made.roomId, added(members, null, made.by), deps);
+  await giveHints([added(members, made.roomId, null, made.by)], deps);
   return { roomId: made.roomId, created: true };
 }
 
@@ -139,15 +141,13 @@ async function comeBack(
   const by = await inTransaction(deps.database, async (tx) => {
     const room = (await lockRooms(tx, [roomId])).get(roomId)!;
     const isMember = (await findMember(tx, roomId, callerId)) !== undefined;
-    if (!isMember) {
-      await insertMembers(tx, roomId, [callerId], new Date(deps.now()), { ...room, joinedSeq: 0 }, new Set());
-      await setMemberCounts(tx, roomId, { ...room, memberCount: room.memberCount + 1 });
-    }
+    // A caller is here, whether that could be noted or not.
+    if (!isMember) await readmit(tx, room, callerId, new Date(deps.now()), new Set());
     const name = isMember ? undefined : (await namesOf(tx, [callerId]))(callerId);
     await keep(tx, answer);
     return name;
   });
   await deps.members.dropMembers(roomId);
-  if (by) await tellRoomLists(roomId, added([callerId], null, by), deps);
+  if (by) await giveHints([added([callerId], roomId, null, by)], deps);
   return answer;
 }

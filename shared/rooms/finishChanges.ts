@@ -1,14 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { membershipLock } from "../chat/access.js";
 import { MESSAGES_HUB, type MessageSent } from "../events/messages.js";
-import {
-  type Destination,
-  destinationKey,
-  groupName,
-  membershipLock,
-  subscriberGroups,
-} from "../fanout/groups.js";
-import { added, tellRoomLists } from "../fanout/hints.js";
+import { groupName, groupsOf } from "../fanout/groups.js";
+import { giveHints, type Hint } from "../fanout/hints.js";
+import { type Destination, destinationKey } from "../frames/destinations.js";
 import type { RoomListChange } from "../frames/roomList.js";
+import { groupBy } from "../platform/async.js";
 import { log } from "../platform/log.js";
 import type { Queryable } from "../store/database.js";
 import { findMember, listMemberIds } from "../store/members.js";
@@ -20,7 +17,6 @@ import {
 } from "../store/membershipOutbox.js";
 import { holdingNamedLock, withNamedLock } from "../store/namedLock.js";
 import { findRoom } from "../store/rooms.js";
-import { listSubscriptionIds } from "../store/subscriptionIds.js";
 import type { RoomDeps } from "./roomDeps.js";
 
 const CHANGES_AT_ONCE = 200;
@@ -46,7 +42,7 @@ export async function announceChanges(roomId: number, deps: RoomDeps): Promise<v
     await withNamedLock(deps.database, `announce ${roomId}`, (db) => announceAll(db, roomId, lists, deps));
   } finally {
     // Without the lock, for which others may wait; also of a part that was done before the rest failed.
-    await tellRoomLists(roomId, lists, deps);
+    await giveHints(hintsOf(roomId, lists), deps);
   }
 }
 
@@ -103,11 +99,28 @@ async function listChangesOf(
   if (event.type === "SYSTEM_INVITE") {
     const invited = event.targets ?? (event.target ? [event.target] : []);
     const userIds = invited.map(({ userId }) => userId);
-    return added(userIds, (await findRoom(db, event.roomId))?.name ?? null, by);
+    const roomName = (await findRoom(db, event.roomId))?.name ?? null;
+    return sameFor(userIds, { type: "ROOM_ADDED", roomName, by });
   }
-  const change = { type: "ROOM_RENAMED", roomName: event.roomName!, by } as const;
-  return new Map((await listMemberIds(db, event.roomId)).map((userId) => [userId, change]));
+  return sameFor(await listMemberIds(db, event.roomId), {
+    type: "ROOM_RENAMED",
+    roomName: event.roomName!,
+    by,
+  });
 }
+
+const sameFor = (userIds: readonly number[], change: RoomListChange): ReadonlyMap<number, RoomListChange> =>
+  new Map(userIds.map((userId) => [userId, change]));
+
+/** One hint for all users who are told the same. */
+const hintsOf = (roomId: number, lists: ReadonlyMap<number, RoomListChange>): readonly Hint[] =>
+  [
+    ...groupBy(
+      lists,
+      ([, change]) => change,
+      ([userId]) => userId,
+    ),
+  ].map(([change, userIds]) => ({ userIds, roomId, change }));
 
 /** A later change counts, but whoever has just been added needs not hear of another name, only have it. */
 function note(lists: Map<number, RoomListChange>, userId: number, change: RoomListChange): void {
@@ -157,10 +170,11 @@ async function takeOut(
       { kind: "roomRead", roomId },
     ];
     const keys = destinations.map((destination) => destinationKey(destination, 0));
-    const ids = await listSubscriptionIds(db, keys);
-    const subscribers = keys.flatMap((key) => subscriberGroups(key, ids.get(key)));
-    const groups = subscribers.map(({ lane, wire }) => groupName(lane, wire));
-    await broadcaster.removeUserFromGroups(userId, groups);
+    const groups = [...(await groupsOf(db, keys)).values()].flat();
+    await broadcaster.removeUserFromGroups(
+      userId,
+      groups.map(({ lane, wire }) => groupName(lane, wire)),
+    );
     return true;
   });
 }

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { type RoomSummary, RoomsQuery } from "../calls/schemas.js";
 import { validated } from "../calls/validate.js";
+import { otherOfPair } from "../chat/pair.js";
 import { ChatError } from "../platform/errors.js";
 import { type LastMessage, type ListedRoom, type ListPlace, listRoomsOf } from "../store/roomLists.js";
-import { usersOfPair } from "../store/rooms.js";
 import { findUsers, namelessUser, type User } from "../store/users.js";
 import type { RoomDeps } from "./roomDeps.js";
 
@@ -20,7 +20,7 @@ export async function listRooms(
   const before = cursor === undefined ? undefined : decodeCursor(cursor);
   const rooms = await listRoomsOf(database, callerId, limit + 1, before);
   const page = rooms.slice(0, limit);
-  const others = page.flatMap((room) => otherOf(room, callerId) ?? []);
+  const others = page.flatMap((room) => otherOfPair(room.pairKey, callerId) ?? []);
   const users = await findUsers(database, others);
   const last = page.at(-1);
   return {
@@ -29,10 +29,6 @@ export async function listRooms(
   };
 }
 
-/** The other one of a one-to-one room, a member or not. */
-const otherOf = ({ pairKey }: ListedRoom, callerId: number): number | undefined =>
-  pairKey === null ? undefined : usersOfPair(pairKey).find((userId) => userId !== callerId);
-
 /** A one-to-one room bears the other one's name and picture. */
 function summaryOf(
   room: ListedRoom,
@@ -40,7 +36,7 @@ function summaryOf(
   users: ReadonlyMap<number, User>,
 ): z.infer<typeof RoomSummary> {
   const { lastActivityAt: _, pairKey: __, lastMessage, ...rest } = room;
-  const other = otherOf(room, callerId);
+  const other = otherOfPair(room.pairKey, callerId);
   const user = other === undefined ? undefined : users.get(other);
   return {
     ...rest,

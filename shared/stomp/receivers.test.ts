@@ -12,7 +12,7 @@ import { type Answer, handleMessage } from "../commands/dispatch.js";
 import { logOut } from "../connections/logOut.js";
 import { parseMessageSent } from "../events/messages.js";
 import { broadcastErrors, broadcastMessages } from "../messages/broadcast.js";
-import { ChatError, errorBody } from "../platform/errors.js";
+import { ChatError } from "../platform/errors.js";
 import { portsOf } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
 import type { StompVersion } from "./frame.js";
@@ -282,7 +282,7 @@ test("messages, refusals and farewells come with the headers that they should ha
         await broadcastMessages([{ message, unreadCount: 2 }], world.deps);
       }
       const error = new ChatError("NOT_A_MEMBER", "The message was refused.", { roomId: 1, clientMessageId });
-      const refused = [7, 8, 9].map((userId) => ({ userId, messageId: "m-1", body: errorBody(error) }));
+      const refused = [7, 8, 9].map((userId) => ({ userId, messageId: "m-1", error }));
       await broadcastErrors(refused, world.deps);
       for (const userId of [7, 8, 9]) await logOut(userId, undefined, world.deps);
 

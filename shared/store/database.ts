@@ -1,4 +1,3 @@
-import { setTimeout as pause } from "node:timers/promises";
 import {
   createPool,
   type FieldPacket,
@@ -6,6 +5,7 @@ import {
   type PoolConnection,
   type QueryResult,
 } from "mysql2/promise";
+import { LATE, within } from "../platform/async.js";
 import { ChatError, type OnFault } from "../platform/errors.js";
 import { tellingFaults } from "./faults.js";
 import { SESSION_STATEMENTS } from "./session.js";
@@ -39,7 +39,7 @@ const POOL_SIZE = 16;
 const WAITING_STATEMENTS = 1_000;
 const CONNECTION_MS = 5_000;
 /** Longer than any statement here takes, lock waits included; a server that has silently gone would never answer. */
-const STATEMENT_MS = 15_000;
+export const STATEMENT_MS = 15_000;
 
 /**
  * A pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock taken here
@@ -106,11 +106,8 @@ function readyConnections(pool: Pool, onFault: OnFault): Database["getConnection
 
 async function connectionOf(pool: Pool): Promise<PoolConnection> {
   const waiting = pool.getConnection();
-  const stopped = new AbortController();
-  const late = pause(CONNECTION_MS, undefined, { signal: stopped.signal }).then(() => undefined);
-  const connection = await Promise.race([waiting, late]).finally(() => stopped.abort());
-  late.catch(() => {});
-  if (connection) return connection;
+  const connection = await within(CONNECTION_MS, waiting);
+  if (connection !== LATE) return connection;
   waiting.then(
     (unused) => unused.release(),
     () => {},

@@ -1,5 +1,5 @@
 import type { RowDataPacket } from "mysql2/promise";
-import { unreadCounter } from "../frames/message.js";
+import { unreadCounter } from "../chat/unread.js";
 import type { Queryable } from "./database.js";
 import type { Room } from "./rooms.js";
 

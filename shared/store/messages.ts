@@ -1,6 +1,6 @@
 import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
+import type { StoredMessage } from "../chat/message.js";
 import { isSystem, type MessageSent, type NamedUser } from "../events/messages.js";
-import type { StoredMessage } from "../frames/message.js";
 import type { Queryable } from "./database.js";
 import { memberKey } from "./members.js";
 

@@ -1,9 +1,9 @@
 import type { RowDataPacket } from "mysql2/promise";
-import type { ReadMoved } from "../frames/read.js";
+import type { ReadMoved } from "../chat/readMove.js";
 import type { Queryable } from "./database.js";
 
-/** Taken rows that are older than this belong to a process that died: broadcasts end sooner. */
-const ABANDONED_SECONDS = 60;
+/** Taken rows that are older than this belong to a process that died: broadcasts end sooner (`reads/broadcast.ts`). */
+export const ABANDONED_MS = 60_000;
 const GIVEN_BACK_AT_ONCE = 5_000;
 
 /**
@@ -83,7 +83,7 @@ export async function giveBackReads(db: Queryable, takenBy: Buffer): Promise<voi
 export async function listRoomsWithReads(db: Queryable, limit: number): Promise<readonly number[]> {
   const [abandoned] = await db.query<(RowDataPacket & { read_id: number })[]>(
     `SELECT read_id FROM read_outbox
-      WHERE taken_by IS NOT NULL AND taken_at < UTC_TIMESTAMP(3) - INTERVAL ${ABANDONED_SECONDS} SECOND
+      WHERE taken_by IS NOT NULL AND taken_at < UTC_TIMESTAMP(3) - INTERVAL ${ABANDONED_MS / 1_000} SECOND
       LIMIT ${GIVEN_BACK_AT_ONCE}`,
   );
   if (abandoned.length > 0)

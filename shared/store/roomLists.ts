@@ -1,6 +1,6 @@
 import type { RowDataPacket } from "mysql2/promise";
+import type { StoredMessage } from "../chat/message.js";
 import type { MessageSent } from "../events/messages.js";
-import type { StoredMessage } from "../frames/message.js";
 import type { Queryable } from "./database.js";
 import { findLatest, subjectOf } from "./messages.js";
 import type { RoomType } from "./rooms.js";

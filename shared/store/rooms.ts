@@ -49,12 +49,6 @@ const roomOf = (row: RoomRow): Room => ({
   awaitedCount: row.awaited_count,
 });
 
-/** The two users of a one-to-one room. */
-export function usersOfPair(pairKey: string): readonly [smaller: number, larger: number] {
-  const [smaller, larger] = pairKey.split(":").map(Number);
-  return [smaller!, larger!];
-}
-
 /** One room, or nothing. */
 export async function findRoom(db: Queryable, roomId: number): Promise<Room | undefined> {
   return (await findRooms(db, [roomId])).get(roomId);

@@ -3,7 +3,7 @@ import { Redis } from "ioredis";
 import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import WebSocket from "ws";
-import { destinationKey } from "../../shared/fanout/groups.js";
+import { destinationKey } from "../../shared/frames/destinations.js";
 import { type Database, openDatabase } from "../../shared/store/database.js";
 import { listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { makeRoom, newUsers, tokenFor, until } from "../support/client.js";

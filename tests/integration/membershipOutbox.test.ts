@@ -4,10 +4,10 @@ import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
 import type { EventBus, ReceivedEvent } from "../../shared/bus/eventBus.js";
 import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
-import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
+import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { listMessages } from "../../shared/messages/list.js";
 import { storeMessages } from "../../shared/messages/store.js";
-import { createReadMerger } from "../../shared/reads/merge.js";
+import { createReadMerger, type ReadMerger } from "../../shared/reads/merge.js";
 import { portsOf } from "../../shared/redis/ports.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
@@ -24,6 +24,8 @@ import { UNLIMITED } from "../fakes/limits.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { until } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
+
+type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
 const MESSAGES = "chat-messages";
 const AT = "2026-01-02T03:04:05.678Z";
@@ -54,7 +56,7 @@ beforeEach(async () => {
   for (let times = 0; times < hubAge; times += 1) bus.makeHub(MESSAGES, 1);
   broadcaster = new FakeBroadcaster();
   sessions = new FakeSessionStore();
-  const readMerger = createReadMerger({ database, broadcaster, ...portsOf(sessions) });
+  const readMerger = createReadMerger({ database, broadcaster, now: Date.now, ...portsOf(sessions) });
   deps = {
     database,
     bus,

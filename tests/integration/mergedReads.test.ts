@@ -13,7 +13,7 @@ import {
 } from "vitest";
 import { freePort } from "../../local/ports.js";
 import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
-import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
+import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { createReadMerger, type ReadMerger } from "../../shared/reads/merge.js";
 import { storeReads } from "../../shared/reads/store.js";
@@ -31,6 +31,8 @@ import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { until } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
 import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
+
+type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
 const READS = "chat-read-events";
 const MESSAGES = "chat-messages";
@@ -74,7 +76,7 @@ afterEach(async () => {
 });
 
 function newMerger(more: Partial<Parameters<typeof createReadMerger>[0]> = {}): ReadMerger {
-  const made = createReadMerger({ database, broadcaster, ...portsOf(sessions), ...more });
+  const made = createReadMerger({ database, broadcaster, now: Date.now, ...portsOf(sessions), ...more });
   mergers.push(made);
   return made;
 }
@@ -85,6 +87,7 @@ const depsWith = (readMerger: ReadMerger): StoreDeps => ({
   broadcaster,
   ...portsOf(sessions),
   readMerger,
+  scheduleReads: readMerger.schedule,
   now: Date.now,
   retryBudgetMs: 600_000,
 });

@@ -4,12 +4,12 @@ import type { EventBatch } from "../../shared/bus/eventBus.js";
 import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import { catchUp } from "../../shared/consumers/catchUp.js";
-import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
+import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { deleteMessage } from "../../shared/messages/hide.js";
 import { listMessages } from "../../shared/messages/list.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { readRoom } from "../../shared/reads/accept.js";
-import { createReadMerger } from "../../shared/reads/merge.js";
+import { createReadMerger, type ReadMerger } from "../../shared/reads/merge.js";
 import { storeReads } from "../../shared/reads/store.js";
 import { sweepReads } from "../../shared/reads/sweep.js";
 import { portsOf } from "../../shared/redis/ports.js";
@@ -40,6 +40,8 @@ import { FakeEventBus } from "../fakes/eventBus.js";
 import { UNLIMITED } from "../fakes/limits.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
+
+type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
 // What the store does stays as it is; that it was asked is noticed, so that no statement is forgotten here.
 vi.mock("../../shared/store/idempotencyKeys.js", { spy: true });
@@ -330,7 +332,12 @@ describe("no statement reads all of a large table", () => {
     broadcaster = new FakeBroadcaster();
     const sessions = new FakeSessionStore();
     const recorded = recording(statements);
-    const readMerger = createReadMerger({ database: recorded, broadcaster, ...portsOf(sessions) });
+    const readMerger = createReadMerger({
+      database: recorded,
+      broadcaster,
+      now: Date.now,
+      ...portsOf(sessions),
+    });
     deps = {
       database: recorded,
       bus,

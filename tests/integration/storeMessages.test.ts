@@ -2,11 +2,11 @@ import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
 import { catchUp } from "../../shared/consumers/catchUp.js";
-import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
+import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { listMessages } from "../../shared/messages/list.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { ChatError } from "../../shared/platform/errors.js";
-import { createReadMerger } from "../../shared/reads/merge.js";
+import { createReadMerger, type ReadMerger } from "../../shared/reads/merge.js";
 import { portsOf } from "../../shared/redis/ports.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import type { Database } from "../../shared/store/database.js";
@@ -16,6 +16,8 @@ import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
+
+type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
 const HUB = "chat-messages";
 const DEAD = "chat-messages-dlt";
@@ -42,13 +44,14 @@ beforeEach(async () => {
   for (let times = 0; times < hubAge; times += 1) bus.makeHub(HUB, 1);
   broadcaster = new FakeBroadcaster();
   const sessions = new FakeSessionStore();
-  const readMerger = createReadMerger({ database, broadcaster, ...portsOf(sessions) });
+  const readMerger = createReadMerger({ database, broadcaster, now: Date.now, ...portsOf(sessions) });
   deps = {
     database,
     bus,
     broadcaster,
     ...portsOf(sessions),
     readMerger,
+    scheduleReads: readMerger.schedule,
     now: Date.now,
     retryBudgetMs: LONG_MS,
   };

@@ -1,9 +1,9 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
-import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
+import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { storeMessages } from "../../shared/messages/store.js";
-import { createReadMerger, type MergeDeps } from "../../shared/reads/merge.js";
+import { createReadMerger, type MergeDeps, type ReadMerger } from "../../shared/reads/merge.js";
 import { storeReads } from "../../shared/reads/store.js";
 import { sweepReads } from "../../shared/reads/sweep.js";
 import { portsOf } from "../../shared/redis/ports.js";
@@ -18,6 +18,8 @@ import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { until } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
+
+type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
 const READS = "chat-read-events";
 const READS_DEAD = "chat-read-events-dlt";
@@ -49,7 +51,7 @@ beforeEach(async () => {
       bus.makeHub(hub, partitions);
   broadcaster = new FakeBroadcaster();
   const sessions = new FakeSessionStore();
-  const readMerger = createReadMerger({ database, broadcaster, ...portsOf(sessions) });
+  const readMerger = createReadMerger({ database, broadcaster, now: Date.now, ...portsOf(sessions) });
   const scheduleReads = readMerger.schedule;
   deps = {
     database,
@@ -500,7 +502,7 @@ describe("while the socket service is away", () => {
     broadcaster.away = true;
     await deliver([put(read(2, ids[0]!))]);
     const dying = createReadMerger(deps);
-    await sweepReads({ ...deps, readMerger: dying });
+    await sweepReads({ ...deps, scheduleReads: dying.schedule });
     await until(() => warnings().some((line) => line.includes("could not be broadcast yet")), "a failed try");
     await dying.close();
     expect((await waiting()).map(({ user_id }) => user_id)).toEqual([2]);
@@ -623,7 +625,7 @@ describe("a message reads what stood before it, for its sender", () => {
       },
     });
     const event = bus.append(MESSAGES, "0", JSON.stringify(message(2)));
-    const dying = { ...deps, broadcaster: half, readMerger: { ...deps.readMerger, schedule: () => {} } };
+    const dying = { ...deps, broadcaster: half, scheduleReads: () => {} };
     await storeMessages({ hub: MESSAGES, partitionId: "0", events: [event] }, dying);
     expect(shown()).toEqual([]);
     await sweepReads(deps);

@@ -1,10 +1,10 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import type { StoreDeps } from "../../shared/consumers/storeDeps.js";
+import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { deleteMessage } from "../../shared/messages/hide.js";
 import { listMessages } from "../../shared/messages/list.js";
 import { storeMessages } from "../../shared/messages/store.js";
-import { createReadMerger } from "../../shared/reads/merge.js";
+import { createReadMerger, type ReadMerger } from "../../shared/reads/merge.js";
 import { storeReads } from "../../shared/reads/store.js";
 import { portsOf } from "../../shared/redis/ports.js";
 import { createArrivals } from "../../shared/rooms/arrivals.js";
@@ -24,6 +24,8 @@ import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import type { Json } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
+
+type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
 /** Unread counts are subtractions. Here they are compared with counts over the messages, whatever was done before, one after the other and at once. */
 
@@ -57,7 +59,7 @@ beforeEach(async () => {
   for (let times = 0; times < hubAge; times += 1) for (const hub of [MESSAGES, READS]) bus.makeHub(hub, 1);
   broadcaster = new FakeBroadcaster();
   const sessions = new FakeSessionStore();
-  const readMerger = createReadMerger({ database, broadcaster, ...portsOf(sessions) });
+  const readMerger = createReadMerger({ database, broadcaster, now: Date.now, ...portsOf(sessions) });
   const scheduleReads = readMerger.schedule;
   deps = {
     database,

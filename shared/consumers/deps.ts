@@ -1,0 +1,27 @@
+import type { EventBus } from "../bus/eventBus.js";
+import { ChatError } from "../platform/errors.js";
+import type { Database } from "../store/database.js";
+
+/** Less than the host's function time-out (`host.json`), so the host's own retries come after ours. */
+export const RETRY_BUDGET_MS = 60_000;
+
+/** What consuming a batch needs, whatever its events are. */
+export interface ConsumeDeps {
+  readonly database: Database;
+  readonly bus: EventBus;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** For this many milliseconds a passing failure is retried here, before it is thrown to the host's own retries. */
+  readonly retryBudgetMs: number;
+}
+
+/** What one try needs: it ends by the deadline of all tries. */
+export interface TryDeps extends ConsumeDeps {
+  /** Milliseconds since 1970. */
+  readonly deadline: number;
+}
+
+/** Large holes are filled piece by piece. Each piece stays, and the next try goes on from there. Throws `UNAVAILABLE` when the time is over. */
+export function requireTime({ deadline, now }: TryDeps): void {
+  if (now() > deadline) throw new ChatError("UNAVAILABLE", "Filling a hole takes longer than one call may.");
+}

@@ -1,0 +1,173 @@
+import { type ShownMessage, type StoredMessage, shownWith } from "../chat/message.js";
+import { moveToEnd, type ReadMoved } from "../chat/readMove.js";
+import { readmit } from "../chat/readmit.js";
+import type { NamedUser } from "../events/messages.js";
+import { groupBy } from "../platform/async.js";
+import type { Queryable } from "../store/database.js";
+import { isAwaited, lockMembers, type Member, memberKey, setReadPositions } from "../store/members.js";
+import { findMessageIds, insertMessages, type NewMessage } from "../store/messages.js";
+import { insertReads } from "../store/readOutbox.js";
+import { moveRoomsForward, type Room } from "../store/rooms.js";
+import { awaitedAmong } from "../store/users.js";
+import type { Decision } from "./decide.js";
+
+/** What one transaction stored. */
+export interface StoredMessages {
+  readonly shown: readonly ShownMessage[];
+  /** Rooms that one of the two had left. */
+  readonly reopened: readonly Reopened[];
+  /** Rooms in which moves of read positions wait to be broadcast: sending reads the older messages of others. */
+  readonly withReads: readonly number[];
+}
+
+/** A one-to-one room, and which of the two is a member of it again. */
+export interface Reopened {
+  readonly roomId: number;
+  readonly userId: number;
+  /** The one who has written. */
+  readonly by: NamedUser;
+}
+
+export const nothingStored: StoredMessages = { shown: [], reopened: [], withReads: [] };
+
+/** A message that has just been stored. */
+interface Stored extends StoredMessage {
+  /** How many of the room's messages up to this one, and including it, are system messages. */
+  readonly uncounted: number;
+}
+
+/**
+ * Writes what was decided, in the batch's transaction and under the rooms' locks: the messages, each room's last message, the senders' read
+ * positions. Members are locked last and in one statement, because their reads wait for it.
+ */
+export async function writeMessages(tx: Queryable, decision: Decision): Promise<StoredMessages> {
+  if (decision.messages.length === 0) return nothingStored;
+  const rooms = await reopen(tx, decision);
+  const stored = await insert(tx, decision.messages);
+  await moveRooms(tx, stored);
+  const { latest, moves } = await moveSenders(tx, stored, decision);
+  await insertReads(tx, moves, null);
+  return {
+    shown: counted(stored, latest, rooms),
+    reopened: reopenedOf(stored, decision),
+    withReads: [...new Set(moves.map(({ roomId }) => roomId))],
+  };
+}
+
+/** A one-to-one room that one of the two has left takes them in again when the other one writes. Returns the rooms with their new numbers of members. */
+async function reopen(tx: Queryable, { reopened, rooms, at }: Decision): Promise<ReadonlyMap<number, Room>> {
+  const now = new Map(rooms);
+  for (const [roomId, userId] of reopened) {
+    const awaited = await awaitedAmong(tx, [userId]);
+    now.set(roomId, await readmit(tx, rooms.get(roomId)!, userId, at, awaited));
+  }
+  return now;
+}
+
+async function insert(tx: Queryable, messages: readonly NewMessage[]): Promise<readonly Stored[]> {
+  await insertMessages(tx, messages);
+  const ranges = new Map<number, [number, number]>();
+  for (const { seq, event } of messages)
+    ranges.set(event.roomId, [ranges.get(event.roomId)?.[0] ?? seq, seq]);
+  const ids = await findMessageIds(tx, ranges);
+  return messages.map(({ seq, uncounted, event }) => ({
+    ...event,
+    seq,
+    uncounted,
+    messageId: ids.get(`${event.roomId}:${seq}`)!,
+    sentAt: new Date(event.sentAt),
+  }));
+}
+
+async function moveRooms(tx: Queryable, stored: readonly Stored[]): Promise<void> {
+  const newest = new Map(stored.map((message) => [message.roomId, message]));
+  await moveRoomsForward(
+    tx,
+    [...newest.values()].map(({ roomId, seq, messageId, uncounted, sentAt }) => ({
+      roomId,
+      lastSeq: seq,
+      lastMessageId: messageId,
+      lastUncounted: uncounted,
+      at: sentAt,
+    })),
+  );
+}
+
+/**
+ * Sending reads the room up to the message. Sets the senders' positions, and returns each sender's last message with the moves that others
+ * have to hear of. A sender whose arrival could not be noted when they connected is passed over until it can.
+ */
+async function moveSenders(
+  tx: Queryable,
+  stored: readonly Stored[],
+  decision: Decision,
+): Promise<{ readonly latest: readonly Stored[]; readonly moves: readonly ReadMoved[] }> {
+  const ofMembers = latestOfMembers(stored, decision);
+  const users = groupBy(
+    ofMembers.values(),
+    ({ roomId }) => roomId,
+    ({ senderId }) => senderId,
+  );
+  const members = await lockMembers(tx, new Map([...users].map(([roomId, ids]) => [roomId, new Set(ids)])));
+  const latest = [...ofMembers].flatMap(([key, one]) => (isAwaited(members.get(key)!) ? [] : [one]));
+  await setReadPositions(
+    tx,
+    latest.map(({ roomId, senderId, seq, messageId, uncounted }) => ({
+      roomId,
+      userId: senderId,
+      seq,
+      messageId,
+      uncounted,
+      hiddenUnread: 0,
+    })),
+  );
+  return { latest, moves: movesOf(latest, decision.rooms, members) };
+}
+
+/** Each sending member's last message of the batch. A sender who has left has no position. */
+function latestOfMembers(stored: readonly Stored[], { members }: Decision): ReadonlyMap<string, Stored> {
+  const ofMembers = stored.filter(({ roomId, senderId }) => members.has(memberKey(roomId, senderId)));
+  return new Map(ofMembers.map((message) => [memberKey(message.roomId, message.senderId), message]));
+}
+
+/**
+ * The moves that others have to hear of: up to the messages before this batch. Those of the batch itself go out with counts that have the
+ * senders' new positions in them.
+ */
+const movesOf = (
+  latest: readonly Stored[],
+  before: ReadonlyMap<number, Room>,
+  members: ReadonlyMap<string, Member>,
+): readonly ReadMoved[] =>
+  latest.flatMap(({ roomId, senderId, sentAt }) => {
+    const member = members.get(memberKey(roomId, senderId))!;
+    return moveToEnd(member, before.get(roomId)!, sentAt) ?? [];
+  });
+
+/**
+ * The messages with the number of members who have not read them at the commit: all but the members who sent them or a later one of the
+ * batch, and those who have never been here.
+ */
+function counted(
+  stored: readonly Stored[],
+  latest: readonly Stored[],
+  rooms: ReadonlyMap<number, Room>,
+): readonly ShownMessage[] {
+  const readTo = groupBy(
+    latest,
+    ({ roomId }) => roomId,
+    ({ seq }) => seq,
+  );
+  return stored.map((message) => {
+    const { roomId, seq } = message;
+    const { memberCount, awaitedCount } = rooms.get(roomId)!;
+    const readers = (readTo.get(roomId) ?? []).filter((position) => position >= seq).length;
+    return shownWith(message, memberCount - awaitedCount - readers);
+  });
+}
+
+const reopenedOf = (stored: readonly Stored[], { reopened }: Decision): readonly Reopened[] =>
+  [...reopened].map(([roomId, userId]) => {
+    const { senderId, senderNickname } = stored.find((message) => message.roomId === roomId)!;
+    return { roomId, userId, by: { userId: senderId, nickname: senderNickname } };
+  });
