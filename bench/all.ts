@@ -1,7 +1,10 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-/** Every measurement, one after the other, each in a process of its own so that none warms the next one's code. */
+/**
+ * Runs every measurement, one after the other. Each has its own process, so that none warms the next one's
+ * code.
+ */
 for (const name of ["codec", "pipeline", "roomList", "historyPage", "reads", "redisAway", "page"]) {
   const { status } = spawnSync(process.execPath, [fileURLToPath(new URL(`${name}.js`, import.meta.url))], {
     stdio: "inherit",

@@ -1,6 +1,6 @@
 /**
- * Our STOMP codec beside the one of `@stomp/stompjs`, on the same frames in the same run.
- * Printed, and written to `bench/results/codec.json`, when run as a program.
+ * Compares our STOMP codec with the one of `@stomp/stompjs`, on the same frames in the same run.
+ * Run as a program it prints the result and writes it to `bench/results/codec.json`.
  */
 import { mkdir, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -29,9 +29,9 @@ export interface CodecResult {
 }
 
 export interface RunOptions {
-  /** At least 7 for numbers to be quoted. */
+  /** Figures that are quoted need at least 7. */
   readonly rounds?: number;
-  /** Of one side in one round. */
+  /** How long one side is measured in one round. */
   readonly milliseconds?: number;
 }
 
@@ -50,7 +50,7 @@ interface Stompjs {
   };
 }
 
-/** The package exports its client only; parser and frame are taken from the files the client is made of. */
+/** The package exports only its client, so the parser and the frame come from the client's own files. */
 async function loadStompjs(): Promise<Stompjs> {
   const root = dirname(dirname(createRequire(import.meta.url).resolve("@stomp/stompjs")));
   const file = (name: string) => import(pathToFileURL(join(root, "esm6", name)).href);
@@ -60,7 +60,7 @@ async function loadStompjs(): Promise<Stompjs> {
   return { Parser, FrameImpl, version };
 }
 
-/** Does its work once; the result is added up, so that it can't be optimized away. */
+/** Does its work once. The caller adds up the results, so that the compiler can't drop the work. */
 type Work = () => number;
 
 interface Sample {
@@ -128,7 +128,10 @@ function parseOurs(data: string | Uint8Array): Work {
   };
 }
 
-/** As their client does it: a parser fed with chunks, then headers unescaped into an object and the body to text. */
+/**
+ * Does what their client does: the parser takes chunks, then the headers are unescaped into an object and the
+ * body becomes text.
+ */
 function parseTheirs(stompjs: Stompjs, data: string | Uint8Array): Work {
   let sum = 0;
   const parser = new stompjs.Parser(
@@ -169,7 +172,10 @@ function parseCases(stompjs: Stompjs): Case[] {
   });
 }
 
-/** Text made of pieces is joined only when it is needed as a whole: the byte count makes both sides do that. */
+/**
+ * The engine joins a text made of pieces only when the whole text is needed. Counting its bytes makes both
+ * sides do that.
+ */
 function serializeCases({ FrameImpl }: Stompjs): Case[] {
   const cases: Case[] = SAMPLES.map(({ name, command, headers, body }) => ({
     name: `serialize: ${name}`,
@@ -200,7 +206,7 @@ function serializeCases({ FrameImpl }: Stompjs): Case[] {
 
 let checksum = 0;
 
-/** Calls a second over at least `milliseconds`. */
+/** Returns the calls a second, over at least `milliseconds`. */
 function measure(work: Work, milliseconds: number): number {
   let calls = 0;
   let batch = 1;
@@ -210,7 +216,7 @@ function measure(work: Work, milliseconds: number): number {
     calls += batch;
     const elapsed = performance.now() - start;
     if (elapsed >= milliseconds) return (calls * 1000) / elapsed;
-    // So that reading the clock costs nothing beside the work.
+    // Reading the clock must cost nothing beside the work.
     if (elapsed < milliseconds / 10) batch *= 2;
   }
 }
@@ -237,7 +243,7 @@ function compare({ name, ours, theirs }: Case, rounds: number, milliseconds: num
   };
 }
 
-/** Measures all cases, about half a minute with the defaults. */
+/** Measures all cases. That takes about half a minute with the defaults. */
 export async function run({ rounds = 7, milliseconds = 100 }: RunOptions = {}): Promise<CodecResult> {
   const stompjs = await loadStompjs();
   const cases = [...parseCases(stompjs), ...serializeCases(stompjs)];

@@ -1,6 +1,6 @@
 /**
- * A page of a big room's history with its unread counts beside the same page without: in the same run, in turn. Printed, and written
- * to `bench/results/historyPage.json`, when run as a program.
+ * Compares a page of a big room's history with unread counts and the same page without, in turn in one run.
+ * Run as a program it prints the result and writes it to `bench/results/historyPage.json`.
  */
 import { fileURLToPath } from "node:url";
 import { requireAccess, visibleAfter } from "../shared/chat/access.js";
@@ -27,10 +27,10 @@ const PAGE = 100;
 const CALLS = 30;
 const WARM_UP_CALLS = 200;
 
-/** Medians in milliseconds, of a call with its statements. */
+/** Medians in milliseconds. A call includes its statements. */
 export interface Row {
   readonly page: string;
-  /** Members who have not read the page's newest message: those are what counting goes over. */
+  /** Members who have not read the page's newest message. Counting goes over these. */
   readonly behind: number;
   readonly counted: number;
   readonly uncounted: number;
@@ -107,7 +107,7 @@ function sidesOf({ target, database, roomId, userId, token }: Room, before: numb
     counted: async () =>
       (await listMessages({ roomId: String(roomId) }, query, userId, { database }))
         .messages as readonly Shown[],
-    /** All that `listMessages` does but counting. */
+    /** Does all that `listMessages` does, except counting. */
     uncounted: async () => {
       const { room, member } = await requireAccess(database, roomId, userId);
       const after = visibleAfter(room, member);
@@ -124,7 +124,10 @@ function sidesOf({ target, database, roomId, userId, token }: Room, before: numb
   };
 }
 
-/** What is measured must be right: the counts of a page are those that one query a message finds. */
+/**
+ * Throws unless the counts of a page are those that one query a message finds: only right results are
+ * measured.
+ */
 async function requireCounts(room: Room, before: number): Promise<void> {
   const { counted, uncounted, http } = sidesOf(room, before);
   const messages = await counted();

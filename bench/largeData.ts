@@ -1,17 +1,20 @@
 import { type Connection, createConnection, type ResultSetHeader } from "mysql2/promise";
 
 /**
- * Rooms, members and messages put into the tables by SQL, as they would stand there had they come the usual way. The bus is left out: it would
- * take hours for what this does in minutes.
+ * Puts rooms, members and messages into the tables by SQL, in the state that the usual way would leave. The
+ * bus is left out: it would take hours for what this does in minutes.
  */
 
-/** Enough for a commit to cost nothing beside them, few enough for locks and undo log to stay small. */
+/** Beside this many a commit costs nothing, and the locks and the undo log stay small. */
 const MESSAGES_A_TRANSACTION = 100_000;
 const MEMBERS_A_STATEMENT = 5_000;
-/** The most messages that a room gets at once. */
+/** A room gets at most this many messages at once. */
 const NUMBERS = 20_000;
 
-/** Runs `work` on a connection on which large data is loaded. It has a table `bench_numbers` of its own, dropped at the end. */
+/**
+ * Runs `work` on a connection for loading large data. The table `bench_numbers` exists meanwhile and is
+ * dropped at the end.
+ */
 export async function withLoader<T>(mysqlUrl: string, work: (loader: Connection) => Promise<T>): Promise<T> {
   const loader = await createConnection({ uri: mysqlUrl, timezone: "Z", supportBigNumbers: true });
   try {
@@ -27,7 +30,9 @@ export async function withLoader<T>(mysqlUrl: string, work: (loader: Connection)
   }
 }
 
-/** Makes a group of each of these lists of users, the first being its creator, and returns their ids in the same order. */
+/**
+ * Makes a group of each list of users, whose first is the creator. Returns the groups' ids in the same order.
+ */
 export async function insertRooms(
   loader: Connection,
   groups: readonly (readonly number[])[],
@@ -54,8 +59,9 @@ export async function insertRooms(
 }
 
 /**
- * Adds messages to each of these rooms, in which `from` stand, until `to` stand there; at most 20,000 a room at once. Rooms come one after
- * the other, so that each index is written in long runs. Messages are a second apart, and each room has its own milliseconds.
+ * Adds messages to rooms that have `from` messages each, until they have `to`. Throws where that is more than
+ * 20,000 a room. Rooms come one after the other, so that each index is written in long runs. Messages are a
+ * second apart, and each room has its own milliseconds.
  */
 export async function addMessages(
   loader: Connection,
@@ -89,7 +95,7 @@ async function addToRoom(loader: Connection, roomId: number, from: number, to: n
   );
 }
 
-/** Gives every member of these rooms a read position anywhere between nothing and the last of `messages`. */
+/** Gives every member of these rooms a read position between nothing and the last of `messages`. */
 export async function spreadPositions(
   loader: Connection,
   roomIds: readonly number[],
@@ -107,7 +113,10 @@ export async function spreadPositions(
   );
 }
 
-/** Has the server count what its tables hold and write all of it to disk, so that neither happens while something is measured. */
+/**
+ * Makes the server count what its tables hold and write all of it to disk, so that neither happens during a
+ * measurement.
+ */
 export async function settle(loader: Connection): Promise<void> {
   await loader.query("ANALYZE TABLE messages, rooms, room_members");
   await loader.query("FLUSH TABLES messages, rooms, room_members FOR EXPORT");

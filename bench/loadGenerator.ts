@@ -2,37 +2,39 @@ import type WebSocket from "ws";
 import { openSocket } from "./socket.js";
 import { until } from "./target.js";
 
-/** What one member's socket has seen and sent. */
+/** What one member's socket has received and sent. */
 interface Member {
   readonly socket: WebSocket;
   readonly roomId: number;
   readonly userId: number;
   lastSeq: number;
   lastMessageId: number;
-  /** The `seq` of its furthest read, and of its own latest message, which reads the room, too. */
+  /**
+   * The `seq` of the member's furthest read, and of the member's latest message, which reads the room too.
+   */
   readSeq: number;
   ownSeq: number;
-  /** Each user's furthest position by the `/read` frames; one member of a room keeps them. */
+  /** Each user's furthest position by the `/read` frames. Only one member of a room keeps them. */
   readonly shown: Map<number, number> | undefined;
 }
 
 export interface Load {
   readonly rooms: readonly { readonly roomId: number; readonly tokens: readonly string[] }[];
   readonly webPubSub: string;
-  /** Members subscribe to their room's `/read` as well, under the next id. */
+  /** Members also subscribe to their room's `/read`, under the next id. */
   readonly reads?: boolean;
-  /** They take several frames in one WebSocket message. */
+  /** Members take several frames in one WebSocket message. */
   readonly packed?: boolean;
 }
 
-/** How far a member must have read a room by what it has sent. */
+/** How far a member must have read a room, judging by the frames that the member sent. */
 export interface Position {
   readonly roomId: number;
   readonly userId: number;
   readonly seq: number;
 }
 
-/** What an open-loop run at one rate saw. Latencies are from SEND to each delivery, in milliseconds. */
+/** The result of an open-loop run at one rate. Latencies are from SEND to each delivery, in milliseconds. */
 export interface RunResult {
   readonly rate: number;
   readonly seconds: number;
@@ -47,15 +49,18 @@ export interface RunResult {
   readonly p50: number;
   readonly p99: number;
   readonly max: number;
-  /** p50 of the last third over that of the first: well above 1 when a queue grows. */
+  /** p50 of the last third divided by that of the first: well above 1 when a queue grows. */
   readonly growth: number;
   readonly deliveredPerSecond: number;
 }
 
 export interface ReadCounts {
-  /** Reads that members sent, each of a message that was new to them. */
+  /** Reads that members sent. Each is of a message that was new to the member. */
   readonly sent: number;
-  /** What came on `/read`, summed over the members: WebSocket messages, the frames and the moved positions in them, bytes. */
+  /**
+   * What came on `/read`, summed over the members: WebSocket messages, the frames and the moved positions in
+   * them, bytes.
+   */
   readonly arrivals: number;
   readonly frames: number;
   readonly moves: number;
@@ -66,13 +71,15 @@ const TICK_MS = 5;
 const JOINS_AT_ONCE = 50;
 const DRAIN_MS = 15_000;
 const STORM_MS = 60_000;
-/** A frame's headers end within so many. */
+/** A frame's headers end within this many characters. */
 const HEADER_CHARACTERS = 200;
 const MOVE =
   /"userId":(\d+),"lastReadMessageId":\d+,"previousLastReadMessageId":(?:\d+|null),"lastReadSeq":(\d+)/g;
 const FILLER = "x".repeat(80);
 
-/** Members of rooms on bare WebSockets, each subscribed to its room under the id that stock clients choose. */
+/**
+ * Members of rooms on bare WebSockets. Each subscribes to its room under the id that stock clients choose.
+ */
 export class LoadGenerator {
   readonly #members: Member[] = [];
   readonly #roomSize: number;
@@ -88,7 +95,7 @@ export class LoadGenerator {
   #senders: (Member | undefined)[] = [];
   #readsOnArrival = false;
   #reads = { sent: 0, arrivals: 0, frames: 0, moves: 0, bytes: 0 };
-  /** Ids are new in each run: a repeated one would be taken for a repeat. */
+  /** Ids are new in each run: the service would take a message with an old id for a repeat. */
   #firstId = 0;
 
   private constructor(roomSize: number) {
@@ -123,7 +130,7 @@ export class LoadGenerator {
     this.#members.push(member);
   }
 
-  /** Reads just what it counts: a full parse of every frame would take the servers' share of the machine. */
+  /** Reads only what is counted: a full parse of every frame would take the servers' share of the machine. */
   #take(member: Member, text: string): void {
     const now = performance.now();
     if (text.startsWith("ERROR")) this.#errors += 1;
@@ -158,8 +165,8 @@ export class LoadGenerator {
   }
 
   /**
-   * Sends at a rate (messages a second) that does not wait for anything, and reads at another, then waits until all messages have
-   * arrived or 15 s have passed.
+   * Sends at one rate (messages a second) and reads at another. Neither waits for anything. Then waits until
+   * all messages have arrived or 15 s have passed.
    */
   async run(rate: number, seconds: number, readRate = 0): Promise<RunResult> {
     const count = Math.round(rate * seconds);
@@ -176,7 +183,10 @@ export class LoadGenerator {
     return this.#result(rate, (performance.now() - start) / 1_000, count, expected);
   }
 
-  /** One message, which every other member reads as soon as it arrives; resolves when the room has seen all of that, or after 60 s. */
+  /**
+   * Sends one message, which every other member reads as soon as it arrives. Resolves when all members have
+   * seen all of the reads, or after 60 s.
+   */
   async storm(): Promise<{
     readonly reads: ReadCounts;
     readonly seconds: number;
@@ -189,12 +199,12 @@ export class LoadGenerator {
     const complete = await until(() => this.#delivered === this.#roomSize && this.shownAll(), STORM_MS);
     this.#readsOnArrival = false;
     const seconds = (performance.now() - start) / 1_000;
-    // The member that keeps the positions may have been the first of the group to hear of the last one.
+    // The member that keeps the positions may have heard of the last read before the others.
     await new Promise((resolve) => setTimeout(resolve, 500));
     return { reads: { ...this.#reads }, seconds, complete };
   }
 
-  /** Where members must stand by what they sent. */
+  /** The positions that members must have, judging by the frames that they sent. */
   positions(): readonly Position[] {
     return this.#members.map(({ roomId, userId, readSeq, ownSeq }) => ({
       roomId,
@@ -203,7 +213,9 @@ export class LoadGenerator {
     }));
   }
 
-  /** Whether the `/read` frames have shown every read that no own message went beyond. */
+  /**
+   * Whether the `/read` frames have shown every read, except those that a later message of the reader covers.
+   */
   shownAll(): boolean {
     const shown = new Map(
       this.#members.flatMap((one) => (one.shown ? [[one.roomId, one.shown] as const] : [])),
@@ -224,7 +236,7 @@ export class LoadGenerator {
     this.#reads = { sent: 0, arrivals: 0, frames: 0, moves: 0, bytes: 0 };
   }
 
-  /** The next member that has seen something new reads it. */
+  /** Makes the next member with an unread message read it. */
   #readNext(): void {
     for (let tries = 0; tries < this.#members.length; tries += 1) {
       const next = this.#nextReader++ * (this.#roomSize + 1);
@@ -243,7 +255,7 @@ export class LoadGenerator {
   }
 
   #send(index: number): void {
-    // Rooms in turn, and in each room its members in turn.
+    // Rooms send in turn, and in each room its members do.
     const member = this.#members[(this.#next++ * (this.#roomSize + 1)) % this.#members.length] as Member;
     this.#senders[index] = member;
     const body = `{"roomId":${member.roomId},"content":"${FILLER}","clientMessageId":${this.#firstId + index}}`;

@@ -3,16 +3,16 @@ import { EventHubProducerClient } from "@azure/event-hubs";
 import { Redis } from "ioredis";
 import { createConnection, type RowDataPacket } from "mysql2/promise";
 
-/** What the servers have done so far. Differences of two of these belong to the run between them. */
+/** What the servers have done so far. The difference of two observations belongs to the run between them. */
 export interface Counters {
   readonly upstreamCalls: number;
   readonly restSends: number;
   readonly restCalls: number;
-  /** Events on the message hub; each is one send. */
+  /** Events on the message hub. Each is one send. */
   readonly busSends: number;
   readonly sqlStatements: number;
   readonly redisCalls: number;
-  /** Milliseconds of CPU by process. */
+  /** Milliseconds of CPU, by process. */
   readonly cpu: Readonly<Record<string, number>>;
 }
 
@@ -24,7 +24,10 @@ interface Stack {
   readonly pids: Readonly<Record<string, number>>;
 }
 
-/** Reads the servers' own counters; those of the socket service only where it is the local one. */
+/**
+ * Reads the servers' own counters. Those of the socket service exist only for the local one, else they are
+ * NaN.
+ */
 export async function observe(stack: Stack): Promise<Counters> {
   const [local, busSends, sqlStatements, redisCalls] = await Promise.all([
     socketCounters(stack.webPubSub),
@@ -43,7 +46,7 @@ export async function observe(stack: Stack): Promise<Counters> {
   };
 }
 
-/** What happened between two observations, for each of so many messages. */
+/** What happened between two observations, divided by the number of messages. */
 export function perMessage(before: Counters, after: Counters, messages: number): Counters {
   const each = (pick: (one: Counters) => number): number => (pick(after) - pick(before)) / messages;
   return {
@@ -65,7 +68,7 @@ async function socketCounters(
   return (await response.json()) as Counters;
 }
 
-/** How many events the message hub has taken so far. */
+/** The number of events that the message hub has taken so far. */
 async function events(connectionString: string): Promise<number> {
   const hub = new EventHubProducerClient(connectionString, "chat-messages");
   const ids = await hub.getPartitionIds();
@@ -81,7 +84,7 @@ async function statements(url: string): Promise<number> {
   return Number(row?.["Value"]);
 }
 
-/** Calls that clients made; what a script runs inside Redis is not counted. */
+/** Calls that clients made. Commands that a script runs inside Redis are not counted. */
 async function commands(url: string): Promise<number> {
   const redis = new Redis(url);
   const info = await redis.info("commandstats");
@@ -95,13 +98,15 @@ async function commands(url: string): Promise<number> {
   return sum(calls) - sum(script);
 }
 
-/** User and system time of a process and those it started; 0 where /proc is not there. */
+/**
+ * User and system time of a process and the processes it started, in milliseconds; 0 where there is no /proc.
+ */
 function cpuMs(pid: number): number {
   const children = procFile(`${pid}/task/${pid}/children`).split(" ").filter(Boolean);
   return children.reduce((sum, child) => sum + cpuMs(Number(child)), ownCpuMs(pid));
 }
 
-/** Of the process alone. A tick is 10 ms. */
+/** The same of the process alone. A tick is 10 ms. */
 function ownCpuMs(pid: number): number {
   const fields = procFile(`${pid}/stat`)
     .replace(/^.*\) /, "")

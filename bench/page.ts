@@ -1,6 +1,7 @@
 /**
- * How long the page takes until it can be used, in a real Chromium with an empty cache, beside a page of the same server that has
- * nothing in it; in turn. Printed, and written to `bench/results/page.json`, when run as a program.
+ * Measures how long the page takes until it can be used, in a real Chromium with an empty cache, in turn with
+ * an empty page of the same server. Run as a program it prints the result and writes it to
+ * `bench/results/page.json`.
  */
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -11,10 +12,10 @@ import { inTurn, onTarget, setting, type Target, writeResult } from "./target.js
 const ROUNDS = setting("BENCH_ROUNDS", 15);
 const PATIENCE_MS = 30_000;
 
-// Plain JavaScript without declarations: imported by address.
+// The file is plain JavaScript without declarations, so it is imported by its address.
 const { findChromium } = await import(pathToFileURL(join(projectRoot, "local/services/binaries.mjs")).href);
 
-/** Milliseconds from going there until `isReady`, with an empty cache. */
+/** Returns the milliseconds from the navigation until `isReady` resolves, with an empty cache. */
 async function load(
   browser: Browser,
   url: string,
@@ -46,7 +47,7 @@ export async function measurePage({ page }: Pick<Target, "page">, rounds = ROUND
       {
         /** JSON that the browser shows as it is. */
         nothing: () => load(browser, `${page}/demo/users`, (one) => one.waitForLoadState("load")),
-        /** The users can be chosen: a click on one is heard. */
+        /** The users can be chosen: the page hears a click on one. */
         choice: () =>
           load(browser, page, (one) => one.getByRole("button", { name: "Ann" }).click({ trial: true })),
         /** Connected, with the rooms in the list. */

@@ -6,17 +6,20 @@ const ROOMS = setting("BENCH_ROOMS", 20);
 const MEMBERS = setting("BENCH_MEMBERS", 10);
 const SECONDS = setting("BENCH_SECONDS", 10);
 const RATES = settings("BENCH_RATES", [50, 100, 250, 500, 750, 1_000, 1_250]);
-/** Long enough for the compilers of five processes to have seen the hot paths. */
+/** After this the compilers of five processes have seen the hot paths. */
 const WARM_UP_RATE = 500;
 const WARM_UP_SECONDS = 12;
 
 interface Row extends RunResult {
-  /** Several frames in one WebSocket message, or one. */
+  /** Whether members take several frames in one WebSocket message. */
   readonly packed: boolean;
   readonly each: Counters;
 }
 
-/** Open-loop load at rising rates, from members that take one frame a WebSocket message and, in turn, from others that take several. */
+/**
+ * Open-loop load at rising rates. Members that take one frame a WebSocket message and members that take
+ * several have their turns at each rate.
+ */
 async function measure(target: Target): Promise<readonly Row[]> {
   const sides: { packed: boolean; generator: LoadGenerator }[] = [];
   const rows: Row[] = [];

@@ -1,6 +1,7 @@
 /**
- * Messages' delays with and without read events beside them, in one run; and what one read event costs in rooms of different sizes when
- * every member reads each message. Printed, and written to `bench/results/reads.json`, when run as a program.
+ * Compares the delays of messages with and without read events beside them, in one run. Then measures what
+ * one read event costs in rooms of different sizes when every member reads each message. Run as a program it
+ * prints the result and writes it to `bench/results/reads.json`.
  */
 import { fileURLToPath } from "node:url";
 import type { RowDataPacket } from "mysql2/promise";
@@ -28,14 +29,14 @@ const MESSAGE_RATE = setting("BENCH_MESSAGE_RATE", 500);
 const READ_RATE = setting("BENCH_READ_RATE", 500);
 const STORM_MEMBERS = settings("BENCH_STORM_MEMBERS", [10, 100, 1_000]);
 const STORM_MESSAGES = setting("BENCH_STORM_MESSAGES", 5);
-/** Long enough for the compilers of five processes to have seen the hot paths. */
+/** After this the compilers of five processes have seen the hot paths. */
 const WARM_UP_SECONDS = 12;
 const SETTLE_MS = 15_000;
 
 export interface LoadRow extends RunResult {
   readonly readRate: number;
   readonly each: Counters;
-  /** Members whose stored position is not where what they sent leads. */
+  /** Members whose stored position is not the one that their messages and reads lead to. */
   readonly wrongPositions: number;
   readonly allShown: boolean;
 }
@@ -46,9 +47,11 @@ export interface StormRow {
   readonly reads: number;
   readonly wrongPositions: number;
   readonly allShown: boolean;
-  /** From the message to the last of its reads being shown; the median over the messages. */
+  /** From the message until the last of its reads is shown; the median over the messages. */
   readonly seconds: number;
-  /** For each read event: sends to the room's `/read`, and frames, moves and bytes that each member gets. */
+  /**
+   * For each read event: sends to the room's `/read`, then the frames, moves and bytes that each member gets.
+   */
   readonly sendsPerRead: number;
   readonly framesPerRead: number;
   readonly movesPerRead: number;
@@ -85,7 +88,7 @@ export async function run(): Promise<Result> {
   });
 }
 
-/** Rooms of members of their own, each with a socket that subscribes to the room and its `/read`. */
+/** Makes rooms with new members. Each member has a socket that subscribes to the room and its `/read`. */
 async function connectRooms(target: Target, rooms: number, members: number): Promise<LoadGenerator> {
   const first = newUserIds();
   const groups = Array.from({ length: rooms }, (_, room) =>
@@ -124,7 +127,10 @@ async function measureLoad(target: Target, database: Database): Promise<readonly
   return rows;
 }
 
-/** Waits until all reads are stored and shown, so that none is left for the next run; what is wrong after 15 s is counted. */
+/**
+ * Waits until all reads are stored and shown, so that none is left for the next run. Counts what is wrong
+ * after 15 s.
+ */
 async function settled(
   generator: LoadGenerator,
   database: Database,
@@ -149,7 +155,7 @@ async function countWrong(generator: LoadGenerator, database: Database): Promise
 async function measureStorm(target: Target, database: Database, members: number): Promise<StormRow> {
   const generator = await connectRooms(target, 1, members);
   try {
-    // Members of the room come into the cache, and code into the compilers.
+    // The first storm brings the room's members into the cache and the code into the compilers.
     await generator.storm();
     const before = await observe(target);
     const storms: Awaited<ReturnType<LoadGenerator["storm"]>>[] = [];
@@ -186,7 +192,7 @@ const LOAD_CELLS =
   "reads/s|sent|reads|deliv/s|lost|rep|dis|err|p50ms|p99ms|wrong|shown|moves|sends|rest/msg".split("|");
 const LOAD_HEAD = `${ROOMS} rooms x ${MEMBERS} members, ${MESSAGE_RATE} messages/s, ${SECONDS} s a run\n${loadLine(LOAD_CELLS)}`;
 
-/** `moves` and `sends`: what one member of a room got on its `/read`. */
+/** `moves` and `sends` are what one member of a room got on its `/read`. */
 function printLoad(row: LoadRow): void {
   const { readRate, sent, reads, lost, repeated, disordered, errors, each } = row;
   console.log(

@@ -1,6 +1,7 @@
 /**
- * What Redis being away costs: the time from SEND to RECEIPT and of whole handshakes, with Redis answering and with Redis stopped (SIGSTOP, so that it
- * takes connections and says nothing), in turn. Environment: ROUNDS, SECONDS of each, SENDS a second.
+ * Measures what it costs when Redis is away: the time from SEND to RECEIPT, and of whole handshakes. Redis
+ * answers and is stopped in turn (by SIGSTOP, so that it takes connections and says nothing). Environment:
+ * ROUNDS, SECONDS of each state, SENDS a second.
  */
 import type WebSocket from "ws";
 import { openSocket } from "./socket.js";
@@ -28,7 +29,10 @@ const summary = (times: readonly number[]) => ({
   max: quantile(times, 1),
 });
 
-/** Until the frame's receipt is there; frames of one socket are answered in order. */
+/**
+ * Resolves with the milliseconds until the frame's receipt is there. Frames of one socket are answered in
+ * order.
+ */
 function sent(socket: WebSocket, frame: string, receipt: string): Promise<number> {
   const start = performance.now();
   return new Promise((resolve, reject) => {

@@ -1,6 +1,7 @@
 /**
- * GET /rooms of a user in many rooms, whose unread counts are subtractions, beside the obvious query, which counts messages:
- * on the same data, in the same run, in turn. Printed, and written to `bench/results/roomList.json`, when run as a program.
+ * Compares GET /rooms of a user in many rooms, where an unread count is a subtraction, with the obvious
+ * query, which counts messages: on the same data, in turn in one run. Run as a program it prints the result
+ * and writes it to `bench/results/roomList.json`.
  */
 import { fileURLToPath } from "node:url";
 import type { Connection, RowDataPacket } from "mysql2/promise";
@@ -24,12 +25,18 @@ const ROOMS = setting("BENCH_ROOMS", 1_000);
 const MEMBERS = setting("BENCH_MEMBERS", 10);
 const MESSAGES_PER_ROOM = settings("BENCH_MESSAGES_PER_ROOM", [100, 1_000, 10_000]);
 const ROUNDS = setting("BENCH_ROUNDS", 9);
-/** Rooms of others: in a database with this user's alone the obvious query would be planned as nobody's ever is. */
+/**
+ * Rooms of others. In a database with this user's rooms alone the obvious query would be planned as in no
+ * real database.
+ */
 const OTHER_ROOMS = 20_000;
 const WARM_UP_CALLS = 50;
-/** Of the quick sides in a round: the first ones after a counting query find the server's memory full of other things. */
+/**
+ * Calls of a quick side in a round. The first calls after a counting query find the server's memory full of
+ * other things.
+ */
 const QUICK_CALLS = 20;
-/** The page that GET /rooms answers when nothing else is asked for. */
+/** The size of a page of GET /rooms if none is asked for. */
 const PAGE = 50;
 
 /** Medians in milliseconds. */
@@ -39,20 +46,23 @@ export interface Row {
   /** `listRoomsOf`, and the whole HTTP call. */
   readonly ours: number;
   readonly http: number;
-  /** `listRoomsOf` just after the obvious query, which leaves the server's memory full of what it counted. */
+  /** `listRoomsOf` just after the obvious query, which fills the server's memory with what it counted. */
   readonly oursAfterCounting: number;
-  /** The obvious query: counts what lies behind the position, by the index on room and `seq` alone. */
+  /** The obvious query: it counts what lies behind the position, by the index on room and `seq` alone. */
   readonly counted: number;
   /** As good as counting gets: the page's rooms are found first, and only those are counted. */
   readonly countedOnPage: number;
-  /** The obvious query on a table without `seq`: by an index on room and time alone; only on a stack of our own. */
+  /**
+   * The obvious query on a table without `seq`: it counts by an index on room and time alone. Only on a stack
+   * that the measurement started.
+   */
   readonly countedByTime: number | null;
 }
 
 type Side = "ours" | "http" | "counted" | "countedOnPage" | "countedByTime";
 type Sides = Readonly<Record<Side, () => Promise<readonly Listed[]>>>;
 
-/** A room of a page, as far as all sides must agree on it: id, unread messages, last message. */
+/** What all sides must agree on about a room of a page: id, unread messages, last message. */
 type Listed = readonly [roomId: number, unread: number, messageId: number];
 
 const COLUMNS = `r.room_id, r.type, r.name, r.image_url, r.pair_key, r.member_count, r.last_activity_at,
@@ -130,7 +140,10 @@ async function measureAfterCounting({ ours, counted }: Sides): Promise<number> {
   return median(times);
 }
 
-/** With an index of its own, which is there only meanwhile, so that nothing else is planned with it; never in a database that somebody goes on using. */
+/**
+ * Measures with an index that exists only meanwhile, so that no other query is planned with it. Never does so
+ * in a database that somebody goes on using.
+ */
 async function measureByTime(loader: Connection, sides: Sides): Promise<number | null> {
   if (process.env["STACK"]) return null;
   await loader.query("ALTER TABLE messages ADD KEY bench_times (room_id, sent_at)");
@@ -170,7 +183,10 @@ async function getRooms({ api }: Target, token: string): Promise<readonly Listed
   return rooms.map(({ roomId, unreadCount, lastMessage }) => [roomId, unreadCount, lastMessage.messageId]);
 }
 
-/** First all of them must answer the same; then they are measured in turn, in each round the quick ones over some calls. */
+/**
+ * Throws unless all sides answer the same. Then measures them in turn; a quick side makes several calls in a
+ * round.
+ */
 async function measureSides<Some extends Side>(
   sides: Sides,
   names: readonly Some[],

@@ -1,8 +1,9 @@
 import WebSocket from "ws";
 
 /**
- * A bare WebSocket that is connected and subscribed to these destinations, under the ids that stock clients choose; `packed` asks for several frames in one WebSocket message. Throws what the
- * server says.
+ * Opens a bare WebSocket, connects, and subscribes to these destinations under the ids that stock clients
+ * choose. `packed` asks for several frames in one WebSocket message. Throws what the server says if it
+ * refuses.
  */
 export async function openSocket(
   url: string,

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { SignJWT } from "jose";
 import { startStack } from "../local/stack.js";
 
-/** What `stack.json` says, as far as measurements need it. */
+/** The part of `stack.json` that measurements need. */
 export interface Target {
   readonly page: string;
   readonly api: string;
@@ -20,7 +20,10 @@ export interface Target {
   };
 }
 
-/** Runs `work` on the stack whose `stack.json` STACK names, else on one of its own on free ports, which leaves nothing behind. */
+/**
+ * Runs `work` on the stack whose `stack.json` STACK names. Without STACK it starts a stack on free ports,
+ * which leaves nothing behind.
+ */
 export async function onTarget<T>(work: (target: Target) => Promise<T>): Promise<T> {
   const path = process.env["STACK"];
   if (path) return work(JSON.parse(readFileSync(path, "utf8")) as Target);
@@ -48,17 +51,17 @@ export function tokenFor({ auth }: Target, userId: number): Promise<string> {
     .sign(new TextEncoder().encode(auth.AUTH_JWT_SECRET));
 }
 
-/** The first of many user ids that no earlier measurement had. */
+/** Returns the first of many user ids that no earlier measurement had. */
 export const newUserIds = (): number => 10_000_000 + (Date.now() % 1_000_000_000) * 10_000;
 
-/** A number out of the environment; throws when it is there and none above 0. */
+/** Reads a whole number above 0 from the environment, `usual` if it is not there. Throws on anything else. */
 export function setting(name: string, usual: number): number {
   const value = Number(process.env[name] ?? usual);
   if (!Number.isInteger(value) || value < 1) throw new Error(`${name} must be a whole number above 0`);
   return value;
 }
 
-/** Several of them, with commas between. */
+/** Reads several such numbers, with commas between. */
 export function settings(name: string, usual: readonly number[]): readonly number[] {
   const values = process.env[name]?.split(",").map(Number) ?? usual;
   if (!values.every((value) => Number.isInteger(value) && value > 0))
@@ -70,7 +73,7 @@ export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 }
 
-/** How long `work` takes, in milliseconds: the median of so many calls one after the other. */
+/** Returns how long `work` takes, in milliseconds: the median of `calls`, one after the other. */
 export async function timed(work: () => Promise<unknown>, calls = 1): Promise<number> {
   const times: number[] = [];
   for (let call = 0; call < calls; call += 1) {
@@ -82,8 +85,8 @@ export async function timed(work: () => Promise<unknown>, calls = 1): Promise<nu
 }
 
 /**
- * The medians over `rounds` of what some measurements return. They take turns, forwards and backwards, so that a slow moment of the machine hits all of
- * them and none always comes after the same one.
+ * Returns the median of each measurement over `rounds`. The measurements take turns, forwards and backwards,
+ * so that a slow moment of the machine hits all of them, and none always comes after the same one.
  */
 export async function inTurn<Name extends string>(
   measurements: Readonly<Record<Name, () => Promise<number>>>,
@@ -97,7 +100,7 @@ export async function inTurn<Name extends string>(
   return Object.fromEntries([...values].map(([name, all]) => [name, median(all)])) as Record<Name, number>;
 }
 
-/** Whether something has come true within so many milliseconds. */
+/** Resolves with whether `holds` has come true within `ms` milliseconds. */
 export async function until(holds: () => boolean | Promise<boolean>, ms: number): Promise<boolean> {
   for (const end = performance.now() + ms; performance.now() < end; ) {
     if (await holds()) return true;
@@ -106,7 +109,7 @@ export async function until(holds: () => boolean | Promise<boolean>, ms: number)
   return false;
 }
 
-/** Writes `bench/results/NAME.json`, with the machine it was measured on. */
+/** Writes `bench/results/NAME.json`, with the machine that measured it. */
 export function writeResult(name: string, result: object): void {
   const machine = { node: process.version, cpus: cpus().length, cpu: cpus()[0]?.model };
   mkdirSync("bench/results", { recursive: true });
