@@ -4,12 +4,14 @@ import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 const READ_AT_ONCE = 500;
 
-/** Of each hub, the last that was begun in this process. */
+/** The catch-up of each hub that was begun last in this process. */
 const running = new Map<string, Promise<void>>();
 
 /**
- * Stores and shows what a hub has behind the position in MySQL, read from the hub itself, in the partition or, where none is named that it has, in all of them. Safe beside the trigger: what
- * both have is stored once. One after the other in a process, so that none shows what another is showing. Throws `UNAVAILABLE` when it takes longer than one call may; what was stored until then stays.
+ * Stores and shows the events behind the position in MySQL, read from the hub itself: those of the named partition, or of all partitions
+ * where the hub has none of that name. It is safe beside the trigger, because an event that both have is stored once. In one process one
+ * runs after the other, so no two show the same events at once. Throws `UNAVAILABLE` when it takes longer than one call may. What was
+ * stored until then stays.
  */
 export async function catchUp(
   hub: string,
@@ -31,7 +33,7 @@ async function catchUpNow(
 ): Promise<void> {
   const { bus, now, retryBudgetMs } = deps;
   const limited = { ...deps, deadline: now() + retryBudgetMs };
-  // Of one that was made anew nothing is stored, whatever its numbers are.
+  // Nothing is stored of a hub that was deleted and made again, whatever its numbers are.
   const hubCreatedOn = await bus.createdOn(hub, "fresh");
   const all = await bus.partitionIds(hub);
   const asked = partitionId !== undefined && all.includes(partitionId) ? [partitionId] : all;
@@ -59,7 +61,7 @@ async function catchUpPartition(
   }
 }
 
-/** The first event that is not stored, or stored but not shown. */
+/** The number of the first event that is not stored, or is stored but not shown. */
 async function nextOf(stream: Stream, { bus, database }: TryDeps): Promise<number> {
   const position = await findPosition(database, stream);
   if (!position) return bus.firstSequenceNumber(stream.hub, stream.partitionId);

@@ -51,9 +51,9 @@ const RETRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
- * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored before, or
- * dead-lettered; what is stored is decided by the position in MySQL, not by the host's checkpoint, which can run ahead
- * (it moves when the function throws, too) and behind. Passing failures are retried with growing pauses, then thrown.
+ * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored before, or dead-lettered. The
+ * position in MySQL decides what is stored before. The host's checkpoint does not: it can run ahead (it moves when the function throws,
+ * too) and behind. Passing failures are retried with growing pauses, then thrown.
  */
 export async function consumeBatch<Result>(
   batch: EventBatch,
@@ -69,7 +69,7 @@ export async function consumeBatch<Result>(
       return;
     } catch (error) {
       const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
-      // What has to be mended takes longer than this call, and is said elsewhere: the host tries again now and then.
+      // What has to be mended takes longer than this call. The fault is logged where it was found, and the host tries again.
       if (!isPassing(error) || isToBeMended(error) || deps.now() + wait > deadline) throw error;
       log.warn("a batch is tried again", { ...rangeOf(batch), attempt, wait, error });
       await pause(wait);
@@ -77,7 +77,7 @@ export async function consumeBatch<Result>(
   }
 }
 
-/** Events in pieces of which each goes on without a gap: what is missing between two is read from the hub, like what is missing before the first. */
+/** The events in runs without a gap. What is missing between two runs is read from the hub, like what is missing before the first. */
 function runsOf(events: readonly ReceivedEvent[]): readonly (readonly ReceivedEvent[])[] {
   const runs: ReceivedEvent[][] = [];
   for (const event of events) {
@@ -130,8 +130,8 @@ async function streamOf({ hub, partitionId }: EventBatch, { bus }: ConsumeDeps):
 }
 
 /**
- * A hub that was deleted and made again counts from 0: what looks stored before, or behind, may be neither. Throws `UNAVAILABLE`
- * in that case; the next try knows the new hub.
+ * A hub that was deleted and made again counts from 0, so an event that looks stored before, or behind, may be neither. Throws
+ * `UNAVAILABLE` in that case. The next try knows the new hub.
  */
 async function requireSameHub(stream: Stream, { bus }: ConsumeDeps): Promise<void> {
   const on = await bus.createdOn(stream.hub, "fresh");
@@ -139,7 +139,7 @@ async function requireSameHub(stream: Stream, { bus }: ConsumeDeps): Promise<voi
     throw new ChatError("UNAVAILABLE", "The hub was made anew; its events are stored from the beginning.");
 }
 
-/** Stores what of these consecutive events is not stored yet. One that fails by itself for good is found by storing them singly, and dead-lettered. */
+/** Stores those of these consecutive events that are not stored yet. An event that fails for good is found by storing them singly, and dead-lettered. */
 async function store<Result>(
   stream: Stream,
   events: readonly ReceivedEvent[],
@@ -217,13 +217,13 @@ const move = (
   { shown }: Pick<BatchHandler<unknown>, "shown">,
 ): Promise<void> => (shown.kind === "byPosition" ? moveStored(tx, stream, to) : movePosition(tx, stream, to));
 
-/** The position of a stream that nothing is stored of yet: just before what its hub still has. */
+/** The position of a stream of which nothing is stored yet: just before the first event that the hub still has. */
 async function begin(tx: Queryable, stream: Stream, { bus }: ConsumeDeps): Promise<StreamPosition> {
   await beginStream(tx, stream, (await bus.firstSequenceNumber(stream.hub, stream.partitionId)) - 1);
   return (await lockPosition(tx, stream))!;
 }
 
-/** Shows what was just stored, and before it whatever an earlier failure left stored but not shown. */
+/** Shows what was just stored. Events that an earlier failure left stored but not shown come first. */
 async function show<Result>(
   stream: Stream,
   progress: Exclude<Progress<Result>, { readonly kind: "behind" }>,
@@ -250,7 +250,7 @@ async function showAgain<Result>(stream: Stream, from: number, to: number, deps:
   }
 }
 
-/** Stores what the host left out before this batch, read from the hub itself, which keeps it for days; what it no longer has is lost, and said so. */
+/** Stores the events that the host left out before this batch, read from the hub, which keeps them for days. Those it no longer has are lost; the log says so. */
 async function fillHole<Result>(stream: Stream, from: number, to: number, deps: Try<Result>): Promise<void> {
   log.warn("events are missing before this batch and are read again", { ...stream, from, to });
   const { events, first } = await readAgain(stream, from, to, deps);
@@ -272,8 +272,8 @@ async function fillHole<Result>(stream: Stream, from: number, to: number, deps: 
 }
 
 /**
- * The next events of a range, and the number of the first one that the hub still has, or of the one behind the range. Only retention's own mark
- * proves that events are gone; where they just can't be seen, it throws `UNAVAILABLE`.
+ * The next events of a range, and the number of the first one that the hub still has, or of the one behind the range. Only the mark that
+ * retention sets proves that events are gone. Where they just can't be seen, it throws `UNAVAILABLE`.
  */
 async function readAgain(
   { hub, partitionId }: Stream,

@@ -10,18 +10,18 @@ export interface Refused {
   readonly error: ChatError;
   /** The key it should have, where it could be read. */
   readonly key?: string;
-  /** Set when whoever caused it is to be told. */
+  /** The user who caused it, where they are to be told. */
   readonly tellUserId?: number;
 }
 
-/** What a body may take in the letter's JSON, so that the letter still fits in an event of 1 MB. */
+/** The bytes that a body may take in the letter's JSON, so that the letter fits in an event of 1 MB. */
 const BODY_BYTES = 768 * 1024;
-/** As many bytes as take that much in base64. */
+/** The bytes that take that much in base64. */
 const BASE64_BYTES = (BODY_BYTES / 4) * 3;
 
 /**
- * Hands refused events to the dead-letter hub, one by one, before the transaction that moves past them commits: a crash in between can
- * repeat a dead letter (its place tells) but never lose one. Throws `UNAVAILABLE` when the bus is away.
+ * Hands refused events to the dead-letter hub, one by one, before the transaction that moves past them commits. A crash in between can
+ * repeat a dead letter, which its sequence number shows, but never lose one. Throws `UNAVAILABLE` when the bus is away.
  */
 export async function publishDeadLetters(
   stream: Stream,
@@ -47,7 +47,7 @@ function deadLetter(stream: Stream, { event, error, key }: Refused): DeadLetter 
   };
 }
 
-/** The body as text, or in base64 where it is none or where escaping would make it too long, or the beginning of it. */
+/** The body as text. In base64 where it is no text, or where escaping would make it too long; cut where even that would be too long. */
 function bodyOf(bytes: Buffer): Pick<DeadLetter, "body" | "bodyBase64" | "truncated"> {
   if (bytes.length <= BODY_BYTES && isUtf8(bytes)) {
     const body = bytes.toString();

@@ -11,17 +11,17 @@ import { MERGED_ABOVE_MEMBERS } from "./note.js";
 /** A room's waiting reads are broadcast at most once in this time. */
 const INTERVAL_MS = 300;
 const READS_AT_ONCE = 5_000;
-/** Rooms beyond this wait for the sweep, which bounds what one process has on its hands. */
+/** Rooms beyond this number wait for the sweep. It bounds the memory of one process. */
 const ROOMS_AT_MOST = 10_000;
 const ROOMS_AT_ONCE = 500;
-/** Half a minute of failures or of other processes' turns; then the sweep takes over. */
+/** After half a minute of failures, or of other processes' turns, the sweep takes over. */
 const TRIES = 100;
 
-/** Broadcasts the reads that wait in rooms, together. What it has not broadcast when its process dies is found by the sweep. */
+/** A scheduler: broadcasts the reads that wait in rooms, together. The sweep finds those that it has not broadcast when its process dies. */
 export interface ReadMerger {
-  /** Has a room's waiting reads broadcast soon: at once, or when 300 ms have passed since the time before. Never throws. */
+  /** Has a room's waiting reads broadcast soon: at once, or 300 ms after the broadcast before. Never throws. */
   schedule(roomId: number): void;
-  /** Resolves when nothing waits any more in the rooms that were scheduled, or was given up for now. */
+  /** Resolves when no read waits any more in the rooms that were scheduled, or when they were given up for now. */
   settled(): Promise<void>;
   /** Stops after the broadcasts that are under way. */
   close(): Promise<void>;
@@ -31,9 +31,9 @@ export interface MergeDeps extends BroadcastReadsDeps {
   readonly turns: Turns;
 }
 
-/** A room on the merger's hands; it stays there until the time in which it may not be broadcast again has passed. */
+/** A scheduled room. It stays until it may be broadcast again. */
 interface Scheduled {
-  /** Something may wait. */
+  /** Reads may wait in it. */
   waits: boolean;
   /** By the process's clock, in milliseconds. */
   notBefore: number;
@@ -53,7 +53,7 @@ export function createReadMerger(deps: MergeDeps): ReadMerger {
       else if (rooms.size > 0)
         await pause(untilNext(rooms), undefined, { signal: closing.signal }).catch(() => {});
     }
-    // Together with having seen that there is nothing: whoever schedules a room from now on starts it anew.
+    // In the same turn in which the loop saw no room: the next `schedule` starts the work again.
     working = undefined;
   }
 
@@ -75,7 +75,7 @@ export function createReadMerger(deps: MergeDeps): ReadMerger {
   };
 }
 
-/** The rooms in which something may wait and whose time has come. Forgets those in which nothing did until it came. */
+/** Rooms that are due and may have waiting reads. Also drops rooms that had none by the time they were due. */
 function dueRooms(rooms: Map<number, Scheduled>): readonly number[] {
   const now = performance.now();
   const due: number[] = [];
@@ -103,12 +103,12 @@ async function broadcastDue(
     const room = rooms.get(roomId)!;
     room.notBefore = notBefore;
     room.failures = served.has(roomId) ? 0 : room.failures + 1;
-    // In another process's turn: it may have looked before our reads were stored.
+    // Another process had the turn: it may have looked before our reads were stored.
     room.waits ||= !served.has(roomId);
   }
 }
 
-/** Broadcasts what waits in those of the rooms whose turn this process has got; returns the rooms in which nothing is left to do for now. Never throws. */
+/** Broadcasts the waiting reads of those rooms whose turn this process gets. Returns the rooms in which nothing is left to do for now. Never throws. */
 async function broadcastInTurn(
   due: readonly number[],
   rooms: ReadonlyMap<number, Scheduled>,
@@ -116,7 +116,7 @@ async function broadcastInTurn(
 ): Promise<ReadonlySet<number>> {
   try {
     const ours = await roomsInTurn(due, deps);
-    // From here on whatever is scheduled may not be among what is taken.
+    // A read that is scheduled from here on may come too late to be taken.
     for (const roomId of ours) rooms.get(roomId)!.waits = false;
     const failed = ours.length === 0 ? [] : await broadcastWaiting(ours, deps);
     const failures = new Set(failed);
@@ -127,13 +127,13 @@ async function broadcastInTurn(
   }
 }
 
-/** Those of the rooms whose turn this process has got. Without the session store each process keeps the interval by itself. */
+/** Those of the rooms whose turn this process gets. Without Redis each process keeps the interval by itself. */
 async function roomsInTurn(due: readonly number[], { turns }: MergeDeps): Promise<readonly number[]> {
   const taken = await Promise.all(due.map((roomId) => turns.takeReadTurn(roomId, INTERVAL_MS)));
   return due.filter((_, index) => taken[index] !== false);
 }
 
-/** Broadcasts what waits in these rooms; returns those that failed, or in which more waits. */
+/** Broadcasts the waiting reads of these rooms. Returns the rooms that failed, or in which more reads wait. */
 async function broadcastWaiting(roomIds: readonly number[], deps: MergeDeps): Promise<readonly number[]> {
   const takenBy = randomBytes(16);
   const moves = await takeReads(deps.database, roomIds, takenBy, READS_AT_ONCE);
