@@ -3,9 +3,9 @@ import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { isAddress } from "./links.js";
-import { draftIn, keepDraft } from "./place.js";
 import { useReport } from "./reporting.js";
 import { hasKeyboard } from "./screen.js";
+import { draftIn, keepDraft } from "./scrollAnchor.js";
 import { useSession } from "./session.js";
 
 /** The service counts characters, not UTF-16 units. */

@@ -1,7 +1,7 @@
 import type { Room, RoomMessage } from "@nonstop/chat-client";
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { chunkOf } from "./chunks.js";
-import { keepPlace, type Place, placeIn } from "./place.js";
+import { keepPlace, type Place, placeIn } from "./scrollAnchor.js";
 
 /** How many pixels above the end still count as the end. */
 const END_PX = 48;

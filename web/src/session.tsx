@@ -3,7 +3,7 @@ import { indexedDbOutbox } from "@nonstop/chat-client/indexeddb";
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { deviceId } from "./device.js";
 import { type Surroundings, tokenFor, type User } from "./identity.js";
-import { draftIn, onDrafts } from "./place.js";
+import { draftIn, onDrafts } from "./scrollAnchor.js";
 import type { Texts } from "./texts/en.js";
 
 export interface Session {

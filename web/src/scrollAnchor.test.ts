@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from "vitest";
-import { draftIn, keepDraft, keepPlace, placeIn } from "./place.js";
+import { draftIn, keepDraft, keepPlace, placeIn } from "./scrollAnchor.js";
 
 /** As much of a tab's storage as the page uses. */
 function storageOf(content: Record<string, string>) {
