@@ -247,7 +247,7 @@ test("a room with much that is unread begins at the first of it, and a reload fa
       const { top, bottom } = frame.getBoundingClientRect();
       return row.top >= top && row.bottom <= bottom;
     });
-  await page.locator("[data-testid=log][data-place=found]").waitFor();
+  await page.locator("[data-testid=log][data-scroll=settled]").waitFor();
   expect(await isSeen("message 300")).toBe(true);
   expect(await isSeen("New messages")).toBe(true);
   expect(await isSeen("message 301")).toBe(true);
@@ -261,7 +261,7 @@ test("a room with much that is unread begins at the first of it, and a reload fa
   // The place is kept with the last scroll event.
   await drawn(page);
   await page.reload();
-  await page.locator("[data-testid=log][data-place=found]").waitFor();
+  await page.locator("[data-testid=log][data-scroll=settled]").waitFor();
   expect(await isSeen("message 120")).toBe(true);
 });
 
@@ -271,7 +271,7 @@ test("who has scrolled up is told of new messages, and stays where they are", as
   const page = await pageOf("Ben", { roomId });
   await rowOf(page, "message 60").waitFor();
   const log = page.getByTestId("log");
-  await page.locator("[data-testid=log][data-place=found]").waitFor();
+  await page.locator("[data-testid=log][data-scroll=settled]").waitFor();
   await log.evaluate((element) => element.scrollTo(0, element.scrollHeight - element.clientHeight - 700));
   const top = await log.evaluate((element) => element.scrollTop);
   const ann = await connect(Ann, { nickname: "Ann" });

@@ -228,7 +228,7 @@ describe("a room of five thousand messages", () => {
     const roomId = await makeRoom([Ann, Ben]);
     await fill(roomId, Ann, 5_000);
     const page = await pageOf("Ben", { roomId });
-    await page.locator("[data-testid=log][data-place=found]").waitFor();
+    await page.locator("[data-testid=log][data-scroll=settled]").waitFor();
     const line = page.locator("li.newLine");
     expect((await line.boundingBox())!.y).toBeLessThan(
       (await page.getByText("message 1", { exact: true }).boundingBox())!.y,
@@ -260,7 +260,7 @@ describe("a room of five thousand messages", () => {
     const roomId = await makeRoom([Ann, Ben]);
     await fill(roomId, Ann, 400);
     const page = await pageOf("Ann", { roomId });
-    await page.locator("[data-testid=log][data-place=found]").waitFor();
+    await page.locator("[data-testid=log][data-scroll=settled]").waitFor();
     const jumps = await page.getByTestId("log").evaluate(async (log) => {
       const { requestAnimationFrame } = log.ownerDocument.defaultView!;
       const jumps: number[] = [];

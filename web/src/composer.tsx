@@ -1,11 +1,11 @@
 import type { ChatError, PendingMessage, Room } from "@nonstop/chat-client";
 import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { draftIn, keepDraft } from "./drafts.js";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { isAddress } from "./links.js";
 import { useReport } from "./reporting.js";
 import { hasKeyboard } from "./screen.js";
-import { draftIn, keepDraft } from "./scrollAnchor.js";
 import { useSession } from "./session.js";
 
 /** The service counts characters, not UTF-16 units. */

@@ -36,7 +36,7 @@ export function MessageList({ room, name, imageUrl, onEdit }: Props) {
   const log = useRef<HTMLDivElement>(null);
   const chunks = useMemo(() => chunksOf(messages), [messages]);
   const pictures = usePictures(room, imageUrl, me.userId);
-  const { isAtEnd, isSettled, isSettling, toEnd, onScroll } = useScrolling(log, room, messages, me.userId);
+  const { isAtEnd, isSettled, isFar, toEnd, onScroll } = useScrolling(log, room, messages, me.userId);
   const firstUnread = firstUnreadOf(room, messages);
   const last = messages.findLast((message) => !isSystem(message));
   const lastSeq = lastStored(messages)?.seq ?? 0;
@@ -55,7 +55,7 @@ export function MessageList({ room, name, imageUrl, onEdit }: Props) {
         // biome-ignore lint/a11y/noNoninteractiveTabindex: whoever has no mouse scrolls it with the keyboard
         tabIndex={0}
         data-testid="log"
-        data-place={isSettled ? "found" : isSettling ? "far" : undefined}
+        data-scroll={isSettled ? "settled" : isFar ? "far" : undefined}
         onScroll={onScroll}
       >
         <Older room={room} isReady={isSettled} first={messages[0]} log={log} />

@@ -1,5 +1,5 @@
-import { afterEach, expect, it, vi } from "vitest";
-import { draftIn, keepDraft, keepPlace, placeIn } from "./scrollAnchor.js";
+import { afterEach, expect, test, vi } from "vitest";
+import { anchorIn, keepAnchor } from "./scrollAnchor.js";
 
 /** As much of a tab's storage as the page uses. */
 function storageOf(content: Record<string, string>) {
@@ -7,23 +7,27 @@ function storageOf(content: Record<string, string>) {
   return {
     getItem: (key: string) => items.get(key) ?? null,
     setItem: (key: string, value: string) => items.set(key, value),
-    removeItem: (key: string) => items.delete(key),
   };
 }
 afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-it("a place is kept for each user and room by itself", () => {
+test("an anchor is kept for each user and room by itself", () => {
   vi.stubGlobal("sessionStorage", storageOf({}));
-  keepPlace(1, 7, { seq: 12, offset: -30.5 });
-  keepPlace(1, 8, "end");
-  expect(placeIn(1, 7)).toEqual({ seq: 12, offset: -30.5 });
-  expect(placeIn(1, 8)).toBe("end");
-  expect(placeIn(2, 7)).toBeUndefined();
+  keepAnchor(1, 7, { seq: 12, offset: -30.5 });
+  keepAnchor(1, 8, "end");
+  expect(anchorIn(1, 7)).toEqual({ seq: 12, offset: -30.5 });
+  expect(anchorIn(1, 8)).toBe("end");
+  expect(anchorIn(2, 7)).toBeUndefined();
 });
 
-it.each([
+test.each(['{"seq":12,"offset":-30.5}', '"end"'])("an anchor from before a reload is found: %s", (text) => {
+  vi.stubGlobal("sessionStorage", storageOf({ "nonstop-anchor 3 7": text }));
+  expect(JSON.stringify(anchorIn(3, 7))).toBe(text);
+});
+
+test.each([
   "",
   "{",
   "null",
@@ -33,21 +37,13 @@ it.each([
   '{"seq":1}',
   '{"seq":"1","offset":2}',
   '{"seq":null,"offset":0}',
-])("what is no place is none: %s", (text) => {
-  vi.stubGlobal("sessionStorage", storageOf({ "nonstop-place 3 9": text }));
-  expect(placeIn(3, 9)).toBeUndefined();
+  '{"seq":0,"offset":0}',
+])("what is no anchor is none: %s", (text) => {
+  vi.stubGlobal("sessionStorage", storageOf({ "nonstop-anchor 3 9": text }));
+  expect(anchorIn(3, 9)).toBeUndefined();
 });
 
-it("a draft is kept until it is sent", () => {
-  vi.stubGlobal("sessionStorage", storageOf({ "nonstop-draft 1 8": "from before" }));
-  keepDraft(1, 7, "Hel");
-  expect(draftIn(1, 7)).toBe("Hel");
-  expect(draftIn(1, 8)).toBe("from before");
-  keepDraft(1, 7, "");
-  expect(draftIn(1, 7)).toBe("");
-});
-
-it("in a browser that keeps nothing they are known until the page is closed", () => {
+test("in a browser that keeps nothing an anchor is known until the page is closed", () => {
   vi.stubGlobal("sessionStorage", {
     getItem: () => {
       throw new DOMException("denied", "SecurityError");
@@ -56,9 +52,7 @@ it("in a browser that keeps nothing they are known until the page is closed", ()
       throw new DOMException("full", "QuotaExceededError");
     },
   });
-  expect(placeIn(4, 7)).toBeUndefined();
-  keepPlace(4, 7, "end");
-  expect(placeIn(4, 7)).toBe("end");
-  keepDraft(4, 7, "Hel");
-  expect(draftIn(4, 7)).toBe("Hel");
+  expect(anchorIn(4, 7)).toBeUndefined();
+  keepAnchor(4, 7, "end");
+  expect(anchorIn(4, 7)).toBe("end");
 });

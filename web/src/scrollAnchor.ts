@@ -1,42 +1,33 @@
 import { keptByTab } from "./kept.js";
 
-/** Where one has scrolled to in a room: to the end, or with this message so many pixels below the top. */
-export type Place = { readonly seq: number; readonly offset: number } | "end";
+/** A stored message in view. */
+export interface Anchor {
+  readonly seq: number;
+  /** How many pixels below the top of the log its row begins; negative where the top cuts the row. */
+  readonly offset: number;
+}
 
-const keyOf = (userId: number, roomId: number) => `nonstop-place ${userId} ${roomId}`;
+const keyOf = (userId: number, roomId: number) => `nonstop-anchor ${userId} ${roomId}`;
 
-/** What was kept before a reload. */
-export function placeIn(userId: number, roomId: number): Place | undefined {
+/** What the room's log showed before a reload: its end, or a message. Undefined when the tab has kept nothing. */
+export function anchorIn(userId: number, roomId: number): Anchor | "end" | undefined {
   try {
-    const place = JSON.parse(keptByTab.get(keyOf(userId, roomId)) ?? "null") as Place | null;
-    if (place === "end") return place;
-    return place && place.seq > 0 && Number.isFinite(place.seq) && Number.isFinite(place.offset)
-      ? place
-      : undefined;
+    return anchorFrom(JSON.parse(keptByTab.get(keyOf(userId, roomId)) ?? "null"));
   } catch {
+    // Not JSON: the page did not write it.
     return undefined;
   }
 }
 
-export function keepPlace(userId: number, roomId: number, place: Place): void {
-  keptByTab.set(keyOf(userId, roomId), JSON.stringify(place));
+export function keepAnchor(userId: number, roomId: number, anchor: Anchor | "end"): void {
+  keptByTab.set(keyOf(userId, roomId), JSON.stringify(anchor));
 }
 
-/** What one has begun to write in a room. */
-export const draftIn = (userId: number, roomId: number): string =>
-  keptByTab.get(`nonstop-draft ${userId} ${roomId}`) ?? "";
-
-export function keepDraft(userId: number, roomId: number, text: string): void {
-  const key = `nonstop-draft ${userId} ${roomId}`;
-  if (text === "") keptByTab.remove(key);
-  else keptByTab.set(key, text);
-  for (const changed of hearing) changed();
+function anchorFrom(kept: unknown): Anchor | "end" | undefined {
+  if (kept === "end") return kept;
+  if (typeof kept !== "object" || kept === null || !("seq" in kept && "offset" in kept)) return undefined;
+  const { seq, offset } = kept;
+  return isNumber(seq) && seq > 0 && isNumber(offset) ? { seq, offset } : undefined;
 }
 
-const hearing = new Set<() => void>();
-
-/** Hears of each draft that changes, until what it returns is called. */
-export function onDrafts(changed: () => void): () => void {
-  hearing.add(changed);
-  return () => hearing.delete(changed);
-}
+const isNumber = (value: unknown): value is number => Number.isFinite(value);

@@ -2,8 +2,8 @@ import { ChatClient, type ConnectionState, type Room } from "@nonstop/chat-clien
 import { indexedDbOutbox } from "@nonstop/chat-client/indexeddb";
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
 import { deviceId } from "./device.js";
+import { draftIn, onDrafts } from "./drafts.js";
 import { type Surroundings, tokenFor, type User } from "./identity.js";
-import { draftIn, onDrafts } from "./scrollAnchor.js";
 import type { Texts } from "./texts/en.js";
 
 export interface Session {
