@@ -7,38 +7,20 @@ import { PictureHosts } from "./pictureHosts.js";
 import { SessionProvider } from "./session.js";
 import { Brand, SignIn } from "./signIn.js";
 
+/** What there is to see first: the chat, a choice of users, or that the service can't be found. */
 export function App({ beginning }: { readonly beginning: Beginning }) {
-  const texts = useTexts();
   const [now, setNow] = useState(beginning);
   const isBusy = useRef(false);
-  const goOn = async (next: Promise<Beginning>) => {
-    // Not for a second click of the same moment.
+  const goOn = async (next: () => Promise<Beginning>) => {
+    // A second click before the first one has its answer.
+    if (isBusy.current) return;
     isBusy.current = true;
-    setNow(await next.catch((): Beginning => ({ kind: "failed" })));
+    setNow(await next());
     isBusy.current = false;
   };
-  const again = () => {
-    if (!isBusy.current) void goOn(begin());
-  };
-  if (now.kind === "failed")
-    return (
-      <main className="plain">
-        <div className="signIn">
-          <Brand />
-          <h1>{texts.noConfigTitle}</h1>
-          <p role="alert" className="muted">
-            {texts.noConfig}
-          </p>
-          <button type="button" className="primary" onClick={again}>
-            {texts.tryAgain}
-          </button>
-        </div>
-      </main>
-    );
+  if (now.kind === "failed") return <Failed onAgain={() => void goOn(begin)} />;
   const { surroundings } = now;
-  const choose = (user: User) => {
-    if (!isBusy.current) void goOn(signIn(user, surroundings));
-  };
+  const choose = (user: User) => void goOn(() => signIn(user, surroundings));
   if (now.kind === "choice") return <SignIn users={surroundings.users} onChoose={choose} />;
   const { session } = now;
   const signOut = () => {
@@ -53,5 +35,23 @@ export function App({ beginning }: { readonly beginning: Beginning }) {
         <Chat onSignOut={signOut} />
       </SessionProvider>
     </PictureHosts>
+  );
+}
+
+function Failed({ onAgain }: { readonly onAgain: () => void }) {
+  const texts = useTexts();
+  return (
+    <main className="plain">
+      <div className="signIn">
+        <Brand />
+        <h1>{texts.noConfigTitle}</h1>
+        <p role="alert" className="muted">
+          {texts.noConfig}
+        </p>
+        <button type="button" className="primary" onClick={onAgain}>
+          {texts.tryAgain}
+        </button>
+      </div>
+    </main>
   );
 }

@@ -4,28 +4,41 @@ import { type Session, startSession } from "./session.js";
 
 const KEY = "nonstop-user";
 
-/** What there is when the page can be drawn: a session, or a choice of users, or nothing but the fact that it failed. */
+/** What the page begins with: a session, a choice of users, or only the fact that it failed. */
 export type Beginning =
   | { readonly kind: "failed" }
   | { readonly kind: "choice"; readonly surroundings: Surroundings }
   | { readonly kind: "session"; readonly surroundings: Surroundings; readonly session: Session };
 
-/** Who was chosen in this tab before a reload goes on. Never rejects. */
-export async function begin(): Promise<Beginning> {
-  try {
+/**
+ * The user who was chosen in this tab before a reload goes on; otherwise there is a choice. Never rejects.
+ */
+export const begin = (): Promise<Beginning> =>
+  orFailed(async () => {
     const surroundings = await loadSurroundings();
     const userId = Number(keptByTab.get(KEY));
     const user = surroundings.users?.find((one) => one.userId === userId);
-    return user ? await signIn(user, surroundings) : { kind: "choice", surroundings };
-  } catch {
-    return { kind: "failed" };
-  }
-}
+    return user ? await sessionOf(user, surroundings) : { kind: "choice", surroundings };
+  });
 
-export async function signIn(user: User, surroundings: Surroundings): Promise<Beginning> {
+/** Begins a session of the user, which a reload goes on with. Never rejects. */
+export const signIn = (user: User, surroundings: Surroundings): Promise<Beginning> =>
+  orFailed(() => sessionOf(user, surroundings));
+
+/** The next reload begins with the choice. */
+export const forget = (): void => keptByTab.remove(KEY);
+
+async function sessionOf(user: User, surroundings: Surroundings): Promise<Beginning> {
   keptByTab.set(KEY, String(user.userId));
   return { kind: "session", surroundings, session: await startSession(user, surroundings) };
 }
 
-/** The next reload begins with the choice. */
-export const forget = (): void => keptByTab.remove(KEY);
+async function orFailed(beginning: () => Promise<Beginning>): Promise<Beginning> {
+  try {
+    return await beginning();
+  } catch (error) {
+    // The user is told only that it failed; a developer wants to know why.
+    console.error(error);
+    return { kind: "failed" };
+  }
+}
