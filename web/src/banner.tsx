@@ -1,5 +1,6 @@
 import type { ChatError } from "@nonstop/chat-client";
 import { useEffect, useState } from "react";
+import { caught } from "./caught.js";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { useReport } from "./reporting.js";
@@ -13,7 +14,10 @@ import {
 } from "./session.js";
 import type { Texts } from "./texts/en.js";
 
-/** What stands between the user and the chat: no connection, an ended session, a limit. */
+/**
+ * Says why the user can't chat: there is no connection, the session has ended, or a limit was reached. It
+ * also reports the errors that no call of the client rejects with.
+ */
 export function Banner() {
   const { client } = useSession();
   const texts = useTexts();
@@ -22,7 +26,8 @@ export function Banner() {
   const pausedUntil = useSendingPaused();
   const report = useReport();
   useEffect(() => client.on("error", report), [client, report]);
-  const connect = () => void client.connect().catch(() => {});
+  // A failure is shown by the connection's state.
+  const connect = () => void client.connect().catch(caught);
   return (
     <div className="banners">
       <p className="unseen" role="status">
@@ -50,7 +55,7 @@ export function Banner() {
   );
 }
 
-/** The device has no network; there is nothing to try. */
+/** The device has no network: there is no button to try again. */
 function Offline() {
   const texts = useTexts();
   return (
@@ -79,7 +84,7 @@ function Waiting({ retryAt, onNow }: { readonly retryAt: number; readonly onNow:
 function Paused({ until }: { readonly until: number }) {
   const texts = useTexts();
   const text = texts.rateLimit(Math.max(Math.ceil((until - useNow()) / 1_000), 0));
-  // Read out once, not each second.
+  // It is read out once, with the seconds of that moment, and not each second.
   const [spoken] = useState(text);
   return (
     <section className="banner" data-testid="rate-limit">

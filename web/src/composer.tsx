@@ -1,102 +1,50 @@
-import type { ChatError, PendingMessage, Room } from "@nonstop/chat-client";
-import { type KeyboardEvent, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { draftIn, keepDraft } from "./drafts.js";
+import type { PendingMessage, Room } from "@nonstop/chat-client";
+import { type KeyboardEvent, type RefObject, useEffect, useLayoutEffect, useRef } from "react";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
 import { isAddress } from "./links.js";
-import { useReport } from "./reporting.js";
 import { hasKeyboard } from "./screen.js";
-import { useSession } from "./session.js";
+import { useWriting } from "./writing.js";
 
-/** The service counts characters, not UTF-16 units. */
-const MOST_CHARACTERS = 5_000;
+/** The number of characters that are left is shown when it is lower than this. */
 const TELL_BELOW = 500;
 
 interface Props {
   readonly room: Room;
-  /** A refused message that is changed, instead of a new one. */
+  /** The refused message that is edited; undefined for a new message. */
   readonly editing: PendingMessage | undefined;
-  readonly onDone: () => void;
+  /** The message was sent again, or the user cancelled. */
+  readonly onEdited: () => void;
 }
 
-export function Composer({ room, editing, onDone }: Props) {
-  const { me } = useSession();
-  const report = useReport();
+/** Where a message is written. */
+export function Composer({ room, editing, onEdited }: Props) {
   const texts = useTexts();
-  const [text, setText] = useState(() => editing?.content ?? draftIn(me.userId, room.roomId));
+  const { text, left, isReady, change, send } = useWriting(room, editing, onEdited);
   const area = useRef<HTMLTextAreaElement>(null);
-  const left = MOST_CHARACTERS - [...text].length;
-  const isReady = text.trim() !== "" && left >= 0;
-
-  const isEditing = editing !== undefined;
-  useEffect(() => {
-    const element = area.current!;
-    if (isEditing || hasKeyboard()) element.focus();
-    element.setSelectionRange(element.value.length, element.value.length);
-  }, [isEditing]);
-  // As high as its text, up to what the style sheet allows.
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the height follows the text
-  useLayoutEffect(() => {
-    const element = area.current!;
-    element.style.height = "auto";
-    element.style.height = `${element.scrollHeight}px`;
-  }, [text]);
-
-  const change = (next: string) => {
-    setText(next);
-    // What one had begun to write waits meanwhile.
-    if (!editing) keepDraft(me.userId, room.roomId, next);
-  };
-  const send = (type: "TEXT" | "IMAGE" = "TEXT") => {
+  useFocusAtEnd(area, editing !== undefined);
+  useHeightOf(area, text);
+  const sendAs = (type: "TEXT" | "IMAGE") => {
     if (!isReady) return;
-    if (editing) {
-      // Refused once more, it is shown beside the message.
-      room.edit(editing.clientMessageId, text.trim(), { type }).catch(() => {});
-      onDone();
-      return;
-    }
-    // A refusal is shown beside the message; what didn't become one is given back.
-    room.send(text.trim(), { type }).catch((error: ChatError) => {
-      if (error.code !== "OUTBOX_FULL" && error.code !== "NOT_SUPPORTED") return;
-      report(error);
-      change(text);
-    });
-    change("");
-    area.current?.focus();
+    send(type);
+    if (!editing) area.current?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === "Escape" && editing) onDone();
-    // Enter also ends a syllable that is being put together.
-    const isComposing = event.nativeEvent.isComposing || event.keyCode === 229;
-    if (event.key !== "Enter" || event.shiftKey || isComposing) return;
+    if (event.key === "Escape" && editing) onEdited();
+    if (!isEnter(event)) return;
     event.preventDefault();
-    send();
+    sendAs("TEXT");
   };
   return (
     <form
       className="composer"
       onSubmit={(event) => {
         event.preventDefault();
-        send();
+        sendAs("TEXT");
       }}
     >
-      {editing && (
-        <div className="editing">
-          <Icon name="pen" />
-          <p>{texts.editing}</p>
-          <button type="button" className="quiet" onClick={onDone}>
-            {texts.cancel}
-          </button>
-        </div>
-      )}
-      {isAddress(text.trim()) && (
-        <div className="asPicture">
-          <button type="button" className="quiet" onClick={() => send("IMAGE")} aria-describedby="asPicture">
-            {texts.asPicture}
-          </button>
-          <p id="asPicture">{texts.asPictureHint(new URL(text.trim()).host)}</p>
-        </div>
-      )}
+      {editing && <Editing onCancel={onEdited} />}
+      {isAddress(text.trim()) && <AsPicture address={text.trim()} onSend={() => sendAs("IMAGE")} />}
       <div className="write">
         <textarea
           ref={area}
@@ -111,24 +59,89 @@ export function Composer({ room, editing, onDone }: Props) {
           onChange={({ target }) => change(target.value)}
           onKeyDown={onKeyDown}
         />
-        <button
-          type="submit"
-          className="round send"
-          aria-label={texts.send}
-          title={texts.send}
-          disabled={!isReady}
-        >
-          <Icon name="send" />
-        </button>
+        <SendButton isReady={isReady} />
       </div>
-      {/* Read out only when it can't be sent, not with each character. */}
-      <div aria-live={left < 0 ? "polite" : "off"}>
-        {left < TELL_BELOW && (
-          <p id="left" className={left < 0 ? "left over" : "left"}>
-            {left < 0 ? texts.tooLong(-left) : texts.left5000(left)}
-          </p>
-        )}
-      </div>
+      <Left count={left} />
     </form>
+  );
+}
+
+/**
+ * Enter without Shift. While a syllable is being composed, Enter belongs to the input method (`keyCode` 229).
+ */
+const isEnter = ({ key, shiftKey, keyCode, nativeEvent }: KeyboardEvent): boolean =>
+  key === "Enter" && !shiftKey && !nativeEvent.isComposing && keyCode !== 229;
+
+/** Puts the cursor behind the text, where that does not open a phone's keyboard unasked. */
+function useFocusAtEnd(area: RefObject<HTMLTextAreaElement | null>, isEditing: boolean): void {
+  useEffect(() => {
+    const element = area.current!;
+    if (isEditing || hasKeyboard()) element.focus();
+    element.setSelectionRange(element.value.length, element.value.length);
+  }, [area, isEditing]);
+}
+
+/** Makes the field as high as its text, up to what the style sheet allows. */
+function useHeightOf(area: RefObject<HTMLTextAreaElement | null>, text: string): void {
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the height follows the text
+  useLayoutEffect(() => {
+    const element = area.current!;
+    element.style.height = "auto";
+    element.style.height = `${element.scrollHeight}px`;
+  }, [area, text]);
+}
+
+function Editing({ onCancel }: { readonly onCancel: () => void }) {
+  const texts = useTexts();
+  return (
+    <div className="editing">
+      <Icon name="pen" />
+      <p>{texts.editing}</p>
+      <button type="button" className="quiet" onClick={onCancel}>
+        {texts.cancel}
+      </button>
+    </div>
+  );
+}
+
+/** Offers to send an address as a picture. */
+function AsPicture({ address, onSend }: { readonly address: string; readonly onSend: () => void }) {
+  const texts = useTexts();
+  return (
+    <div className="asPicture">
+      <button type="button" className="quiet" onClick={onSend} aria-describedby="asPicture">
+        {texts.asPicture}
+      </button>
+      <p id="asPicture">{texts.asPictureHint(new URL(address).host)}</p>
+    </div>
+  );
+}
+
+function SendButton({ isReady }: { readonly isReady: boolean }) {
+  const texts = useTexts();
+  return (
+    <button
+      type="submit"
+      className="round send"
+      aria-label={texts.send}
+      title={texts.send}
+      disabled={!isReady}
+    >
+      <Icon name="send" />
+    </button>
+  );
+}
+
+/** How many characters are left. It is read out only when there are too many, not with each character. */
+function Left({ count }: { readonly count: number }) {
+  const texts = useTexts();
+  return (
+    <div aria-live={count < 0 ? "polite" : "off"}>
+      {count < TELL_BELOW && (
+        <p id="left" className={count < 0 ? "left over" : "left"}>
+          {count < 0 ? texts.tooLong(-count) : texts.charactersLeft(count)}
+        </p>
+      )}
+    </div>
   );
 }

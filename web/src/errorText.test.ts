@@ -1,3 +1,4 @@
+import { ChatError } from "@nonstop/chat-client";
 import { expect, test } from "vitest";
 import { errorText } from "./errorText.js";
 import { en } from "./texts/en.js";
@@ -16,12 +17,11 @@ test.each([
   // Every object has something of this name.
   ["toString", ...OTHER],
 ])("%s is told in the user's language", (code, english, korean) => {
-  const error = Object.assign(new Error("in English, for developers"), { code });
+  const error = new ChatError(code, "in English, for developers");
   expect(errorText(error, en)).toBe(english);
   expect(errorText(error, ko)).toBe(korean);
 });
 
 test("what has no code is told as well", () => {
-  expect(errorText(new TypeError("Failed to fetch"), en)).toBe(OTHER[0]);
   expect(errorText(undefined, en)).toBe(OTHER[0]);
 });

@@ -10,7 +10,7 @@ interface Props {
   readonly onMade: (roomId: number) => void;
 }
 
-/** One person makes a room of two, several a group with a name. */
+/** Starts a room of two with one person, or a group with a name with several. */
 export function NewChat(props: Props) {
   const texts = useTexts();
   return (
@@ -21,29 +21,23 @@ export function NewChat(props: Props) {
 }
 
 function Start({ onClose, onMade }: Props) {
-  const { client, me, users } = useSession();
+  const { me, users } = useSession();
   const texts = useTexts();
-  const report = useReport();
   const [chosen, setChosen] = useState<ReadonlySet<number>>(new Set());
   const [name, setName] = useState("");
-  const [isBusy, setBusy] = useState(false);
+  const { isBusy, start } = useStart((roomId) => {
+    onClose();
+    onMade(roomId);
+  });
   const others = users.filter(({ userId }) => userId !== me.userId);
   const isGroup = chosen.size > 1;
-  const start = async (event: FormEvent) => {
+  const isReady = chosen.size > 0 && (!isGroup || name.trim() !== "");
+  const onSubmit = (event: FormEvent) => {
     event.preventDefault();
-    const ids = [...chosen];
-    setBusy(true);
-    try {
-      const roomId = isGroup ? await client.createGroup(name.trim(), ids) : await client.openWith(ids[0]!);
-      onClose();
-      onMade(roomId);
-    } catch (error) {
-      setBusy(false);
-      report(error as Error);
-    }
+    void start([...chosen], name.trim());
   };
   return (
-    <form onSubmit={start}>
+    <form onSubmit={onSubmit}>
       <p className="muted">{texts.groupHint}</p>
       <ChoosePeople title={texts.people} people={others} chosen={chosen} onChange={setChosen} />
       {isGroup && (
@@ -56,14 +50,31 @@ function Start({ onClose, onMade }: Props) {
         <button type="button" className="quiet" onClick={onClose}>
           {texts.cancel}
         </button>
-        <button
-          type="submit"
-          className="primary"
-          disabled={isBusy || chosen.size === 0 || (isGroup && name.trim() === "")}
-        >
+        <button type="submit" className="primary" disabled={isBusy || !isReady}>
           {texts.start}
         </button>
       </footer>
     </form>
   );
+}
+
+/** Makes a room, one at a time, and reports why it could not. The name is for a group only. */
+function useStart(onMade: (roomId: number) => void) {
+  const { client } = useSession();
+  const report = useReport();
+  const [isBusy, setBusy] = useState(false);
+  const start = async (userIds: readonly number[], name: string) => {
+    const [first] = userIds;
+    if (first === undefined) return;
+    setBusy(true);
+    try {
+      onMade(
+        userIds.length > 1 ? await client.createGroup(name, [...userIds]) : await client.openWith(first),
+      );
+    } catch (thrown) {
+      setBusy(false);
+      report(thrown);
+    }
+  };
+  return { isBusy, start };
 }

@@ -1,4 +1,6 @@
+import type { ChatError } from "@nonstop/chat-client";
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useState } from "react";
+import { caught } from "./caught.js";
 import { errorText } from "./errorText.js";
 import { Icon } from "./icons.js";
 import { useTexts } from "./language.js";
@@ -6,30 +8,36 @@ import { useTexts } from "./language.js";
 const SHOWN_MS = 10_000;
 
 interface Reports {
-  readonly report: (error: Error) => void;
+  readonly report: (thrown: unknown) => void;
   readonly tell: (text: string) => void;
 }
 const Context = createContext<Reports>({ report: () => {}, tell: () => {} });
 
-/** Tells the user that something they asked for did not work. */
+/** Tells the user that something they asked for did not work. It takes whatever was caught. */
 export const useReport = () => useContext(Context).report;
 /** Tells the user that something was done. */
 export const useTell = () => useContext(Context).tell;
 
+type News =
+  | { readonly kind: "failure"; readonly error: ChatError | undefined }
+  | { readonly kind: "done"; readonly text: string };
+
 interface Props {
-  /** A dialog says what went wrong in it by itself: while it is open, nothing outside of it is heard. */
+  /** A dialog shows its own reports: while it is open, assistive technology hears nothing outside of it. */
   readonly isDialog?: boolean;
   readonly children: ReactNode;
 }
 
-/** Where what `useReport` and `useTell` are told of everything within is shown, for some seconds. */
+/** Shows for some seconds what its children tell `useReport` and `useTell`. */
 export function Reporting({ isDialog = false, children }: Props) {
-  const texts = useTexts();
-  // Another object each time: the same once more is shown as long again.
-  const [news, setNews] = useState<{ readonly error?: Error; readonly text?: string }>();
+  // Each report is a new object: the same report again is shown for as long again.
+  const [news, setNews] = useState<News>();
   const dismiss = useCallback(() => setNews(undefined), []);
   const reports = useMemo(
-    () => ({ report: (error: Error) => setNews({ error }), tell: (text: string) => setNews({ text }) }),
+    (): Reports => ({
+      report: (thrown) => setNews({ kind: "failure", error: caught(thrown) }),
+      tell: (text) => setNews({ kind: "done", text }),
+    }),
     [],
   );
   useEffect(() => {
@@ -40,17 +48,22 @@ export function Reporting({ isDialog = false, children }: Props) {
   return (
     <Context value={reports}>
       {children}
-      {/* There before it says something, so that it is read out. */}
+      {/* A live region is read out only if it was there before its text. */}
       <div className={isDialog ? "report inDialog" : "report"} role="status">
-        {news && (
-          <div className={news.error ? "reportBox" : "reportBox fine"}>
-            <p>{news.text ?? errorText(news.error, texts)}</p>
-            <button type="button" className="round" aria-label={texts.dismiss} onClick={dismiss}>
-              <Icon name="close" />
-            </button>
-          </div>
-        )}
+        {news && <NewsBox news={news} onDismiss={dismiss} />}
       </div>
     </Context>
+  );
+}
+
+function NewsBox({ news, onDismiss }: { readonly news: News; readonly onDismiss: () => void }) {
+  const texts = useTexts();
+  return (
+    <div className={news.kind === "failure" ? "reportBox" : "reportBox fine"}>
+      <p>{news.kind === "failure" ? errorText(news.error, texts) : news.text}</p>
+      <button type="button" className="round" aria-label={texts.dismiss} onClick={onDismiss}>
+        <Icon name="close" />
+      </button>
+    </div>
   );
 }

@@ -1,6 +1,7 @@
 import { ChatClient, type ConnectionState, type Room } from "@nonstop/chat-client";
 import { indexedDbOutbox } from "@nonstop/chat-client/indexeddb";
 import { createContext, useContext, useEffect, useState, useSyncExternalStore } from "react";
+import { caught } from "./caught.js";
 import { deviceId } from "./device.js";
 import { draftIn, onDrafts } from "./drafts.js";
 import { type Surroundings, tokenFor, type User } from "./identity.js";
@@ -9,24 +10,27 @@ import type { Texts } from "./texts/en.js";
 export interface Session {
   readonly client: ChatClient;
   readonly me: User;
-  /** Everyone there is to talk to. */
+  /** Everyone whom the user can talk to, the user too. */
   readonly users: readonly User[];
 }
 
 const Context = createContext<Session | undefined>(undefined);
 export const SessionProvider = Context;
 
-/** The session of whoever has signed in; throws outside of it. */
+/** The session of the user who has signed in. Throws outside of a `SessionProvider`. */
 export function useSession(): Session {
   const session = useContext(Context);
-  if (!session) throw new Error("nobody has signed in");
+  if (!session) throw new Error("Nobody has signed in.");
   return session;
 }
 
-/** Of all users: it knows whose a message is. */
+/** One outbox serves all users of this browser: each of its messages names its user. */
 const outbox = indexedDbOutbox();
 
-/** A session of the user, connecting and coming back by itself until it is disconnected. */
+/**
+ * Begins a session of the user. Its client connects, and reconnects by itself until `client.disconnect()` or
+ * until the service ends the session. Does not wait for the connection.
+ */
 export async function startSession(me: User, { api, users = [] }: Surroundings): Promise<Session> {
   const client = new ChatClient({
     url: api,
@@ -35,9 +39,9 @@ export async function startSession(me: User, { api, users = [] }: Surroundings):
     deviceId: await deviceId(),
     outbox,
   });
-  // Both are shown by what they leave behind: the connection's state, and the list once it can be had.
-  client.connect().catch(() => {});
-  client.rooms().catch(() => {});
+  // The page shows failures of both: by the connection's state, and by a list of rooms that is still loading.
+  client.connect().catch(caught);
+  client.rooms().catch(caught);
   return { client, me, users };
 }
 
@@ -61,7 +65,7 @@ function onNetwork(changed: () => void): () => void {
 /** Whether the device has no network, as far as the browser knows. */
 export const useIsOffline = (): boolean => useSyncExternalStore(onNetwork, () => !navigator.onLine);
 
-/** What one has begun to write in a room. */
+/** What the user has begun to write in the room. */
 export function useDraft(roomId: number): string {
   const { me } = useSession();
   return useSyncExternalStore(onDrafts, () => draftIn(me.userId, roomId));
@@ -88,7 +92,10 @@ export function useSendingPaused() {
   );
 }
 
-/** The room, open for as long as it is shown; opened anew when `opening` changes. */
+/**
+ * The room, open as long as the component is mounted; undefined in the first rendering. Another `opening`
+ * opens it again.
+ */
 export function useRoom(roomId: number, opening: number): Room | undefined {
   const { client } = useSession();
   const [room, setRoom] = useState<Room>();
@@ -104,7 +111,7 @@ export function useRoom(roomId: number, opening: number): Room | undefined {
   return room;
 }
 
-/** Draws anew whenever something in the room changes. */
+/** The room's messages. Renders the component again after any change of the room. */
 export function useMessages(room: Room) {
   return useSyncExternalStore(
     (changed) => room.on("change", changed),
@@ -114,7 +121,7 @@ export function useMessages(room: Room) {
 
 const TICK_MS = 250;
 
-/** The time, several times a second, so that a countdown is never a second behind. */
+/** The time, four times a second, so that a countdown is never a second behind. */
 export function useNow(): number {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

@@ -1,4 +1,5 @@
 import { useId, useState } from "react";
+import { caught } from "./caught.js";
 import { Dialog, Question } from "./dialog.js";
 import { useTexts } from "./language.js";
 import { useNotices } from "./notices.js";
@@ -10,7 +11,7 @@ interface Props {
   readonly onSignOut: () => void;
 }
 
-/** What the user sets for this browser, and what concerns all of their sessions. */
+/** The user's settings for this browser, and the user's sessions on all devices. */
 export function Settings({ onClose, onSignOut }: Props) {
   const texts = useTexts();
   return (
@@ -48,26 +49,9 @@ function NoticeSwitch() {
 }
 
 function Sessions({ onSignOut }: { readonly onSignOut: () => void }) {
-  const { client } = useSession();
   const texts = useTexts();
-  const report = useReport();
-  const tell = useTell();
-  const [asking, setAsking] = useState<"others" | "all">();
-  const [isBusy, setBusy] = useState(false);
-  const end = async (which: "others" | "all") => {
-    setAsking(undefined);
-    setBusy(true);
-    try {
-      await client.logOut();
-      if (which === "all") return onSignOut();
-      // The service knows no "all but this one": this one comes back.
-      client.connect().catch(() => {});
-      tell(texts.othersEnded);
-    } catch (error) {
-      report(error as Error);
-    }
-    setBusy(false);
-  };
+  const [asking, setAsking] = useState<Ended>();
+  const { isBusy, end } = useEnding(onSignOut);
   return (
     <section className="setting">
       <h3>{texts.sessions}</h3>
@@ -85,10 +69,39 @@ function Sessions({ onSignOut }: { readonly onSignOut: () => void }) {
           question={asking === "all" ? texts.signOutQuestion : texts.endOthersQuestion}
           hint={asking === "all" ? texts.signOutHint : texts.endOthersHint}
           yes={asking === "all" ? texts.signOutEverywhere : texts.endOthers}
-          onYes={() => void end(asking)}
+          onYes={() => {
+            setAsking(undefined);
+            void end(asking);
+          }}
           onNo={() => setAsking(undefined)}
         />
       )}
     </section>
   );
+}
+
+/** Which sessions of the user are ended. */
+type Ended = "others" | "all";
+
+/** Ends sessions, and tells the user how that went. */
+function useEnding(onSignOut: () => void) {
+  const { client } = useSession();
+  const texts = useTexts();
+  const report = useReport();
+  const tell = useTell();
+  const [isBusy, setBusy] = useState(false);
+  const end = async (which: Ended) => {
+    setBusy(true);
+    try {
+      await client.logOut();
+      if (which === "all") return onSignOut();
+      // The service can't end all sessions but one, so this one was ended too.
+      client.connect().catch(caught);
+      tell(texts.othersEnded);
+    } catch (thrown) {
+      report(thrown);
+    }
+    setBusy(false);
+  };
+  return { isBusy, end };
 }

@@ -1,14 +1,17 @@
 import type { Room, RoomMessage } from "@nonstop/chat-client";
 import { type RefObject, useLayoutEffect, useState } from "react";
+import { caught } from "./caught.js";
 import { firstView, type View } from "./logView.js";
 import { type Anchor, anchorIn } from "./scrollAnchor.js";
 
-/** When what the log begins with lies further back than this many messages, the newest page is shown instead. */
+/**
+ * When what the log begins with lies further back than this many messages, the newest page is shown instead.
+ */
 const FARTHEST = 20_000;
 
 /**
- * How far a log has come: it waits for the room's first page; loads what it begins with, when that lies further
- * `far` back; that is `loaded`, as far as it could be; it is `settled` when it has scrolled there.
+ * How far a log has come: it waits for the room's first page; loads what it begins with, when that lies
+ * further `far` back; that is `loaded`, as far as it could be; it is `settled` when it has scrolled there.
  */
 export type Step = "waiting" | "far" | "loaded" | "settled";
 
@@ -53,8 +56,8 @@ function missingFrom(room: Room, me: number): number | undefined {
 }
 
 /**
- * Loads the history back to what the log begins with. One call of `loadOlder` loads some thousand messages, so
- * it is repeated as long as it finds more. Never rejects.
+ * Loads the history back to what the log begins with. One call of `loadOlder` loads some thousand messages,
+ * so it is repeated as long as it finds more. Never rejects.
  */
 async function loadFar(room: Room, me: number): Promise<void> {
   try {
@@ -63,7 +66,8 @@ async function loadFar(room: Room, me: number): Promise<void> {
       await room.loadOlder(to);
       if (firstSeq(room) === before) return;
     }
-  } catch {
+  } catch (thrown) {
     // The top of the log offers to try again.
+    caught(thrown);
   }
 }

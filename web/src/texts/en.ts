@@ -1,23 +1,8 @@
-type ErrorText =
-  | "INVALID_MESSAGE"
-  | "MESSAGE_TOO_LARGE"
-  | "NOT_A_MEMBER"
-  | "FORBIDDEN"
-  | "ROOM_NOT_FOUND"
-  | "MEMBER_NOT_FOUND"
-  | "RATE_LIMIT_EXCEEDED"
-  | "OFFLINE"
-  | "UNAVAILABLE"
-  | "CLIENT_MESSAGE_ID_REUSED"
-  | "OUTBOX_FULL"
-  | "TOO_MANY_SUBSCRIPTIONS"
-  | "OUTBOX_FAILED";
-
-/** "A, B and C" */
+/** "A, B and C". */
 const listed = (parts: readonly string[]): string =>
   [parts.slice(0, -1).join(", "), ...parts.slice(-1)].filter((part) => part !== "").join(" and ");
 
-/** Every text of the page; the other languages have the same ones. */
+/** Every text of the page in English. The other languages have the same texts. */
 export const en = {
   language: "English",
   appName: "Nonstop Chat",
@@ -40,7 +25,7 @@ export const en = {
   noMessages: "No messages yet",
   picture: "Picture",
   youPrefix: "You: ",
-  /** `others` more than those who are named. */
+  /** `whom` are named; `others` is how many more were invited. */
   invited: (by: string, whom: readonly string[], others: number) =>
     `${by} invited ${listed(others === 0 ? whom : [...whom, others === 1 ? "1 other" : `${others.toLocaleString("en")} others`])}`,
   invitedMore: (by: string, who: string) => `${by} invited ${who} and others`,
@@ -109,7 +94,7 @@ export const en = {
   write: "Write a message",
   send: "Send",
   asPicture: "Send as a picture",
-  left5000: (count: number) => `${count.toLocaleString("en")} characters left`,
+  charactersLeft: (count: number) => `${count.toLocaleString("en")} characters left`,
   tooLong: (count: number) => `${count.toLocaleString("en")} characters too many`,
   pictureAlt: (by: string) => `Picture from ${by}`,
   roomMenu: "Members and settings",
@@ -151,7 +136,7 @@ export const en = {
   afternoon: "PM",
   today: "Today",
   yesterday: "Yesterday",
-  /** Why something did not work and what helps, by the code of the error. */
+  /** Why something did not work and what helps, by the code of the `ChatError`. */
   errors: {
     INVALID_MESSAGE: "The message is empty or has characters that can't be sent.",
     MESSAGE_TOO_LARGE: "The message is too long.",
@@ -166,7 +151,7 @@ export const en = {
     OUTBOX_FULL: "A thousand messages wait to be sent. Wait until some of them are.",
     TOO_MANY_SUBSCRIPTIONS: "Too many conversations are open in this tab.",
     OUTBOX_FAILED: "This browser keeps nothing: messages that are still on their way won't survive a reload.",
-  } as Readonly<Record<ErrorText, string>>,
+  },
   otherError: "That did not work. Try again in a moment.",
 };
 

@@ -89,7 +89,7 @@ export const ko: Texts = {
   write: "메시지 입력",
   send: "보내기",
   asPicture: "사진으로 보내기",
-  left5000: (count) => `${count.toLocaleString("ko")}자 남음`,
+  charactersLeft: (count) => `${count.toLocaleString("ko")}자 남음`,
   tooLong: (count) => `${count.toLocaleString("ko")}자 초과`,
   pictureAlt: (by) => `${by}님이 보낸 사진`,
   roomMenu: "멤버와 설정",
