@@ -11,34 +11,20 @@ import { useRoute } from "./route.js";
 import { NARROW } from "./screen.js";
 import { useConnection, useRoomList } from "./session.js";
 
+/** The chat of a user who has signed in. */
 export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
   const texts = useTexts();
-  const connection = useConnection();
-  const rooms = useRoomList();
   const [roomId, goTo] = useRoute();
   useFocusOnPhones(roomId);
   useTelling(roomId, goTo);
-
-  const unread = (rooms ?? []).reduce((sum, room) => sum + room.unreadCount, 0);
-  useEffect(() => {
-    document.title = unread > 0 ? `(${unread}) ${texts.appName}` : texts.appName;
-    return () => {
-      document.title = texts.appName;
-    };
-  }, [unread, texts]);
-  useEffect(() => {
-    document.body.dataset["connection"] = connection.status;
-    return () => {
-      delete document.body.dataset["connection"];
-    };
-  }, [connection.status]);
-
+  useTitle();
+  useConnectionOnBody();
   return (
     <main className="app" data-view={roomId === undefined ? "list" : "room"}>
       <Reporting>
         <RefusedFiles />
         <h1 className="unseen">{texts.appName}</h1>
-        {/* No link: the address' hash names the room. */}
+        {/* Not a link: the hash of the page's address names the room. */}
         <button
           type="button"
           className="skip"
@@ -50,16 +36,7 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
         <RoomList current={roomId} onOpen={goTo} onSignOut={onSignOut} />
         <div id="conversation" className="conversation" tabIndex={-1}>
           {roomId === undefined ? (
-            <div className="empty">
-              <span className="emptyIcon">
-                <Icon name="chat" />
-              </span>
-              <p>
-                <strong>{texts.chooseRoom}</strong>
-                <br />
-                {texts.chooseRoomHint}
-              </p>
-            </div>
+            <NoRoom />
           ) : (
             <RoomView key={roomId} roomId={roomId} onBack={() => goTo(undefined)} />
           )}
@@ -69,7 +46,46 @@ export function Chat({ onSignOut }: { readonly onSignOut: () => void }) {
   );
 }
 
-/** Says so when a file was dropped on the page. */
+/** Shows in the page's title how many messages are unread. */
+function useTitle(): void {
+  const texts = useTexts();
+  const unread = (useRoomList() ?? []).reduce((sum, room) => sum + room.unreadCount, 0);
+  useEffect(() => {
+    document.title = unread > 0 ? `(${unread}) ${texts.appName}` : texts.appName;
+    return () => {
+      document.title = texts.appName;
+    };
+  }, [unread, texts]);
+}
+
+/** Shows the connection's status as an attribute, for tests. */
+function useConnectionOnBody(): void {
+  const { status } = useConnection();
+  useEffect(() => {
+    document.body.dataset["connection"] = status;
+    return () => {
+      delete document.body.dataset["connection"];
+    };
+  }, [status]);
+}
+
+function NoRoom() {
+  const texts = useTexts();
+  return (
+    <div className="empty">
+      <span className="emptyIcon">
+        <Icon name="chat" />
+      </span>
+      <p>
+        <strong>{texts.chooseRoom}</strong>
+        <br />
+        {texts.chooseRoomHint}
+      </p>
+    </div>
+  );
+}
+
+/** Tells the user when a file was dropped on the page. */
 function RefusedFiles() {
   const texts = useTexts();
   const tell = useTell();
@@ -81,14 +97,14 @@ function RefusedFiles() {
   return null;
 }
 
-/** Where only one side is shown, what had the focus goes with the other side. */
+/** On a screen that shows one side at a time, the focus goes to the side that comes into view. */
 function useFocusOnPhones(roomId: number | undefined): void {
   const before = useRef(roomId);
   useEffect(() => {
-    const left = before.current;
+    const closed = before.current;
     before.current = roomId;
-    if (left === roomId || !matchMedia(NARROW).matches) return;
-    const row = `[data-room-id="${left}"]`;
+    if (closed === roomId || !matchMedia(NARROW).matches) return;
+    const row = `[data-room-id="${closed}"]`;
     document.querySelector<HTMLElement>(roomId === undefined ? row : "#conversation")?.focus();
   }, [roomId]);
 }

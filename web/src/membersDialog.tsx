@@ -4,8 +4,10 @@ import { Avatar } from "./avatar.js";
 import { ChoosePeople } from "./choosePeople.js";
 import { Dialog, Question } from "./dialog.js";
 import { Icon } from "./icons.js";
+import type { User } from "./identity.js";
 import { useTexts } from "./language.js";
-import { Name, nameOf, Phrase } from "./name.js";
+import { MembersFailed, Who } from "./members.js";
+import { nameOf, Phrase } from "./name.js";
 import { shownName } from "./names.js";
 import { useReport } from "./reporting.js";
 import { useMessages, useSession } from "./session.js";
@@ -17,27 +19,37 @@ interface Props {
   readonly onLeave: () => void;
 }
 
-/** Who is in a group; with what one may do about it. */
-export function MembersDialog({ onClose, ...props }: Props) {
+/** A group's name and members, and what the user may change of them. */
+export function MembersDialog({ room, summary, onClose, onLeave }: Props) {
   const texts = useTexts();
   return (
     <Dialog title={texts.membersTitle} onClose={onClose}>
-      <Members {...props} />
+      <Rename roomId={summary.roomId} name={summary.name ?? ""} />
+      <Members room={room} name={shownName(summary.name) ?? texts.conversation} />
+      <footer className="dialogFoot apart">
+        <button type="button" className="danger" onClick={onLeave}>
+          <Icon name="leave" />
+          {texts.leave}
+        </button>
+      </footer>
     </Dialog>
   );
 }
 
-function Members({ room, summary, onLeave }: Omit<Props, "onClose">) {
-  const { client, me, users } = useSession();
-  const { roomId, name } = summary;
+interface MembersProps {
+  readonly room: Room;
+  /** The room's. */
+  readonly name: string;
+}
+
+function Members({ room, name }: MembersProps) {
+  const { client, users } = useSession();
   const texts = useTexts();
   const report = useReport();
   useMessages(room);
-  const { members, membersError } = room;
+  const { roomId, members, membersError } = room;
   const [removing, setRemoving] = useState<Member>();
   const list = useRef<HTMLUListElement>(null);
-  const load = () => void room.reloadMembers().catch(report);
-  const isCreator = members?.some((member) => member.userId === me.userId && member.isCreator);
   const remove = ({ userId }: Member) => {
     setRemoving(undefined);
     client
@@ -48,41 +60,14 @@ function Members({ room, summary, onLeave }: Omit<Props, "onClose">) {
   };
   return (
     <>
-      <Rename roomId={roomId} name={name ?? ""} />
       {!members && !membersError && (
         <p className="hint" role="status">
           {texts.loading}
         </p>
       )}
-      {membersError && (
-        <div className="failed" role="alert">
-          <p>{texts.membersFailed}</p>
-          <button type="button" className="quiet" onClick={load}>
-            {texts.tryAgain}
-          </button>
-        </div>
-      )}
+      {membersError && <MembersFailed onAgain={() => void room.reloadMembers().catch(report)} />}
       <ul ref={list} className="members" tabIndex={-1} aria-label={texts.membersTitle}>
-        {members?.map((member) => (
-          <li key={member.userId}>
-            <Avatar name={member.nickname} image={member.profileImageUrl} />
-            <span className="who">
-              <Name of={member} />
-              {member.userId === me.userId && <span className="muted"> ({texts.me})</span>}
-            </span>
-            {member.isCreator && <span className="tag">{texts.creator}</span>}
-            {isCreator && member.userId !== me.userId && (
-              <button
-                type="button"
-                className="quiet"
-                aria-label={`${texts.remove}: ${nameOf(member, texts)}`}
-                onClick={() => setRemoving(member)}
-              >
-                {texts.remove}
-              </button>
-            )}
-          </li>
-        ))}
+        {members && <MemberRows members={members} onRemove={setRemoving} />}
       </ul>
       {members && (
         <Invite
@@ -90,20 +75,9 @@ function Members({ room, summary, onLeave }: Omit<Props, "onClose">) {
           people={users.filter(({ userId }) => !members.some((member) => member.userId === userId))}
         />
       )}
-      <footer className="dialogFoot apart">
-        <button type="button" className="danger" onClick={onLeave}>
-          <Icon name="leave" />
-          {texts.leave}
-        </button>
-      </footer>
       {removing && (
         <Question
-          question={
-            <Phrase
-              text={texts.removeQuestion}
-              names={[nameOf(removing, texts), shownName(name) ?? texts.conversation]}
-            />
-          }
+          question={<Phrase text={texts.removeQuestion} names={[nameOf(removing, texts), name]} />}
           yes={texts.remove}
           onYes={() => remove(removing)}
           onNo={() => setRemoving(undefined)}
@@ -111,6 +85,35 @@ function Members({ room, summary, onLeave }: Omit<Props, "onClose">) {
       )}
     </>
   );
+}
+
+interface RowsProps {
+  readonly members: readonly Member[];
+  readonly onRemove: (member: Member) => void;
+}
+
+/** Only the group's creator may remove others. */
+function MemberRows({ members, onRemove }: RowsProps) {
+  const { me } = useSession();
+  const texts = useTexts();
+  const isCreator = members.some((member) => member.userId === me.userId && member.isCreator);
+  return members.map((member) => (
+    <li key={member.userId}>
+      <Avatar name={member.nickname} image={member.profileImageUrl} />
+      <Who member={member} />
+      {member.isCreator && <span className="tag">{texts.creator}</span>}
+      {isCreator && member.userId !== me.userId && (
+        <button
+          type="button"
+          className="quiet"
+          aria-label={`${texts.remove}: ${nameOf(member, texts)}`}
+          onClick={() => onRemove(member)}
+        >
+          {texts.remove}
+        </button>
+      )}
+    </li>
+  ));
 }
 
 function Rename({ roomId, name }: { readonly roomId: number; readonly name: string }) {
@@ -135,12 +138,7 @@ function Rename({ roomId, name }: { readonly roomId: number; readonly name: stri
   );
 }
 
-interface InviteProps {
-  readonly roomId: number;
-  readonly people: readonly { readonly userId: number; readonly nickname: string }[];
-}
-
-function Invite({ roomId, people }: InviteProps) {
+function Invite({ roomId, people }: { readonly roomId: number; readonly people: readonly User[] }) {
   const { client } = useSession();
   const texts = useTexts();
   const report = useReport();

@@ -1,25 +1,30 @@
 import { isSystem, type RoomMessage } from "@nonstop/chat-client";
 import { type RefObject, useCallback, useEffect, useState } from "react";
 import { keyOf } from "./arrange.js";
+import { keepReachable, makeReachable } from "./menuButtons.js";
 
 const LONG_PRESS_MS = 450;
-/** A finger never holds quite still. */
+/** A finger never holds quite still: a press may move this many pixels. */
 const STILL_PX = 10;
-const REACHABLE_AFTER_MS = 200;
+/** A click that comes within this time after the finger was lifted belongs to the long press. */
+const CLICK_WITHIN_MS = 50;
+const BELOW_BUTTON_PX = 4;
 
-/** A menu that is open: whose, and where. */
+/** A menu that is open. */
 export interface OpenMenu {
+  /** The message's (`keyOf`). */
   readonly key: string;
   readonly message: RoomMessage;
-  /** What gets the focus back. */
+  /** The button that gets the focus back. */
   readonly opener: HTMLElement | undefined;
+  /** Where it was asked for, in pixels of the window. */
   readonly x: number;
   readonly y: number;
 }
 
 /**
- * The menu of one of the log's messages, opened by its button, by a right click or a long press on it. The buttons are one stop of the
- * Tab key: from there the arrow keys go from message to message.
+ * The menu of one of the log's messages: opened by its button, or by a right click or a long press on its
+ * bubble. All the buttons are one stop of the Tab key; from there the arrow keys go from message to message.
  */
 export function useMessageMenu(
   log: RefObject<HTMLElement | null>,
@@ -30,140 +35,109 @@ export function useMessageMenu(
   const close = useCallback(() => setAt(undefined), []);
   useEffect(() => {
     const element = log.current!;
-    const ends = [onButtons(element, setAt), onPresses(element, setAt), keepReachable(element)];
-    return () => {
-      for (const end of ends) end();
-    };
+    const ended = new AbortController();
+    onButtons(element, setAt, ended.signal);
+    onRightClick(element, setAt, ended.signal);
+    onLongPress(element, setAt, ended.signal);
+    keepReachable(element, ended.signal);
+    return () => ended.abort();
   }, [log]);
-  // It may be stored meanwhile, or be gone.
+  // The message may have been stored, or have gone, since the menu was opened.
   const message = at && messages.findLast((one) => !isSystem(one) && keyOf(one, me) === at.key);
   return [message && { ...at, message }, close];
 }
 
 type Open = (at: Omit<OpenMenu, "message">) => void;
 
-const rowOf = (target: EventTarget | null): HTMLElement | null | undefined =>
-  target instanceof Element ? target.closest<HTMLElement>(".row[data-key]") : undefined;
+function openAt(target: Element, x: number, y: number, open: Open): void {
+  const row = target.closest<HTMLElement>(".row[data-key]");
+  const opener = row?.querySelector<HTMLElement>(".more") ?? undefined;
+  if (row) open({ key: row.dataset["key"]!, opener, x, y });
+}
 
-const buttonOf = (row: HTMLElement): HTMLElement | undefined =>
-  row.querySelector<HTMLElement>(".more") ?? undefined;
+/** The bubble that was clicked or touched, or something in it. */
+const inBubble = (target: EventTarget | null): Element | undefined =>
+  target instanceof Element && target.closest(".bubble") ? target : undefined;
 
-function listen<K extends keyof HTMLElementEventMap>(
-  element: HTMLElement,
-  listeners: { readonly [Name in K]: (event: HTMLElementEventMap[Name]) => void },
-): () => void {
-  const all = Object.entries(listeners) as [K, EventListener][];
-  for (const [name, listener] of all) element.addEventListener(name, listener);
-  return () => {
-    for (const [name, listener] of all) element.removeEventListener(name, listener);
+const isButton = (target: EventTarget | null): target is HTMLElement =>
+  target instanceof HTMLElement && target.matches(".more");
+
+/** A click on a button opens its menu; the arrow keys, Home and End lead from a button to another one. */
+function onButtons(element: HTMLElement, open: Open, signal: AbortSignal): void {
+  const onClick = ({ target }: Event) => {
+    const button = target instanceof Element ? target.closest(".more") : null;
+    if (!button) return;
+    const { left, bottom } = button.getBoundingClientRect();
+    openAt(button, left, bottom + BELOW_BUTTON_PX, open);
   };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (!isButton(event.target)) return;
+    const all = [...element.querySelectorAll<HTMLElement>(".more")];
+    const at = all.indexOf(event.target);
+    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: all.length - 1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    all[to]?.focus();
+  };
+  const onFocusIn = ({ target }: Event) => {
+    if (isButton(target)) makeReachable(element, target);
+  };
+  element.addEventListener("click", onClick, { signal });
+  element.addEventListener("keydown", onKeyDown, { signal });
+  element.addEventListener("focusin", onFocusIn, { signal });
 }
 
-/** A click, and the keys that go from one button to another. */
-function onButtons(element: HTMLElement, open: Open): () => void {
-  return listen(element, {
-    click: ({ target }) => {
-      const button = target instanceof Element ? target.closest<HTMLElement>(".more") : null;
-      const row = rowOf(button);
-      if (!button || !row) return;
-      const { left, bottom } = button.getBoundingClientRect();
-      open({ key: row.dataset["key"]!, opener: button, x: left, y: bottom + 4 });
-    },
-    keydown: (event) => {
-      const { target, key } = event;
-      if (!(target instanceof HTMLElement) || !target.matches(".more")) return;
-      const all = [...element.querySelectorAll<HTMLElement>(".more")];
-      const at = all.indexOf(target);
-      const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: all.length - 1 }[key];
-      if (to === undefined) return;
-      event.preventDefault();
-      all[to]?.focus();
-    },
-    focusin: ({ target }) => {
-      if (target instanceof HTMLElement && target.matches(".more")) makeReachable(element, target);
-    },
-  });
+/** A right click of the mouse. Some browsers also send `contextmenu` for a long press. */
+function onRightClick(element: HTMLElement, open: Open, signal: AbortSignal): void {
+  const onContextMenu = (event: PointerEvent) => {
+    const target = inBubble(event.target);
+    if (!target) return;
+    // The browser's own menu has more to offer for an address, and for selected text.
+    const isTouch = event.pointerType === "touch";
+    if (!isTouch && (target.closest("a") || !getSelection()?.isCollapsed)) return;
+    event.preventDefault();
+    openAt(target, event.clientX, event.clientY, open);
+  };
+  element.addEventListener("contextmenu", onContextMenu, { signal });
 }
 
-/** A right click of the mouse, a long press of a finger. */
-function onPresses(element: HTMLElement, open: Open): () => void {
+/** A long press of a finger, by a timer: not all browsers send `contextmenu` for it. */
+function onLongPress(element: HTMLElement, open: Open, signal: AbortSignal): void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let from = { x: 0, y: 0 };
   const cancel = () => clearTimeout(timer);
-  const openAt = (target: Element, x: number, y: number) => {
-    const row = rowOf(target);
-    if (row) open({ key: row.dataset["key"]!, opener: buttonOf(row), x, y });
-  };
-  const ends = listen(element, {
-    contextmenu: (event) => {
-      const { target, clientX, clientY } = event;
-      if (!(target instanceof Element) || !target.closest(".bubble")) return;
-      // The browser's own menu has more to offer for an address, and for what is selected.
-      const isTouch = (event as PointerEvent).pointerType === "touch";
-      if (!isTouch && (target.closest("a") || !getSelection()?.isCollapsed)) return;
-      event.preventDefault();
-      cancel();
-      openAt(target, clientX, clientY);
-    },
-    pointerdown: ({ target, pointerType, clientX: x, clientY: y }) => {
-      cancel();
-      if (pointerType !== "touch" || !(target instanceof Element) || !target.closest(".bubble")) return;
-      from = { x, y };
-      // Some browsers know no other sign of a long press.
-      timer = setTimeout(() => {
-        openAt(target, x, y);
-        swallowClick();
-      }, LONG_PRESS_MS);
-    },
-    pointermove: ({ clientX, clientY }) => {
-      if (Math.hypot(clientX - from.x, clientY - from.y) > STILL_PX) cancel();
-    },
-    pointerup: cancel,
-    pointercancel: cancel,
-  });
-  return () => {
+  const onDown = ({ target, pointerType, clientX: x, clientY: y }: PointerEvent) => {
     cancel();
-    ends();
+    const pressed = inBubble(target);
+    if (pointerType !== "touch" || !pressed) return;
+    from = { x, y };
+    timer = setTimeout(() => {
+      openAt(pressed, x, y, open);
+      swallowClick();
+    }, LONG_PRESS_MS);
   };
+  const onMove = ({ clientX, clientY }: PointerEvent) => {
+    if (Math.hypot(clientX - from.x, clientY - from.y) > STILL_PX) cancel();
+  };
+  element.addEventListener("pointerdown", onDown, { signal });
+  element.addEventListener("pointermove", onMove, { signal });
+  element.addEventListener("pointerup", cancel, { signal });
+  element.addEventListener("pointercancel", cancel, { signal });
+  // Then the browser's own sign of a long press has opened the menu.
+  element.addEventListener("contextmenu", cancel, { signal });
+  signal.addEventListener("abort", cancel);
 }
 
-/** The finger is still down: lifting it is no click on what is below it now. */
+/** The finger is still down. When it is lifted, the browser must not click what lies below it now. */
 function swallowClick(): void {
+  const over = new AbortController();
+  const { signal } = over;
   const swallow = (event: Event) => {
     event.preventDefault();
     event.stopPropagation();
   };
-  document.addEventListener("click", swallow, { capture: true, once: true });
-  const end = () => setTimeout(() => document.removeEventListener("click", swallow, { capture: true }), 50);
-  document.addEventListener("pointerup", end, { once: true });
-  document.addEventListener("pointercancel", end, { once: true });
-}
-
-function makeReachable(element: HTMLElement, button: HTMLElement): void {
-  for (const other of element.querySelectorAll<HTMLElement>('.more[tabindex="0"]')) other.tabIndex = -1;
-  button.tabIndex = 0;
-}
-
-/** The Tab key leads to the last message that is seen: it must not scroll away from where one reads. */
-function keepReachable(element: HTMLElement): () => void {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const choose = () => {
-    if (element.contains(document.activeElement) && document.activeElement !== element) return;
-    const { left, bottom, width } = element.getBoundingClientRect();
-    const seen = document.elementsFromPoint(left + width / 2, bottom - 24);
-    const near = seen.map((one) => one.closest<HTMLElement>("[data-chunk]")).find((one) => one !== null);
-    const buttons = [...(near?.querySelectorAll<HTMLElement>(".more") ?? [])];
-    const last = buttons.findLast((one) => one.getBoundingClientRect().bottom <= bottom);
-    if (last) makeReachable(element, last);
-  };
-  const end = listen(element, {
-    scroll: () => {
-      clearTimeout(timer);
-      timer = setTimeout(choose, REACHABLE_AFTER_MS);
-    },
-  });
-  return () => {
-    clearTimeout(timer);
-    end();
-  };
+  const end = () => setTimeout(() => over.abort(), CLICK_WITHIN_MS);
+  document.addEventListener("click", swallow, { capture: true, once: true, signal });
+  document.addEventListener("pointerup", end, { once: true, signal });
+  document.addEventListener("pointercancel", end, { once: true, signal });
 }

@@ -1,4 +1,10 @@
-import { isSystem, type PendingMessage, type Room, type RoomMessage } from "@nonstop/chat-client";
+import {
+  isSystem,
+  type PendingMessage,
+  type Room,
+  type RoomMessage,
+  type StoredMessage,
+} from "@nonstop/chat-client";
 import { memo } from "react";
 import { timeOf } from "./arrange.js";
 import { Avatar } from "./avatar.js";
@@ -6,9 +12,8 @@ import { timeText } from "./dates.js";
 import { errorText } from "./errorText.js";
 import { Icon } from "./icons.js";
 import { useLanguage, useTexts } from "./language.js";
-import { isAddress, piecesOf } from "./links.js";
-import { Name, nameOf } from "./name.js";
-import { Picture } from "./picture.js";
+import { MessageContent } from "./messageContent.js";
+import { Name, type Named, nameOf } from "./name.js";
 import { useSession } from "./session.js";
 import { SystemRow } from "./systemRow.js";
 
@@ -19,63 +24,52 @@ interface Props {
   readonly isMine: boolean;
   readonly isFirst: boolean;
   readonly isLast: boolean;
-  /** The Tab key leads to its menu; the arrow keys go on from there. */
+  /** The Tab key leads to its menu button; from there the arrow keys lead to the others. */
   readonly isReachable: boolean;
-  /** The sender's. */
+  /** The sender's picture. */
   readonly picture: string | null | undefined;
   readonly onEdit: (message: PendingMessage) => void;
 }
 
-/** One message; drawn anew only when something in it changes. */
+/** One message. It is rendered again only when one of its properties changes. */
 export const MessageRow = memo(function MessageRow(props: Props) {
-  const { id, room, message, isMine, isFirst, isLast, isReachable, picture, onEdit } = props;
+  const { message } = props;
+  const isStored = message.state === "stored";
+  if (isStored && isSystem(message)) return <SystemRow message={message} data={dataOf(props)} />;
+  return <UserRow {...props} />;
+});
+
+/** The attributes by which the page finds the row of a message. */
+const dataOf = ({ id, message, isMine }: Props) => ({
+  "data-key": id,
+  "data-seq": message.state === "stored" ? message.seq : undefined,
+  "data-state": message.state,
+  "data-mine": isMine || undefined,
+});
+
+function UserRow(props: Props) {
+  const { room, message, isMine, isFirst, isLast, isReachable, picture, onEdit } = props;
   const { me } = useSession();
   const { language, texts } = useLanguage();
   const isStored = message.state === "stored";
-  const data = {
-    "data-key": id,
-    "data-seq": isStored ? message.seq : undefined,
-    "data-state": message.state,
-    "data-mine": isMine || undefined,
-  };
-  if (isStored && isSystem(message)) return <SystemRow message={message} data={data} />;
   const sender = isStored && !isMine ? { userId: message.senderId, nickname: message.senderNickname } : me;
   const time = timeText(timeOf(message), language, texts);
-  const unread = isStored ? message.unreadCount : 0;
   return (
     <li
       className={`row ${isMine ? "mine" : "theirs"} ${isFirst ? "first" : ""} ${isLast ? "last" : ""}`}
-      {...data}
+      {...dataOf(props)}
     >
       {!isMine && isFirst && isStored && <Avatar name={sender.nickname} image={picture} />}
       <div className="column">
-        {isMine ? (
-          <span className="unseen">{texts.you}</span>
-        ) : (
-          <span className={isFirst ? "sender" : "unseen"}>
-            <Name of={sender} />
-          </span>
-        )}
+        <Sender sender={isMine ? undefined : sender} isFirst={isFirst} />
         <div className="line">
-          <Content message={message} sender={nameOf(sender, texts)} />
+          <MessageContent message={message} sender={nameOf(sender, texts)} />
           <div className="meta">
-            {unread > 0 && (
-              <span
-                className="unreadCount"
-                data-testid="unread"
-                role="img"
-                aria-label={texts.notReadBy(unread)}
-              >
-                {unread}
-              </span>
+            {isStored ? (
+              <StoredMeta message={message} time={time} isLast={isLast} />
+            ) : (
+              <State state={message.state} />
             )}
-            {isStored && (
-              // Seen once for each group, but read out with each message.
-              <time className={isLast ? "" : "unseen"} dateTime={message.sentAt}>
-                {time}
-              </time>
-            )}
-            {!isStored && <State message={message} />}
           </div>
           <button
             type="button"
@@ -89,42 +83,57 @@ export const MessageRow = memo(function MessageRow(props: Props) {
       </div>
     </li>
   );
-});
+}
 
-function Content({ message, sender }: { readonly message: RoomMessage; readonly sender: string }) {
-  const { type, content } = message;
-  if (type === "IMAGE" && isAddress(content)) return <Picture address={content} sender={sender} />;
+/**
+ * Undefined stands for the user. The name is seen above the first message of a group, and read out with each.
+ */
+function Sender({ sender, isFirst }: { readonly sender: Named | undefined; readonly isFirst: boolean }) {
+  const texts = useTexts();
+  if (!sender) return <span className="unseen">{texts.you}</span>;
   return (
-    <div className="bubble" dir="auto">
-      {piecesOf(content).map((piece, index) => {
-        if (piece.kind === "text") return piece.text;
-        if (piece.kind !== "link")
-          return (
-            // biome-ignore lint/suspicious/noArrayIndexKey: a text's pieces never change
-            <code key={index} className={piece.kind}>
-              {piece.text}
-            </code>
-          );
-        return (
-          // biome-ignore lint/suspicious/noArrayIndexKey: as above
-          <bdi key={index} className="link">
-            <a href={piece.href} target="_blank" rel="noopener noreferrer">
-              {piece.text}
-            </a>
-            {piece.host && <span className="host"> ({piece.host})</span>}
-          </bdi>
-        );
-      })}
-    </div>
+    <span className={isFirst ? "sender" : "unseen"}>
+      <Name of={sender} />
+    </span>
   );
 }
 
-function State({ message: { state } }: { readonly message: PendingMessage }) {
+interface StoredMetaProps {
+  readonly message: StoredMessage;
+  readonly time: string;
+  readonly isLast: boolean;
+}
+
+/** How many have not read the message, and when it was sent. */
+function StoredMeta({ message: { unreadCount, sentAt }, time, isLast }: StoredMetaProps) {
   const texts = useTexts();
-  const icon = state === "sending" ? "clock" : state === "accepted" ? "check" : "alert";
+  return (
+    <>
+      {unreadCount > 0 && (
+        <span
+          className="unreadCount"
+          data-testid="unread"
+          role="img"
+          aria-label={texts.notReadBy(unreadCount)}
+        >
+          {unreadCount}
+        </span>
+      )}
+      {/* The time is seen below the last message of a group, and read out with each. */}
+      <time className={isLast ? "" : "unseen"} dateTime={sentAt}>
+        {time}
+      </time>
+    </>
+  );
+}
+
+const STATE_ICONS = { sending: "clock", accepted: "check", refused: "alert" } as const;
+
+function State({ state }: Pick<PendingMessage, "state">) {
+  const texts = useTexts();
   return (
     <span className={`state ${state}`} role="img" aria-label={texts[state]} title={texts[state]}>
-      <Icon name={icon} />
+      <Icon name={STATE_ICONS[state]} />
     </span>
   );
 }
@@ -135,6 +144,7 @@ interface RefusedProps {
   readonly onEdit: (message: PendingMessage) => void;
 }
 
+/** Why the message was refused, and what the user can do. */
 function Refused({ room, message, onEdit }: RefusedProps) {
   const texts = useTexts();
   const { clientMessageId, error } = message;

@@ -8,19 +8,19 @@ interface Size {
   readonly height: number;
 }
 
-/** What this page has learned: drawn anew, a picture takes its place at once. */
+/** Sizes that this page has learned, by address: a picture that is shown again does not change its size. */
 const sizes = new Map<string, Size>();
-/** What the user has asked for. */
+/** Addresses that the user has asked for. */
 const wanted = new Set<string>();
 
 /** In these bounds, in rem, pictures are shown in their own proportions. */
 const [WIDEST, HIGHEST, NARROWEST] = [18, 20, 7];
 
-/** How large it is shown; before its size is known, as large as most. */
+/** How large a picture is shown. Before its size is known, that is the size of most pictures. */
 function shownSize(size: Size | undefined): { width: string; aspectRatio: string } {
   const { width, height } = size ?? { width: 4, height: 3 };
   const ratio = width / height;
-  // Neither larger than it is, nor too small to be seen.
+  // No larger than the picture itself (16 px are a rem), but large enough to be seen.
   const own = size ? Math.max(width / 16, NARROWEST) : WIDEST;
   const shown = Math.max(Math.min(WIDEST, HIGHEST * ratio, own), NARROWEST);
   return { width: `${shown}rem`, aspectRatio: String(Math.min(Math.max(ratio, 0.3), 5)) };
@@ -28,23 +28,19 @@ function shownSize(size: Size | undefined): { width: string; aspectRatio: string
 
 interface Props {
   readonly address: string;
-  /** Whose it is. */
+  /** The sender's name. */
   readonly sender: string;
 }
 
-/** A picture of a host that may be asked for it; of any other, a button that asks it. */
+/** A picture, if its host may be asked for it. Otherwise a button that asks the host. */
 export function Picture({ address, sender }: Props) {
   const texts = useTexts();
   const isAllowed = useIsAllowed()(address);
   const [isWanted, setWanted] = useState(() => wanted.has(address));
-  const [size, setSize] = useState(() => sizes.get(address));
   const [isBroken, setBroken] = useState(false);
-  const { host } = new URL(address);
-  const onSize = (found: Size) => {
-    if (found.width > 0 && found.height > 0) {
-      sizes.set(address, found);
-      setSize(found);
-    } else setBroken(true);
+  const want = () => {
+    wanted.add(address);
+    setWanted(true);
   };
   if (isBroken)
     return (
@@ -57,17 +53,28 @@ export function Picture({ address, sender }: Props) {
   if (!isAllowed && !isWanted)
     return (
       <Instead icon="picture" address={address} text={texts.pictureHint}>
-        <button
-          type="button"
-          onClick={() => {
-            wanted.add(address);
-            setWanted(true);
-          }}
-        >
-          {texts.loadPicture(host)}
+        <button type="button" onClick={want}>
+          {texts.loadPicture(new URL(address).host)}
         </button>
       </Instead>
     );
+  return <Loaded {...{ address, sender, isAllowed }} onBroken={() => setBroken(true)} />;
+}
+
+interface LoadedProps extends Props {
+  /** The page's policy lets the page itself load it. */
+  readonly isAllowed: boolean;
+  readonly onBroken: () => void;
+}
+
+function Loaded({ address, sender, isAllowed, onBroken }: LoadedProps) {
+  const texts = useTexts();
+  const [size, setSize] = useState(() => sizes.get(address));
+  const onSize = (found: Size) => {
+    if (found.width <= 0 || found.height <= 0) return onBroken();
+    sizes.set(address, found);
+    setSize(found);
+  };
   return (
     <div className="bubble picture" style={shownSize(size)} data-size={size ? "known" : undefined}>
       {isAllowed ? (
@@ -80,7 +87,7 @@ export function Picture({ address, sender }: Props) {
           onLoad={({ currentTarget: { naturalWidth: width, naturalHeight: height } }) =>
             onSize({ width, height })
           }
-          onError={() => setBroken(true)}
+          onError={onBroken}
         />
       ) : (
         <Framed address={address} onSize={onSize} />
@@ -92,20 +99,20 @@ export function Picture({ address, sender }: Props) {
   );
 }
 
-/** The page itself may not load it: in a document of its own, which may. */
+/** A picture that the page's policy does not let the page load: `/picture.html` has a policy of its own. */
 function Framed({ address, onSize }: { readonly address: string; readonly onSize: (size: Size) => void }) {
   const texts = useTexts();
   const frame = useRef<HTMLIFrameElement>(null);
-  const told = useRef(onSize);
-  told.current = onSize;
+  const latestOnSize = useRef(onSize);
+  latestOnSize.current = onSize;
   useEffect(() => {
-    const hear = ({ source, data }: MessageEvent) => {
+    const onMessage = ({ source, data }: MessageEvent<unknown>) => {
       if (source === null || source !== frame.current?.contentWindow) return;
-      const { width, height } = (data ?? {}) as Partial<Size>;
-      if (Number.isFinite(width) && Number.isFinite(height)) told.current({ width: width!, height: height! });
+      const size = sizeFrom(data);
+      if (size) latestOnSize.current(size);
     };
-    window.addEventListener("message", hear);
-    return () => window.removeEventListener("message", hear);
+    window.addEventListener("message", onMessage);
+    return () => window.removeEventListener("message", onMessage);
   }, []);
   return (
     <iframe
@@ -119,6 +126,15 @@ function Framed({ address, onSize }: { readonly address: string; readonly onSize
   );
 }
 
+/** Reads what the frame posts: the picture's size, or zeros if it can't be loaded. */
+function sizeFrom(data: unknown): Size | undefined {
+  if (typeof data !== "object" || data === null || !("width" in data && "height" in data)) return undefined;
+  const { width, height } = data;
+  return isNumber(width) && isNumber(height) ? { width, height } : undefined;
+}
+
+const isNumber = (value: unknown): value is number => Number.isFinite(value);
+
 interface InsteadProps {
   readonly icon: "picture" | "noPicture";
   readonly address: string;
@@ -126,7 +142,7 @@ interface InsteadProps {
   readonly children: ReactNode;
 }
 
-/** What stands in a picture's place, with its address. */
+/** What is shown instead of a picture, with its address. */
 function Instead({ icon, address, text, children }: InsteadProps) {
   return (
     <div className="bubble noPicture">

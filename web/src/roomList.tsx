@@ -8,9 +8,13 @@ import { LanguageSwitch } from "./languageSwitch.js";
 import { Name } from "./name.js";
 import { shownName } from "./names.js";
 import { NewChat } from "./newChat.js";
+import { RoundButton } from "./roundButton.js";
 import { connectionText, useConnection, useDraft, useIsOffline, useRoomList, useSession } from "./session.js";
 import { Settings } from "./settings.js";
 import { previewOf } from "./systemText.js";
+
+/** A badge shows no higher number of unread messages. */
+const MOST_SHOWN = 99;
 
 interface Props {
   readonly current: number | undefined;
@@ -18,41 +22,13 @@ interface Props {
   readonly onSignOut: () => void;
 }
 
+/** The side with the user, their rooms, and what concerns neither. */
 export function RoomList({ current, onOpen, onSignOut }: Props) {
-  const { me } = useSession();
   const texts = useTexts();
   const rooms = useRoomList();
-  const [isMaking, setMaking] = useState(false);
-  const [isSetting, setSetting] = useState(false);
   return (
     <div className="side">
-      <header className="sideHead">
-        <Avatar name={me.nickname} />
-        <div className="who">
-          <p className="name">
-            <Name of={me} />
-          </p>
-          <ConnectionText />
-        </div>
-        <button
-          type="button"
-          className="round"
-          aria-label={texts.settings}
-          title={texts.settings}
-          onClick={() => setSetting(true)}
-        >
-          <Icon name="sliders" />
-        </button>
-        <button
-          type="button"
-          className="round"
-          aria-label={texts.newChat}
-          title={texts.newChat}
-          onClick={() => setMaking(true)}
-        >
-          <Icon name="plus" />
-        </button>
-      </header>
+      <SideHead onOpen={onOpen} onSignOut={onSignOut} />
       <nav aria-label={texts.rooms} className="rooms">
         {rooms === undefined && <p className="hint">{texts.loading}</p>}
         {rooms?.length === 0 && <p className="hint">{texts.noRooms}</p>}
@@ -71,13 +47,33 @@ export function RoomList({ current, onOpen, onSignOut }: Props) {
           {texts.signOut}
         </button>
       </footer>
-      {isSetting && <Settings onClose={() => setSetting(false)} onSignOut={onSignOut} />}
-      {isMaking && <NewChat onClose={() => setMaking(false)} onMade={onOpen} />}
     </div>
   );
 }
 
-/** The banner reads it out: the list isn't always in view. */
+function SideHead({ onOpen, onSignOut }: Omit<Props, "current">) {
+  const { me } = useSession();
+  const texts = useTexts();
+  const [open, setOpen] = useState<"settings" | "newChat">();
+  const close = () => setOpen(undefined);
+  return (
+    <header className="sideHead">
+      <Avatar name={me.nickname} />
+      <div className="who">
+        <p className="name">
+          <Name of={me} />
+        </p>
+        <ConnectionText />
+      </div>
+      <RoundButton icon="sliders" label={texts.settings} onClick={() => setOpen("settings")} />
+      <RoundButton icon="plus" label={texts.newChat} onClick={() => setOpen("newChat")} />
+      {open === "settings" && <Settings onClose={close} onSignOut={onSignOut} />}
+      {open === "newChat" && <NewChat onClose={close} onMade={onOpen} />}
+    </header>
+  );
+}
+
+/** It is not read out: the banner does that, because the list isn't always in view. */
 function ConnectionText() {
   const texts = useTexts();
   const { status } = useConnection();
@@ -95,10 +91,8 @@ interface RowProps {
 }
 
 function RoomRow({ room, isCurrent }: RowProps) {
-  const { me } = useSession();
-  const { language, texts } = useLanguage();
-  const draft = useDraft(room.roomId).trim();
-  const { roomId, name, imageUrl, lastMessage, unreadCount, memberCount, type } = room;
+  const texts = useTexts();
+  const { roomId, name, imageUrl, unreadCount, memberCount, type } = room;
   return (
     <a
       className="roomRow"
@@ -120,31 +114,47 @@ function RoomRow({ room, isCurrent }: RowProps) {
             </span>
           )}
         </span>
-        <span className="preview" dir="auto">
-          {draft !== "" && !isCurrent ? (
-            <>
-              <span className="draft">{texts.draft}</span> {draft}
-            </>
-          ) : lastMessage ? (
-            previewOf(lastMessage, me.userId, type === "GROUP", texts)
-          ) : (
-            texts.noMessages
-          )}
-        </span>
+        <Preview room={room} isCurrent={isCurrent} />
       </span>
-      <span className="roomMeta">
-        {lastMessage && (
-          <time dateTime={lastMessage.sentAt}>
-            {shortText(new Date(lastMessage.sentAt), new Date(), language, texts)}
-          </time>
-        )}
-        {unreadCount > 0 && (
-          <span className="badge">
-            <span aria-hidden="true">{unreadCount > 99 ? "99+" : unreadCount}</span>
-            <span className="unseen">{texts.unread(unreadCount)}</span>
-          </span>
-        )}
-      </span>
+      <RoomMeta room={room} />
     </a>
+  );
+}
+
+/** The draft, in a room that is not open, or the last message. */
+function Preview({ room: { roomId, type, lastMessage }, isCurrent }: RowProps) {
+  const { me } = useSession();
+  const texts = useTexts();
+  const draft = useDraft(roomId).trim();
+  if (draft !== "" && !isCurrent)
+    return (
+      <span className="preview" dir="auto">
+        <span className="draft">{texts.draft}</span> {draft}
+      </span>
+    );
+  return (
+    <span className="preview" dir="auto">
+      {lastMessage ? previewOf(lastMessage, me.userId, type === "GROUP", texts) : texts.noMessages}
+    </span>
+  );
+}
+
+/** The time of the last message, and how many messages are unread. */
+function RoomMeta({ room: { lastMessage, unreadCount } }: Pick<RowProps, "room">) {
+  const { language, texts } = useLanguage();
+  return (
+    <span className="roomMeta">
+      {lastMessage && (
+        <time dateTime={lastMessage.sentAt}>
+          {shortText(new Date(lastMessage.sentAt), new Date(), language, texts)}
+        </time>
+      )}
+      {unreadCount > 0 && (
+        <span className="badge">
+          <span aria-hidden="true">{unreadCount > MOST_SHOWN ? `${MOST_SHOWN}+` : unreadCount}</span>
+          <span className="unseen">{texts.unread(unreadCount)}</span>
+        </span>
+      )}
+    </span>
   );
 }
