@@ -1,5 +1,5 @@
 import type { PendingMessage, StoredMessage } from "@nonstop/chat-client";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { arrange } from "./arrange.js";
 
 const ME = 1;
@@ -32,7 +32,7 @@ const shape = (...messages: Parameters<typeof arrange>[0]) =>
   );
 
 describe("what one person writes", () => {
-  it("within a minute is put together: the name at the first, the time at the last", () => {
+  test("within a minute is put together: the name at the first, the time at the last", () => {
     expect(
       shape(
         stored(1, "2T10:00:01"),
@@ -43,7 +43,7 @@ describe("what one person writes", () => {
     ).toEqual(["theirs first day", "theirs", "theirs last", "theirs first last"]);
   });
 
-  it("ends where someone else begins, and where the service says something", () => {
+  test("ends where someone else begins, and where the service says something", () => {
     expect(
       shape(
         stored(1, "2T10:00:01"),
@@ -54,7 +54,7 @@ describe("what one person writes", () => {
     ).toEqual(["theirs first last day", "mine first last", "theirs first last", "mine first last"]);
   });
 
-  it("has its time also when another one is still on its way", () => {
+  test("has its time also when another one is still on its way", () => {
     expect(shape(stored(1, "2T10:00:01", { senderId: ME }), pending("a", "2T10:00:02"))).toEqual([
       "mine first last day",
       "mine last",
@@ -62,7 +62,7 @@ describe("what one person writes", () => {
   });
 });
 
-it("each day begins with its first message", () => {
+test("each day begins with its first message", () => {
   expect(shape(stored(1, "2T23:59:59"), stored(2, "3T00:00:00"), stored(3, "3T00:00:01"))).toEqual([
     "theirs first last day",
     "theirs first day",
@@ -70,7 +70,7 @@ it("each day begins with its first message", () => {
   ]);
 });
 
-it("one's own message keeps its key when it is stored, and nobody else's takes it", () => {
+test("one's own message keeps its key when it is stored, and nobody else's takes it", () => {
   const keys = (...messages: Parameters<typeof arrange>[0]) => arrange(messages, ME).map(({ key }) => key);
   const mine = stored(5, "2T10:00:01", { senderId: ME, clientMessageId: "a" });
   expect(keys(mine)).toEqual(keys(pending("a", "2T10:00:01")));

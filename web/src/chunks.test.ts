@@ -1,5 +1,5 @@
 import type { PendingMessage, RoomMessage, StoredMessage } from "@nonstop/chat-client";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { chunkOf, chunksOf, isSameChunk } from "./chunks.js";
 
 const stored = (seq: number) => ({ state: "stored", seq }) as StoredMessage;
@@ -9,7 +9,7 @@ const range = (from: number, to: number) =>
 const shape = (messages: readonly RoomMessage[]) =>
   chunksOf(messages).map(({ key, messages: { length } }) => [key, length]);
 
-it("a message is always in the same chunk, whatever is loaded before it", () => {
+test("a message is always in the same chunk, whatever is loaded before it", () => {
   expect(shape(range(120, 230))).toEqual([
     [2, 30],
     [3, 50],
@@ -25,7 +25,7 @@ it("a message is always in the same chunk, whatever is loaded before it", () => 
   expect(chunkOf(120)).toBe(2);
 });
 
-it("what is on its way is where it will be stored", () => {
+test("what is on its way is where it will be stored", () => {
   expect(shape([...range(90, 98), pending("a"), pending("b")])).toEqual([
     [1, 10],
     [2, 1],
@@ -38,14 +38,14 @@ it("what is on its way is where it will be stored", () => {
   expect(shape([])).toEqual([]);
 });
 
-it("holes of deleted messages change nothing", () => {
+test("holes of deleted messages change nothing", () => {
   expect(shape([stored(1), stored(49), stored(170), stored(171)])).toEqual([
     [0, 2],
     [3, 2],
   ]);
 });
 
-it("a chunk knows its neighbours, and is drawn anew only when something in or beside it changes", () => {
+test("a chunk knows its neighbours, and is drawn anew only when something in or beside it changes", () => {
   const messages = range(1, 160);
   const [, before] = chunksOf(messages);
   expect([before!.before, before!.after]).toEqual([stored(49), stored(100)]);

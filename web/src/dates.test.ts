@@ -1,11 +1,11 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { dayText, shortText } from "./dates.js";
 import { en } from "./texts/en.js";
 import { ko } from "./texts/ko.js";
 
 const NOW = new Date(2026, 2, 10, 9, 30);
 
-it.each([
+test.each([
   [new Date(2026, 2, 10, 0, 0), "Today", "오늘"],
   [new Date(2026, 2, 9, 23, 59), "Yesterday", "어제"],
   [new Date(2026, 2, 8, 12, 0), "Sunday, March 8", "3월 8일 일요일"],
@@ -15,7 +15,7 @@ it.each([
   expect(dayText(date, NOW, "ko", ko)).toBe(korean);
 });
 
-it.each([
+test.each([
   [new Date(2026, 2, 10, 9, 5), /^9:05\sAM$/, /^(오전|AM) 9:05$/],
   [new Date(2026, 2, 9, 9, 5), /^Yesterday$/, /^어제$/],
   [new Date(2026, 0, 2, 9, 5), /^Jan 2$/, /^1월 2일$/],
@@ -25,7 +25,7 @@ it.each([
   expect(shortText(date, NOW, "ko", ko)).toMatch(korean);
 });
 
-it("every text of one language is one of the other", () => {
+test("every text of one language is one of the other", () => {
   const shape = (texts: object): unknown =>
     Object.fromEntries(
       Object.entries(texts).map(([name, text]) => [

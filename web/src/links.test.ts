@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { isAddress, type Piece, piecesOf } from "./links.js";
 
 /** Text as itself, links as [text, where to (if it isn't the same)], code as {code}, {block}. */
@@ -9,7 +9,7 @@ const plain = (piece: Piece) => {
 };
 
 describe("addresses in a text", () => {
-  it.each([
+  test.each([
     ["no address", ["no address"]],
     ["", []],
     ["https://a.example", [["https://a.example"]]],
@@ -41,7 +41,7 @@ describe("addresses in a text", () => {
     ).toBe(text);
   });
 
-  it.each([
+  test.each([
     ["https://a.example/b", undefined],
     ["HTTPS://A.Example:443/b", undefined],
     ["www.a.example", undefined],
@@ -56,7 +56,7 @@ describe("addresses in a text", () => {
 });
 
 describe("code in a text", () => {
-  it.each([
+  test.each([
     ["use `npm ci` here", ["use ", { code: "npm ci" }, " here"]],
     ["```\na\n  b\n```", [{ block: "a\n  b" }]],
     ["so:\n```js\nlet a = `b`;\n```\nthen", ["so:\n", { block: "let a = `b`;" }, "then"]],
@@ -77,8 +77,9 @@ function timeOf(text: string): number {
   return Math.min(...times);
 }
 
-// Sixteen times the text takes about sixteen times as long; what looks at each letter for each letter, 256 times.
-it.each<(length: number) => string>([
+// Sixteen times the text takes about sixteen times as long; what looks at each letter for each letter, 256
+// times.
+test.each<(length: number) => string>([
   (length) => `https://a${".".repeat(length / 2)}x${")".repeat(length / 2)}`,
   (length) => "`".repeat(length),
   (length) => "``` ".repeat(length / 4),
@@ -91,12 +92,12 @@ it.each<(length: number) => string>([
   await expect.poll(growth).toBeLessThan(64);
 });
 
-it("an address made to be hard to trim is trimmed", () => {
+test("an address made to be hard to trim is trimmed", () => {
   const text = `https://a${".".repeat(2_400)}x${")".repeat(2_500)}`;
   expect(piecesOf(text)[0]?.text).toBe(text.slice(0, -2_500));
 });
 
-it.each([
+test.each([
   ["https://a.example/b.png", true],
   ["https://a.example/b.png and more", false],
   ["http://a.example/b.png", false],
