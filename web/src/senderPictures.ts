@@ -1,30 +1,33 @@
 import type { Member, Room } from "@nonstop/chat-client";
 import { useRef } from "react";
 
-/** Senders' pictures, by whom; the same object until one of them changes. */
+/** The pictures of a room's senders. It is the same object until one of the pictures changes. */
 export interface Pictures {
   of(userId: number): string | null | undefined;
 }
 
-/** In a group as its members have them; in a room of two, who isn't oneself is the other one. */
+/** What the pictures are made of: each member's in a group, the other user's in a room of two. */
+type Source = Map<number, string> | string | null | undefined;
+
+/** `imageUrl` is the other user's picture in a room of two. */
 export function usePictures({ members }: Room, imageUrl: string | null | undefined, me: number): Pictures {
-  const before = useRef<{ key: unknown; pictures: Pictures }>(undefined);
-  // Members come as another list with each read.
-  const key = members ? picturesOf(members) : imageUrl;
-  if (before.current === undefined || !isSame(before.current.key, key))
-    before.current = {
-      key,
-      pictures: {
-        of: (userId) => (key instanceof Map ? key.get(userId) : userId === me ? undefined : imageUrl),
-      },
-    };
-  return before.current.pictures;
+  const made = useRef<{ readonly source: Source; readonly pictures: Pictures }>(undefined);
+  // The client makes a new list of members after each read.
+  const source = members ? picturesOf(members) : imageUrl;
+  if (made.current === undefined || !isSame(made.current.source, source))
+    made.current = { source, pictures: { of: (userId) => pictureIn(source, userId, me) } };
+  return made.current.pictures;
 }
 
-const picturesOf = (members: readonly Member[]) =>
+function pictureIn(source: Source, userId: number, me: number): string | null | undefined {
+  if (source instanceof Map) return source.get(userId);
+  return userId === me ? undefined : source;
+}
+
+const picturesOf = (members: readonly Member[]): Map<number, string> =>
   new Map(members.flatMap(({ userId, profileImageUrl: url }) => (url ? [[userId, url] as const] : [])));
 
-function isSame(a: unknown, b: unknown): boolean {
+function isSame(a: Source, b: Source): boolean {
   if (!(a instanceof Map && b instanceof Map)) return a === b;
   return a.size === b.size && [...a].every(([userId, url]) => b.get(userId) === url);
 }

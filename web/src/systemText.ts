@@ -1,20 +1,20 @@
-import { isSystem, type LastMessage, type Message, type NamedUser, subjectsOf } from "@nonstop/chat-client";
+import { isSystem, type LastMessage, type Message, subjectsOf } from "@nonstop/chat-client";
 import { nameOf } from "./name.js";
 import { shownName } from "./names.js";
 import type { Texts } from "./texts/en.js";
 
-/** Of many who were invited at once so many are named. */
+/** How many of those who were invited at once are named. */
 const MOST_NAMED = 3;
 
-/** A sentence about a change of the room, its names apart from it, so that each can be set by itself. */
+/** A sentence about a change of the room. Its names are apart, so that each can be an element of its own. */
 export interface SystemSentence {
   readonly text: (...names: string[]) => string;
   readonly names: readonly string[];
-  /** Those that are not named, which `others` of the text stand for. */
+  /** How many people the sentence is about, but does not name. */
   readonly others: number;
 }
 
-/** What a message of the service says, in the user's language; undefined for people's messages. */
+/** What a message of the service says, in the user's language. Undefined for a message of a user. */
 export function systemSentence(message: Message, texts: Texts): SystemSentence | undefined {
   const { type, senderId, senderNickname } = message;
   if (!isSystem(message)) return undefined;
@@ -29,7 +29,7 @@ export function systemSentence(message: Message, texts: Texts): SystemSentence |
   });
   if (type === "SYSTEM_RENAME")
     return sentence(texts.renamed, [by, shownName(message.roomName) ?? texts.nameOfNothing]);
-  // An older one may not say whom it is about: then its own sentence.
+  // An older message may not say whom it is about. It has a sentence in English as its content.
   if (named.length === 0) return sentence(() => message.content, []);
   if (type === "SYSTEM_INVITE")
     return sentence((who, ...whom) => texts.invited(who!, whom, others), [by, ...named], others);
@@ -38,35 +38,46 @@ export function systemSentence(message: Message, texts: Texts): SystemSentence |
   return sentence(() => message.content, []);
 }
 
-/** The same as one text. */
+/** The same sentence as one text. */
 export function systemText(message: Message, texts: Texts): string | undefined {
   const sentence = systemSentence(message, texts);
   return sentence?.text(...sentence.names);
 }
 
-/** What the list of rooms says of a room's last message, whose list of those who were invited has the first three only. */
+/**
+ * What the list of rooms shows of a room's last message. The service names only the first three of those who
+ * were invited there, and does not say how many there are.
+ */
 export function previewOf(message: LastMessage, me: number, isGroup: boolean, texts: Texts): string {
-  const { type, senderId, senderNickname, content, roomName } = message;
-  const sender: NamedUser | undefined =
-    senderNickname === undefined ? undefined : { userId: senderId, nickname: senderNickname };
-  const by = sender && nameOf(sender, texts);
-  if (!isSystem(message)) {
-    const what = type === "IMAGE" ? texts.picture : content;
-    if (senderId === me) return `${texts.youPrefix}${what}`;
-    return isGroup && by ? `${isolated(by)}: ${what}` : what;
-  }
+  const by = senderOf(message, texts);
+  if (isSystem(message)) return systemPreview(message, by, texts);
+  const what = message.type === "IMAGE" ? texts.picture : message.content;
+  if (message.senderId === me) return `${texts.youPrefix}${what}`;
+  return isGroup && by ? `${by}: ${what}` : what;
+}
+
+/** An older service does not name the sender in the list of rooms. */
+function senderOf({ senderId, senderNickname }: LastMessage, texts: Texts): string | undefined {
+  if (senderNickname === undefined) return undefined;
+  return isolated(nameOf({ userId: senderId, nickname: senderNickname }, texts));
+}
+
+function systemPreview(message: LastMessage, by: string | undefined, texts: Texts): string {
+  const { type, content, roomName } = message;
   const [about, ...more] = subjectsOf(message).map((one) => isolated(nameOf(one, texts)));
-  const who = isolated(by ?? "");
   if (type === "SYSTEM_RENAME" && by)
-    return texts.renamed(who, isolated(shownName(roomName) ?? texts.nameOfNothing));
+    return texts.renamed(by, isolated(shownName(roomName) ?? texts.nameOfNothing));
   if (about === undefined) return content;
   if (type === "SYSTEM_LEAVE") return texts.left(about);
   if (!by) return content;
-  if (type === "SYSTEM_KICK") return texts.kicked(who, about);
+  if (type === "SYSTEM_KICK") return texts.kicked(by, about);
   if (type !== "SYSTEM_INVITE") return content;
-  return more.length === 0 ? texts.invited(who, [about], 0) : texts.invitedMore(who, about);
+  return more.length === 0 ? texts.invited(by, [about], 0) : texts.invitedMore(by, about);
 }
 
-/** Within a text that can't have elements in it: what it holds turns nothing around it. */
+/**
+ * A name within a text that can't have elements: isolated by U+2068 and U+2069, so that it does not change
+ * the direction of the text around it. Latin and Hangul need no isolation.
+ */
 const isolated = (name: string): string =>
   /^[\u0020-\u024F\uAC00-\uD7A3]*$/.test(name) ? name : `\u2068${name}\u2069`;
