@@ -1,5 +1,6 @@
-// Shows the picture of the address in the hash, and tells the page its size, or that it can't be had. It lives in a frame without an
-// origin of its own: this document may load pictures from any host, the page may not.
+// Shows the picture at the address in the hash, and posts its size to the page: zeros if it can't be loaded.
+// The page shows this document in a frame without an origin. The document may load pictures from any host;
+// the page may not.
 const address = decodeURIComponent(location.hash.slice(1));
 const image = document.createElement("img");
 const tell = (size) => parent.postMessage(size, "*");

@@ -5,11 +5,11 @@ export interface Arranged {
   readonly key: string;
   readonly message: RoomMessage;
   readonly isMine: boolean;
-  /** Someone else speaks than before, or after a pause: with a name and a picture. */
+  /** It begins what one person sent within a minute: it is drawn with a name and a picture. */
   readonly isFirst: boolean;
-  /** The last stored one of what one sends within a minute: with the time. */
+  /** It is the last stored message that one person sent within a minute: it is drawn with the time. */
   readonly isLast: boolean;
-  /** The day begins with it. */
+  /** Its day, if it is the first message of that day. */
   readonly day: Date | undefined;
 }
 
@@ -20,13 +20,13 @@ export function isSameDay(a: Date, b: Date): boolean {
   return a.getFullYear() === b.getFullYear() && a.getMonth() === b.getMonth() && a.getDate() === b.getDate();
 }
 
-/** What stands before and after the messages that are arranged. */
+/** The messages directly before and after those that are arranged. */
 export interface Neighbours {
   readonly before?: RoomMessage | undefined;
   readonly after?: RoomMessage | undefined;
 }
 
-/** Puts together what one person writes within a minute, and parts the days. */
+/** Groups what one person sent within a minute, and separates the days. */
 export function arrange(
   messages: readonly RoomMessage[],
   me: number,
@@ -42,7 +42,6 @@ export function arrange(
     const time = timeOf(message);
     const isNewDay = !before || !isSameDay(timeOf(before), time);
     return {
-      // The same before and after it is stored, so that the row stays the same.
       key: keyOf(message, me),
       message,
       isMine: senderOf(message) === me && !isSystem(message),
@@ -55,7 +54,9 @@ export function arrange(
 
 const minuteOf = (message: RoomMessage): number => Math.floor(timeOf(message).getTime() / 60_000);
 
-/** A message's name in its room, which stays the same when it is stored. */
+/**
+ * A message's key in its room. A message of the user's own keeps it when it is stored, and so keeps its row.
+ */
 export function keyOf(message: RoomMessage, me: number): string {
   const { clientMessageId } = message;
   const isMine = message.state !== "stored" || message.senderId === me;

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { shownName } from "./names.js";
 import { useIsAllowed } from "./pictureHosts.js";
 
-/** How many colours the style sheet has for them. */
+/** The style sheet has this many classes `colour-N`. */
 const COLOURS = 8;
 
 interface Props {
@@ -11,8 +11,9 @@ interface Props {
 }
 
 /**
- * The first letter of a name, on a colour that stays with the name; or a picture, if it is of a host that may be asked for it and can
- * be had. For the eye only: the name stands beside it.
+ * A user's or room's picture, if its host may be asked unasked and it can be loaded. Otherwise the first
+ * letter of the name, on a colour that belongs to the name. Assistive technology skips it, because the name
+ * stands beside it.
  */
 export function Avatar({ name, image }: Props) {
   const isAllowed = useIsAllowed();
@@ -37,7 +38,10 @@ export function Avatar({ name, image }: Props) {
   );
 }
 
-/** The list of rooms knows the other one's name only, so their colour hangs on that everywhere. */
+/**
+ * The list of rooms knows only the name of the other user, no id. So the colour depends on the name
+ * everywhere.
+ */
 function colourOf(name: string): number {
   let hash = 24;
   for (const character of name) hash = (hash * 31 + character.codePointAt(0)!) % 10_007;

@@ -3,7 +3,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { caught } from "./caught.js";
 
 const reported: unknown[] = [];
-// Browsers have it, Node has not.
+// Browsers have `reportError`, Node does not.
 vi.stubGlobal("reportError", (thrown: unknown) => reported.push(thrown));
 afterEach(() => {
   reported.length = 0;

@@ -10,6 +10,7 @@ interface Props {
   readonly onChange: (chosen: ReadonlySet<number>) => void;
 }
 
+/** Some of these people, each with a checkbox. */
 export function ChoosePeople({ title, people, chosen, onChange }: Props) {
   const texts = useTexts();
   const toggle = (userId: number) => {

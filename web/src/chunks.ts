@@ -1,6 +1,6 @@
 import type { RoomMessage } from "@nonstop/chat-client";
 
-/** Messages that are drawn, measured and skipped together. */
+/** Neighbouring messages that the browser draws, measures and skips together. */
 export interface Chunk {
   readonly key: number;
   readonly messages: readonly RoomMessage[];
@@ -10,12 +10,12 @@ export interface Chunk {
 
 const SIZE = 50;
 
-/** In which chunk the message with this `seq` is: always the same one, whatever is loaded before it. */
+/** The key of the chunk with this `seq`. It does not depend on what is loaded. */
 export const chunkOf = (seq: number): number => Math.floor(seq / SIZE);
 
 /**
- * Parts the messages by their `seq`. What isn't stored yet stands where it will be if nothing else comes first: its row need not
- * move to another chunk then.
+ * Divides the messages by their `seq`. A message that isn't stored yet is counted as if it got the next
+ * `seq`: if it gets that one, its row need not move to another chunk.
  */
 export function chunksOf(messages: readonly RoomMessage[]): Chunk[] {
   const chunks: Chunk[] = [];
@@ -39,7 +39,7 @@ const chunk = (messages: readonly RoomMessage[], start: number, end: number, key
   after: messages[end],
 });
 
-/** Whether both would be drawn alike. */
+/** Whether both are drawn the same. */
 export const isSameChunk = (a: Chunk, b: Chunk): boolean =>
   a.key === b.key &&
   a.before === b.before &&

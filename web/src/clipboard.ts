@@ -1,6 +1,6 @@
-/** Puts text into the clipboard; rejects where the browser does not let it. */
+/** Puts text into the clipboard. Rejects when the browser does not allow it. */
 export async function copy(text: string): Promise<void> {
-  // Only pages that are secure have it.
+  // Only a secure context (https, localhost) has `navigator.clipboard`.
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea");
   const focused = document.activeElement;
@@ -11,5 +11,5 @@ export async function copy(text: string): Promise<void> {
   const isDone = document.execCommand("copy");
   area.remove();
   if (focused instanceof HTMLElement) focused.focus({ preventScroll: true });
-  if (!isDone) throw new Error("the browser did not copy");
+  if (!isDone) throw new Error("The browser did not copy.");
 }

@@ -20,7 +20,7 @@ export function Dialog({ title, onClose, children }: Props) {
     element.showModal();
     return () => {
       element.close();
-      // Taken out of the page before it could close.
+      // The browser gives the focus back only if the dialog is closed while it is in the page.
       if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
     };
   }, []);
@@ -52,7 +52,7 @@ interface QuestionProps {
   readonly onNo: () => void;
 }
 
-/** What can't be taken back is asked for once more. */
+/** Asks the user to confirm what can't be undone. */
 export function Question({ question, hint, yes, onYes, onNo }: QuestionProps) {
   const texts = useTexts();
   return (

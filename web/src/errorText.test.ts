@@ -14,7 +14,7 @@ test.each([
     "연결이 끊겼어요. 다시 연결된 뒤 시도해 주세요.",
   ],
   ["A_CODE_OF_LATER", ...OTHER],
-  // Every object has something of this name.
+  // Every object has a property of this name.
   ["toString", ...OTHER],
 ])("%s is told in the user's language", (code, english, korean) => {
   const error = new ChatError(code, "in English, for developers");

@@ -1,11 +1,14 @@
-/** A file or an address that is dropped on the page would take its place. Told of as an event of the window. */
+/** The window's event that a file was dropped or pasted, and refused. */
 export const REFUSED_FILE = "nonstop-file";
 
 const isFile = (data: DataTransfer | null): boolean => data?.types.includes("Files") ?? false;
 const takesText = (target: EventTarget | null): boolean =>
   target instanceof Element && target.closest("textarea, input") !== null;
 
-/** Nothing that is dropped or pasted leads away from the page; text may be dropped where one writes. */
+/**
+ * Refuses files and addresses that are dropped on the page: the browser would leave the page and open them.
+ * Text may be dropped into a field. A pasted file is refused with the same event, if no text came with it.
+ */
 export function keepFilesOut(): void {
   const refuse = (event: DragEvent) => {
     if (!isFile(event.dataTransfer) && takesText(event.target)) return;

@@ -1,16 +1,21 @@
+/** A storage of texts. None of it ever throws. */
 interface Kept {
   readonly get: (key: string) => string | undefined;
   readonly set: (key: string, value: string) => void;
   readonly remove: (key: string) => void;
 }
 
-/** A browser that is set to keep nothing throws at each access: then all is known for as long as the page is open. */
+/**
+ * A browser that is set to keep nothing throws at each access, and a full storage at each `set`. The page
+ * then keeps the texts itself, as long as it is open.
+ */
 function keptIn(storage: () => Storage): Kept {
   const meanwhile = new Map<string, string>();
   const attempt = <T>(action: (storage: Storage) => T): T | undefined => {
     try {
       return action(storage());
     } catch {
+      // Only the storage itself throws here.
       return undefined;
     }
   };
@@ -27,7 +32,7 @@ function keptIn(storage: () => Storage): Kept {
   };
 }
 
-/** Until the tab is closed: two tabs can be two users. */
+/** Kept until the tab is closed. Each tab has its own, so two tabs can be two users. */
 export const keptByTab: Kept = keptIn(() => sessionStorage);
-/** Of all tabs, and of the next visit. */
+/** Kept for all tabs of this browser, and for the next visit. */
 export const keptByBrowser: Kept = keptIn(() => localStorage);

@@ -15,7 +15,7 @@ interface Speaking {
 const Context = createContext<Speaking>({ language: "en", texts: en, switchLanguage: () => {} });
 const KEY = "nonstop-language";
 
-/** What the user chose before, or what the browser prefers. */
+/** The language that the user chose before, or the first known one of the browser's. */
 function initial(): Language {
   const chosen = keptByBrowser.get(KEY);
   if (chosen === "en" || chosen === "ko") return chosen;

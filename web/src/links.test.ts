@@ -77,8 +77,8 @@ function timeOf(text: string): number {
   return Math.min(...times);
 }
 
-// Sixteen times the text takes about sixteen times as long; what looks at each letter for each letter, 256
-// times.
+// Sixteen times the text takes about sixteen times as long. A pattern that looks from each letter at each
+// letter takes 256 times as long.
 test.each<(length: number) => string>([
   (length) => `https://a${".".repeat(length / 2)}x${")".repeat(length / 2)}`,
   (length) => "`".repeat(length),

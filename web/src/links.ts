@@ -5,12 +5,12 @@ export type Piece =
       readonly kind: "link";
       readonly text: string;
       readonly href: string;
-      /** Where it leads, if the text does not say so plainly. */
+      /** The host that it leads to, if the text does not name that host. */
       readonly host: string | undefined;
     };
 
 const PUNCTUATION = ".,;:!?…。、*_~";
-/** Nothing that is unseen or turns text around is part of an address. */
+/** Ends an address: among others any character that is not drawn or changes the direction of text. */
 const END = "\\s<>\"'`\\u061C\\u200B-\\u200F\\u202A-\\u202E\\u2060-\\u206F\\uFEFF";
 const MAIL = "[a-z0-9][\\w.+-]{0,63}@(?:[a-z0-9-]{1,63}\\.){1,8}[a-z]{2,24}";
 const ADDRESS = new RegExp(
@@ -19,7 +19,10 @@ const ADDRESS = new RegExp(
 );
 const CODE = /```(?:[\w+#-]*\n)?([\s\S]+?)```|`(?!\s)([^`\n]+)(?<!\s)`/g;
 
-/** The text in pieces: what stands between backticks, and addresses. Whatever someone writes, it takes no longer than to read it. */
+/**
+ * The text in pieces: code between backticks, addresses, and the rest. Takes time in proportion to its
+ * length.
+ */
 export function piecesOf(text: string): Piece[] {
   const pieces: Piece[] = [];
   let at = 0;
@@ -29,7 +32,7 @@ export function piecesOf(text: string): Piece[] {
     if (block === undefined) pieces.push({ kind: "code", text: code! });
     else pieces.push({ kind: "block", text: block.replace(/\n$/, "") });
     at = match.index + match[0].length;
-    // The line ends with the block.
+    // The block ends its line: a line break behind it would be an empty line.
     if (block !== undefined && text[at] === "\n") at += 1;
   }
   pieces.push(...linksOf(text.slice(at)));
@@ -57,15 +60,16 @@ function targetOf(address: string): { href: string; host: string | undefined } |
   const href = hasScheme ? address : `https://${address}`;
   if (!URL.canParse(href)) return undefined;
   const { host, username, password } = new URL(href);
-  // Letters that look like others, or a name before the host that looks like one.
+  // A text may seem to name another host: by letters that look like others, or by a user name before the
+  // host.
   const said = address.replace(/^https?:\/\//i, "").split(/[/?#]/)[0]!;
   const isPlain = username === "" && password === "" && said.toLowerCase().replace(/:(80|443)$/, "") === host;
   return { href, host: isPlain ? undefined : host };
 }
 
-/** Without the punctuation behind it. From the end and no further than needed. */
+/** Without the punctuation at its end. */
 function trimmed(address: string): string {
-  // A closing bracket belongs to it only if it was opened in it.
+  // A closing bracket belongs to the address if the address has an opening one.
   const ends = address.includes("(") ? PUNCTUATION : `${PUNCTUATION})`;
   let length = address.length;
   while (length > 0 && ends.includes(address[length - 1]!)) length -= 1;

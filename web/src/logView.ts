@@ -56,8 +56,8 @@ export function firstView(log: HTMLElement, before: Anchor | undefined): View {
 }
 
 /**
- * Scrolls back to what the log showed, apart from what the user has scrolled since. Undefined when the anchor's
- * message is not there any more.
+ * Scrolls back to what the log showed, apart from what the user has scrolled since. Undefined when the
+ * anchor's message is not there any more.
  */
 export function putBack(log: HTMLElement, before: View): View | undefined {
   const scrolled = log.scrollTop - before.scrollTop;
@@ -111,7 +111,10 @@ const rowsIn = (element: Element | undefined): HTMLElement[] => [
   ...(element?.querySelectorAll<HTMLElement>("[data-seq]") ?? []),
 ];
 
-/** The chunk at the top of what is seen. It is found before its rows: the rows of a skipped one would be laid out. */
+/**
+ * The chunk at the top of what is seen. It is found before its rows: the rows of a skipped one would be laid
+ * out.
+ */
 function topChunk(chunks: readonly Element[], top: number): Element | undefined {
   const at = firstBelow(chunks, top);
   const isSkipped = (chunk: Element | undefined) => !chunk?.firstElementChild?.checkVisibility?.(DRAWN);
@@ -119,7 +122,10 @@ function topChunk(chunks: readonly Element[], top: number): Element | undefined 
   return chunks[isSkipped(chunks[at]) && !isSkipped(chunks[at + 1]) ? at + 1 : at];
 }
 
-/** The index of the first element that ends below `top`, or of the last one. Halving finds it: they are in order. */
+/**
+ * The index of the first element that ends below `top`, or of the last one. Halving finds it: they are in
+ * order.
+ */
 function firstBelow(elements: readonly Element[], top: number): number {
   let [low, high] = [0, elements.length - 1];
   while (low < high) {

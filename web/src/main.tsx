@@ -6,7 +6,7 @@ import { LanguageProvider } from "./language.js";
 import "./styles.css";
 
 keepFilesOut();
-// What index.html shows stays until there is something to take its place.
+// Until there is something to show, the page shows what index.html has.
 const beginning = await begin();
 createRoot(document.getElementById("root")!).render(
   <LanguageProvider>

@@ -7,29 +7,32 @@ export interface Named {
   readonly nickname: string;
 }
 
-/** A user's name as text; of someone whose name looks empty, one made of the id. */
+/** A user's name as text. A user whose name looks empty has one made of the id. */
 export const nameOf = ({ userId, nickname }: Named, texts: Texts): string =>
   shownName(nickname) ?? texts.nameless(userId);
 
-/** By itself: whichever way it is written, what stands around it stays in its order. */
+/** A user's name as an element of its own: it does not change the direction of the text around it. */
 export function Name({ of }: { readonly of: Named }) {
   return <bdi>{nameOf(of, useTexts())}</bdi>;
 }
 
-/** What a text is given in place of each name; no name that is shown has it. */
-const MARKS = ["\uE000", "\uE001", "\uE002", "\uE003", "\uE004"] as const;
+/**
+ * Stand for the names while a sentence is made. `shownName` removes them from names (private use, Unicode
+ * Co).
+ */
+const MARKS: readonly string[] = ["\uE000", "\uE001", "\uE002", "\uE003", "\uE004"];
 
 interface PhraseProps {
-  /** Makes the sentence, given what stands for the names. */
+  /** Makes the sentence of marks, which stand for the names. */
   readonly text: (...marks: string[]) => string;
   readonly names: readonly string[];
 }
 
-/** A sentence with names in it, each by itself. */
+/** A sentence with names in it, each in an element of its own. It takes up to five names. */
 export function Phrase({ text, names }: PhraseProps) {
   const pieces = text(...MARKS.slice(0, names.length)).split(/([\uE000-\uE004])/);
   return pieces.map((piece, index) => {
-    const name = names[MARKS.indexOf(piece as (typeof MARKS)[number])];
+    const name = names[MARKS.indexOf(piece)];
     // biome-ignore lint/suspicious/noArrayIndexKey: a sentence's pieces keep their order
     return name === undefined ? piece : <bdi key={index}>{name}</bdi>;
   });

@@ -7,7 +7,7 @@ test.each([
   ["민준", "민준"],
   ["مريم", "مريم"],
   ["👩‍👩‍👧", "👩‍👩‍👧"],
-  // Turned around it would read "Ann (exe)".
+  // With its mark (U+202E) it would read "Ann (exe)".
   ["Ann\u202E)exe(", "Ann)exe("],
   ["\u2067Ann", "Ann"],
   ["A\u0000n\u200Bn", "Ann"],

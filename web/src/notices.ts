@@ -10,10 +10,13 @@ import type { Texts } from "./texts/en.js";
 const KEY = "nonstop-notices";
 const LONGEST = 200;
 
-/** `off` until someone switches them on; `blocked` where the browser has been told so; `none` where it has none. */
+/**
+ * `off` until the user switches them on, `blocked` if the user told the browser so, `none` if it has no
+ * notices.
+ */
 export type Notices = "none" | "off" | "on" | "blocked";
 
-const hearing = new Set<() => void>();
+const listeners = new Set<() => void>();
 const isOn = () => keptByBrowser.get(KEY) === "on";
 
 function current(): Notices {
@@ -23,22 +26,25 @@ function current(): Notices {
 }
 
 function onNotices(changed: () => void): () => void {
-  hearing.add(changed);
-  return () => hearing.delete(changed);
+  listeners.add(changed);
+  return () => listeners.delete(changed);
 }
 
-/** Whether the browser tells of messages that aren't seen, and what switches that; the browser asks the user only then. */
+/**
+ * Whether the browser shows a notice for each message that the user does not see, and a function that
+ * switches it. The browser asks the user for permission only when they are switched on.
+ */
 export function useNotices(): [Notices, (on: boolean) => Promise<void>] {
   const notices = useSyncExternalStore(onNotices, current);
   const change = useCallback(async (on: boolean) => {
     if (on && Notification.permission === "default") await Notification.requestPermission();
     keptByBrowser.set(KEY, on && Notification.permission === "granted" ? "on" : "off");
-    for (const changed of hearing) changed();
+    for (const changed of listeners) changed();
   }, []);
   return [notices, change];
 }
 
-/** Tells of each message that comes while its room is not in front of the user. */
+/** Shows a notice for each message that comes while its room is not in front of the user. */
 export function useTelling(shownRoom: number | undefined, onOpen: (roomId: number) => void): void {
   const { client, me } = useSession();
   const texts = useTexts();
@@ -62,7 +68,7 @@ export function useTelling(shownRoom: number | undefined, onOpen: (roomId: numbe
       }),
     [client, me, texts, shownRoom, onOpen, open],
   );
-  // Nothing is left of someone who has signed out.
+  // When the user signs out, their notices go.
   useEffect(
     () => () => {
       for (const notice of open) notice.close();
@@ -71,23 +77,22 @@ export function useTelling(shownRoom: number | undefined, onOpen: (roomId: numbe
   );
 }
 
-/** Another one of the same room takes its place. Some phones have no such notices, though they say so. */
+/** A later notice of the same room replaces this one. */
 function show(message: Message, roomName: string | null, texts: Texts): Notification | undefined {
   const { roomId, type, content, senderId, senderNickname } = message;
   const sender = nameOf({ userId: senderId, nickname: senderNickname }, texts);
   const room = shownName(roomName);
+  const title = room === undefined ? sender : `\u2068${sender}\u2069 · \u2068${room}\u2069`;
+  const body = type === "IMAGE" ? texts.picture : shortened(content);
   try {
-    return new Notification(room === undefined ? sender : `\u2068${sender}\u2069 · \u2068${room}\u2069`, {
-      body: type === "IMAGE" ? texts.picture : shortened(content),
-      tag: `nonstop-${roomId}`,
-      icon: "/favicon.svg",
-    });
+    return new Notification(title, { body, tag: `nonstop-${roomId}`, icon: "/favicon.svg" });
   } catch {
+    // Chrome on Android has the constructor, but it throws a TypeError outside of a service worker.
     return undefined;
   }
 }
 
-/** By whole characters. */
+/** Cut off between characters (code points). */
 function shortened(text: string): string {
   const characters = [...text.slice(0, LONGEST * 2)];
   return characters.length > LONGEST ? `${characters.slice(0, LONGEST).join("")}…` : text;

@@ -7,7 +7,10 @@ function onHash(changed: () => void): () => void {
   return () => window.removeEventListener("hashchange", changed);
 }
 
-/** The room in the address, `#/rooms/7`, and what goes to another one; the browser's back button works. */
+/**
+ * The room that the page's address names, `#/rooms/7`, and a function that goes to another room, or to none.
+ * The browser's back button works.
+ */
 export function useRoute(): [roomId: number | undefined, goTo: (roomId: number | undefined) => void] {
   const hash = useSyncExternalStore(onHash, () => location.hash);
   const roomId = Number(ROOM.exec(hash)?.[1]);

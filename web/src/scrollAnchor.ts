@@ -9,7 +9,9 @@ export interface Anchor {
 
 const keyOf = (userId: number, roomId: number) => `nonstop-anchor ${userId} ${roomId}`;
 
-/** What the room's log showed before a reload: its end, or a message. Undefined when the tab has kept nothing. */
+/**
+ * What the room's log showed before a reload: its end, or a message. Undefined when the tab has kept nothing.
+ */
 export function anchorIn(userId: number, roomId: number): Anchor | "end" | undefined {
   try {
     return anchorFrom(JSON.parse(keptByTab.get(keyOf(userId, roomId)) ?? "null"));

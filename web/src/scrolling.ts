@@ -16,8 +16,8 @@ interface Scrolling {
 
 /**
  * What a room's log is scrolled to. It is in one of three states:
- * - `settling`: it loads what it begins with and scrolls there once. That is what it showed before a reload, or
- *   the line of new messages, or the end.
+ * - `settling`: it loads what it begins with and scrolls there once. That is what it showed before a reload,
+ *   or the line of new messages, or the end.
  * - `following`: its end stays in view when messages come.
  * - `held`: what is seen stays where it is when older messages are put before it, pictures load, or rows that
  *   were far away, with a guessed height, get their real one.

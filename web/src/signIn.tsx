@@ -9,6 +9,7 @@ interface Props {
   readonly onChoose: (user: User) => void;
 }
 
+/** The choice of a demo user, or that there are none. */
 export function SignIn({ users, onChoose }: Props) {
   const texts = useTexts();
   return (

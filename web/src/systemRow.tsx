@@ -7,10 +7,14 @@ import { systemSentence } from "./systemText.js";
 
 interface Props {
   readonly message: StoredMessage;
+  /** The row's `data-` attributes. */
   readonly data: object;
 }
 
-/** What the service says about a change of the room; whoever was invited and is not named is in a list. */
+/**
+ * What the service says about a change of the room. A dialog lists all who were invited, if not all are
+ * named.
+ */
 export function SystemRow({ message, data }: Props) {
   const texts = useTexts();
   const [isListed, setListed] = useState(false);

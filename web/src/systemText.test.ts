@@ -62,7 +62,7 @@ test.each([
   [message("IMAGE"), "Ann: Picture"],
   [message("TEXT", { senderNickname: "مريم" }), "\u2068مريم\u2069: a sentence of the service"],
   [message("SYSTEM_INVITE", { target, targets: [target] }), "Ann invited Ben"],
-  // The list has the first three, of however many.
+  // The list of rooms has only the first three.
   [message("SYSTEM_INVITE", { target, targets: many.slice(0, 3) }), "Ann invited Ben and others"],
   [message("SYSTEM_LEAVE", { target }), "Ben left"],
   [message("SYSTEM_KICK", { target }), "Ann removed Ben"],
