@@ -7,12 +7,12 @@ import { PictureHosts } from "./pictureHosts.js";
 import { SessionProvider } from "./session.js";
 import { Brand, SignIn } from "./signIn.js";
 
-/** What there is to see first: the chat, a choice of users, or that the service can't be found. */
+/** The whole page: the chat, a choice of users, or a notice that the service can't be found. */
 export function App({ beginning }: { readonly beginning: Beginning }) {
   const [now, setNow] = useState(beginning);
   const isBusy = useRef(false);
   const goOn = async (next: () => Promise<Beginning>) => {
-    // A second click before the first one has its answer.
+    // The user may click again before the first click has its answer.
     if (isBusy.current) return;
     isBusy.current = true;
     setNow(await next());

@@ -11,7 +11,7 @@ interface Props {
 }
 
 /**
- * A user's or room's picture, if its host may be asked unasked and it can be loaded. Otherwise the first
+ * A user's or room's picture, if the page may load it unasked, and can. Otherwise the first
  * letter of the name, on a colour that belongs to the name. Assistive technology skips it, because the name
  * stands beside it.
  */
@@ -38,10 +38,7 @@ export function Avatar({ name, image }: Props) {
   );
 }
 
-/**
- * The list of rooms knows only the name of the other user, no id. So the colour depends on the name
- * everywhere.
- */
+/** The colour depends on the name, because the list of rooms has no id of the other user. */
 function colourOf(name: string): number {
   let hash = 24;
   for (const character of name) hash = (hash * 31 + character.codePointAt(0)!) % 10_007;

@@ -10,9 +10,7 @@ export type Beginning =
   | { readonly kind: "choice"; readonly surroundings: Surroundings }
   | { readonly kind: "session"; readonly surroundings: Surroundings; readonly session: Session };
 
-/**
- * The user who was chosen in this tab before a reload goes on; otherwise there is a choice. Never rejects.
- */
+/** Goes on with the user of this tab after a reload; otherwise offers a choice. Never rejects. */
 export const begin = (): Promise<Beginning> =>
   orFailed(async () => {
     const surroundings = await loadSurroundings();
@@ -21,7 +19,7 @@ export const begin = (): Promise<Beginning> =>
     return user ? await sessionOf(user, surroundings) : { kind: "choice", surroundings };
   });
 
-/** Begins a session of the user, which a reload goes on with. Never rejects. */
+/** Begins a session of the user, and remembers the user for a reload. Never rejects. */
 export const signIn = (user: User, surroundings: Surroundings): Promise<Beginning> =>
   orFailed(() => sessionOf(user, surroundings));
 

@@ -1,8 +1,8 @@
 import { ChatError } from "@nonstop/chat-client";
 
 /**
- * What was caught, if it is an error of the client. Anything else is a fault of the page: undefined, and the
- * browser reports it as it reports an error that nobody caught.
+ * Returns what a `catch` got, if the client has thrown it. Anything else is a fault of the page. The browser
+ * reports it like an error that nobody caught, and the function returns undefined.
  */
 export function caught(thrown: unknown): ChatError | undefined {
   if (thrown instanceof ChatError) return thrown;

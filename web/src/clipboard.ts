@@ -1,6 +1,6 @@
 /** Puts text into the clipboard. Rejects when the browser does not allow it. */
 export async function copy(text: string): Promise<void> {
-  // Only a secure context (https, localhost) has `navigator.clipboard`.
+  // `navigator.clipboard` is there in a secure context only (https, localhost).
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = document.createElement("textarea");
   const focused = document.activeElement;

@@ -3,7 +3,7 @@ import { keptByTab } from "./kept.js";
 const keyOf = (userId: number, roomId: number) => `nonstop-draft ${userId} ${roomId}`;
 const listeners = new Set<() => void>();
 
-/** What the user has begun to write in the room; an empty text where there is nothing. */
+/** The text that the user has begun to write in the room; empty when there is none. */
 export const draftIn = (userId: number, roomId: number): string => keptByTab.get(keyOf(userId, roomId)) ?? "";
 
 /** Keeps the draft until the tab is closed. An empty text removes it. */

@@ -1,4 +1,4 @@
-/** A storage of texts. None of it ever throws. */
+/** A storage of texts. Its functions never throw. */
 interface Kept {
   readonly get: (key: string) => string | undefined;
   readonly set: (key: string, value: string) => void;

@@ -5,12 +5,12 @@ export type Piece =
       readonly kind: "link";
       readonly text: string;
       readonly href: string;
-      /** The host that it leads to, if the text does not name that host. */
+      /** The host that the link leads to, if the text does not name that host. */
       readonly host: string | undefined;
     };
 
 const PUNCTUATION = ".,;:!?…。、*_~";
-/** Ends an address: among others any character that is not drawn or changes the direction of text. */
+/** These characters end an address. Some are not drawn, or change the direction of text. */
 const END = "\\s<>\"'`\\u061C\\u200B-\\u200F\\u202A-\\u202E\\u2060-\\u206F\\uFEFF";
 const MAIL = "[a-z0-9][\\w.+-]{0,63}@(?:[a-z0-9-]{1,63}\\.){1,8}[a-z]{2,24}";
 const ADDRESS = new RegExp(
@@ -20,8 +20,7 @@ const ADDRESS = new RegExp(
 const CODE = /```(?:[\w+#-]*\n)?([\s\S]+?)```|`(?!\s)([^`\n]+)(?<!\s)`/g;
 
 /**
- * The text in pieces: code between backticks, addresses, and the rest. Takes time in proportion to its
- * length.
+ * Cuts a text into code between backticks, addresses, and the rest. The time is in proportion to the length.
  */
 export function piecesOf(text: string): Piece[] {
   const pieces: Piece[] = [];
@@ -60,14 +59,13 @@ function targetOf(address: string): { href: string; host: string | undefined } |
   const href = hasScheme ? address : `https://${address}`;
   if (!URL.canParse(href)) return undefined;
   const { host, username, password } = new URL(href);
-  // A text may seem to name another host: by letters that look like others, or by a user name before the
-  // host.
+  // Letters that look like others, or a user name before the host, can make a text seem to name another host.
   const said = address.replace(/^https?:\/\//i, "").split(/[/?#]/)[0]!;
   const isPlain = username === "" && password === "" && said.toLowerCase().replace(/:(80|443)$/, "") === host;
   return { href, host: isPlain ? undefined : host };
 }
 
-/** Without the punctuation at its end. */
+/** The address without the punctuation at its end. */
 function trimmed(address: string): string {
   // A closing bracket belongs to the address if the address has an opening one.
   const ends = address.includes("(") ? PUNCTUATION : `${PUNCTUATION})`;

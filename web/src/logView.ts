@@ -16,8 +16,8 @@ interface Measured {
 }
 
 /**
- * What the log shows, and does when its content changes: `following` keeps the end in view, `held` keeps the
- * anchor's message where it is.
+ * How the log is scrolled, and how it stays so when its content changes. `following`: its end stays in view.
+ * `held`: the anchor's message stays where it is.
  */
 export type View =
   | (Measured & { readonly state: "following" })
@@ -26,7 +26,7 @@ export type View =
 export const isAtEnd = ({ scrollHeight, scrollTop, clientHeight }: HTMLElement): boolean =>
   scrollHeight - scrollTop - clientHeight < END_PX;
 
-/** What the log shows as it is scrolled now. */
+/** The view that the user has scrolled to. */
 export const viewOf = (log: HTMLElement): View => (isAtEnd(log) ? following(log) : heldAtTop(log));
 
 const measured = ({ scrollTop, scrollHeight: height }: HTMLElement): Measured => ({ scrollTop, height });
@@ -51,13 +51,13 @@ export function firstView(log: HTMLElement, before: Anchor | undefined): View {
   if (!line || !(row instanceof HTMLElement) || !row.dataset["seq"]) return following(log);
   log.scrollTop += topIn(log, line) - log.clientHeight * LINE_AT;
   if (isAtEnd(log)) return following(log);
-  // Not what is at the top: the browser has not drawn it yet, and its guessed height will change.
+  // The row at the top is no good anchor: the browser has not drawn it yet, and its height will change.
   return held(log, anchorAt(log, row));
 }
 
 /**
- * Scrolls back to what the log showed, apart from what the user has scrolled since. Undefined when the
- * anchor's message is not there any more.
+ * Scrolls back to a view of before, plus what the user has scrolled since. Undefined when the anchor's
+ * message is gone.
  */
 export function putBack(log: HTMLElement, before: View): View | undefined {
   const scrolled = log.scrollTop - before.scrollTop;
@@ -111,10 +111,7 @@ const rowsIn = (element: Element | undefined): HTMLElement[] => [
   ...(element?.querySelectorAll<HTMLElement>("[data-seq]") ?? []),
 ];
 
-/**
- * The chunk at the top of what is seen. It is found before its rows: the rows of a skipped one would be laid
- * out.
- */
+/** The chunk at the top of the view. It is found before its rows, so that no skipped rows are laid out. */
 function topChunk(chunks: readonly Element[], top: number): Element | undefined {
   const at = firstBelow(chunks, top);
   const isSkipped = (chunk: Element | undefined) => !chunk?.firstElementChild?.checkVisibility?.(DRAWN);
@@ -122,10 +119,7 @@ function topChunk(chunks: readonly Element[], top: number): Element | undefined 
   return chunks[isSkipped(chunks[at]) && !isSkipped(chunks[at + 1]) ? at + 1 : at];
 }
 
-/**
- * The index of the first element that ends below `top`, or of the last one. Halving finds it: they are in
- * order.
- */
+/** The index of the first element that ends below `top`, or of the last one: a binary search. */
 function firstBelow(elements: readonly Element[], top: number): number {
   let [low, high] = [0, elements.length - 1];
   while (low < high) {

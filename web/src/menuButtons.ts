@@ -1,4 +1,4 @@
-/** The log has stopped to scroll when there was no scroll event for this time. */
+/** The log stands still when no scroll event has come for this time. */
 const STILL_AFTER_MS = 200;
 /** Where the last message in view is looked for: this far above the lower edge of the log. */
 const ABOVE_EDGE_PX = 24;
@@ -10,8 +10,8 @@ export function makeReachable(log: HTMLElement, button: HTMLElement): void {
 }
 
 /**
- * Makes the Tab key lead to the last message in view, whatever the log is scrolled to: a message further away
- * would scroll the log away from what the user reads. Until the signal is aborted.
+ * Makes the Tab key lead to the last message in view, until the signal is aborted. A message out of view
+ * would scroll the log away from what the user reads.
  */
 export function keepReachable(log: HTMLElement, signal: AbortSignal): void {
   let timer: ReturnType<typeof setTimeout> | undefined;

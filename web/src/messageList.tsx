@@ -27,8 +27,7 @@ interface Props {
 export function MessageList({ room, name, imageUrl, onEdit }: Props) {
   const { me } = useSession();
   const texts = useTexts();
-  // Thousands of counts may change at once. React renders a deferred value piece by piece, and keeps the page
-  // usable.
+  // Thousands of counts may change at once. React renders a deferred value in pieces: the page stays usable.
   const messages = useDeferredValue(useMessages(room));
   const log = useRef<HTMLDivElement>(null);
   const { isAtEnd, isSettled, isFar, toEnd, onScroll } = useScrolling(log, room, messages, me.userId);
@@ -94,8 +93,7 @@ function firstUnreadOf({ unreadFrom, hasOlder }: Room, messages: readonly RoomMe
   if (unreadFrom === undefined) return undefined;
   const index = messages.findIndex((message) => message.state === "stored" && message.seq >= unreadFrom);
   const first = messages[index];
-  // The message with this `seq` may be deleted. Then the first loaded message may follow others that are
-  // unread.
+  // The message with this `seq` may be deleted. Then messages that aren't loaded may be unread, too.
   const isKnown = index > 0 || !hasOlder || (first?.state === "stored" && first.seq === unreadFrom);
   return isKnown ? first : undefined;
 }

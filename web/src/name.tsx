@@ -16,10 +16,7 @@ export function Name({ of }: { readonly of: Named }) {
   return <bdi>{nameOf(of, useTexts())}</bdi>;
 }
 
-/**
- * Stand for the names while a sentence is made. `shownName` removes them from names (private use, Unicode
- * Co).
- */
+/** These marks stand for names. No shown name has them: they are for private use (Unicode `Co`). */
 const MARKS: readonly string[] = ["\uE000", "\uE001", "\uE002", "\uE003", "\uE004"];
 
 interface PhraseProps {

@@ -18,10 +18,7 @@ export function useNewCount(messages: readonly RoomMessage[], isAtEnd: boolean, 
   return newSince(messages, seen, me).length;
 }
 
-/**
- * The messages of others behind this `seq`. It looks from the end, as there may be thousands of messages
- * before.
- */
+/** The messages of others behind this `seq`. The search begins at the end: there may be thousands before. */
 export function newSince(messages: readonly RoomMessage[], seq: number, me: number): StoredMessage[] {
   const found: StoredMessage[] = [];
   for (let index = messages.length - 1; index >= 0; index -= 1) {

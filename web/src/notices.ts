@@ -77,7 +77,7 @@ export function useTelling(shownRoom: number | undefined, onOpen: (roomId: numbe
   );
 }
 
-/** A later notice of the same room replaces this one. */
+/** Shows a notice, if the browser can. A later notice of the same room replaces it. */
 function show(message: Message, roomName: string | null, texts: Texts): Notification | undefined {
   const { roomId, type, content, senderId, senderNickname } = message;
   const sender = nameOf({ userId: senderId, nickname: senderNickname }, texts);
@@ -92,7 +92,7 @@ function show(message: Message, roomName: string | null, texts: Texts): Notifica
   }
 }
 
-/** Cut off between characters (code points). */
+/** Cuts a long text off between two characters (code points). */
 function shortened(text: string): string {
   const characters = [...text.slice(0, LONGEST * 2)];
   return characters.length > LONGEST ? `${characters.slice(0, LONGEST).join("")}…` : text;

@@ -13,7 +13,7 @@ interface Reports {
 }
 const Context = createContext<Reports>({ report: () => {}, tell: () => {} });
 
-/** Tells the user that something they asked for did not work. It takes whatever was caught. */
+/** Tells the user that something they asked for did not work. It takes any caught value. */
 export const useReport = () => useContext(Context).report;
 /** Tells the user that something was done. */
 export const useTell = () => useContext(Context).tell;

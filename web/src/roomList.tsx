@@ -22,7 +22,7 @@ interface Props {
   readonly onSignOut: () => void;
 }
 
-/** The side with the user, their rooms, and what concerns neither. */
+/** One side of the page: the user, the user's rooms, and what concerns the whole page. */
 export function RoomList({ current, onOpen, onSignOut }: Props) {
   const texts = useTexts();
   const rooms = useRoomList();

@@ -33,8 +33,7 @@ function useComingBack(room: Room, isListed: boolean, opening: number, onAgain: 
   const isGone = room.status === "gone";
   useEffect(() => {
     if (!isGone || !isListed) return;
-    // The list may not know of the removal yet, or the room may be refused for another reason: each try waits
-    // longer.
+    // Each try waits longer: the list may not know of the removal yet, or the room is refused for good.
     const timer = setTimeout(onAgain, AGAIN_MS * 2 ** Math.min(opening, MOST_DOUBLINGS));
     return () => clearTimeout(timer);
   }, [isGone, isListed, opening, onAgain]);

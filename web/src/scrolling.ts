@@ -15,12 +15,12 @@ interface Scrolling {
 }
 
 /**
- * What a room's log is scrolled to. It is in one of three states:
- * - `settling`: it loads what it begins with and scrolls there once. That is what it showed before a reload,
- *   or the line of new messages, or the end.
+ * Scrolls a room's log, which is in one of three states:
+ * - `settling`: it loads what it begins with and scrolls there once: to the message that it showed before a
+ *   reload, the line of new messages, or the end.
  * - `following`: its end stays in view when messages come.
- * - `held`: what is seen stays where it is when older messages are put before it, pictures load, or rows that
- *   were far away, with a guessed height, get their real one.
+ * - `held`: the messages in view stay where they are when older ones are put before them, pictures load, or
+ *   rows that were far away get their real height instead of a guessed one.
  *
  * The user's scrolling leads from `held` to `following` and back.
  */
@@ -41,7 +41,7 @@ export function useScrolling(
     [log],
   );
 
-  /** Puts what was seen back to where it was; false when it is not there any more. */
+  /** Scrolls back to the last view; false when its message is gone. */
   const hold = useCallback((): boolean => {
     const kept = view.current && putBack(log.current!, view.current);
     if (kept) show(kept);
@@ -62,7 +62,8 @@ export function useScrolling(
   const onScroll = useCallback(() => {
     if (!view.current) return;
     const element = log.current!;
-    // The ResizeObserver is told of a new height only later: what is at the top now is not what was seen.
+    // The ResizeObserver is told of a new height only later. Until then the row at the top is not the one
+    // that the user saw.
     if (element.scrollHeight !== view.current.height) hold();
     // Otherwise `hold` itself has scrolled.
     if (element.scrollTop !== view.current.scrollTop) show(viewOf(element));

@@ -4,14 +4,15 @@ import { caught } from "./caught.js";
 import { firstView, type View } from "./logView.js";
 import { type Anchor, anchorIn } from "./scrollAnchor.js";
 
-/**
- * When what the log begins with lies further back than this many messages, the newest page is shown instead.
- */
+/** The log begins with the newest page instead of a message that is further back than this. */
 const FARTHEST = 20_000;
 
 /**
- * How far a log has come: it waits for the room's first page; loads what it begins with, when that lies
- * further `far` back; that is `loaded`, as far as it could be; it is `settled` when it has scrolled there.
+ * How far a log has come:
+ * - `waiting` for the room's first page.
+ * - `far`: it begins with a message before that page, and loads the messages from there on.
+ * - `loaded`: they are there, as far as they could be loaded.
+ * - `settled`: it has scrolled to what it begins with.
  */
 export type Step = "waiting" | "far" | "loaded" | "settled";
 

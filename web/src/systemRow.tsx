@@ -11,10 +11,7 @@ interface Props {
   readonly data: object;
 }
 
-/**
- * What the service says about a change of the room. A dialog lists all who were invited, if not all are
- * named.
- */
+/** A message of the service about a change of the room. A dialog lists all who were invited. */
 export function SystemRow({ message, data }: Props) {
   const texts = useTexts();
   const [isListed, setListed] = useState(false);

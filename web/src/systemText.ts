@@ -29,7 +29,7 @@ export function systemSentence(message: Message, texts: Texts): SystemSentence |
   });
   if (type === "SYSTEM_RENAME")
     return sentence(texts.renamed, [by, shownName(message.roomName) ?? texts.nameOfNothing]);
-  // An older message may not say whom it is about. It has a sentence in English as its content.
+  // A message of an older service may not say whom it is about. Its content is a sentence in English.
   if (named.length === 0) return sentence(() => message.content, []);
   if (type === "SYSTEM_INVITE")
     return sentence((who, ...whom) => texts.invited(who!, whom, others), [by, ...named], others);

@@ -7,7 +7,7 @@ import { useSession } from "./session.js";
 
 /** The service counts characters (code points), not UTF-16 units. */
 const MOST_CHARACTERS = 5_000;
-/** What was refused with another code is in the room as a refused message. */
+/** Refused with one of these codes, a message is nowhere in the room; otherwise the room shows it. */
 const NOT_TAKEN: ReadonlySet<string> = new Set(["OUTBOX_FULL", "NOT_SUPPORTED"]);
 
 interface Writing {
@@ -21,9 +21,7 @@ interface Writing {
   readonly send: (type: ContentType) => void;
 }
 
-/**
- * What the user writes in a room: a new message, which is kept as a draft, or another text for a refused one.
- */
+/** Writes a new message, whose text is kept as a draft, or another text for a refused message. */
 export function useWriting(room: Room, editing: PendingMessage | undefined, onEdited: () => void): Writing {
   const { me } = useSession();
   const report = useReport();
