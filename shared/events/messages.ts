@@ -79,6 +79,16 @@ export const MessageSent = z.object({
 });
 export type MessageSent = z.infer<typeof MessageSent>;
 
+/** The event of a message that was sent at this time. Its parts have been checked where they came in. */
+export const messageSent = ({
+  at,
+  ...message
+}: Omit<MessageSent, "v" | "sentAt"> & { readonly at: Date }): MessageSent => ({
+  v: 1,
+  ...message,
+  sentAt: at.toISOString(),
+});
+
 /** What a dead-letter hub holds: an event that no retry can help, where it stood, and why it is here. */
 export interface DeadLetter {
   readonly v: 1;

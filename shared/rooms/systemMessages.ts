@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { MessageSent, NamedUser } from "../events/messages.js";
+import { type MessageSent, messageSent, type NamedUser } from "../events/messages.js";
 import type { Queryable } from "../store/database.js";
 import { namesOf } from "../store/users.js";
 
@@ -22,8 +22,7 @@ export async function systemMessage(db: Queryable, change: RoomChange): Promise<
   const targetIds = targetsOf(change);
   const named = await namesOf(db, [...new Set([causerId, ...targetIds])]);
   const targets = targetIds.map(named);
-  return {
-    v: 1,
+  return messageSent({
     eventId: randomUUID(),
     roomId,
     senderId: causerId,
@@ -31,11 +30,11 @@ export async function systemMessage(db: Queryable, change: RoomChange): Promise<
     clientMessageId: null,
     type,
     content: sentenceOf(change, named(causerId), targets),
-    sentAt: at.toISOString(),
     ...(targets[0] ? { target: targets[0] } : {}),
     ...(type === "SYSTEM_INVITE" ? { targets } : {}),
     ...(type === "SYSTEM_RENAME" ? { roomName: change.roomName } : {}),
-  };
+    at,
+  });
 }
 
 function targetsOf(change: RoomChange): readonly number[] {
