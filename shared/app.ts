@@ -52,7 +52,8 @@ import { withdrawUser } from "./rooms/withdrawUser.js";
 import { type Database, openDatabase } from "./store/database.js";
 import { rememberUser } from "./store/users.js";
 import type { CallerProof } from "./upstream/callerProof.js";
-import { type ConnectionEvent, createUpstream, type UpstreamHandlers } from "./upstream/cloudEvents.js";
+import { createUpstream } from "./upstream/cloudEvents.js";
+import type { ConnectionEvent, UpstreamHandlers } from "./upstream/events.js";
 
 /** The hub that clients connect to: `/client/hubs/chat`. */
 const HUB = "chat";

@@ -1,8 +1,10 @@
 import { createHmac } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ChatError } from "../platform/errors.js";
+import type { UpstreamAnswer } from "./answer.js";
 import type { CallerProof } from "./callerProof.js";
-import { createUpstream, type UpstreamAnswer, type UpstreamHandlers } from "./cloudEvents.js";
+import { createUpstream } from "./cloudEvents.js";
+import type { UpstreamHandlers } from "./events.js";
 
 const KEY = "first-key";
 const SECOND_KEY = "second-key";

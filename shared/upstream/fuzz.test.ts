@@ -4,7 +4,8 @@ import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { ChatError } from "../platform/errors.js";
-import { createUpstream, type UpstreamHandlers, type UpstreamRequest } from "./cloudEvents.js";
+import { createUpstream, type UpstreamRequest } from "./cloudEvents.js";
+import type { UpstreamHandlers } from "./events.js";
 
 /** The same cases each time; `FUZZ_SEED` and `FUZZ_RUNS` choose others, and more of them. */
 const { FUZZ_SEED, FUZZ_RUNS } = process.env;

@@ -30,7 +30,8 @@ import {
 import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
 import { connectWebPubSub } from "../../shared/broadcast/webPubSub.js";
 import type { CallerProof } from "../../shared/upstream/callerProof.js";
-import { createUpstream, type UpstreamHandlers } from "../../shared/upstream/cloudEvents.js";
+import { createUpstream } from "../../shared/upstream/cloudEvents.js";
+import type { UpstreamHandlers } from "../../shared/upstream/events.js";
 
 const KEY = "access-key-of-the-entra-suite";
 const IDENTITY = {
