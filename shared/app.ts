@@ -15,22 +15,20 @@ import { createFaults, type Faults, health, type Part } from "./calls/health.js"
 import { openApiDocument } from "./calls/openApi.js";
 import { LogOut } from "./calls/schemas.js";
 import { validated } from "./calls/validate.js";
-import type { Connection } from "./commands/command.js";
-import { handleMessage } from "./commands/dispatch.js";
-import { forgetConnection } from "./commands/unsubscribe.js";
 import { type Config, type Limits, readConfig } from "./config.js";
-import { leaveSession, requireRate } from "./connections/admission.js";
-import { sweepEnded } from "./connections/closing.js";
-import { decodeState, encodeState } from "./connections/connectionState.js";
-import { acceptHandshake, deviceOf, greet } from "./connections/handshake.js";
+import { sweepEvicted } from "./connections/closing.js";
+import { connectionEvents } from "./connections/events.js";
+import { deviceOf } from "./connections/handshake.js";
 import { logOut } from "./connections/logOut.js";
+import { requireRate } from "./connections/rates.js";
+import { rememberIdentity } from "./connections/remember.js";
 import { catchUp } from "./consumers/catchUp.js";
 import { RETRY_BUDGET_MS } from "./consumers/deps.js";
 import { HEART_BEATS } from "./fanout/groups.js";
 import { deleteMessage } from "./messages/hide.js";
 import { listMessages } from "./messages/list.js";
 import { storeMessages } from "./messages/store.js";
-import { ChatError, type OnFault, toChatError } from "./platform/errors.js";
+import { ChatError, type OnFault } from "./platform/errors.js";
 import { atMostEvery, log, logUnavailable } from "./platform/log.js";
 import { count, flushCounts } from "./platform/metrics.js";
 import { startTelemetry } from "./platform/telemetry.js";
@@ -38,7 +36,7 @@ import { readRoom } from "./reads/accept.js";
 import { createReadMerger } from "./reads/merge.js";
 import { storeReadsPaced } from "./reads/store.js";
 import { sweepReads } from "./reads/sweep.js";
-import { portsOf, type RateKind, type RedisPorts, type RedisStore } from "./redis/ports.js";
+import { portsOf, type RateKind, type RedisStore } from "./redis/ports.js";
 import { connectRedis } from "./redis/redis.js";
 import { createArrivals } from "./rooms/arrivals.js";
 import { inviteMembers, leaveRoom, removeMember } from "./rooms/changeMembers.js";
@@ -50,10 +48,8 @@ import { listRooms } from "./rooms/listRooms.js";
 import { renameRoom } from "./rooms/renameRoom.js";
 import { withdrawUser } from "./rooms/withdrawUser.js";
 import { type Database, openDatabase } from "./store/database.js";
-import { rememberUser } from "./store/users.js";
 import type { CallerProof } from "./upstream/callerProof.js";
 import { createUpstream } from "./upstream/cloudEvents.js";
-import type { ConnectionEvent, UpstreamHandlers } from "./upstream/events.js";
 
 /** The hub that clients connect to: `/client/hubs/chat`. */
 const HUB = "chat";
@@ -128,7 +124,6 @@ export function createApp(connected: Adapters, proof: CallerProof) {
   const readMerger = createReadMerger(adapters);
   const calls = { ...adapters, scheduleReads: readMerger.schedule };
   const arrive = createArrivals(calls);
-  const handlers = upstreamHandlers(adapters, arrive);
   const onError = (error: unknown): void => {
     // Every event fails while the keys of the service's identity can't be had.
     if (error instanceof ChatError && error.code === "UNAVAILABLE")
@@ -143,7 +138,7 @@ export function createApp(connected: Adapters, proof: CallerProof) {
   type Path = Readonly<Record<string, string>>;
   type Query = Readonly<Record<string, string>>;
   return {
-    upstream: createUpstream(HUB, proof, handlers, onError),
+    upstream: createUpstream(HUB, proof, connectionEvents({ ...adapters, arrive }), onError),
     messages: consumerOf((batch) => storeMessages(batch, consuming)),
     reads: consumerOf((batch) => storeReadsPaced(batch, consuming)),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */
@@ -151,7 +146,7 @@ export function createApp(connected: Adapters, proof: CallerProof) {
       await Promise.all([
         sweepChanges(calls),
         sweepReads(consuming),
-        sweepEnded(adapters),
+        sweepEvicted(adapters),
         sweepAnswers(adapters),
       ]);
     },
@@ -212,72 +207,12 @@ export function createApp(connected: Adapters, proof: CallerProof) {
 
 export type App = ReturnType<typeof createApp>;
 
-function upstreamHandlers(
-  adapters: Adapters & RedisPorts,
-  arrive: (userId: number) => Promise<void>,
-): UpstreamHandlers {
-  return {
-    connect: countingRefusals(async ({ headers, query, subprotocols }) => {
-      const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.join(","));
-      const identity = await adapters.verifyToken(token);
-      const implicit = query["connect"]?.[0] === "implicit";
-      const [deviceId, takeOver] = [query["deviceId"]?.[0], query["takeOver"]?.[0] === "true"];
-      const request = { identity, subprotocols, implicit, deviceId, takeOver, headers };
-      // First, so that those which are refused count as well.
-      await requireRate(identity.userId, "handshakes", adapters);
-      const { subprotocol, state } = acceptHandshake(request, adapters);
-      await Promise.all([remember(identity, adapters.database), arrive(identity.userId)]);
-      return { userId: String(identity.userId), subprotocol, state: { ...encodeState(state) } };
-    }),
-    connected: (event) => greet(connectionOf(event), adapters),
-    async disconnected(event) {
-      const connection = connectionOf(event);
-      await leaveSession(connection, adapters);
-      await forgetConnection(connection, adapters);
-    },
-    async message(event) {
-      const connection = connectionOf(event);
-      const answer = await handleMessage(event, connection, adapters);
-      const state = answer.state === connection.state ? event.state : { ...encodeState(answer.state) };
-      const { text, drop = false } = answer;
-      return { state, drop, ...(text === undefined ? {} : { text }) };
-    },
-  };
-}
-
-type Connect = UpstreamHandlers["connect"];
-
-const countingRefusals =
-  (connect: Connect): Connect =>
-  async (handshake) => {
-    try {
-      return await connect(handshake);
-    } catch (error) {
-      count.refused(toChatError(error).code, "handshake");
-      throw error;
-    }
-  };
-
-/** Remembers what a token says of its user; that it can't be done right now keeps nobody from connecting. */
-async function remember(identity: Identity, database: Database): Promise<void> {
-  await rememberUser(database, identity).catch((error: unknown) =>
-    log.warn("a user's nickname could not be remembered", { userId: identity.userId, error }),
-  );
-}
-
-/** The connection of an event. The service gives back what `connect` answered; anything else is a fault on the way. */
-function connectionOf({ connectionId, userId, state }: ConnectionEvent): Connection {
-  const decoded = decodeState(state);
-  if (!decoded) throw new Error(`connection ${connectionId} came without its state`);
-  return { connectionId, userId: Number(userId), state: decoded };
-}
-
 async function negotiate(
   caller: Identity,
   token: string,
   { broadcaster, database, now }: Adapters,
 ): Promise<object> {
-  await remember(caller, database);
+  await rememberIdentity(caller, database);
   const left = Math.floor((caller.expiresAt - now() / 1_000) / 60);
   const minutes = Math.min(CLIENT_URL_MINUTES, Math.max(1, left));
   const url = new URL(await broadcaster.clientUrl(caller.userId, minutes));

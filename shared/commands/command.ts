@@ -1,39 +1,38 @@
 import type { Broadcaster } from "../broadcast/broadcaster.js";
 import type { EventBus } from "../bus/eventBus.js";
-import type { Farewell } from "../connections/closing.js";
+import type { Connection } from "../connections/connection.js";
 import type { ConnectionState } from "../connections/connectionState.js";
-import type { RateKind, RedisPorts } from "../redis/ports.js";
+import type { SessionLimits } from "../connections/rates.js";
+import type { RedisPorts } from "../redis/ports.js";
 import type { Frame } from "../stomp/frame.js";
 import type { Database } from "../store/database.js";
 
-/** One client's live connection, as one frame meets it. */
-export interface Connection {
-  readonly connectionId: string;
-  readonly userId: number;
-  readonly state: ConnectionState;
-}
-
-/** A client frame with the id that its copies share and the trace it belongs to. */
+/** A client frame with its id and the trace that it belongs to. */
 export interface Received {
   readonly frame: Frame;
+  /** 43 characters: the same for every copy of this frame, and others for every other frame. */
   readonly eventId: string;
   readonly traceparent?: string;
 }
 
-/** What a handled frame leads to. Frames go to this client, in order, before anything that follows. */
+/** What a handled frame leads to. */
 export interface Outcome {
+  /** Frames for this client, in order, before anything that follows. */
   readonly frames: readonly string[];
   readonly state: ConnectionState;
-  /** The connection is to be closed once the frames are with the client. */
-  readonly close?: boolean;
-  /** The frame was refused because something it needs is away. */
-  readonly unavailable?: boolean;
-  /** The session has ended: what stands behind the frame isn't looked at. Once closed, this one has been told. */
-  readonly ended?: Farewell | "by another";
+  /**
+   * What comes next; where nothing is said, the frame behind this one is handled.
+   * - `skip`: something that this frame needs is away. The frames behind it are refused, too, so that the client sends
+   *   all of them again, in their order.
+   * - `close`: the connection is closed once the frames are with the client.
+   * - `stop`: another process closes the connection. Nothing behind the frame is looked at.
+   */
+  readonly next?: "skip" | "close" | "stop";
+  /** The session has lost its slot: the frame was not carried out, and gets no RECEIPT. */
+  readonly evicted?: true;
+  /** Runs once the connection is closed, or the service was told to drop it; else not at all. */
+  readonly afterClose?: () => Promise<void>;
 }
-
-/** Live sessions of a user, and how many of each kind in any 60 seconds; 0 is no limit. */
-export type SessionLimits = Readonly<Record<RateKind | "sessions", number>>;
 
 /** What commands need. */
 export interface CommandDeps extends RedisPorts {
@@ -48,5 +47,5 @@ export interface CommandDeps extends RedisPorts {
   readonly now: () => number;
 }
 
-/** A client command: throws a `ChatError` to refuse the frame, and then has changed nothing that a repeat would not mend. */
+/** A client command. Throws a `ChatError` to refuse the frame; then it has changed nothing that a repeat would not mend. */
 export type Command = (received: Received, connection: Connection, deps: CommandDeps) => Promise<Outcome>;

@@ -3,11 +3,12 @@ import { FakeBroadcaster } from "../../tests/fakes/broadcaster.js";
 import { FakeEventBus } from "../../tests/fakes/eventBus.js";
 import { UNLIMITED } from "../../tests/fakes/limits.js";
 import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
+import type { Connection } from "../connections/connection.js";
 import type { ConnectionState } from "../connections/connectionState.js";
 import { ChatError } from "../platform/errors.js";
 import { portsOf } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
-import type { CommandDeps, Connection } from "./command.js";
+import type { CommandDeps } from "./command.js";
 import { handleMessage } from "./dispatch.js";
 
 const HUB = "chat-messages";

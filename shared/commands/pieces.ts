@@ -1,14 +1,16 @@
+import type { Connection } from "../connections/connection.js";
 import type { ConnectionState, Unfinished } from "../connections/connectionState.js";
 import { ChatError } from "../platform/errors.js";
-import { type Frame, StompError, type StompVersion } from "../stomp/frame.js";
-import { type Beginning, type ParsedMessage, parseMessage } from "../stomp/parser.js";
+import { type Frame, StompError } from "../stomp/frame.js";
+import type { Beginning } from "../stomp/parser.js";
 import { DEFAULT_LIMITS, type Limits } from "../stomp/reader.js";
-import type { CommandDeps, Connection } from "./command.js";
-import { negotiateVersion } from "./connect.js";
+import type { CommandDeps } from "./command.js";
+import { parse } from "./parse.js";
 
 /**
- * Frames that come in several WebSocket messages, as some libraries send large ones. What has come of a frame waits in the session store, where the next function
- * instance finds it; the connection's state says how much there is. A client that sends its frames whole costs nothing by it.
+ * Frames that come in several WebSocket messages, as some libraries send large ones. What has come of a frame waits in
+ * Redis, where the next function instance finds it; the connection's state says how much there is. A client that sends
+ * its frames whole costs nothing by it.
  */
 
 /** A message may hold as many whole frames as any, and the end of one before. */
@@ -42,37 +44,38 @@ type Deps = Pick<CommandDeps, "pieces" | "now">;
 
 /** Reads one WebSocket message together with what was left over from those before it. Never throws. */
 export async function gather(data: Uint8Array, connection: Connection, deps: Deps): Promise<Gathered> {
+  const { unfinished, nulIsMissing, ...rest } = connection.state;
+  if (unfinished) return gatherRest(data, unfinished, connection, deps);
   // The usual case: the same state says to all behind that nothing has changed.
-  if (!connection.state.unfinished && !connection.state.nulIsMissing)
-    return { ...read(data, connection.state, false), skipFirst: false };
-  const { unfinished, nulIsMissing, ...state } = connection.state;
-  const lacksNul = nulIsMissing === true;
-  if (!unfinished) return { ...read(data, state, lacksNul), skipFirst: false };
-  const skipFirst = unfinished.skipped;
-  const failed = (error: ChatError): Gathered => ({ frames: [], malformed: error, skipFirst, state });
-  if (deps.now() - unfinished.since > PIECES_MS)
-    return failed(
-      new StompError(
-        "MALFORMED_FRAME",
-        `A frame did not come to its end within ${PIECES_MS / 1_000} s: its NUL, or the rest of it, is missing.`,
-      ),
-    );
-  const size = unfinished.bytes + data.length;
-  if (size < unfinished.least || !canEnd(data)) {
-    if (size > unfinished.most)
-      return failed(new StompError("MESSAGE_TOO_LARGE", "The frame has become larger than a frame may be."));
-    return { frames: [], beginning: { ...unfinished, bytes: data }, skipFirst, state: connection.state };
-  }
-  const name = nameOf(connection, unfinished.since);
-  const before = await deps.pieces.readPieces(connection.userId, name, unfinished.bytes);
-  if (!before) return failed(lost());
-  const now = read(Buffer.concat([before, data]), state, lacksNul, WITH_ITS_END);
-  const goesOn = now.beginning?.bytes.length === size;
-  if (!now.beginning || !goesOn) return { ...now, skipFirst };
-  return { ...now, beginning: { ...now.beginning, bytes: data }, skipFirst, state: connection.state };
+  const state = nulIsMissing ? rest : connection.state;
+  return { ...read(data, state, nulIsMissing === true), skipFirst: false };
 }
 
-/** Reads bytes that begin with a frame, or with the NUL of the last one, which was taken without it. */
+/** Reads a message that goes on with an unfinished frame. */
+async function gatherRest(
+  data: Uint8Array,
+  unfinished: Unfinished,
+  connection: Connection,
+  deps: Deps,
+): Promise<Gathered> {
+  const { unfinished: _, nulIsMissing, ...state } = connection.state;
+  const { skipped: skipFirst, since } = unfinished;
+  const failed = (error: ChatError): Gathered => ({ frames: [], malformed: error, skipFirst, state });
+  if (deps.now() - since > PIECES_MS) return failed(tooLate());
+  const size = unfinished.bytes + data.length;
+  const waits = { frames: [], beginning: { ...unfinished, bytes: data }, skipFirst, state: connection.state };
+  if (size < unfinished.least || !canEnd(data)) return size > unfinished.most ? failed(tooLarge()) : waits;
+  const name = nameOf(connection, since);
+  const before = await deps.pieces.readPieces(connection.userId, name, unfinished.bytes);
+  if (!before) return failed(lost());
+  const now = read(Buffer.concat([before, data]), state, nulIsMissing === true, WITH_ITS_END);
+  // The whole of it is a beginning still: only this piece of it is new.
+  if (now.beginning?.bytes.length === size)
+    return { ...now, beginning: { ...now.beginning, bytes: data }, skipFirst, state: connection.state };
+  return { ...now, skipFirst };
+}
+
+/** Reads bytes that begin with a frame, or with the NUL of the last frame, which was taken without it. */
 function read(
   data: Uint8Array,
   state: ConnectionState,
@@ -81,14 +84,14 @@ function read(
 ): Omit<Gathered, "skipFirst"> {
   const nul = lacksNul ? data.findIndex((byte) => !BLANKS.has(byte)) : -1;
   const isLate = nul >= 0 && data[nul] === NUL;
-  const now = parsed(isLate ? data.subarray(nul + 1) : data, state, limits);
-  const stillLacks = lacksNul && !isLate && now.frames.length === 0 && !now.malformed;
-  return stillLacks ? { ...now, state: { ...now.state, nulIsMissing: true } } : now;
+  const { nulIsMissing, ...parsed } = parse(isLate ? data.subarray(nul + 1) : data, state, limits);
+  const stillLacks = lacksNul && !isLate && parsed.frames.length === 0 && !parsed.malformed;
+  return { ...parsed, state: nulIsMissing || stillLacks ? { ...state, nulIsMissing: true } : state };
 }
 
 /**
- * Under what name a frame's pieces are kept. Of another frame it is another one: when the service repeats the message with which one frame ended and the next one began,
- * what was kept of the first one is still there.
+ * The name under which a frame's pieces are kept, another one for every frame. The service may repeat the message with
+ * which one frame ended and the next one began: then what was kept of the first frame is still there.
  */
 const nameOf = ({ connectionId }: Pick<Connection, "connectionId">, since: number): string =>
   `${connectionId}:${since}`;
@@ -99,6 +102,15 @@ function canEnd(piece: Uint8Array): boolean {
   return last === LF || last === BRACE || piece.includes(NUL);
 }
 
+const tooLate = (): ChatError =>
+  new StompError(
+    "MALFORMED_FRAME",
+    `A frame did not come to its end within ${PIECES_MS / 1_000} s: its NUL, or the rest of it, is missing.`,
+  );
+
+const tooLarge = (): ChatError =>
+  new StompError("MESSAGE_TOO_LARGE", "The frame has become larger than a frame may be.");
+
 const lost = (): ChatError =>
   new ChatError(
     "UNAVAILABLE",
@@ -106,7 +118,8 @@ const lost = (): ChatError =>
   );
 
 /**
- * Keeps what has come of a frame, and returns the state that says so. `skipped`: it stood behind a frame that was not taken. Throws `UNAVAILABLE` where it can't be kept.
+ * Keeps what has come of a frame, and returns the state that says so. `skipped`: the frame stood behind one that was not
+ * taken. Throws `UNAVAILABLE` where it can't be kept.
  */
 export async function keep(
   { bytes, least, most }: Beginning,
@@ -127,32 +140,4 @@ export async function keep(
     skipped: skipped || (unfinished?.skipped ?? false),
   };
   return { ...state, unfinished: next };
-}
-
-/**
- * The frames of a message up to the first malformed one. Before CONNECTED the version is not known yet: it is the one
- * that the CONNECT in front will agree on.
- */
-function parsed(data: Uint8Array, state: ConnectionState, limits: Limits): Omit<Gathered, "skipFirst"> {
-  const assumed = state.version ?? "1.2";
-  const first = tryParse(data, assumed, limits);
-  const connectFrame = state.version === undefined ? first.frames[0] : undefined;
-  const isConnect = connectFrame?.command === "CONNECT" || connectFrame?.command === "STOMP";
-  const agreed = isConnect ? negotiateVersion(connectFrame.headers.get("accept-version")) : undefined;
-  const { nulIsMissing, ...message } =
-    agreed === undefined || agreed === assumed ? first : tryParse(data, agreed, limits);
-  return { ...message, state: nulIsMissing ? { ...state, nulIsMissing: true } : state };
-}
-
-function tryParse(
-  data: Uint8Array,
-  version: StompVersion,
-  limits: Limits,
-): ParsedMessage & { malformed?: StompError } {
-  try {
-    return parseMessage(data, version, limits);
-  } catch (error) {
-    if (!(error instanceof StompError)) throw error;
-    return { frames: error.framesBefore, malformed: error, nulIsMissing: false };
-  }
 }

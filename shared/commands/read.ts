@@ -2,24 +2,21 @@ import { z } from "zod";
 import { requireMember } from "../chat/membership.js";
 import { Id } from "../events/messages.js";
 import { READS_HUB, roomRead } from "../events/reads.js";
-import { about, ChatError } from "../platform/errors.js";
 import type { Command } from "./command.js";
-import { parsePayload } from "./payload.js";
+import { withPayload } from "./payload.js";
 
 const Payload = z.object({ roomId: Id, messageId: Id });
 
 /**
- * SEND to `/pub/chat/read`: publishes that the connection's user has read a room up to a message, and returns once the bus has stored it.
- * Throws `INVALID_MESSAGE`, `NOT_A_MEMBER`, or `UNAVAILABLE` when the bus did not answer in time; a repeat is harmless.
+ * SEND to `/pub/chat/read`: publishes that the connection's user has read a room up to a message, and returns once the
+ * bus has stored it. Throws `INVALID_MESSAGE`, `NOT_A_MEMBER`, or `UNAVAILABLE` when the bus did not answer in time; a
+ * repeat is harmless.
  */
-export const read: Command = async ({ frame, traceparent }, connection, deps) => {
-  const { payload, details } = parsePayload(Payload, frame.body);
-  try {
-    await requireMember(payload.roomId, connection.userId, deps);
-    const event = roomRead({ ...payload, userId: connection.userId }, deps.now());
-    await deps.bus.publish(READS_HUB, String(connection.userId), event, traceparent);
-  } catch (error) {
-    throw error instanceof ChatError ? about(error, details) : error;
-  }
-  return { frames: [], state: connection.state };
+export const read: Command = async ({ frame, traceparent }, { userId, state }, deps) => {
+  await withPayload(Payload, frame.body, async (payload) => {
+    await requireMember(payload.roomId, userId, deps);
+    const event = roomRead({ ...payload, userId }, deps.now());
+    await deps.bus.publish(READS_HUB, String(userId), event, traceparent);
+  });
+  return { frames: [], state };
 };

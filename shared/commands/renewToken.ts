@@ -1,7 +1,13 @@
+import { z } from "zod";
 import { ChatError } from "../platform/errors.js";
 import type { Command } from "./command.js";
 
-/** SEND to `/pub/session/token` with `{"token"}`: the connection lives as long as the new token. Throws `UNAUTHORIZED` for a bad token or another user's. */
+const Payload = z.object({ token: z.string() });
+
+/**
+ * SEND to `/pub/session/token` with `{"token"}`: the connection lives as long as the new token. Throws `UNAUTHORIZED`
+ * for a bad token or another user's, `UNAVAILABLE` when the token can't be verified right now.
+ */
 export const renewToken: Command = async ({ frame }, connection, deps) => {
   const identity = await deps.verifyToken(tokenOf(frame.body));
   if (identity.userId !== connection.userId)
@@ -11,10 +17,8 @@ export const renewToken: Command = async ({ frame }, connection, deps) => {
 
 function tokenOf(body: string): string {
   try {
-    const { token } = JSON.parse(body) as { token?: unknown };
-    if (typeof token === "string") return token;
-  } catch {
-    // Said below: neither JSON nor a token.
+    return Payload.parse(JSON.parse(body)).token;
+  } catch (cause) {
+    throw new ChatError("UNAUTHORIZED", 'The body must be {"token": "<JWT>"}.', { cause });
   }
-  throw new ChatError("UNAUTHORIZED", 'The body must be {"token": "<JWT>"}.');
 }

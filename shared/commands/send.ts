@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { requireMember } from "../chat/membership.js";
 import {
@@ -6,13 +5,14 @@ import {
   CONTENT_CHARACTERS,
   Id,
   MESSAGES_HUB,
-  MessageSent,
+  messageSent,
 } from "../events/messages.js";
-import { about, ChatError } from "../platform/errors.js";
 import { isHttpsUrl, opaque, visibleLines } from "../platform/text.js";
+import { namelessUser } from "../store/users.js";
 import type { Command } from "./command.js";
-import { parsePayload } from "./payload.js";
+import { withPayload } from "./payload.js";
 
+/** What it takes, storing takes: its rules are no wider than those of the event. */
 const Payload = z
   .object({
     roomId: Id,
@@ -26,28 +26,24 @@ const Payload = z
   });
 
 /**
- * SEND to `/pub/chat/message`: publishes the message and returns once the bus has stored it. The sender is the connection's
- * user, whatever the payload says. Throws `INVALID_MESSAGE`, `NOT_A_MEMBER`, or `UNAVAILABLE` when the bus did not answer in
- * time: then the client sends it again, with the same `clientMessageId`.
+ * SEND to `/pub/chat/message`: publishes the message and returns once the bus has stored it. The sender is the
+ * connection's user, whatever the payload says. Throws `INVALID_MESSAGE`, `NOT_A_MEMBER`, or `UNAVAILABLE` when the bus
+ * did not answer in time: then the client sends it again, with the same `clientMessageId`.
  */
-export const send: Command = async ({ frame, eventId, traceparent }, connection, deps) => {
-  const { payload, details } = parsePayload(Payload, frame.body);
-  try {
-    await requireMember(payload.roomId, connection.userId, deps);
-    const event: MessageSent = {
-      v: 1,
-      eventId: createHash("sha256").update(eventId).digest("base64url"),
-      roomId: payload.roomId,
-      senderId: connection.userId,
-      senderNickname: connection.state.nickname ?? `User ${connection.userId}`,
-      clientMessageId: payload.clientMessageId ?? null,
-      type: payload.type,
-      content: payload.content,
-      sentAt: new Date(deps.now()).toISOString(),
-    };
-    await deps.bus.publish(MESSAGES_HUB, String(payload.roomId), MessageSent.parse(event), traceparent);
-  } catch (error) {
-    throw error instanceof ChatError ? about(error, details) : error;
-  }
-  return { frames: [], state: connection.state };
+export const send: Command = async ({ frame, eventId, traceparent }, { userId, state }, deps) => {
+  await withPayload(Payload, frame.body, async ({ roomId, type, content, clientMessageId = null }) => {
+    await requireMember(roomId, userId, deps);
+    const event = messageSent({
+      eventId,
+      roomId,
+      senderId: userId,
+      senderNickname: state.nickname ?? namelessUser(userId),
+      clientMessageId,
+      type,
+      content,
+      at: new Date(deps.now()),
+    });
+    await deps.bus.publish(MESSAGES_HUB, String(roomId), event, traceparent);
+  });
+  return { frames: [], state };
 };

@@ -1,35 +1,61 @@
 import { membershipLock } from "../chat/access.js";
 import { requireMember, requireMemberNow } from "../chat/membership.js";
-import { endedOutcome, enter } from "../connections/admission.js";
-import { fits } from "../connections/connectionState.js";
+import { enter } from "../connections/admission.js";
+import type { Connection } from "../connections/connection.js";
+import { fits, versionOf } from "../connections/connectionState.js";
 import { groupName, isPacked, keyOfLane, laneOf, type SubscriberGroup } from "../fanout/groups.js";
 import { forgetUnused, requireFreeId } from "../fanout/subscriptionIds.js";
-import {
-  type Destination,
-  destinationKey,
-  destinationText,
-  parseDestination,
-} from "../frames/destinations.js";
+import { type Destination, destinationKey, destinationText } from "../frames/destinations.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
-import type { StompVersion } from "../stomp/frame.js";
 import type { Queryable } from "../store/database.js";
 import { withNamedLock } from "../store/namedLock.js";
 import { addSubscriptionId } from "../store/subscriptionIds.js";
-import type { Command, CommandDeps, Connection, Outcome, Received } from "./command.js";
-import { catchUp, replay } from "./replay.js";
+import type { Command, CommandDeps, Outcome } from "./command.js";
+import { evictedOutcome } from "./evicted.js";
+import { replayMost, replayRest } from "./replay.js";
+import { type SubscribeHeaders, subscribeHeaders } from "./subscriptionHeaders.js";
 
 const SUBSCRIPTIONS_PER_CONNECTION = 100;
-const ID_BYTES = 256;
+
+/** A subscription that is about to be made. */
+interface Wanted extends SubscriberGroup {
+  readonly destination: Destination;
+  /** The destination's key. */
+  readonly key: string;
+  readonly lastSeq: number | undefined;
+  /** The connection as it is before. */
+  readonly connection: Connection;
+  /** The connection has this subscription already. */
+  readonly isRepeat: boolean;
+}
 
 /**
  * SUBSCRIBE: returns once no later message of the destination can be missed. The same id and destination again changes
- * nothing. With `last-seq: N` on a room the messages after N come before the live ones; with `packed:true` several frames may come in one
- * WebSocket message. Throws `MALFORMED_FRAME`,
- * `UNKNOWN_DESTINATION`, `NOT_SUPPORTED`, `NOT_A_MEMBER` or `TOO_MANY_SUBSCRIPTIONS`.
+ * nothing. With `last-seq: N` on a room the messages after N come before the live ones; with `packed:true` several
+ * frames may come in one WebSocket message. Throws `MALFORMED_FRAME`, `UNKNOWN_DESTINATION`, `NOT_SUPPORTED`,
+ * `NOT_A_MEMBER`, `TOO_MANY_SUBSCRIPTIONS`, or `SESSION_CLOSED` for a connection that is gone.
  */
 export const subscribe: Command = async ({ frame }, connection, deps) => {
-  const { destination, wire, lastSeq, packed } = parse(frame, connection);
+  const wanted = wantedOf(subscribeHeaders(frame, versionOf(connection.state)), connection);
+  const state = withSubscription(wanted);
+  if ("roomId" in wanted.destination) await requireMember(wanted.destination.roomId, connection.userId, deps);
+  // A repeat goes through all of it, too: joining again changes nothing, and mends a subscription that was left half way.
+  await takeId(wanted, deps);
+  await join(wanted, deps);
+  const { lane, wire } = wanted;
+  const { userId, connectionId } = connection;
+  // From now on the connection's end finds the subscription. If it says no, the end has come before, and has not found it.
+  if ((await deps.subscriptions.noteSubscription(userId, connectionId, { lane, wire })) === false) {
+    await leave(wanted, deps);
+    return goneMeanwhile(connection, deps);
+  }
+  if (wanted.destination.kind !== "userSession") return { frames: [], state };
+  return noteQueue({ ...connection, state }, deps);
+};
+
+/** Throws `MALFORMED_FRAME` for an id that the connection uses for another destination. */
+function wantedOf({ destination, wire, lastSeq, packed }: SubscribeHeaders, connection: Connection): Wanted {
   const key = destinationKey(destination, connection.userId);
   const inUse = connection.state.subscriptions.get(wire);
   if (inUse !== undefined && keyOfLane(inUse) !== key)
@@ -38,135 +64,108 @@ export const subscribe: Command = async ({ frame }, connection, deps) => {
       "This subscription id is in use for another destination; choose another one.",
     );
   const lane = inUse ?? laneOf(key, packed);
-  const group = { lane, wire };
-  const state = {
-    ...connection.state,
-    subscriptions: new Map(connection.state.subscriptions).set(wire, lane),
-  };
-  if (state.subscriptions.size > SUBSCRIPTIONS_PER_CONNECTION || !fits(state))
+  return { destination, key, lane, wire, lastSeq, connection, isRepeat: inUse !== undefined };
+}
+
+/** The connection's state once it is subscribed; throws `TOO_MANY_SUBSCRIPTIONS`. */
+function withSubscription({ connection: { state }, wire, lane }: Wanted): Connection["state"] {
+  const next = { ...state, subscriptions: new Map(state.subscriptions).set(wire, lane) };
+  if (next.subscriptions.size > SUBSCRIPTIONS_PER_CONNECTION || !fits(next))
     throw new ChatError(
       "TOO_MANY_SUBSCRIPTIONS",
       `A connection takes ${SUBSCRIPTIONS_PER_CONNECTION} subscriptions, fewer where their ids are long; unsubscribe first.`,
     );
-  if ("roomId" in destination) await requireMember(destination.roomId, connection.userId, deps);
-  // Also when it is subscribed already: joining again changes nothing, and mends a subscription that was left half way.
-  const join = async (db: Queryable): Promise<void> => {
-    await deps.broadcaster.joinGroup(connection.connectionId, groupName(lane, wire));
-    await addSubscriptionId(db, key, wire, isPacked(lane));
-  };
-  try {
-    await requireFreeId({ key, destination: destinationText(destination), ...group, connection }, deps);
-  } catch (error) {
-    if (inUse === undefined) await giveIdBack(connection, group, deps);
-    throw error;
-  }
-  try {
-    if (destination.kind === "room" && lastSeq !== undefined) {
-      const wanted = { connection, roomId: destination.roomId, ...group, after: lastSeq };
-      const after = Math.max(lastSeq, await catchUp(wanted, deps));
-      await joinAsMember(destination.roomId, connection.userId, deps, () =>
-        replay({ ...wanted, after }, join, deps),
-      );
-    } else if ("roomId" in destination) await joinAsMember(destination.roomId, connection.userId, deps, join);
-    else await join(deps.database);
-  } catch (error) {
-    const removed = error instanceof ChatError && error.code === "NOT_A_MEMBER";
-    if (inUse === undefined || removed) await leave(connection, group, deps);
-    throw error;
-  }
-  // The connection's end finds it from now on, or has come before and did not.
-  if (
-    (await deps.subscriptions.noteSubscription(connection.userId, connection.connectionId, group)) === false
-  ) {
-    await leave(connection, group, deps);
-    return goneMeanwhile(connection, deps);
-  }
-  return destination.kind === "userSession"
-    ? listening({ ...connection, state }, deps)
-    : { frames: [], state };
-};
-
-/** Whoever ends this session from now on must know that it listens. */
-async function listening(connection: Connection, deps: CommandDeps): Promise<Outcome> {
-  const entry = await enter(connection, undefined, deps);
-  return entry.kind === "ended" ? endedOutcome(entry, deps.now()) : { frames: [], state: entry.state };
+  return next;
 }
 
-/** Nobody hears it, unless it is a session that has ended and is about to be closed. */
-async function goneMeanwhile(connection: Connection, deps: CommandDeps): Promise<Outcome> {
-  const entry = await enter(connection, undefined, deps);
-  if (entry.kind === "ended") return endedOutcome(entry, deps.now());
-  throw new ChatError("SESSION_CLOSED", "This session has ended.");
+/** Takes the id among those of its user and of its destination; throws `TOO_MANY_SUBSCRIPTIONS`. */
+async function takeId(wanted: Wanted, deps: CommandDeps): Promise<void> {
+  try {
+    await requireFreeId({ ...wanted, destination: destinationText(wanted.destination) }, deps);
+  } catch (error) {
+    if (!wanted.isRepeat) await giveIdBack(wanted, deps);
+    throw error;
+  }
 }
 
-/** Joins while the user's removal waits: it came before, and is seen here, or comes after, and finds the group. */
-async function joinAsMember(
-  roomId: number,
-  userId: number,
-  deps: CommandDeps,
-  join: (db: Queryable) => Promise<void>,
+/** Joins the group, after a replay where one is wanted. A subscription that fails leaves nothing behind, and one that its user may not have ends. */
+async function join(wanted: Wanted, deps: CommandDeps): Promise<void> {
+  try {
+    await replayAndJoin(wanted, deps);
+  } catch (error) {
+    const isRemoved = error instanceof ChatError && error.code === "NOT_A_MEMBER";
+    if (!wanted.isRepeat || isRemoved) await leave(wanted, deps);
+    throw error;
+  }
+}
+
+async function replayAndJoin(wanted: Wanted, deps: CommandDeps): Promise<void> {
+  const { destination, lastSeq, lane, wire, connection } = wanted;
+  if (!("roomId" in destination)) return joinGroup(wanted, deps.database, deps);
+  const { roomId } = destination;
+  if (destination.kind !== "room" || lastSeq === undefined)
+    return asMember(roomId, connection, deps, (db) => joinGroup(wanted, db, deps));
+  const replay = { connection, roomId, lane, wire, after: lastSeq };
+  const after = Math.max(lastSeq, await replayMost(replay, deps));
+  await asMember(roomId, connection, deps, () =>
+    replayRest({ ...replay, after }, (tx) => joinGroup(wanted, tx, deps), deps),
+  );
+}
+
+/** The group before the id: so a broadcast that finds the id reaches the connection. */
+async function joinGroup(
+  { connection, key, lane, wire }: Wanted,
+  db: Queryable,
+  { broadcaster }: CommandDeps,
 ): Promise<void> {
-  await withNamedLock(deps.database, membershipLock(roomId, userId), async (db) => {
-    await requireMemberNow(db, roomId, userId);
-    await join(db);
-  });
-}
-
-/** An id that came to nothing must not count among its user's. */
-const giveIdBack = (
-  { userId, connectionId }: Connection,
-  { lane, wire }: SubscriberGroup,
-  { subscriptions }: CommandDeps,
-): Promise<void> => subscriptions.leaveId(userId, connectionId, keyOfLane(lane), wire);
-
-/** A SUBSCRIBE that is refused in the end must not be subscribed. */
-async function leave(connection: Connection, group: SubscriberGroup, deps: CommandDeps): Promise<void> {
-  try {
-    await deps.broadcaster.leaveGroup(connection.connectionId, groupName(group.lane, group.wire));
-  } catch (error) {
-    log.warn("a refused subscription could not be taken back", { lane: group.lane, error });
-  }
-  await giveIdBack(connection, group, deps);
-  await forgetUnused([group], deps);
-}
-
-interface Subscription {
-  readonly destination: Destination;
-  /** The subscription id as it stands on the wire in this connection's version. */
-  readonly wire: string;
-  readonly lastSeq: number | undefined;
-  readonly packed: boolean;
-}
-
-function parse(frame: Received["frame"], connection: Connection): Subscription {
-  const text = frame.headers.get("destination");
-  if (!text) throw new ChatError("MALFORMED_FRAME", "SUBSCRIBE needs a destination header.");
-  const destination = parseDestination(text);
-  if (!destination)
-    throw new ChatError("UNKNOWN_DESTINATION", `There is no destination ${text.slice(0, 100)}`);
-  if ((frame.headers.get("ack") ?? "auto") !== "auto")
-    throw new ChatError("NOT_SUPPORTED", "Only ack:auto is supported.");
-  const lastSeq = frame.headers.get("last-seq");
-  if (lastSeq !== undefined && !/^\d{1,15}$/.test(lastSeq))
-    throw new ChatError("MALFORMED_FRAME", "last-seq must be the seq of the last message seen, 0 or more.");
-  return {
-    destination,
-    wire: subscriptionWire(frame, connection.state.version ?? "1.2"),
-    lastSeq: lastSeq === undefined ? undefined : Number(lastSeq),
-    packed: frame.headers.get("packed") === "true",
-  };
+  await broadcaster.joinGroup(connection.connectionId, groupName(lane, wire));
+  await addSubscriptionId(db, key, wire, isPacked(lane));
 }
 
 /**
- * The subscription id of a SUBSCRIBE or UNSUBSCRIBE exactly as the client wrote it. It is given back byte for byte, so no
- * client needs to escape it the way its version wants, and one group holds only connections that read the same bytes alike.
- * In STOMP 1.0 the id is optional, and the destination stands for it.
+ * Works while the user's removal from the room waits. A removal that came before is seen here, one that comes after
+ * finds the group. Throws `NOT_A_MEMBER`.
  */
-export function subscriptionWire(frame: Received["frame"], version: StompVersion): string {
-  const wire =
-    frame.headers.wire("id") ?? (version === "1.0" ? frame.headers.wire("destination") : undefined);
-  if (!wire) throw new ChatError("MALFORMED_FRAME", `${frame.command} needs an id header.`);
-  if (Buffer.byteLength(wire) > ID_BYTES)
-    throw new ChatError("MALFORMED_FRAME", `A subscription id has at most ${ID_BYTES} bytes.`);
-  return wire;
+async function asMember(
+  roomId: number,
+  { userId }: Connection,
+  { database }: CommandDeps,
+  work: (db: Queryable) => Promise<void>,
+): Promise<void> {
+  await withNamedLock(database, membershipLock(roomId, userId), async (db) => {
+    await requireMemberNow(db, roomId, userId);
+    await work(db);
+  });
+}
+
+/** The session store must know that the session listens for its own end: a process that evicts it tells it there. */
+async function noteQueue(connection: Connection, deps: CommandDeps): Promise<Outcome> {
+  const entry = await enter(connection, undefined, deps);
+  if (entry.kind === "evicted") return evictedOutcome(entry, connection, deps);
+  return { frames: [], state: entry.state };
+}
+
+/** The connection is gone: nobody hears the answer, unless this is an evicted session that is about to be closed. */
+async function goneMeanwhile(connection: Connection, deps: CommandDeps): Promise<Outcome> {
+  const entry = await enter(connection, undefined, deps);
+  if (entry.kind === "evicted") return evictedOutcome(entry, connection, deps);
+  throw new ChatError("SESSION_CLOSED", "This session has ended.");
+}
+
+/** An id that came to nothing must not count among those of its user. */
+const giveIdBack = (
+  { connection: { userId, connectionId }, key, wire }: Wanted,
+  { subscriptions }: CommandDeps,
+): Promise<void> => subscriptions.leaveId(userId, connectionId, key, wire);
+
+/** A SUBSCRIBE that is refused in the end must not be subscribed. */
+async function leave(wanted: Wanted, deps: CommandDeps): Promise<void> {
+  const { lane, wire, connection } = wanted;
+  try {
+    await deps.broadcaster.leaveGroup(connection.connectionId, groupName(lane, wire));
+  } catch (error) {
+    log.warn("a refused subscription could not be taken back", { lane, error });
+  }
+  await giveIdBack(wanted, deps);
+  await forgetUnused([{ lane, wire }], deps);
 }

@@ -1,45 +1,42 @@
-import type { CommandDeps, Connection, Outcome } from "../commands/command.js";
+import type { Broadcaster } from "../broadcast/broadcaster.js";
 import { keyOfLane } from "../fanout/groups.js";
 import { destinationKey } from "../frames/destinations.js";
-import { ChatError } from "../platform/errors.js";
+import type { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
-import type { Admission, Rate, RateKind, Session } from "../redis/ports.js";
-import { closeEnded, type Farewell, farewell } from "./closing.js";
+import type { Admission, RateKind, Rates, Session, Sessions } from "../redis/ports.js";
+import { closeEvicted } from "./closing.js";
+import type { Connection } from "./connection.js";
 import type { ConnectionState } from "./connectionState.js";
+import type { Farewell } from "./farewell.js";
+import { rateOf, type SessionLimits, tooMany } from "./rates.js";
 
-export type SessionDeps = Pick<CommandDeps, "broadcaster" | "sessions" | "rates" | "limits" | "now">;
+export interface SessionDeps {
+  readonly broadcaster: Broadcaster;
+  readonly sessions: Sessions;
+  readonly rates: Rates;
+  readonly limits: SessionLimits;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
 
-/** What becomes of a frame before it is looked at. */
+/** What becomes of a frame before it is looked at. Each has the connection's state from then on. */
 export type Entry =
   | { readonly kind: "admitted"; readonly state: ConnectionState }
-  | { readonly kind: "limited"; readonly state: ConnectionState; readonly retryAfter: number }
-  | Ended;
+  | { readonly kind: "limited"; readonly state: ConnectionState; readonly error: ChatError }
+  | EvictedEntry;
 
-/** The connection has lost its place. With `told` it is to hear of it and to be closed now; without, somebody else is at that. */
-interface Ended {
-  readonly kind: "ended";
+/** The connection has lost its slot. With a farewell the caller tells and closes it; without one another process does. */
+export interface EvictedEntry {
+  readonly kind: "evicted";
   readonly state: ConnectionState;
-  readonly told: Farewell | undefined;
-}
-
-/** What a frame of an ended connection leads to: it is told and closed, unless somebody else is at that. */
-export function endedOutcome({ state, told }: Ended, now: number): Outcome {
-  if (!told) return { frames: [], state, ended: "by another" };
-  return { frames: farewell(told, now), state, close: true, ended: told };
-}
-
-/** The connection as the session store knows it. */
-function sessionOf({ userId, connectionId, state }: Connection, now: number): Session {
-  const key = destinationKey({ kind: "userSession" }, userId);
-  const queue = [...state.subscriptions].find(([, lane]) => keyOfLane(lane) === key)?.[0] ?? "";
-  const { device, likeness, takesOver, order, connectedAt } = state;
-  return { userId, connectionId, device, likeness, takesOver, order, age: now - (connectedAt ?? now), queue };
+  readonly farewell: Farewell | undefined;
 }
 
 /**
- * A connection does something: it is given its place if it has none yet, and what it does is counted against its kind's limit. Others of its user that have lost their place are told and closed on the
- * way. `isNew` says that its state may be older than what it did since. With the session store away everything is admitted.
+ * A connection does something. If it has no slot yet it is given one, and what it does is counted against the limit of
+ * its kind. Evicted connections of the same user are told and closed on the way. `isNew` says that the connection may
+ * have subscribed since its state was written. While the session store is away everything is admitted.
  */
 export async function enter(
   connection: Connection,
@@ -50,25 +47,35 @@ export async function enter(
   const { userId, connectionId, state } = connection;
   const known = sessionOf(connection, deps.now());
   const session = isNew ? { ...known, queue: undefined } : known;
-  const admission = await deps.sessions.admit(session, kind && rateOf(kind, deps));
+  const rate = kind && rateOf(kind, deps.limits);
+  const admission = await deps.sessions.admit(session, rate);
   if (admission === undefined) {
     count.limitsOpen();
     return { kind: "admitted", state };
   }
   const { standing, order, toClose } =
-    admission.standing === "unknown" ? await join(session, admission, deps) : admission;
+    admission.standing === "unknown" ? await takeSlot(session, admission, deps) : admission;
   const own = toClose.find((one) => one.connectionId === connectionId);
   const others = toClose.filter((one) => one !== own);
-  await closeEnded(userId, others, deps);
-  const now = order === undefined || order === state.order ? state : withOrder(state, order);
-  if (standing === "closing") return { kind: "ended", state, told: undefined };
+  await closeEvicted(userId, others, deps);
+  if (standing === "closing") return { kind: "evicted", state, farewell: undefined };
   if (standing === "ended")
-    return { kind: "ended", state, told: own ?? { connectionId, reason: "ENDED", queue: "" } };
-  if (admission.retryAfter > 0) return { kind: "limited", state: now, retryAfter: admission.retryAfter };
+    return { kind: "evicted", state, farewell: own ?? { connectionId, reason: undefined, queue: "" } };
+  const now = order === undefined || order === state.order ? state : withOrder(state, order);
+  if (rate && admission.retryAfter > 0)
+    return { kind: "limited", state: now, error: tooMany(rate, admission.retryAfter) };
   return { kind: "admitted", state: now };
 }
 
-/** Its order says when it came: the moment itself isn't needed any more, nor what it looked like and wanted. */
+/** The connection as the session store knows it. */
+function sessionOf({ userId, connectionId, state }: Connection, now: number): Session {
+  const key = destinationKey({ kind: "userSession" }, userId);
+  const queue = [...state.subscriptions].find(([, lane]) => keyOfLane(lane) === key)?.[0] ?? "";
+  const { device, likeness, takesOver, order, connectedAt } = state;
+  return { userId, connectionId, device, likeness, takesOver, order, age: now - (connectedAt ?? now), queue };
+}
+
+/** The order says when the connection came. So it takes the place of that moment, of what the connection looked like and of what its user wanted. */
 function withOrder(
   { connectedAt: _, likeness: __, takesOver: ___, ...state }: ConnectionState,
   order: number,
@@ -76,8 +83,8 @@ function withOrder(
   return { ...state, order };
 }
 
-/** Gives a connection its place, or leaves it without one where the store has gone away meanwhile. */
-async function join(
+/** Registers the connection. It is left without a slot where the session store has gone away since it was asked. */
+async function takeSlot(
   session: Session,
   before: Admission,
   deps: SessionDeps,
@@ -95,7 +102,7 @@ async function join(
   return { ...registered, toClose: [...before.toClose, ...registered.toClose] };
 }
 
-/** Those whom the service does not know; who can't be asked for counts as being there. */
+/** The connections that the service does not know. One that it can't be asked about right now counts as being there. */
 async function whichAreGone(
   connectionIds: readonly string[],
   { broadcaster }: SessionDeps,
@@ -109,49 +116,4 @@ async function whichAreGone(
     ),
   );
   return connectionIds.filter((_, index) => !exist[index]);
-}
-
-/** The limit of a kind, if there is one. */
-function rateOf(kind: RateKind, { limits }: SessionDeps): Rate | undefined {
-  return limits[kind] > 0 ? { kind, limit: limits[kind] } : undefined;
-}
-
-/** Counts a call of a user's that is no frame; throws `RATE_LIMIT_EXCEEDED`. */
-export async function requireRate(userId: number, kind: RateKind, deps: SessionDeps): Promise<void> {
-  const rate = rateOf(kind, deps);
-  if (!rate) return;
-  const retryAfter = await deps.rates.take(userId, rate);
-  if (retryAfter === undefined) count.limitsOpen();
-  else if (retryAfter > 0) throw tooMany(kind, retryAfter, deps);
-}
-
-const WHAT: Readonly<Record<RateKind, string>> = {
-  messages: "messages",
-  reads: "reads",
-  subscribes: "subscriptions",
-  negotiates: "negotiations and renewed tokens",
-  writes: "changing calls",
-  unsubscribes: "unsubscriptions",
-  handshakes: "connections",
-  lookups: "reading calls",
-  heartBeats: "WebSocket messages without a frame",
-  pieces: "pieces of frames",
-};
-
-/** The refusal of one more of a kind. */
-export function tooMany(
-  kind: RateKind,
-  retryAfter: number,
-  { limits }: Pick<SessionDeps, "limits">,
-): ChatError {
-  const text = `At most ${limits[kind]} ${WHAT[kind]} a minute; try again in ${retryAfter} s.`;
-  return new ChatError("RATE_LIMIT_EXCEEDED", text, { retryAfter });
-}
-
-/** The connection is gone: its place is free. Never throws. */
-export async function leaveSession(
-  { userId, connectionId }: Pick<Connection, "userId" | "connectionId">,
-  { sessions }: Pick<SessionDeps, "sessions">,
-): Promise<void> {
-  if (await sessions.remove(userId, connectionId)) count.sessionEnded("disconnected");
 }

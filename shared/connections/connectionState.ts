@@ -1,30 +1,32 @@
 import { z } from "zod";
+import type { StompVersion } from "../stomp/frame.js";
+import { ASSUMED_VERSION } from "../stomp/versions.js";
 
 /**
- * What is remembered of one connection between its frames. It travels with the connection as `ce-connectionState`,
- * a header, so its names are short and its size is bounded.
+ * What is remembered of one connection between its frames. It travels with the connection as `ce-connectionState`, a
+ * header: so its names are short and its size is bounded.
  */
 export interface ConnectionState {
-  /** The STOMP version once CONNECTED was sent. */
-  readonly version?: "1.0" | "1.1" | "1.2";
+  /** The STOMP version, once CONNECTED was sent. */
+  readonly version?: StompVersion;
   readonly nickname?: string;
-  /** Seconds since 1970 at which the client's token ends. */
+  /** When the client's token ends, in seconds since 1970. */
   readonly expiresAt: number;
   /** What the client calls its device, hashed. */
   readonly device?: string;
-  /** Its place in the order of the user's sessions, once it was given one. */
+  /** Its number in the order in which its user's sessions connected, once it has a slot. */
   readonly order?: number;
-  /** Until then: when it connected, in milliseconds since 1970. */
+  /** When it connected, in milliseconds since 1970; until it has a slot. */
   readonly connectedAt?: number;
-  /** What it looks like, to tell whether an ended session has come straight back; until it has its place. */
+  /** What it looks like, to tell whether an evicted session has come straight back; until it has a slot. */
   readonly likeness?: string;
-  /** Its user asked for it, knowing that another session may have to go; until it has its place. */
+  /** Its user asked for it, knowing that another session may have to go; until it has a slot. */
   readonly takesOver?: true;
-  /** Subscription id as it stands on the wire, to the destination's lane. */
+  /** The lane of each subscription's destination, by the subscription id as it stands on the wire. */
   readonly subscriptions: ReadonlyMap<string, string>;
-  /** A frame of which not all has come. */
+  /** A frame that has come in part. */
   readonly unfinished?: Unfinished;
-  /** The last frame was taken without its NUL: if that was only late, the next message begins with it. */
+  /** The last frame was taken without its NUL. If the NUL was only late, the next message begins with it. */
   readonly nulIsMissing?: true;
 }
 
@@ -34,13 +36,16 @@ export interface Unfinished {
   readonly since: number;
   /** How many bytes of it have come. */
   readonly bytes: number;
-  /** With fewer in all it can't be whole. */
+  /** With fewer bytes in all it can't be whole. */
   readonly least: number;
-  /** With more it would be too large. */
+  /** With more bytes in all it would be too large. */
   readonly most: number;
   /** It stood behind a frame that could not be taken. */
   readonly skipped: boolean;
 }
+
+/** The version in which the connection's frames are written. */
+export const versionOf = ({ version }: ConnectionState): StompVersion => version ?? ASSUMED_VERSION;
 
 /** The header's bytes in base64 stay below what proxies and servers commonly take for all headers together. */
 const STATE_BYTES = 3_000;
@@ -63,7 +68,7 @@ const Encoded = z.object({
 /** The members of the state's JSON; `@azure/web-pubsub-express` puts them into base64 and back. */
 export type EncodedState = z.infer<typeof Encoded>;
 
-/** The state as the members of its JSON object. Members that are not there are left undefined, so that they vanish. */
+/** The state as the members of its JSON object. A member that the state does not have is undefined, so that it vanishes. */
 export function encodeState(state: ConnectionState): EncodedState {
   return {
     v: state.version,
@@ -88,7 +93,7 @@ const encodeUnfinished = ({ since, bytes, least, most, skipped }: Unfinished): E
   skipped ? 1 : 0,
 ];
 
-/** The state of a user event; nothing when it is not one of ours. The signature has vouched for it. */
+/** The state that an event brings; undefined for anything but a state of ours. The signature has vouched for it. */
 export function decodeState(encoded: unknown): ConnectionState | undefined {
   const result = Encoded.safeParse(encoded);
   if (!result.success) return undefined;
@@ -112,7 +117,7 @@ function decodeUnfinished([since, bytes, least, most, skipped]: NonNullable<Enco
   return { since, bytes, least, most, skipped: skipped === 1 };
 }
 
-/** Whether the state still fits in its header, where an unfinished frame would take some 80 bytes more. */
+/** Whether the state still fits in its header. An unfinished frame would take some 80 bytes more. */
 export function fits(state: ConnectionState): boolean {
   return Math.ceil(Buffer.byteLength(JSON.stringify(encodeState(state))) / 3) * 4 <= STATE_BYTES;
 }

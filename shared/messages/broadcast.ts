@@ -1,10 +1,11 @@
 import type { ShownMessage } from "../chat/message.js";
 import { type SendDeps, sendToAll } from "../fanout/send.js";
 import { destinationKey } from "../frames/destinations.js";
+import { errorMessage } from "../frames/error.js";
 import { prepared } from "../frames/frame.js";
 import { messageFrame } from "../frames/message.js";
 import { groupBy } from "../platform/async.js";
-import { type ChatError, errorBody } from "../platform/errors.js";
+import type { ChatError } from "../platform/errors.js";
 
 /**
  * Shows stored messages to the subscribers of their rooms. Those of one room go in the order given: together in one send to each group that
@@ -28,8 +29,7 @@ export interface LateRefusal {
 
 /** Tells users on their `/user/queue/errors` what was refused after it had been accepted. Throws as `broadcastMessages` does. */
 export async function broadcastErrors(refused: readonly LateRefusal[], deps: SendDeps): Promise<void> {
-  const frameOf = ({ messageId, error }: LateRefusal) =>
-    prepared({ destination: { kind: "userErrors" }, messageId, body: errorBody(error) });
+  const frameOf = ({ messageId, error }: LateRefusal) => prepared(errorMessage(error, messageId));
   await sendToAll(
     groupBy(refused, ({ userId }) => destinationKey({ kind: "userErrors" }, userId), frameOf),
     deps,

@@ -34,6 +34,8 @@ export interface ErrorDetails {
   readonly retryAfter?: number;
   readonly roomId?: number;
   readonly clientMessageId?: string | number | null;
+  /** The versions of STOMP that this server speaks, where a client speaks none of them. */
+  readonly versions?: string;
   /** No try helps before whoever runs the service has mended it. */
   readonly toBeMended?: true;
 }

@@ -7,14 +7,17 @@ import { FakeBroadcaster } from "../../tests/fakes/broadcaster.js";
 import { FakeEventBus } from "../../tests/fakes/eventBus.js";
 import { UNLIMITED } from "../../tests/fakes/limits.js";
 import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
-import type { CommandDeps, Connection } from "../commands/command.js";
-import { type Answer, handleMessage } from "../commands/dispatch.js";
+import type { CommandDeps } from "../commands/command.js";
+import { handleMessage } from "../commands/dispatch.js";
+import type { Connection } from "../connections/connection.js";
+import type { ConnectionState } from "../connections/connectionState.js";
 import { logOut } from "../connections/logOut.js";
 import { parseMessageSent } from "../events/messages.js";
 import { broadcastErrors, broadcastMessages } from "../messages/broadcast.js";
 import { ChatError } from "../platform/errors.js";
 import { portsOf } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
+import type { Answer } from "../upstream/events.js";
 import type { StompVersion } from "./frame.js";
 import { parseFrames } from "./parser.js";
 
@@ -133,7 +136,7 @@ class Speaker {
     (deps.broadcaster as FakeBroadcaster).connections.add(connection.connectionId);
   }
 
-  async say(data: string | Uint8Array): Promise<Answer> {
+  async say(data: string | Uint8Array): Promise<Answer<ConnectionState>> {
     this.#sent += 1;
     const message = { data: Buffer.from(data as string), eventId: String(this.#sent) };
     const answer = await handleMessage(message, this.#connection, this.#deps);

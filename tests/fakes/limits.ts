@@ -1,4 +1,4 @@
-import type { SessionLimits } from "../../shared/commands/command.js";
+import type { SessionLimits } from "../../shared/connections/rates.js";
 
 /** No limit on anything. */
 export const UNLIMITED: SessionLimits = {

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test, vi } from "vitest";
 import { handleMessage } from "../../shared/commands/dispatch.js";
-import { sweepEnded } from "../../shared/connections/closing.js";
-import { greet } from "../../shared/connections/handshake.js";
+import { sweepEvicted } from "../../shared/connections/closing.js";
+import { greet } from "../../shared/connections/greeting.js";
 import { portsOf, type RedisStore } from "../../shared/redis/ports.js";
 import { connectRedis } from "../../shared/redis/redis.js";
 import { type Database, openDatabase } from "../../shared/store/database.js";
@@ -78,14 +78,14 @@ test("a session whose end nobody could tell it is told and closed by the sweep, 
     { limit: 2, whichAreGone: async () => [] },
   );
   expect(registered?.toClose).toMatchObject([{ connectionId: first }]);
-  await sweepEnded(deps());
+  await sweepEvicted(deps());
   expect(told(first)).toBe(false);
   await until(async () => {
-    await sweepEnded(deps());
+    await sweepEvicted(deps());
     return told(first);
   }, "the sweep has told it");
   expect(broadcaster.closed).toEqual([first]);
-  await sweepEnded(deps());
+  await sweepEvicted(deps());
   expect((await sessions.listLeft(1_000)).map((one) => one.userId)).not.toContain(userId);
 });
 
@@ -100,12 +100,12 @@ test("the socket service being away leaves it to the sweep, which comes again un
   expect(broadcaster.closed).toEqual([]);
   const isFound = async () => (await sessions.listLeft(1_000)).some((one) => one.userId === userId);
   await until(isFound, "it is found by the sweep");
-  await sweepEnded(deps());
+  await sweepEvicted(deps());
   expect(broadcaster.closed).toEqual([]);
   await until(isFound, "it is found once more");
   broadcaster.away = false;
   await until(async () => {
-    await sweepEnded(deps());
+    await sweepEvicted(deps());
     return broadcaster.closed.includes(ids[0]);
   }, "it is closed");
   expect(told(ids[0])).toBe(true);
@@ -145,7 +145,7 @@ test("a session that can't be closed at its own frame is left to the sweep", { r
   broadcaster.away = false;
   expect(broadcaster.closed).toEqual([]);
   await until(async () => {
-    await sweepEnded(deps());
+    await sweepEvicted(deps());
     return broadcaster.closed.includes(first);
   }, "the sweep has closed it");
 });

@@ -1,0 +1,66 @@
+import { bearerToken, type VerifyToken } from "../auth/verifier.js";
+import type { CommandDeps } from "../commands/command.js";
+import { handleMessage } from "../commands/dispatch.js";
+import { toChatError } from "../platform/errors.js";
+import { count } from "../platform/metrics.js";
+import type { Accepted, ConnectionEvent, Handshake, UpstreamHandlers } from "../upstream/events.js";
+import type { Connection } from "./connection.js";
+import { decodeState, encodeState } from "./connectionState.js";
+import { forgetConnection, freeSlot } from "./gone.js";
+import { greet } from "./greeting.js";
+import { acceptHandshake } from "./handshake.js";
+import { requireRate } from "./rates.js";
+import { rememberIdentity } from "./remember.js";
+
+/** What the events of connections need. */
+export interface ConnectionDeps extends CommandDeps {
+  readonly verifyToken: VerifyToken;
+  /** The origins of pages that may connect; all where there are none. */
+  readonly allowedOrigins: readonly string[];
+  /** Notes that a user has come. */
+  readonly arrive: (userId: number) => Promise<void>;
+}
+
+/** The events of connections as the socket service tells of them. A connection's state is decoded and encoded here alone. */
+export const connectionEvents = (deps: ConnectionDeps): UpstreamHandlers => ({
+  async connect(handshake) {
+    try {
+      return await connect(handshake, deps);
+    } catch (error) {
+      count.refused(toChatError(error).code, "handshake");
+      throw error;
+    }
+  },
+  connected: (event) => greet(connectionOf(event), deps),
+  async disconnected(event) {
+    const connection = connectionOf(event);
+    await freeSlot(connection, deps);
+    await forgetConnection(connection, deps);
+  },
+  async message(event) {
+    const connection = connectionOf(event);
+    const { state, ...answer } = await handleMessage(event, connection, deps);
+    // The same object says that nothing has changed.
+    return { ...answer, state: state === connection.state ? event.state : encodeState(state) };
+  },
+});
+
+async function connect({ headers, query, subprotocols }: Handshake, deps: ConnectionDeps): Promise<Accepted> {
+  const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.join(","));
+  const identity = await deps.verifyToken(token);
+  const implicit = query["connect"]?.[0] === "implicit";
+  const [deviceId, takeOver] = [query["deviceId"]?.[0], query["takeOver"]?.[0] === "true"];
+  // First, so that handshakes that are refused count as well.
+  await requireRate(identity.userId, "handshakes", deps);
+  const request = { identity, subprotocols, implicit, deviceId, takeOver, headers };
+  const { subprotocol, state } = acceptHandshake(request, deps);
+  await Promise.all([rememberIdentity(identity, deps.database), deps.arrive(identity.userId)]);
+  return { userId: String(identity.userId), subprotocol, state: encodeState(state) };
+}
+
+/** The connection of an event. The service gives back what `connect` answered; anything else is a fault on the way. */
+function connectionOf({ connectionId, userId, state }: ConnectionEvent): Connection {
+  const decoded = decodeState(state);
+  if (!decoded) throw new Error(`connection ${connectionId} came without its state`);
+  return { connectionId, userId: Number(userId), state: decoded };
+}
