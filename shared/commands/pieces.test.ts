@@ -1,12 +1,10 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FakeBroadcaster } from "../../tests/fakes/broadcaster.js";
+import { commandDeps } from "../../tests/fakes/commandDeps.js";
 import { FakeEventBus } from "../../tests/fakes/eventBus.js";
-import { UNLIMITED } from "../../tests/fakes/limits.js";
 import { FakeSessionStore } from "../../tests/fakes/sessionStore.js";
 import { type ConnectionState, decodeState, encodeState } from "../connections/connectionState.js";
-import { portsOf } from "../redis/ports.js";
-import type { Database } from "../store/database.js";
 import type { CommandDeps } from "./command.js";
 import { handleMessage } from "./dispatch.js";
 
@@ -38,16 +36,7 @@ const begin = (): void => {
   sessions = new FakeSessionStore();
   events = 0;
   reconnect();
-  deps = {
-    database: { query: async () => [[], []] } as unknown as Database,
-    bus,
-    ...portsOf(sessions),
-    broadcaster,
-    now: () => now,
-    limits: UNLIMITED,
-    heartBeats: true,
-    verifyToken: () => Promise.reject(new Error("not asked")),
-  };
+  deps = commandDeps({ redis: sessions, bus, broadcaster, now: () => now });
 };
 
 beforeEach(async () => {
@@ -279,7 +268,7 @@ describe("a frame in pieces", () => {
 describe("messages without a whole frame are limited", () => {
   beforeEach(async () => {
     await receive(CONNECT);
-    deps = { ...deps, limits: { ...UNLIMITED, heartBeats: 3, pieces: 4 } };
+    deps = { ...deps, limits: { ...deps.limits, heartBeats: 3, pieces: 4 } };
   });
 
   test("heart-beats", async () => {

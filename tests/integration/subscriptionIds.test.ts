@@ -3,13 +3,10 @@ import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import { groupName } from "../../shared/fanout/groups.js";
 import { forgetUnused, requireFreeId } from "../../shared/fanout/subscriptionIds.js";
-import { portsOf } from "../../shared/redis/ports.js";
 import type { Database } from "../../shared/store/database.js";
 import { addSubscriptionId, listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
-import { FakeEventBus } from "../fakes/eventBus.js";
-import { UNLIMITED } from "../fakes/limits.js";
-import { FakeSessionStore } from "../fakes/sessionStore.js";
+import { commandDeps } from "../fakes/commandDeps.js";
 import { newDatabase } from "../support/database.js";
 
 let database: Database;
@@ -32,16 +29,7 @@ afterAll(() => closeDatabase());
 beforeEach(() => {
   broadcaster = new FakeBroadcaster();
   key = `r${++keys}`;
-  deps = {
-    database,
-    broadcaster,
-    bus: new FakeEventBus({ "chat-messages": 1 }),
-    ...portsOf(new FakeSessionStore()),
-    now: Date.now,
-    limits: UNLIMITED,
-    heartBeats: true,
-    verifyToken: () => Promise.reject(new Error("not asked")),
-  };
+  deps = commandDeps({ database, broadcaster });
 });
 
 const ids = async (): Promise<readonly string[]> =>
