@@ -9,9 +9,9 @@ interface Deps {
 }
 
 /**
- * Throws `NOT_A_MEMBER` unless the user is a member of the room. A room that is not there has no members: so strangers
- * can't tell which rooms exist. Asks the cache, and MySQL where the cache doesn't know or says no: so only a yes may be a
- * little old.
+ * Throws `NOT_A_MEMBER` unless the user is a member of the room. A room that is not there has no members: so
+ * strangers can't tell which rooms exist. Asks the cache, and MySQL where the cache doesn't know or says no:
+ * so only a yes may be a little old.
  */
 export async function requireMember(roomId: number, userId: number, deps: Deps): Promise<void> {
   if (!(await isMember(roomId, userId, deps))) throw notAMember(roomId);
@@ -29,7 +29,8 @@ async function isMember(roomId: number, userId: number, { members, database }: D
   const known = await members.isMember(roomId, userId);
   if (known === true) return true;
   if (known === undefined) return isAmongMembers(roomId, userId, { members, database });
-  // The cache is old where a process died between its commit and dropping the cache. That must not keep new members out.
+  // The cache is old where a process died between its commit and dropping the cache. That must not keep new
+  // members out.
   const isNow = await isMemberNow(database, roomId, userId);
   if (isNow) await members.dropMembers(roomId);
   return isNow;
@@ -37,7 +38,8 @@ async function isMember(roomId: number, userId: number, { members, database }: D
 
 /** Fills the cache on the way, where it can be reached. */
 async function isAmongMembers(roomId: number, userId: number, { members, database }: Deps): Promise<boolean> {
-  // The version is taken before the members are read: so a fill never puts back members that have changed in between.
+  // The version is taken before the members are read: so a fill never puts back members that have changed in
+  // between.
   const version = await members.membersVersion(roomId);
   if (version === undefined) return isMemberNow(database, roomId, userId);
   const userIds = await listMemberIds(database, roomId);

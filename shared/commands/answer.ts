@@ -12,8 +12,9 @@ const ANSWER_MS = 5_000;
 type Deps = Pick<CommandDeps, "broadcaster" | "database" | "sessions" | "now">;
 
 /**
- * The answer for a message whose frames led to this outcome. `connection` is as it was before them. Once it resolves
- * the frames before the answer are with the client and, where that is the outcome, the connection is closed. Never throws.
+ * The answer for a message whose frames led to this outcome. `connection` is as it was before them. Once it
+ * resolves the frames before the answer are with the client and, where that is the outcome, the connection is
+ * closed. Never throws.
  */
 export const answerOf = (
   outcome: Outcome,
@@ -23,9 +24,9 @@ export const answerOf = (
   outcome.next === "close" ? closeWith(outcome, connection, deps) : answerWith(outcome, connection, deps);
 
 /**
- * One frame a message, unless the client takes several: all but the last are sent by REST, before the answer. They go
- * together where the service can't be reached by REST, or the time for answering is over: better some clients read all
- * than none does. A frame whose sending only seemed to fail may come twice.
+ * One frame a message, unless the client takes several: all but the last are sent by REST, before the answer.
+ * They go together where the service can't be reached by REST, or the time for answering is over: better some
+ * clients read all than none does. A frame whose sending only seemed to fail may come twice.
  */
 async function answerWith(
   { frames, state }: Outcome,
@@ -46,7 +47,10 @@ async function answerWith(
   return { text: frames.slice(sent).join(""), state };
 }
 
-/** Closes the connection and forgets what this message has subscribed to: the event of the connection's end brings the state from before it. */
+/**
+ * Closes the connection and forgets what this message has subscribed to: the event of the connection's end
+ * brings the state from before it.
+ */
 async function closeWith(
   outcome: Outcome,
   connection: Connection,
@@ -63,9 +67,9 @@ const addedBy = (state: ConnectionState, before: ConnectionState): ReadonlyMap<s
   new Map([...state.subscriptions].filter(([wire]) => !before.subscriptions.has(wire)));
 
 /**
- * Sends the frames, closes the connection, and only then answers: an answer and a close that are on their way at once
- * could change places. Where the service can't be reached by REST the frames go with the answer, so that the client
- * learns of them all the same.
+ * Sends the frames, closes the connection, and only then answers: an answer and a close that are on their way
+ * at once could change places. Where the service can't be reached by REST the frames go with the answer, so
+ * that the client learns of them all the same.
  */
 async function close(
   { frames, state }: Outcome,

@@ -22,8 +22,8 @@ export interface Outcome {
   readonly state: ConnectionState;
   /**
    * What comes next; where nothing is said, the frame behind this one is handled.
-   * - `skip`: something that this frame needs is away. The frames behind it are refused, too, so that the client sends
-   *   all of them again, in their order.
+   * - `skip`: something that this frame needs is away. The frames behind it are refused, too, so that the
+   *   client sends all of them again, in their order.
    * - `close`: the connection is closed once the frames are with the client.
    * - `stop`: another process closes the connection. Nothing behind the frame is looked at.
    */
@@ -47,5 +47,8 @@ export interface CommandDeps extends RedisPorts {
   readonly now: () => number;
 }
 
-/** A client command. Throws a `ChatError` to refuse the frame; then it has changed nothing that a repeat would not mend. */
+/**
+ * A client command. Throws a `ChatError` to refuse the frame; then it has changed nothing that a repeat would
+ * not mend.
+ */
 export type Command = (received: Received, connection: Connection, deps: CommandDeps) => Promise<Outcome>;

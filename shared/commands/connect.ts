@@ -7,8 +7,8 @@ import { negotiateVersion, SUPPORTED_VERSIONS } from "../stomp/versions.js";
 import type { Command, CommandDeps } from "./command.js";
 
 /**
- * CONNECT or STOMP: agrees on a version and answers CONNECTED. Throws `MALFORMED_FRAME` the second time, `NOT_SUPPORTED`
- * without a common version.
+ * CONNECT or STOMP: agrees on a version and answers CONNECTED. Throws `MALFORMED_FRAME` the second time,
+ * `NOT_SUPPORTED` without a common version.
  */
 export const connect: Command = async ({ frame }, connection, deps) => {
   const { connectionId, userId, state } = connection;
@@ -25,7 +25,10 @@ export const connect: Command = async ({ frame }, connection, deps) => {
   return { frames: [connected], state: { ...state, version } };
 };
 
-/** Whether the client would like to get heart-beats: the second number (STOMP 1.2, "Heart-beating"). What can't be read asks for nothing. */
+/**
+ * Whether the client would like to get heart-beats: the second number (STOMP 1.2, "Heart-beating"). What
+ * can't be read asks for nothing.
+ */
 const wantsHeartBeats = (header: string | undefined): boolean =>
   Number(/^\s*\d+\s*,\s*(\d+)\s*$/.exec(header ?? "")?.[1] ?? 0) > 0;
 

@@ -11,12 +11,16 @@ import { handleFrame, skipFrame } from "./handleFrame.js";
 import { type Gathered, gather, keep } from "./pieces.js";
 import { endWithError } from "./refuse.js";
 
-/** The socket service waits for an answer, and repeats the event if it waits too long. What has not been begun by then is refused. */
+/**
+ * The socket service waits for an answer, and repeats the event if it waits too long. What has not been begun
+ * by then is refused.
+ */
 const MESSAGE_MS = 12_000;
 
 /**
- * Handles the frames of one WebSocket message one after the other and answers them together. Never throws: whatever
- * goes wrong becomes an error for this client. After an ERROR the connection is closed, and nothing behind it is looked at.
+ * Handles the frames of one WebSocket message one after the other and answers them together. Never throws:
+ * whatever goes wrong becomes an error for this client. After an ERROR the connection is closed, and nothing
+ * behind it is looked at.
  */
 export async function handleMessage(
   message: ClientMessage,
@@ -40,7 +44,10 @@ function handleBegun(
   return isEmpty ? countEmpty(gathered, now, deps) : handleFrames(gathered, message, now, deps);
 }
 
-/** The whole frames, one after the other. Their outcomes are one: all frames for the client, and the last state. */
+/**
+ * The whole frames, one after the other. Their outcomes are one: all frames for the client, and the last
+ * state.
+ */
 async function handleFrames(
   { frames, skipFirst }: Gathered,
   message: ClientMessage,
@@ -75,7 +82,10 @@ const receivedOf = (
   ...(traceparent === undefined ? {} : { traceparent }),
 });
 
-/** A message without a whole frame: a client's heart-beat, or a piece of a frame. Either costs an upstream call, and so is counted. */
+/**
+ * A message without a whole frame: a client's heart-beat, or a piece of a frame. Either costs an upstream
+ * call, and so is counted.
+ */
 async function countEmpty(
   { beginning, skipFirst, state }: Gathered,
   connection: Connection,
@@ -92,7 +102,10 @@ async function countEmpty(
   }
 }
 
-/** Keeps the piece of a frame at the message's end until its rest comes; ends the conversation where nothing can follow the frames. */
+/**
+ * Keeps the piece of a frame at the message's end until its rest comes; ends the conversation where nothing
+ * can follow the frames.
+ */
 async function keepRest(
   begun: Outcome,
   { malformed, beginning }: Gathered,

@@ -4,7 +4,10 @@ import type { Connection } from "../connections/connection.js";
 import { farewellFrames } from "../connections/farewell.js";
 import type { Outcome } from "./command.js";
 
-/** What a frame of an evicted connection leads to: the connection is told and closed, unless another process does that. */
+/**
+ * What a frame of an evicted connection leads to: the connection is told and closed, unless another process
+ * does that.
+ */
 export function evictedOutcome(
   { state, farewell }: EvictedEntry,
   { userId }: Connection,

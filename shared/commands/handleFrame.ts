@@ -11,8 +11,8 @@ import { refuse, reportRefusal } from "./refuse.js";
 import { commandOf, rateKindOf } from "./table.js";
 
 /**
- * Handles one frame: checks the token, has the session store admit the frame, runs its command, and adds the RECEIPT.
- * Never throws: whatever is thrown becomes a refusal.
+ * Handles one frame: checks the token, has the session store admit the frame, runs its command, and adds the
+ * RECEIPT. Never throws: whatever is thrown becomes a refusal.
  */
 export async function handleFrame(
   received: Received,

@@ -11,8 +11,8 @@ export interface Parsed extends ParsedMessage {
 }
 
 /**
- * Parses a message in the connection's version. Before CONNECTED the version is not known yet: it is the one that the
- * CONNECT in front will agree on.
+ * Parses a message in the connection's version. Before CONNECTED the version is not known yet: it is the one
+ * that the CONNECT in front will agree on.
  */
 export function parse(data: Uint8Array, state: ConnectionState, limits: Limits): Parsed {
   const assumed = versionOf(state);

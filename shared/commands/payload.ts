@@ -3,8 +3,8 @@ import { ClientMessageId, Id } from "../events/messages.js";
 import { about, ChatError, type ErrorDetails } from "../platform/errors.js";
 
 /**
- * Parses a SEND's JSON body by a schema, and hands it to `work`. Throws `INVALID_MESSAGE` that names the field. Every
- * error of the body or of the work also bears what lets the client know its message again.
+ * Parses a SEND's JSON body by a schema, and hands it to `work`. Throws `INVALID_MESSAGE` that names the
+ * field. Every error of the body or of the work also bears what lets the client know its message again.
  */
 export async function withPayload<Schema extends z.ZodType>(
   schema: Schema,

@@ -46,7 +46,10 @@ beforeEach(async () => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-/** One WebSocket message, by whichever function instance comes next: the state goes over the wire. Returns all that the client hears. */
+/**
+ * One WebSocket message, by whichever function instance comes next: the state goes over the wire. Returns all
+ * that the client hears.
+ */
 async function receive(data: string | Uint8Array, eventId = String(++events)): Promise<string> {
   const connection = {
     connectionId,

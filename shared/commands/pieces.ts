@@ -8,9 +8,9 @@ import type { CommandDeps } from "./command.js";
 import { parse } from "./parse.js";
 
 /**
- * Frames that come in several WebSocket messages, as some libraries send large ones. What has come of a frame waits in
- * Redis, where the next function instance finds it; the connection's state says how much there is. A client that sends
- * its frames whole costs nothing by it.
+ * Frames that come in several WebSocket messages, as some libraries send large ones. What has come of a frame
+ * waits in Redis, where the next function instance finds it; the connection's state says how much there is. A
+ * client that sends its frames whole costs nothing by it.
  */
 
 /** A message may hold as many whole frames as any, and the end of one before. */
@@ -90,13 +90,17 @@ function read(
 }
 
 /**
- * The name under which a frame's pieces are kept, another one for every frame. The service may repeat the message with
- * which one frame ended and the next one began: then what was kept of the first frame is still there.
+ * The name under which a frame's pieces are kept, another one for every frame. The service may repeat the
+ * message with which one frame ended and the next one began: then what was kept of the first frame is still
+ * there.
  */
 const nameOf = ({ connectionId }: Pick<Connection, "connectionId">, since: number): string =>
   `${connectionId}:${since}`;
 
-/** Whether a frame may end with this piece of it: with a NUL, or, where NULs are lost on the way, as a head or a JSON object does. */
+/**
+ * Whether a frame may end with this piece of it: with a NUL, or, where NULs are lost on the way, as a head or
+ * a JSON object does.
+ */
 function canEnd(piece: Uint8Array): boolean {
   const last = piece.at(-1);
   return last === LF || last === BRACE || piece.includes(NUL);
@@ -118,8 +122,8 @@ const lost = (): ChatError =>
   );
 
 /**
- * Keeps what has come of a frame, and returns the state that says so. `skipped`: the frame stood behind one that was not
- * taken. Throws `UNAVAILABLE` where it can't be kept.
+ * Keeps what has come of a frame, and returns the state that says so. `skipped`: the frame stood behind one
+ * that was not taken. Throws `UNAVAILABLE` where it can't be kept.
  */
 export async function keep(
   { bytes, least, most }: Beginning,

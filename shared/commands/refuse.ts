@@ -9,7 +9,10 @@ import { count } from "../platform/metrics.js";
 import { StompError } from "../stomp/frame.js";
 import type { Outcome, Received } from "./command.js";
 
-/** Refusals that concern one message or one subscription: the connection of a client that listens for errors stays open. */
+/**
+ * Refusals that concern one message or one subscription: the connection of a client that listens for errors
+ * stays open.
+ */
 const ON_THE_QUEUE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "RATE_LIMIT_EXCEEDED",
   "NOT_A_MEMBER",
@@ -19,9 +22,9 @@ const ON_THE_QUEUE: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /**
- * A refusal as a message on `/user/queue/errors` where the client listens there, else as ERROR and a close (STOMP 1.2,
- * "ERROR"). Either names the frame by its `receipt`, as it stood on the wire: so a client that waits for the RECEIPT
- * learns that none will come.
+ * A refusal as a message on `/user/queue/errors` where the client listens there, else as ERROR and a close
+ * (STOMP 1.2, "ERROR"). Either names the frame by its `receipt`, as it stood on the wire: so a client that
+ * waits for the RECEIPT learns that none will come.
  */
 export function refuse(
   error: ChatError,
@@ -37,7 +40,10 @@ export function refuse(
   return error.code === "UNAVAILABLE" ? { frames, state, next: "skip" } : { frames, state };
 }
 
-/** The end of a conversation by an ERROR, for bytes that are no frame or not all of one. `thrown` is whatever was thrown about them. */
+/**
+ * The end of a conversation by an ERROR, for bytes that are no frame or not all of one. `thrown` is whatever
+ * was thrown about them.
+ */
 export function endWithError(thrown: unknown, state: ConnectionState): Outcome {
   const error = toChatError(thrown);
   reportRefusal(error, "a piece of a frame");

@@ -5,8 +5,8 @@ import type { Command } from "./command.js";
 const Payload = z.object({ token: z.string() });
 
 /**
- * SEND to `/pub/session/token` with `{"token"}`: the connection lives as long as the new token. Throws `UNAUTHORIZED`
- * for a bad token or another user's, `UNAVAILABLE` when the token can't be verified right now.
+ * SEND to `/pub/session/token` with `{"token"}`: the connection lives as long as the new token. Throws
+ * `UNAUTHORIZED` for a bad token or another user's, `UNAVAILABLE` when the token can't be verified right now.
  */
 export const renewToken: Command = async ({ frame }, connection, deps) => {
   const identity = await deps.verifyToken(tokenOf(frame.body));

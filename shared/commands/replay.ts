@@ -31,9 +31,9 @@ export interface Replay {
 }
 
 /**
- * Sends most of what comes after a seq, without a lock, and returns the last seq sent, or 0. Comes before `replayRest`,
- * which runs under the lock of room and user: one frame a message takes its time, and only few such locks can be held at
- * once. Throws `NOT_A_MEMBER`.
+ * Sends most of what comes after a seq, without a lock, and returns the last seq sent, or 0. Comes before
+ * `replayRest`, which runs under the lock of room and user: one frame a message takes its time, and only few
+ * such locks can be held at once. Throws `NOT_A_MEMBER`.
  */
 export async function replayMost(wanted: Replay, deps: Deps): Promise<number> {
   const { room, from } = await startOf(wanted, deps);
@@ -41,10 +41,11 @@ export async function replayMost(wanted: Replay, deps: Deps): Promise<number> {
 }
 
 /**
- * Sends the messages after a seq, then runs `join`; nothing is missed and nothing comes out of its order. The last piece
- * is sent, and the group joined, while the room can take no message: a message that comes live afterwards is newer than
- * all that was sent, or a repeat. Of more than 200 messages the newest 200 are sent, with `gap:true` on the first. A
- * user who is removed meanwhile gets nothing that was stored after that. Throws `NOT_A_MEMBER`.
+ * Sends the messages after a seq, then runs `join`; nothing is missed and nothing comes out of its order. The
+ * last piece is sent, and the group joined, while the room can take no message: a message that comes live
+ * afterwards is newer than all that was sent, or a repeat. Of more than 200 messages the newest 200 are sent,
+ * with `gap:true` on the first. A user who is removed meanwhile gets nothing that was stored after that.
+ * Throws `NOT_A_MEMBER`.
  */
 export async function replayRest(
   wanted: Replay,
@@ -76,8 +77,9 @@ async function startOf(
 }
 
 /**
- * Sends up to the room's end, then what was stored meanwhile, as long as that is much, five rounds at most. One frame a
- * message takes its time, which should not be spent while the room waits. Returns the last seq sent, or 0.
+ * Sends up to the room's end, then what was stored meanwhile, as long as that is much, five rounds at most.
+ * One frame a message takes its time, which should not be spent while the room waits. Returns the last seq
+ * sent, or 0.
  */
 async function sendRounds(wanted: Replay, after: number, room: Room, deps: Deps): Promise<number> {
   let sent = await sendBetween(wanted, after, room.lastSeq, deps.database, deps);

@@ -26,9 +26,10 @@ const Payload = z
   });
 
 /**
- * SEND to `/pub/chat/message`: publishes the message and returns once the bus has stored it. The sender is the
- * connection's user, whatever the payload says. Throws `INVALID_MESSAGE`, `NOT_A_MEMBER`, or `UNAVAILABLE` when the bus
- * did not answer in time: then the client sends it again, with the same `clientMessageId`.
+ * SEND to `/pub/chat/message`: publishes the message and returns once the bus has stored it. The sender is
+ * the connection's user, whatever the payload says. Throws `INVALID_MESSAGE`, `NOT_A_MEMBER`, or
+ * `UNAVAILABLE` when the bus did not answer in time: then the client sends it again, with the same
+ * `clientMessageId`.
  */
 export const send: Command = async ({ frame, eventId, traceparent }, { userId, state }, deps) => {
   await withPayload(Payload, frame.body, async ({ roomId, type, content, clientMessageId = null }) => {

@@ -31,21 +31,24 @@ interface Wanted extends SubscriberGroup {
 }
 
 /**
- * SUBSCRIBE: returns once no later message of the destination can be missed. The same id and destination again changes
- * nothing. With `last-seq: N` on a room the messages after N come before the live ones; with `packed:true` several
- * frames may come in one WebSocket message. Throws `MALFORMED_FRAME`, `UNKNOWN_DESTINATION`, `NOT_SUPPORTED`,
- * `NOT_A_MEMBER`, `TOO_MANY_SUBSCRIPTIONS`, or `SESSION_CLOSED` for a connection that is gone.
+ * SUBSCRIBE: returns once no later message of the destination can be missed. The same id and destination
+ * again changes nothing. With `last-seq: N` on a room the messages after N come before the live ones; with
+ * `packed:true` several frames may come in one WebSocket message. Throws `MALFORMED_FRAME`,
+ * `UNKNOWN_DESTINATION`, `NOT_SUPPORTED`, `NOT_A_MEMBER`, `TOO_MANY_SUBSCRIPTIONS`, or `SESSION_CLOSED` for a
+ * connection that is gone.
  */
 export const subscribe: Command = async ({ frame }, connection, deps) => {
   const wanted = wantedOf(subscribeHeaders(frame, versionOf(connection.state)), connection);
   const state = withSubscription(wanted);
   if ("roomId" in wanted.destination) await requireMember(wanted.destination.roomId, connection.userId, deps);
-  // A repeat goes through all of it, too: joining again changes nothing, and mends a subscription that was left half way.
+  // A repeat goes through all of it, too: joining again changes nothing, and mends a subscription that was
+  // left half way.
   await takeId(wanted, deps);
   await join(wanted, deps);
   const { lane, wire } = wanted;
   const { userId, connectionId } = connection;
-  // From now on the connection's end finds the subscription. If it says no, the end has come before, and has not found it.
+  // From now on the connection's end finds the subscription. If it says no, the end has come before, and has
+  // not found it.
   if ((await deps.subscriptions.noteSubscription(userId, connectionId, { lane, wire })) === false) {
     await leave(wanted, deps);
     return goneMeanwhile(connection, deps);
@@ -88,7 +91,10 @@ async function takeId(wanted: Wanted, deps: CommandDeps): Promise<void> {
   }
 }
 
-/** Joins the group, after a replay where one is wanted. A subscription that fails leaves nothing behind, and one that its user may not have ends. */
+/**
+ * Joins the group, after a replay where one is wanted. A subscription that fails leaves nothing behind, and
+ * one that its user may not have ends.
+ */
 async function join(wanted: Wanted, deps: CommandDeps): Promise<void> {
   try {
     await replayAndJoin(wanted, deps);
@@ -123,8 +129,8 @@ async function joinGroup(
 }
 
 /**
- * Works while the user's removal from the room waits. A removal that came before is seen here, one that comes after
- * finds the group. Throws `NOT_A_MEMBER`.
+ * Works while the user's removal from the room waits. A removal that came before is seen here, one that comes
+ * after finds the group. Throws `NOT_A_MEMBER`.
  */
 async function asMember(
   roomId: number,
@@ -138,14 +144,20 @@ async function asMember(
   });
 }
 
-/** The session store must know that the session listens for its own end: a process that evicts it tells it there. */
+/**
+ * The session store must know that the session listens for its own end: a process that evicts it tells it
+ * there.
+ */
 async function noteQueue(connection: Connection, deps: CommandDeps): Promise<Outcome> {
   const entry = await enter(connection, undefined, deps);
   if (entry.kind === "evicted") return evictedOutcome(entry, connection, deps);
   return { frames: [], state: entry.state };
 }
 
-/** The connection is gone: nobody hears the answer, unless this is an evicted session that is about to be closed. */
+/**
+ * The connection is gone: nobody hears the answer, unless this is an evicted session that is about to be
+ * closed.
+ */
 async function goneMeanwhile(connection: Connection, deps: CommandDeps): Promise<Outcome> {
   const entry = await enter(connection, undefined, deps);
   if (entry.kind === "evicted") return evictedOutcome(entry, connection, deps);

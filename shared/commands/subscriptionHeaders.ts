@@ -36,9 +36,9 @@ export function subscribeHeaders(frame: Frame, version: StompVersion): Subscribe
 }
 
 /**
- * The subscription id of a SUBSCRIBE or UNSUBSCRIBE exactly as the client wrote it. The id goes back byte for byte: so
- * no client needs to escape it as its version wants, and all connections of a group read the same bytes alike. In STOMP
- * 1.0 the id is optional, and the destination stands for it. Throws `MALFORMED_FRAME`.
+ * The subscription id of a SUBSCRIBE or UNSUBSCRIBE exactly as the client wrote it. The id goes back byte for
+ * byte: so no client needs to escape it as its version wants, and all connections of a group read the same
+ * bytes alike. In STOMP 1.0 the id is optional, and the destination stands for it. Throws `MALFORMED_FRAME`.
  */
 export function subscriptionWire(frame: Frame, version: StompVersion): string {
   const wire =

@@ -47,8 +47,8 @@ export function rateKindOf(frame: Frame): RateKind | undefined {
 }
 
 /**
- * The command of a frame; `isConnected` says whether the connection has had its CONNECTED. Throws `MALFORMED_FRAME`,
- * `NOT_SUPPORTED` or `UNKNOWN_DESTINATION` where there is none.
+ * The command of a frame; `isConnected` says whether the connection has had its CONNECTED. Throws
+ * `MALFORMED_FRAME`, `NOT_SUPPORTED` or `UNKNOWN_DESTINATION` where there is none.
  */
 export function commandOf(frame: Frame, isConnected: boolean): Command {
   const entry = entryOf(frame);

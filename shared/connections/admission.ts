@@ -26,7 +26,10 @@ export type Entry =
   | { readonly kind: "limited"; readonly state: ConnectionState; readonly error: ChatError }
   | EvictedEntry;
 
-/** The connection has lost its slot. With a farewell the caller tells and closes it; without one another process does. */
+/**
+ * The connection has lost its slot. With a farewell the caller tells and closes it; without one another
+ * process does.
+ */
 export interface EvictedEntry {
   readonly kind: "evicted";
   readonly state: ConnectionState;
@@ -34,9 +37,10 @@ export interface EvictedEntry {
 }
 
 /**
- * A connection does something. If it has no slot yet it is given one, and what it does is counted against the limit of
- * its kind. Evicted connections of the same user are told and closed on the way. `isNew` says that the connection may
- * have subscribed since its state was written. While the session store is away everything is admitted.
+ * A connection does something. If it has no slot yet it is given one, and what it does is counted against the
+ * limit of its kind. Evicted connections of the same user are told and closed on the way. `isNew` says that
+ * the connection may have subscribed since its state was written. While the session store is away everything
+ * is admitted.
  */
 export async function enter(
   connection: Connection,
@@ -75,7 +79,10 @@ function sessionOf({ userId, connectionId, state }: Connection, now: number): Se
   return { userId, connectionId, device, likeness, takesOver, order, age: now - (connectedAt ?? now), queue };
 }
 
-/** The order says when the connection came. So it takes the place of that moment, of what the connection looked like and of what its user wanted. */
+/**
+ * The order says when the connection came. So it takes the place of that moment, of what the connection
+ * looked like and of what its user wanted.
+ */
 function withOrder(
   { connectedAt: _, likeness: __, takesOver: ___, ...state }: ConnectionState,
   order: number,
@@ -83,7 +90,10 @@ function withOrder(
   return { ...state, order };
 }
 
-/** Registers the connection. It is left without a slot where the session store has gone away since it was asked. */
+/**
+ * Registers the connection. It is left without a slot where the session store has gone away since it was
+ * asked.
+ */
 async function takeSlot(
   session: Session,
   before: Admission,
@@ -102,7 +112,10 @@ async function takeSlot(
   return { ...registered, toClose: [...before.toClose, ...registered.toClose] };
 }
 
-/** The connections that the service does not know. One that it can't be asked about right now counts as being there. */
+/**
+ * The connections that the service does not know. One that it can't be asked about right now counts as being
+ * there.
+ */
 async function whichAreGone(
   connectionIds: readonly string[],
   { broadcaster }: SessionDeps,

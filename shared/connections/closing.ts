@@ -5,7 +5,10 @@ import { count } from "../platform/metrics.js";
 import type { Left, Sessions } from "../redis/ports.js";
 import { type Farewell, farewellFrames, farewellText } from "./farewell.js";
 
-/** Callers wait at most this long. The user's next frame, or the sweep, tries again what is unfinished by then. */
+/**
+ * Callers wait at most this long. The user's next frame, or the sweep, tries again what is unfinished by
+ * then.
+ */
 const WAIT_MS = 3_000;
 const AT_ONCE = 10;
 
@@ -20,9 +23,9 @@ export interface ClosingDeps {
 const limited = atMostEvery(1_000);
 
 /**
- * Tells evicted connections of a user why, and closes them; says whether all are closed. Never throws. Waits three
- * seconds at most, and goes on after that. A connection that can't be closed now stays noted, is not served any more,
- * and is tried again some seconds later.
+ * Tells evicted connections of a user why, and closes them; says whether all are closed. Never throws. Waits
+ * three seconds at most, and goes on after that. A connection that can't be closed now stays noted, is not
+ * served any more, and is tried again some seconds later.
  */
 export async function closeEvicted(
   userId: number,
@@ -72,13 +75,16 @@ export async function settle(
 }
 
 const USERS_A_SWEEP = 500;
-/** The next sweep goes on where this one ends: however slow the socket service is, the other sweeps must not wait for it. */
+/**
+ * The next sweep goes on where this one ends: however slow the socket service is, the other sweeps must not
+ * wait for it.
+ */
 const SWEEP_MS = 10_000;
 
 /**
- * Tells and closes the evicted connections that dead processes have left behind, of users from whom no frame comes.
- * Users who can't be finished are put behind the others. The timer calls it every few seconds, in one process at a
- * time. Ends after 13 s at the latest, as nothing is begun after ten.
+ * Tells and closes the evicted connections that dead processes have left behind, of users from whom no frame
+ * comes. Users who can't be finished are put behind the others. The timer calls it every few seconds, in one
+ * process at a time. Ends after 13 s at the latest, as nothing is begun after ten.
  */
 export async function sweepEvicted(deps: ClosingDeps): Promise<void> {
   const users = await deps.sessions.listLeft(USERS_A_SWEEP);

@@ -3,8 +3,8 @@ import type { StompVersion } from "../stomp/frame.js";
 import { ASSUMED_VERSION } from "../stomp/versions.js";
 
 /**
- * What is remembered of one connection between its frames. It travels with the connection as `ce-connectionState`, a
- * header: so its names are short and its size is bounded.
+ * What is remembered of one connection between its frames. It travels with the connection as
+ * `ce-connectionState`, a header: so its names are short and its size is bounded.
  */
 export interface ConnectionState {
   /** The STOMP version, once CONNECTED was sent. */
@@ -47,7 +47,9 @@ export interface Unfinished {
 /** The version in which the connection's frames are written. */
 export const versionOf = ({ version }: ConnectionState): StompVersion => version ?? ASSUMED_VERSION;
 
-/** The header's bytes in base64 stay below what proxies and servers commonly take for all headers together. */
+/**
+ * The header's bytes in base64 stay below what proxies and servers commonly take for all headers together.
+ */
 const STATE_BYTES = 3_000;
 
 const Encoded = z.object({
@@ -68,7 +70,10 @@ const Encoded = z.object({
 /** The members of the state's JSON; `@azure/web-pubsub-express` puts them into base64 and back. */
 export type EncodedState = z.infer<typeof Encoded>;
 
-/** The state as the members of its JSON object. A member that the state does not have is undefined, so that it vanishes. */
+/**
+ * The state as the members of its JSON object. A member that the state does not have is undefined, so that it
+ * vanishes.
+ */
 export function encodeState(state: ConnectionState): EncodedState {
   return {
     v: state.version,
@@ -93,7 +98,10 @@ const encodeUnfinished = ({ since, bytes, least, most, skipped }: Unfinished): E
   skipped ? 1 : 0,
 ];
 
-/** The state that an event brings; undefined for anything but a state of ours. The signature has vouched for it. */
+/**
+ * The state that an event brings; undefined for anything but a state of ours. The signature has vouched for
+ * it.
+ */
 export function decodeState(encoded: unknown): ConnectionState | undefined {
   const result = Encoded.safeParse(encoded);
   if (!result.success) return undefined;

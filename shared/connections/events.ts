@@ -21,7 +21,10 @@ export interface ConnectionDeps extends CommandDeps {
   readonly arrive: (userId: number) => Promise<void>;
 }
 
-/** The events of connections as the socket service tells of them. A connection's state is decoded and encoded here alone. */
+/**
+ * The events of connections as the socket service tells of them. A connection's state is decoded and encoded
+ * here alone.
+ */
 export const connectionEvents = (deps: ConnectionDeps): UpstreamHandlers => ({
   async connect(handshake) {
     try {
@@ -58,7 +61,10 @@ async function connect({ headers, query, subprotocols }: Handshake, deps: Connec
   return { userId: String(identity.userId), subprotocol, state: encodeState(state) };
 }
 
-/** The connection of an event. The service gives back what `connect` answered; anything else is a fault on the way. */
+/**
+ * The connection of an event. The service gives back what `connect` answered; anything else is a fault on the
+ * way.
+ */
 function connectionOf({ connectionId, userId, state }: ConnectionEvent): Connection {
   const decoded = decodeState(state);
   if (!decoded) throw new Error(`connection ${connectionId} came without its state`);

@@ -8,7 +8,10 @@ import { ASSUMED_VERSION } from "../stomp/versions.js";
 /** A connection that has lost its slot, and what it is to be told. */
 export interface Farewell {
   readonly connectionId: string;
-  /** Undefined where the session store has forgotten the eviction: then the store has nothing to be told of it, either. */
+  /**
+   * Undefined where the session store has forgotten the eviction: then the store has nothing to be told of
+   * it, either.
+   */
   readonly reason: EndReason | undefined;
   /** The connection's subscription id on `/user/queue/session`, or empty. */
   readonly queue: string;
@@ -29,7 +32,10 @@ export const farewellText = (reason: EndReason | undefined): string =>
 export const farewellError = (reason: EndReason | undefined): string =>
   errorFrame(new ChatError("SESSION_CLOSED", farewellText(reason)), undefined, ASSUMED_VERSION);
 
-/** What the connection hears, in order: SESSION_CLOSED on `/user/queue/session` if it listens there, then ERROR. `now` is in milliseconds since 1970. */
+/**
+ * What the connection hears, in order: SESSION_CLOSED on `/user/queue/session` if it listens there, then
+ * ERROR. `now` is in milliseconds since 1970.
+ */
 export function farewellFrames({ connectionId, reason, queue }: Farewell, now: number): readonly string[] {
   const error = farewellError(reason);
   if (reason === undefined || queue === "") return [error];

@@ -19,9 +19,9 @@ interface ForgetDeps {
 }
 
 /**
- * The connection is gone: forgets those of its subscription ids that nobody else uses. A SUBSCRIBE may have been under
- * way at the connection's end, whose event brings the state from before that; so its subscription is looked up among
- * those that were noted. Never throws.
+ * The connection is gone: forgets those of its subscription ids that nobody else uses. A SUBSCRIBE may have
+ * been under way at the connection's end, whose event brings the state from before that; so its subscription
+ * is looked up among those that were noted. Never throws.
  */
 export async function forgetConnection(
   { userId, connectionId, state }: Connection,

@@ -7,13 +7,16 @@ import { closeEvicted } from "./closing.js";
 import type { Connection } from "./connection.js";
 
 const GREETING_PAUSES_MS = [100, 300, 1_000, 2_000];
-/** Nobody waits for the event that a connection is open; and a connection that never says a word would not be counted otherwise. */
+/**
+ * Nobody waits for the event that a connection is open; and a connection that never says a word would not be
+ * counted otherwise.
+ */
 const COUNTING_PAUSES_MS = [1_000, 3_000];
 
 /**
- * A connection is open, and is given its slot; its first frame does the same, should this event be lost. A connection
- * whose handshake counted as CONNECT is sent its CONNECTED. A session store that does not answer is asked twice more.
- * Throws when the socket service can neither greet the connection nor close it.
+ * A connection is open, and is given its slot; its first frame does the same, should this event be lost. A
+ * connection whose handshake counted as CONNECT is sent its CONNECTED. A session store that does not answer
+ * is asked twice more. Throws when the socket service can neither greet the connection nor close it.
  */
 export async function greet(connection: Connection, deps: SessionDeps): Promise<void> {
   let standing = await takeSlot(connection, deps);
@@ -38,8 +41,8 @@ async function takeSlot(
 }
 
 /**
- * Tries a few times, as the service does not repeat this event. A client that can't be greeted is closed: so it comes
- * again instead of waiting for ever.
+ * Tries a few times, as the service does not repeat this event. A client that can't be greeted is closed: so
+ * it comes again instead of waiting for ever.
  */
 async function sendConnected(
   { connectionId, userId }: Connection,

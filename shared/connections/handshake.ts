@@ -31,10 +31,10 @@ export interface HandshakeRequest {
 }
 
 /**
- * Accepts a handshake, and chooses the highest STOMP version offered. Many native libraries offer no subprotocol at
- * all: then CONNECT says the version. A connection counts towards the session limit once it is open, not at the
- * handshake. Throws `NOT_SUPPORTED` where subprotocols are offered and none of them is a STOMP version, `FORBIDDEN` for
- * a page of another origin, `INVALID_REQUEST` for a bad device id.
+ * Accepts a handshake, and chooses the highest STOMP version offered. Many native libraries offer no
+ * subprotocol at all: then CONNECT says the version. A connection counts towards the session limit once it is
+ * open, not at the handshake. Throws `NOT_SUPPORTED` where subprotocols are offered and none of them is a
+ * STOMP version, `FORBIDDEN` for a page of another origin, `INVALID_REQUEST` for a bad device id.
  */
 export function acceptHandshake(
   { identity, subprotocols, implicit, deviceId, takeOver, headers }: HandshakeRequest,
@@ -62,7 +62,10 @@ function requireOrigin(origin: string | undefined, allowedOrigins: readonly stri
     throw new ChatError("FORBIDDEN", "Pages of this origin may not connect.");
 }
 
-/** What tells one of a user's programs from the others, as far as a handshake does: the kind of program, its page, its language, its network. */
+/**
+ * What tells one of a user's programs from the others, as far as a handshake does: the kind of program, its
+ * page, its language, its network.
+ */
 function likenessOf(headers: HandshakeRequest["headers"]): string {
   const told = ["user-agent", "origin", "accept-language", "x-forwarded-for"].map(
     (name) => headers[name] ?? [],
@@ -80,7 +83,10 @@ function chosenOf(
   throw new ChatError("NOT_SUPPORTED", text);
 }
 
-/** A device in the session store and in the connection's state: short, whatever the client calls it. Throws `INVALID_REQUEST` for a bad device id. */
+/**
+ * A device in the session store and in the connection's state: short, whatever the client calls it. Throws
+ * `INVALID_REQUEST` for a bad device id.
+ */
 export function deviceOf(deviceId: string): string {
   const result = DeviceId.safeParse(deviceId);
   if (!result.success)

@@ -15,8 +15,8 @@ interface Deps extends ClosingDeps {
 const REASON = "LOGGED_OUT";
 
 /**
- * Ends all sessions of a user, or those of one device: each hears SESSION_CLOSED and ERROR, and is closed. Throws
- * `UNAVAILABLE` when that could not be done, or not be found out, yet; a repeat does what is left.
+ * Ends all sessions of a user, or those of one device: each hears SESSION_CLOSED and ERROR, and is closed.
+ * Throws `UNAVAILABLE` when that could not be done, or not be found out, yet; a repeat does what is left.
  */
 export async function logOut(userId: number, device: string | undefined, deps: Deps): Promise<void> {
   const evicted = await deps.sessions.logOut(userId, device);
@@ -35,8 +35,9 @@ export async function logOut(userId: number, device: string | undefined, deps: D
 }
 
 /**
- * Closes the sessions that came while the session store was away. They are told through the groups of the user's
- * `/user/queue/session`, and closed by their user. Closing is what was asked for: so it goes on where telling fails.
+ * Closes the sessions that came while the session store was away. They are told through the groups of the
+ * user's `/user/queue/session`, and closed by their user. Closing is what was asked for: so it goes on where
+ * telling fails.
  */
 async function closeUncounted(userId: number, deps: Deps): Promise<void> {
   const { broadcaster, now } = deps;

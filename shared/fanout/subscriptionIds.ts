@@ -8,8 +8,8 @@ import { addSubscriptionId, removeSubscriptionId } from "../store/subscriptionId
 import { groupName, groupsOf, isPacked, keyOfLane, type SubscriberGroup } from "./groups.js";
 
 /**
- * The set of subscription ids in use on a destination. A subscriber first joins the group, then adds its id: so a
- * broadcast that starts afterwards reaches it.
+ * The set of subscription ids in use on a destination. A subscriber first joins the group, then adds its id:
+ * so a broadcast that starts afterwards reaches it.
  */
 
 interface AskingDeps {
@@ -27,13 +27,15 @@ interface Deps extends AskingDeps {
 const IDS_OF_A_USER = 8;
 
 /**
- * A destination takes this many different ids besides itself, so that nobody can multiply the broadcast calls at will.
- * An id counts as two where some of its users take several frames a message.
+ * A destination takes this many different ids besides itself, so that nobody can multiply the broadcast calls
+ * at will. An id counts as two where some of its users take several frames a message.
  */
 const IDS_PER_DESTINATION = 256;
 /** Each may hold a connection of the database's pool while it asks. */
 const CHECKS_AT_ONCE = 4;
-/** With more ids than this on a destination, each new subscriber looks whether two of them are still in use. */
+/**
+ * With more ids than this on a destination, each new subscriber looks whether two of them are still in use.
+ */
 const FEW_IDS = 16;
 
 /** A subscription that is about to be made. */
@@ -47,8 +49,8 @@ export interface WantedId extends SubscriberGroup {
 
 /**
  * Makes sure that a destination can take this id, and on the way removes ids that were left behind. Throws
- * `TOO_MANY_SUBSCRIPTIONS` where 256 others are in use, or eight of the user's. Comes before joining: so many new ids at
- * the same moment can pass the limit by their number.
+ * `TOO_MANY_SUBSCRIPTIONS` where 256 others are in use, or eight of the user's. Comes before joining: so many
+ * new ids at the same moment can pass the limit by their number.
  */
 export async function requireFreeId(wanted: WantedId, deps: Deps): Promise<void> {
   const { key, destination, lane, wire } = wanted;
@@ -80,9 +82,9 @@ async function requireFewIds({ key, wire, connection }: WantedId, { subscription
 }
 
 /**
- * Two of the ids to be checked, a different pair each time: so ids that lost `disconnected` events have left behind are
- * cleaned up gradually. The clock chooses, as nothing is remembered between calls: the pair moves on by one id every two
- * milliseconds, and comes round to all.
+ * Two of the ids to be checked, a different pair each time: so ids that lost `disconnected` events have left
+ * behind are cleaned up gradually. The clock chooses, as nothing is remembered between calls: the pair moves
+ * on by one id every two milliseconds, and comes round to all.
  */
 function twoOf(groups: readonly SubscriberGroup[], now: number): readonly SubscriberGroup[] {
   const first = Math.floor(now / 2) % (groups.length - 1);
@@ -93,8 +95,8 @@ const groupsIn = async (key: string, { database }: AskingDeps): Promise<readonly
   (await groupsOf(database, [key])).get(key) ?? [];
 
 /**
- * Removes those of the ids whose group is empty. Never throws: an id that stays though nobody uses it costs a send to
- * nobody, which must not fail what its user asked for.
+ * Removes those of the ids whose group is empty. Never throws: an id that stays though nobody uses it costs a
+ * send to nobody, which must not fail what its user asked for.
  */
 export async function forgetUnused(groups: readonly SubscriberGroup[], deps: AskingDeps): Promise<void> {
   await inParallel(CHECKS_AT_ONCE, groups, (group) => forgetQuietly(group, deps));
@@ -109,9 +111,10 @@ async function forgetQuietly(group: SubscriberGroup, deps: AskingDeps): Promise<
 }
 
 /**
- * Removes an id unless its group has members. The group is looked at a second time while the removal is locked but not
- * committed. A subscriber that added the id before has joined before, and is seen; one that adds it after waits for the
- * commit and puts it back. Broadcasts see the id until the commit. So no subscriber is ever forgotten.
+ * Removes an id unless its group has members. The group is looked at a second time while the removal is
+ * locked but not committed. A subscriber that added the id before has joined before, and is seen; one that
+ * adds it after waits for the commit and puts it back. Broadcasts see the id until the commit. So no
+ * subscriber is ever forgotten.
  */
 async function forgetIfUnused(
   { lane, wire }: SubscriberGroup,

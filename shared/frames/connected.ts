@@ -3,7 +3,10 @@ import { serializeFrame } from "../stomp/serializer.js";
 
 const SERVER = "nonstop-chat/1";
 
-/** The server promises an EOL at least this often to a client that wants heart-beats. It sends two, so that one may be lost. */
+/**
+ * The server promises an EOL at least this often to a client that wants heart-beats. It sends two, so that
+ * one may be lost.
+ */
 const HEART_BEAT_MS = 60_000;
 
 /** What a CONNECTED frame says. */
@@ -16,8 +19,8 @@ export interface Connected {
 }
 
 /**
- * The CONNECTED frame. The server never asks for heart-beats: the socket service finds dead connections itself, and each
- * heart-beat of a client would be an upstream call.
+ * The CONNECTED frame. The server never asks for heart-beats: the socket service finds dead connections
+ * itself, and each heart-beat of a client would be an upstream call.
  */
 export function connectedFrame({ connectionId, userId, version, heartBeats }: Connected): string {
   const headers = {

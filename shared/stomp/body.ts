@@ -8,13 +8,14 @@ export interface Head {
   /** Where the frame begins in the text. */
   readonly start: number;
   readonly contentLength: string | undefined;
-  /** It is for a body that such a frame is sent. */
+  /** Frames of this command are sent for their body. */
   readonly expectsBody: boolean;
 }
 
 /**
- * Reads a frame's body, up to its NUL or as long as `content-length` says, and leaves the reader behind it. Where the message ends without the NUL, a body that can't go on
- * is taken as it is: some clients' sockets cut texts at a NUL (React Native's, for one). Throws `CutShort` for one that goes on in another message.
+ * Reads a frame's body, up to its NUL or as long as `content-length` says, and leaves the reader behind it. A
+ * message may end without the NUL, as some clients' sockets cut texts there (React Native's, for one): then a
+ * body that can't go on is taken as it is. Throws `CutShort` for a body that goes on in another message.
  */
 export function readBody(reader: Reader, head: Head): string {
   const { text, limits, position: start } = reader;
@@ -32,7 +33,10 @@ export function readBody(reader: Reader, head: Head): string {
   return body;
 }
 
-/** Done by hand: a regular expression and `Number` together take longer than finding all the headers. */
+/**
+ * Reads the digits by hand: a regular expression and `Number` together take longer than finding all the
+ * headers.
+ */
 function sizeOf(contentLength: string, limits: Limits): number {
   let size = contentLength === "" ? Number.NaN : 0;
   for (let i = 0; i < contentLength.length; i += 1) {
@@ -48,13 +52,16 @@ function bodyTooLarge(limits: Limits): StompError {
   return new StompError("MESSAGE_TOO_LARGE", `The body is larger than ${limits.bodyBytes} bytes.`);
 }
 
-/** Neither a NUL nor a length: whole where nothing can follow, which of a SEND is a JSON object that has been closed. */
+/**
+ * A body without a NUL and without a length. It is whole where nothing can follow: of a SEND, where its JSON
+ * object has been closed.
+ */
 function readUnended(reader: Reader, head: Head, scanned: string): string {
   const { text, limits, position: start } = reader;
   if (Buffer.byteLength(scanned.slice(start)) > limits.bodyBytes) throw bodyTooLarge(limits);
   const body = text.slice(start);
   if (head.expectsBody ? !isJsonObject(body) : !isEols(body)) {
-    // Every body here is a JSON object: what does not begin like one has nothing to wait for.
+    // Every body here is a JSON object. A text that does not begin like one has nothing to wait for.
     if (head.expectsBody && !/^[\t\n\r ]*(?:\{|$)/.test(body))
       throw malformed("The frame's NUL is missing: every frame ends with one, the octet 0.");
     throw cutShort(reader, head, 0);
@@ -63,7 +70,7 @@ function readUnended(reader: Reader, head: Head, scanned: string): string {
   return body;
 }
 
-/** No beginning of an object is one, so what is one is whole. */
+/** The beginning of a JSON object is none itself: so a text that is one is whole. */
 function isJsonObject(text: string): boolean {
   if (!text.trimStart().startsWith("{") || !text.trimEnd().endsWith("}")) return false;
   try {
@@ -82,7 +89,7 @@ function endWithoutNul(reader: Reader): void {
   reader.nulIsMissing = true;
 }
 
-/** `bytes` is how many the body has at least, without its NUL. */
+/** The body has at least `bytes` bytes, without its NUL. */
 function cutShort(reader: Reader, { start }: Head, bytes: number): CutShort {
   const headBytes = Buffer.byteLength(reader.text.slice(start, reader.position));
   return new CutShort(headBytes + bytes, headBytes + reader.limits.bodyBytes + 1);
@@ -108,7 +115,7 @@ function readSizedBody(reader: Reader, head: Head, nul: number, size: number): s
   const after = start + body.length;
   if (Buffer.byteLength(body) !== size) throw wrongLength(reader, nul, size);
   if (after >= text.length) {
-    // It is the NUL that was counted.
+    // The length counts the NUL, too.
     if (body.endsWith("\0")) throw wrongLength(reader, nul, size);
     endWithoutNul(reader);
     return body;
@@ -118,7 +125,10 @@ function readSizedBody(reader: Reader, head: Head, nul: number, size: number): s
   return body;
 }
 
-/** Says how long the body seems to be, and what is counted: most who are wrong have counted characters, or the NUL as well. */
+/**
+ * Says how long the body seems to be, and what is counted: most wrong lengths count characters, or the NUL as
+ * well.
+ */
 function wrongLength({ text, position: start }: Reader, nul: number, size: number): StompError {
   const seen = nul < 0 ? undefined : Buffer.byteLength(text.slice(start, nul));
   const found = seen === undefined ? "no NUL follows them" : `the body's NUL comes after ${seen}`;

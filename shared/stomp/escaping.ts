@@ -9,15 +9,18 @@ const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", "
 const UNESCAPES: Readonly<Record<string, string>> = { "\\": "\\", n: "\n", r: "\r", c: ":" };
 
 /**
- * A header name or value as it goes on the wire (STOMP 1.1 and 1.2 "Value Encoding"; 1.0 has no escapes).
- * Throws `StompError` for a character the version can't carry: NUL in all, CR before 1.2, LF in 1.0. Whatever
- * the value, the result can neither end the header line nor the frame.
+ * A header name or value as it goes on the wire (STOMP 1.1 and 1.2 "Value Encoding"; 1.0 has no escapes). The
+ * result can neither end the header line nor the frame. Throws `StompError` for a character that the version
+ * can't carry: NUL in all, CR before 1.2, LF in 1.0.
  */
 export function escapeHeader(value: string, version: StompVersion): string {
   return isPlain(value) ? value : escapeCarefully(value, version);
 }
 
-/** Whether no version escapes anything in it. On texts as short as headers a loop beats a regular expression. */
+/**
+ * Whether no version escapes anything in the text. On texts as short as headers a loop beats a regular
+ * expression.
+ */
 function isPlain(value: string): boolean {
   for (let i = 0; i < value.length; i += 1) {
     const unit = value.charCodeAt(i);
@@ -28,7 +31,7 @@ function isPlain(value: string): boolean {
 
 function escapeCarefully(value: string, version: StompVersion): string {
   if (version === "1.0") {
-    // A colon in a value is fine: the first one of the line separates.
+    // A colon in a value is fine: the first colon of the line separates.
     if (/[\0\n\r]/.test(value)) throw cannotCarry(value, version);
     return value;
   }
@@ -46,8 +49,8 @@ function cannotCarry(value: string, version: StompVersion): StompError {
 }
 
 /**
- * The inverse of `escapeHeader`. Throws `StompError` for an escape the version does not define
- * (STOMP 1.2 "Value Encoding": a fatal protocol error).
+ * The inverse of `escapeHeader`. Throws `StompError` for an escape that the version does not define (STOMP
+ * 1.2 "Value Encoding": a fatal protocol error).
  */
 export function unescapeHeader(value: string, version: StompVersion): string {
   if (version === "1.0" || !value.includes("\\")) return value;

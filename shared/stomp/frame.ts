@@ -10,9 +10,12 @@ export type StompVersion = "1.0" | "1.1" | "1.2";
 export interface Headers extends Iterable<readonly [name: string, value: string]> {
   /** The header's value; names are case sensitive. */
   get(name: string): string | undefined;
-  /** The value as it stood on the wire, still escaped: what goes back to the same client exactly as it wrote it. Of CONNECT, which is never escaped, as it would stand in an escaped frame. */
+  /**
+   * The value as it stood on the wire, still escaped: so it goes back to the same client exactly as the
+   * client wrote it. CONNECT is never escaped; its values are given as they would stand in an escaped frame.
+   */
   wire(name: string): string | undefined;
-  /** In the order of the frame, without the repeats that do not count. */
+  /** In the order of the frame, without repeats. */
   [Symbol.iterator](): IterableIterator<readonly [name: string, value: string]>;
 }
 
@@ -25,12 +28,21 @@ export interface Frame {
 
 export type StompErrorCode = "MALFORMED_FRAME" | "MESSAGE_TOO_LARGE";
 
-/** A frame that can't be read or written. STOMP wants an ERROR frame for it, and the connection closed. */
+/**
+ * A frame that can't be read or written. STOMP wants an ERROR frame for it, and the connection closed (STOMP
+ * 1.2, "ERROR").
+ */
 export class StompError extends ChatError {
   declare readonly code: StompErrorCode;
-  /** The whole frames before the bad one in the same WebSocket message: still to be carried out, first. */
+  /**
+   * The whole frames before the bad one in the same WebSocket message, which are still to be carried out
+   * first.
+   */
   readonly framesBefore: readonly Frame[];
-  /** The bad frame's `receipt` header as it stood on the wire, where its headers could be read: the `receipt-id` of the ERROR frame. */
+  /**
+   * The `receipt-id` of the ERROR frame: the bad frame's `receipt` as it stood on the wire, where its headers
+   * could be read.
+   */
   readonly receipt: string | undefined;
 
   constructor(code: StompErrorCode, message: string, framesBefore: readonly Frame[] = [], receipt?: string) {
@@ -42,15 +54,17 @@ export class StompError extends ChatError {
 
 const QUOTED_LENGTH = 40;
 
-/** At most 40 characters of what a client sent, quoted and escaped, fit to stand in an error message or a log. */
+/**
+ * At most 40 characters of a client's text, quoted and escaped, fit to stand in an error message or a log.
+ */
 export function quote(text: string): string {
   const cut = text.length > QUOTED_LENGTH;
   return JSON.stringify(cut ? `${text.slice(0, QUOTED_LENGTH)}…` : text);
 }
 
 /**
- * Headers over names and values in turn, decoded and as they stood on the wire. A frame has few: going through them is faster than
- * building a map.
+ * Headers over names and values in turn, decoded and as they stood on the wire. A frame has few headers:
+ * going through them is faster than building a map.
  */
 export function headerList(fields: readonly string[], wireFields: readonly string[] = fields): Headers {
   return new HeaderList(fields, wireFields);

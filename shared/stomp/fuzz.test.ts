@@ -13,7 +13,10 @@ const cases = { seed: Number(FUZZ_SEED ?? 7), numRuns: Number(FUZZ_RUNS ?? 3_000
 if (FUZZ_RUNS !== undefined) vi.setConfig({ testTimeout: 3_600_000 });
 
 const versions = fc.constantFrom<StompVersion>("1.0", "1.1", "1.2");
-/** What is written again can be longer than what was read: colons get escaped, and a length is put before a body. */
+/**
+ * What is written again can be longer than what was read: colons get escaped, and a length is put before a
+ * body.
+ */
 const WIDE: Limits = {
   bodyBytes: 200_000,
   headerBytes: 20_000,
@@ -125,7 +128,10 @@ const names = fc.oneof(
 );
 const commands = fc.constantFrom("SEND", "SUBSCRIBE", "UNSUBSCRIBE", "CONNECT", "STOMP", "DISCONNECT", "ACK");
 
-/** Whole frames as our serializer writes them, or another one would: any header text that the version can carry. */
+/**
+ * Whole frames as our serializer writes them, or another one would: any header text that the version can
+ * carry.
+ */
 const valid = fc
   .record({
     version: versions,

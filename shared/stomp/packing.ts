@@ -1,13 +1,18 @@
-/** One WebSocket message stays at or below this many bytes, well inside the service's limit of 1 MB. */
+/**
+ * A WebSocket message of several frames has at most this many bytes, well inside the service's limit of 1 MB.
+ */
 const PACKED_BYTES = 512 * 1024;
 
-/** Frames as WebSocket messages, in order: one each, or as few as their bytes allow for receivers that take several in one. */
+/**
+ * Frames as WebSocket messages, in order: one frame each, or, for receivers that take several, as few
+ * messages as their bytes allow.
+ */
 export const textsOf = (frames: readonly string[], packed: boolean): readonly string[] =>
   packed ? packFrames(frames) : frames;
 
 /**
- * Frames one after another in as few WebSocket messages as their bytes allow, in order. A frame that is larger by itself
- * gets a message of its own.
+ * Frames one after another in as few WebSocket messages as their bytes allow. A frame that is larger than the
+ * limit gets a message of its own.
  */
 export function packFrames(frames: readonly string[], limit = PACKED_BYTES): string[] {
   const packed: string[] = [];

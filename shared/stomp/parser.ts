@@ -1,9 +1,9 @@
 /**
- * Reads STOMP frames out of one WebSocket message, or what several of them hold together.
+ * Reads STOMP frames out of one WebSocket message, or out of the bytes of several.
  *
- * Everything is searched for with `indexOf`, which runs over the text many times faster than a loop over its
- * characters, and is kept as slices of it. Nothing is put off: a frame that is returned was checked whole.
- * Searches are bounded by the limits, however long the message is.
+ * Separators are searched for with `indexOf`, which runs over the text many times faster than a loop over its
+ * characters. Names, values and bodies are slices of the text. Nothing is put off: a frame that is returned
+ * was checked whole. The limits bound every search, however long the message is.
  */
 import { isUtf8 } from "node:buffer";
 import { isEols, readBody } from "./body.js";
@@ -13,7 +13,7 @@ import { BYTES_PER_UNIT, CutShort, DEFAULT_LIMITS, type Limits, malformed, type 
 
 const COMMAND = /^[A-Z]{1,32}$/;
 const COMMAND_LENGTH = 32;
-/** Checks and decodes in one go. A byte order mark is text like any other, and no beginning of a frame. */
+/** Checks and decodes in one go. A byte order mark is text like any other: no frame begins with it. */
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const LF = 10;
 const CR = 13;
@@ -22,27 +22,28 @@ const SPACE = 32;
 /** What one WebSocket message holds. */
 export interface ParsedMessage {
   readonly frames: readonly Frame[];
-  /** A frame that has begun at the message's end: its rest comes in the next messages. */
+  /** The piece at the message's end of a frame whose rest comes in the next messages. */
   readonly beginning?: Beginning;
-  /** The last frame came without its NUL: if that was only late, the next message begins with it. */
+  /** The last frame came without its NUL. If the NUL was only late, the next message begins with it. */
   readonly nulIsMissing: boolean;
 }
 
 export interface Beginning {
   readonly bytes: Uint8Array;
-  /** With fewer bytes than this in all it can't be whole; 0 where that is not known yet. */
+  /** With fewer bytes in all the frame can't be whole; 0 where that is not known yet. */
   readonly least: number;
-  /** With more it would be too large. */
+  /** With more bytes in all it would be too large. */
   readonly most: number;
 }
 
 /**
- * All frames of one WebSocket message, in order. EOLs between frames are heart-beats and are ignored, so a
- * message of nothing else gives no frame. `version` is the negotiated one; it does not matter for
- * CONNECT and STOMP.
+ * All frames of one WebSocket message, in order. EOLs between frames are heart-beats and are ignored: so a
+ * message of nothing else has no frame. `version` is the negotiated one; it does not matter for CONNECT and
+ * STOMP.
  *
- * Lines end in LF or CRLF, which only 1.2 has in its text, but clients of all versions send. Commands are not judged beyond their form (1 to 32 letters A-Z).
- * What a command without a body has instead of one may be EOLs.
+ * Lines end in LF or CRLF. Only the text of 1.2 has CRLF, but clients of all versions send it. A command is
+ * judged by its form alone (1 to 32 letters A-Z). A command that can't have a body may have EOLs in its
+ * place.
  *
  * Throws `StompError` with the frames before the bad one: `MESSAGE_TOO_LARGE` for a body over the limit,
  * `MALFORMED_FRAME` for everything else, including bytes that are not UTF-8.
@@ -55,7 +56,7 @@ export function parseMessage(
   const whole = decoded(data);
   if (whole !== undefined) return readAll(whole, data, version, limits);
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  // A frame can be cut inside a character, too.
+  // A message can end inside a character, too.
   const cut = lengthWithoutCutCharacter(bytes);
   const text = cut === bytes.length ? undefined : decoded(bytes.subarray(0, cut));
   const parsed = text === undefined ? undefined : readAll(text, bytes, version, limits);
@@ -63,7 +64,7 @@ export function parseMessage(
   throw notUtf8(bytes, version, limits);
 }
 
-/** The same where every frame must be whole: throws `StompError` for one that is cut short, too. */
+/** The same where every frame must be whole: also throws `StompError` for a frame that is cut short. */
 export function parseFrames(
   data: string | Uint8Array,
   version: StompVersion,
@@ -86,7 +87,7 @@ function decoded(bytes: Uint8Array): string | undefined {
   }
 }
 
-/** Without the one to three bytes at the end that begin a character and don't finish it. */
+/** The length without the one to three bytes at the end that begin a character and don't finish it. */
 function lengthWithoutCutCharacter(bytes: Uint8Array): number {
   for (let back = 1; back <= Math.min(3, bytes.length); back += 1) {
     const byte = bytes[bytes.length - back]!;
@@ -98,7 +99,7 @@ function lengthWithoutCutCharacter(bytes: Uint8Array): number {
   return bytes.length;
 }
 
-/** `bytes` are the text's, and what of a cut character may follow it. */
+/** `bytes` are the text's, and the beginning of a cut character that may follow it. */
 function readAll(
   text: string,
   bytes: Uint8Array | undefined,
@@ -132,7 +133,10 @@ function readAll(
   return { frames, nulIsMissing: reader.nulIsMissing };
 }
 
-/** The frames before the one with the bad bytes are all in the part that is UTF-8 and ends with a NUL. */
+/**
+ * The error for bytes that are no UTF-8. The frames before the bad one are all in the part that is UTF-8 and
+ * ends with a NUL.
+ */
 function notUtf8(bytes: Buffer, version: StompVersion, limits: Limits): StompError {
   let framesBefore: readonly Frame[];
   try {
@@ -144,7 +148,10 @@ function notUtf8(bytes: Buffer, version: StompVersion, limits: Limits): StompErr
   return new StompError("MALFORMED_FRAME", "The frame is not valid UTF-8.", framesBefore);
 }
 
-/** The place behind the last NUL up to which the bytes are UTF-8; halves where it may be, since a message can be NULs and little else. */
+/**
+ * The offset behind the last NUL up to which the bytes are UTF-8. Found by halving, as a message can be NULs
+ * and little else.
+ */
 function utf8End(bytes: Buffer): number {
   let end = 0;
   let most = bytes.length;
@@ -198,14 +205,14 @@ function isConnect(command: string): boolean {
 
 function readCommand(reader: Reader): string {
   const { text, position: start, limits } = reader;
-  // What lies further on can't belong to a command's line; an error quotes some of it.
+  // Text further on can't belong to a command's line; an error quotes some of it.
   const line = text.slice(start, start + 2 * COMMAND_LENGTH);
   const lf = line.indexOf("\n");
   const end = lf < 0 ? line.length : lf;
   const command = line.slice(0, line.charCodeAt(end - 1) === CR ? end - 1 : end);
   if (lf < 0 && start + line.length === text.length && (command === "" || COMMAND.test(command)))
     throw cutInHead(limits);
-  // The comparison spares the common case the regular expression.
+  // The comparison with SEND spares the common case the regular expression.
   if (lf < 0 || (command !== "SEND" && !COMMAND.test(command))) {
     throw malformed(`The message does not begin with a STOMP command: ${quote(command)}.`);
   }
@@ -213,15 +220,15 @@ function readCommand(reader: Reader): string {
   return command;
 }
 
-/** The head has not ended: the whole frame may become as large as any. */
+/** The error for a head that has not ended: the whole frame may become as large as any. */
 function cutInHead({ connectHeaderBytes, bodyBytes }: Limits): CutShort {
   return new CutShort(0, COMMAND_LENGTH + 2 + connectHeaderBytes + 2 + bodyBytes + 1);
 }
 
-/** Leaves the reader at the first character of the body. */
+/** Reads the headers up to their blank line, and leaves the reader at the first character of the body. */
 function readHeaderLines(reader: Reader, command: string, headerBytes: number): Headers {
   const { text, version, position: start } = reader;
-  // What lies further on can't belong to the head of a valid frame.
+  // Text further on can't belong to the head of a valid frame.
   const headEnd = start + headerBytes + 2;
   const head = headEnd < text.length ? text.slice(0, headEnd) : text;
   const fields: string[] = [];
@@ -259,7 +266,7 @@ function headersTooLong(headerBytes: number): StompError {
   return malformed(`The frame's headers are longer than ${headerBytes} bytes, or the blank line is missing.`);
 }
 
-/** What no single line shows: the length of all, and characters that no header can have. */
+/** Checks what no single line shows: the length of all lines, and characters that no header can have. */
 function checkHeaderText(lines: string, headerBytes: number): void {
   if (lines.length * BYTES_PER_UNIT > headerBytes && Buffer.byteLength(lines) > headerBytes) {
     throw headersTooLong(headerBytes);
@@ -267,19 +274,20 @@ function checkHeaderText(lines: string, headerBytes: number): void {
   if (lines.includes("\0")) {
     throw malformed("A NUL stands among the headers: the blank line before the body is missing.");
   }
-  // 1.1 would allow a CR inside a value; it could be sent on to nobody, since 1.1 has no escape for it.
+  // 1.1 would allow a CR inside a value. The value could be sent on to nobody, since 1.1 has no escape for
+  // it.
   if (lines.includes("\r") && /\r(?!\n)/.test(lines)) {
     throw malformed("A carriage return stands inside a header line.");
   }
 }
 
 function decodeFields(fields: string[], lines: string, command: string, version: StompVersion): Headers {
-  // STOMP 1.2 "Value Encoding": CONNECT and CONNECTED are never escaped. STOMP is to be taken as CONNECT.
+  // STOMP 1.2 "Value Encoding": CONNECT and CONNECTED are never escaped. STOMP is another name of CONNECT.
   if (isConnect(command)) {
     // Only clients of 1.0 leave accept-version out.
     const isOldStyle = !fields.some((text, i) => i % 2 === 0 && text === "accept-version");
     const values = isOldStyle ? trimmed(fields) : fields;
-    // A receipt goes back in a frame that is escaped.
+    // A receipt id goes back in a frame that is escaped.
     const wire = values.map((text) => escapeHeader(text, version));
     return headerList(values, wire);
   }
@@ -298,7 +306,10 @@ function trimmed(fields: string[]): string[] {
   });
 }
 
-/** Not a regular expression: matching spaces up to the end takes quadratic time on long runs of them. */
+/**
+ * A loop, as a regular expression that matches spaces up to the end takes quadratic time on long runs of
+ * them.
+ */
 function withoutOuterSpaces(text: string): string {
   let start = 0;
   let end = text.length;

@@ -1,6 +1,6 @@
 import { type Headers, StompError, type StompVersion } from "./frame.js";
 
-/** What one frame, and one WebSocket message, may take. */
+/** The limits of one frame and of one WebSocket message. */
 export interface Limits {
   /** Of one frame's body, in bytes of UTF-8. */
   readonly bodyBytes: number;
@@ -18,29 +18,35 @@ export const DEFAULT_LIMITS: Limits = {
   framesPerMessage: 100,
 };
 
-/** A UTF-16 code unit is at most three bytes of UTF-8: a text this much shorter than a limit needs no counting. */
+/**
+ * A UTF-16 code unit is at most three bytes of UTF-8: a text this much shorter than a limit needs no
+ * counting.
+ */
 export const BYTES_PER_UNIT = 3;
 
-/** Where we are in the message. */
+/** A message that is being read, and how far. */
 export interface Reader {
   readonly text: string;
   readonly version: StompVersion;
   readonly limits: Limits;
   position: number;
-  /** Of the frame being read, once known. */
+  /** The headers of the frame that is being read, once they are known. */
   headers: Headers | undefined;
   /** The last frame was whole but for its NUL, with which its message ended. */
   nulIsMissing: boolean;
 }
 
-/** What is wrong, for an ERROR frame. */
+/** The error for a frame that is wrong; the message says how. */
 export function malformed(message: string): StompError {
   return new StompError("MALFORMED_FRAME", message);
 }
 
 /** The message ends before its frame does. */
 export class CutShort extends StompError {
-  /** So many bytes, from the frame's first one, it has at least before it can be whole; 0 where its head has not ended yet. */
+  /**
+   * With fewer bytes, counted from its first one, the frame can't be whole; 0 where its head has not ended
+   * yet.
+   */
   readonly least: number;
   /** With more bytes it would be too large. */
   readonly most: number;

@@ -22,8 +22,9 @@ import type { StompVersion } from "./frame.js";
 import { parseFrames } from "./parser.js";
 
 /**
- * What clients write comes to other clients in frames: their ids, names, contents and receipts. Whatever they write, the frames have the headers that they should have,
- * as our parser and another one read them, and nobody gets what is another's.
+ * What clients write comes to other clients in frames: their ids, names, contents and receipts. Whatever they
+ * write, the frames have the headers that they should have, as our parser and another one read them, and
+ * nobody gets what is another's.
  */
 
 /** The same cases each time; `FUZZ_SEED` and `FUZZ_RUNS` choose others, and more of them. */
@@ -61,7 +62,10 @@ beforeAll(async () => {
 });
 afterAll(() => vi.restoreAllMocks());
 
-/** The statements of SUBSCRIBE and of broadcasts. Everybody is a member of every room; what else is asked for isn't there. */
+/**
+ * The statements of SUBSCRIBE and of broadcasts. Everybody is a member of every room; what else is asked for
+ * isn't there.
+ */
 function memoryDatabase(): Database {
   const ids = new Map<string, Set<string>>();
   const query = async (statement: string | { sql: string; values: unknown[] }, more: unknown[] = []) => {
@@ -197,7 +201,10 @@ const acceptable = (more: readonly string[]) =>
   });
 const anyContent = fc.oneof(nasty, acceptable(["\n", "\n\nMESSAGE\n", "subscription:x\n", "\u2028", "\t"]));
 
-/** As much of a text as a client of a version can put into a header, and as it writes it. Colons of values needn't be escaped where a parser is kind. */
+/**
+ * As much of a text as a client of a version can put into a header, and as it writes it. Colons of values
+ * needn't be escaped where a parser is kind.
+ */
 function wireOf(text: string, version: StompVersion, escapesColons: boolean): string {
   const wire = text.toWellFormed().replaceAll("\0", "");
   if (version === "1.0") return wire.replace(/[\r\n]/g, "").replace(/^ +| +$/g, "");
@@ -208,7 +215,10 @@ function wireOf(text: string, version: StompVersion, escapesColons: boolean): st
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-/** Checks that a text is one frame with exactly these headers as they stand on the wire, in both parsers' eyes, and returns its body. */
+/**
+ * Checks that a text is one frame with exactly these headers as they stand on the wire, in both parsers'
+ * eyes, and returns its body.
+ */
 function bodyOfOne(text: string, version: StompVersion, command: string, headers: Fields): string {
   const ours = parseFrames(text, version, {
     bodyBytes: 1e6,
@@ -436,7 +446,9 @@ const markedFrame = fc
 
 const messages = fc.array(fc.array(markedFrame, { minLength: 1, maxLength: 3 }), { maxLength: 6 });
 
-/** Everything that is sent is somebody's own: an answer, a send to a connection, or a group of one's own ids. */
+/**
+ * Everything that is sent is somebody's own: an answer, a send to a connection, or a group of one's own ids.
+ */
 function belongs(to: Name, text: string): void {
   for (const name of NAMES) if (name !== to) expect(text).not.toContain(MARKS[name]);
 }

@@ -2,17 +2,18 @@ import { isUtf8 } from "node:buffer";
 import { escapeHeader } from "./escaping.js";
 import { quote, StompError, type StompVersion } from "./frame.js";
 
-/** In the order they are to be written. */
+/** Headers in the order in which they are written. */
 export type HeadersInit = Readonly<Record<string, string>> | Iterable<readonly [name: string, value: string]>;
 
 /**
- * A frame as text, ready for one WebSocket message or to be put after another frame. A body that is not empty
- * gets a `content-length` (bytes of UTF-8); one among `headers` is ignored. CONNECT and CONNECTED are not
- * escaped.
+ * A frame as text, ready to be a WebSocket message or to stand behind another frame. A body that is not empty
+ * gets a `content-length` (bytes of UTF-8); a `content-length` among `headers` is ignored. CONNECT and
+ * CONNECTED are not escaped.
  *
- * `wireHeaders` come first and as they are: values that the receiver wrote itself, and gets back exactly so.
+ * `wireHeaders` come first and as they are: values that the receiver itself wrote, and gets back byte for
+ * byte.
  *
- * Throws `StompError` for header text that the version can't carry and for a body that is not UTF-8.
+ * Throws `StompError` for header text that the version can't carry, and for a body that is not UTF-8.
  */
 export function serializeFrame(
   command: string,
@@ -21,7 +22,8 @@ export function serializeFrame(
   version: StompVersion,
   wireHeaders: Readonly<Record<string, string>> = {},
 ): string {
-  // STOMP 1.2 "Value Encoding": these two are read before a version is agreed. STOMP is another name of CONNECT.
+  // STOMP 1.2 "Value Encoding": CONNECT and CONNECTED are read before a version is agreed. STOMP is another
+  // name of CONNECT.
   const unescaped = command === "CONNECTED" || command === "CONNECT" || command === "STOMP";
   const lines = headerLines(headers, unescaped ? "1.0" : version);
   return `${command}\n${wireLines(wireHeaders)}${lines}${ending(body)}`;
@@ -33,7 +35,7 @@ function wireLines(headers: Readonly<Record<string, string>>): string {
   return lines;
 }
 
-/** Text in wire form can't end its line or its frame. */
+/** Throws for text that would end its line or its frame. */
 function checkedWire(text: string): string {
   if (!/[\n\r\0]/.test(text)) return text;
   throw new StompError("MALFORMED_FRAME", `Not a header value in wire form: ${quote(text)}.`);
@@ -71,12 +73,11 @@ function ending(body: string | Uint8Array): string {
 }
 
 /**
- * One MESSAGE for many receivers: everything but the `subscription` header is built once, and the returned
- * function makes the frame for one subscription id, given as it goes on the wire
- * (`Headers.wire` of its SUBSCRIBE).
+ * One MESSAGE for many receivers: all but the `subscription` header is built once. The returned function
+ * makes the frame for one subscription id, given as it goes on the wire (`Headers.wire` of its SUBSCRIBE).
  *
- * Receivers may speak different versions, so header text that the versions write differently is refused: throws
- * `StompError` for a backslash, colon, CR, LF or NUL in `headers`, and for CR, LF or NUL in the id.
+ * Receivers may speak different versions, so header text that the versions write differently is refused:
+ * throws `StompError` for a backslash, colon, CR, LF or NUL in `headers`, and for CR, LF or NUL in the id.
  */
 export function prepareMessage(
   headers: HeadersInit,

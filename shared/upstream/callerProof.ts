@@ -1,20 +1,27 @@
 import { ChatError } from "../platform/errors.js";
 import { isSigned } from "./signature.js";
 
-/** What proves that an upstream call comes from the service: `ce-signature` by its access keys, or, where these are turned off, the token of its managed identity. */
+/**
+ * How an upstream call proves that it comes from the service: by `ce-signature`, made with the service's
+ * access keys, or, where access keys are turned off, by the token of the service's managed identity.
+ */
 export type CallerProof =
   | { readonly kind: "signature"; readonly accessKeys: readonly string[] }
   | {
       readonly kind: "token";
-      /** Is handed the header `Authorization`; throws a `ChatError`: `UNAUTHORIZED`, or `UNAVAILABLE` when it can't be judged. */
+      /**
+       * Takes the header `Authorization`; throws `UNAUTHORIZED`, or `UNAVAILABLE` when the token can't be
+       * judged.
+       */
       readonly verify: (authorization: string | undefined) => Promise<void>;
     };
 
 type Headers = Readonly<Record<string, string>>;
 
 /**
- * A check of a call's headers that throws as `CallerProof.verify` does. One proof counts, never the other: who has an access key that was leaked must not get in
- * where keys are turned off. The client's own `Authorization` is in the body of `connect`. Throws at once when there are no keys.
+ * A check of a call's headers that throws as `CallerProof.verify` does. One proof counts, never the other: a
+ * leaked access key must not let anybody in where keys are turned off. The client's own `Authorization` is in
+ * the body of `connect`. Throws at once when there are no keys.
  */
 export function createProver(proof: CallerProof): (headers: Headers) => Promise<void> {
   if (proof.kind === "token") return (headers) => proof.verify(headers["authorization"]);

@@ -5,10 +5,10 @@ import type { UpstreamHandlers } from "./events.js";
 import { type ReceivedRequest, throughMiddleware } from "./middleware.js";
 
 /**
- * The service's upstream calls (CloudEvents 1.0 over HTTP, binary mode): checks that they are the service's, has
- * `@azure/web-pubsub-express` decode and answer them, and holds the answer until the handler is done. The middleware
- * alone takes any caller's, answers `connected` and `disconnected` before their handlers run, and lets a rejection go
- * unhandled.
+ * The service's upstream calls (CloudEvents 1.0 over HTTP, binary mode): checks that they are the service's,
+ * has `@azure/web-pubsub-express` decode and answer them, and holds the answer until the handler is done. The
+ * middleware alone takes any caller's, answers `connected` and `disconnected` before their handlers run, and
+ * lets a rejection go unhandled.
  */
 
 export interface UpstreamRequest extends Omit<ReceivedRequest, "body"> {
@@ -17,9 +17,9 @@ export interface UpstreamRequest extends Omit<ReceivedRequest, "body"> {
 }
 
 /**
- * Answers upstream calls; never throws. 401 for a call that isn't proved to be the service's, 400 for what isn't an event
- * of this hub or has not come whole, 413 for one that is too long, 500 when a handler failed, 503 when the proof can't be
- * judged right now. Throws at once when there is nothing to prove calls by.
+ * Answers upstream calls; never throws. 401 for a call that isn't proved to be the service's, 400 for what
+ * isn't an event of this hub or has not come whole, 413 for one that is too long, 500 when a handler failed,
+ * 503 when the proof can't be judged right now. Throws at once when there is nothing to prove calls by.
  */
 export function createUpstream(
   hub: string,

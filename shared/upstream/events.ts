@@ -32,7 +32,9 @@ export interface ClientMessage {
   readonly traceparent?: string;
 }
 
-/** What a message leads to; the connection's state is `State` for the service, and has its own type inside. */
+/**
+ * What a message leads to; the connection's state is `State` for the service, and has its own type inside.
+ */
 export interface Answer<OfConnection = State> {
   /** One WebSocket message, or nothing. */
   readonly text?: string;

@@ -42,7 +42,9 @@ afterAll(() => {
   vi.restoreAllMocks();
 });
 
-/** Handlers that look at all they get, and fail in one way or another where they are told to by what comes. */
+/**
+ * Handlers that look at all they get, and fail in one way or another where they are told to by what comes.
+ */
 const handlers: UpstreamHandlers = {
   async connect({ connectionId, headers, query, subprotocols }) {
     called.push("connect");

@@ -12,7 +12,10 @@ import type {
   UpstreamHandlers,
 } from "./events.js";
 
-/** The middleware compares paths. The trigger's route has done so before, so request and middleware both get this one. */
+/**
+ * The middleware compares paths. The trigger's route has done so before, so request and middleware both get
+ * this one.
+ */
 const PATH = "/upstream/";
 
 /** An upstream call whose body has come whole. */
@@ -33,8 +36,9 @@ interface ResponseLike {
 type Run = (start: () => Promise<void>) => void;
 
 /**
- * Has the middleware decode one call and answer it once the handler is done. Each call has a middleware of its own: so the
- * handler's promise can be awaited whichever way the middleware answers. Throws what the handler throws.
+ * Has the middleware decode one call and answer it once the handler is done. Each call has a middleware of
+ * its own: so the handler's promise can be awaited whichever way the middleware answers. Throws what the
+ * handler throws.
  */
 export function throughMiddleware(
   hub: string,
@@ -49,8 +53,8 @@ export function throughMiddleware(
       work = (async () => start())();
       work.then(() => finished && resolve(finished), reject);
     };
-    // The end of the response is not that of the call: the middleware ends non-blocking events before it reads them, and
-    // starts their handler afterwards.
+    // The end of the response is not that of the call: the middleware ends non-blocking events before it
+    // reads them, and starts their handler afterwards.
     const response = responseTo(request, (answer) => {
       finished = answer;
     });

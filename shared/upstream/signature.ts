@@ -1,8 +1,9 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 
 /**
- * Whether `ce-signature` proves that the call comes from the service: `sha256=<hex HMAC-SHA256(access key, connection id)>`,
- * one for each access key, comma-separated. Any of ours may match any of theirs, so keys can be rotated. Constant time.
+ * Whether `ce-signature` proves that the call comes from the service: `sha256=<hex HMAC-SHA256(access key,
+ * connection id)>` for each access key, comma-separated. Any of our keys may match any of theirs, so keys can
+ * be rotated. Takes the same time for right and wrong signatures.
  */
 export function isSigned(
   connectionId: string,

@@ -13,7 +13,9 @@ export const NO_DATABASE = new Proxy({} as Database, {
   },
 });
 
-/** What commands need, in memory: without limits, without a database, and with tokens that nobody asks for. */
+/**
+ * What commands need, in memory: without limits, without a database, and with tokens that nobody asks for.
+ */
 export function commandDeps({
   redis = new FakeSessionStore(),
   ...others

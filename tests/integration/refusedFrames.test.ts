@@ -23,7 +23,10 @@ beforeAll(async () => {
   ({ database, close: closeDatabase } = await newDatabase());
 });
 afterAll(() => closeDatabase());
-/** The user 7 is a member of room 1. Of room 2 the cache says no, and MySQL, which is asked once more, says so, too. */
+/**
+ * The user 7 is a member of room 1. Of room 2 the cache says no, and MySQL, which is asked once more, says
+ * so, too.
+ */
 beforeEach(async () => {
   vi.spyOn(console, "warn").mockImplementation(() => {});
   bus = new FakeEventBus({ [HUB]: 1, [READS]: 1 });

@@ -84,8 +84,8 @@ describe("an id", () => {
 
 describe("a new subscriber is never forgotten", () => {
   /**
-   * Someone leaves, and at one of the two looks for the group a new subscriber begins, is let run for some turns of the
-   * event loop, and goes on beside the removal.
+   * Someone leaves, and at one of the two looks for the group a new subscriber begins, is let run for some
+   * turns of the event loop, and goes on beside the removal.
    */
   test.each([1, 2])("when it comes at look %i, from any turn of the removal on", async (look) => {
     for (let lead = 0; lead <= 24; lead += 1) {
