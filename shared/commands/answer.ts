@@ -25,8 +25,9 @@ export const answerOf = (
 
 /**
  * One frame a message, unless the client takes several: all but the last are sent by REST, before the answer.
- * They go together where the service can't be reached by REST, or the time for answering is over: better some
- * clients read all than none does. A frame whose sending only seemed to fail may come twice.
+ * They go together where the service can't be reached by REST, or the time for answering is over: then some
+ * clients read all of them, which is better than none. A frame whose sending only seemed to fail may come
+ * twice.
  */
 async function answerWith(
   { frames, state }: Outcome,
