@@ -4,8 +4,9 @@ import { serializeFrame } from "../stomp/serializer.js";
 import { headersOf, type MessageFrame } from "./frame.js";
 
 /**
- * The ERROR frame in the connection's version. `receipt` is the refused frame's, as it stood on the wire. The header
- * `message` has no character that any version escapes, as a header can't hold every text in every version.
+ * The ERROR frame in the connection's version. `receipt` is the refused frame's, as it stood on the wire. The
+ * header `message` has no character that any version escapes, as a header can't hold every text in every
+ * version.
  */
 export function errorFrame(error: ChatError, receipt: string | undefined, version: StompVersion): string {
   const { versions } = error.details;
@@ -33,7 +34,9 @@ export interface RefusedFrame {
   readonly receipt: string | undefined;
 }
 
-/** That MESSAGE for the one client whose frame was refused, by its subscription id as it stands on the wire. */
+/**
+ * That MESSAGE for the one client whose frame was refused, by its subscription id as it stands on the wire.
+ */
 export function refusalFrame(
   error: ChatError,
   { eventId, receipt }: RefusedFrame,
