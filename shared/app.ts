@@ -17,7 +17,7 @@ import { LogOut } from "./calls/schemas.js";
 import { validated } from "./calls/validate.js";
 import { type Config, type Limits, readConfig } from "./config.js";
 import { sweepEvicted } from "./connections/closing.js";
-import { connectionEvents } from "./connections/events.js";
+import { connectionEvents, reportFailedEvent } from "./connections/events.js";
 import { deviceOf } from "./connections/handshake.js";
 import { logOut } from "./connections/logOut.js";
 import { requireRate } from "./connections/rates.js";
@@ -28,7 +28,7 @@ import { HEART_BEATS } from "./fanout/groups.js";
 import { deleteMessage } from "./messages/hide.js";
 import { listMessages } from "./messages/list.js";
 import { storeMessages } from "./messages/store.js";
-import { ChatError, type OnFault } from "./platform/errors.js";
+import type { ChatError, OnFault } from "./platform/errors.js";
 import { atMostEvery, log, logUnavailable } from "./platform/log.js";
 import { count, flushCounts } from "./platform/metrics.js";
 import { startTelemetry } from "./platform/telemetry.js";
@@ -101,7 +101,7 @@ export function connectAdapters(config: Config): Adapters {
   };
 }
 
-/** What an upstream call proves that it comes from the service by. */
+/** How an upstream call proves that it comes from Web PubSub. */
 function proofOf({ accessKeys, entra }: Config["webPubSub"]): CallerProof {
   if (!entra) return { kind: "signature", accessKeys };
   return { kind: "token", verify: createCallerVerifier(entra, { onError: keysNotFetched() }) };
@@ -124,12 +124,6 @@ export function createApp(connected: Adapters, proof: CallerProof) {
   const readMerger = createReadMerger(adapters);
   const calls = { ...adapters, scheduleReads: readMerger.schedule };
   const arrive = createArrivals(calls);
-  const onError = (error: unknown): void => {
-    // Every event fails while the keys of the service's identity can't be had.
-    if (error instanceof ChatError && error.code === "UNAVAILABLE")
-      logUnavailable("an upstream event", error);
-    else log.error("an upstream event failed", { error });
-  };
   const consuming = { ...calls, retryBudgetMs: RETRY_BUDGET_MS };
   const consumerOf = (store: (batch: EventBatch) => Promise<void>) => ({
     store,
@@ -138,7 +132,7 @@ export function createApp(connected: Adapters, proof: CallerProof) {
   type Path = Readonly<Record<string, string>>;
   type Query = Readonly<Record<string, string>>;
   return {
-    upstream: createUpstream(HUB, proof, connectionEvents({ ...adapters, arrive }), onError),
+    upstream: createUpstream(HUB, proof, connectionEvents({ ...adapters, arrive }), reportFailedEvent),
     messages: consumerOf((batch) => storeMessages(batch, consuming)),
     reads: consumerOf((batch) => storeReadsPaced(batch, consuming)),
     /** Does what a process that died left to do; called every few seconds, by one instance at a time. */

@@ -1,7 +1,8 @@
 import { bearerToken, type VerifyToken } from "../auth/verifier.js";
 import type { CommandDeps } from "../commands/command.js";
 import { handleMessage } from "../commands/dispatch.js";
-import { toChatError } from "../platform/errors.js";
+import { ChatError, toChatError } from "../platform/errors.js";
+import { log, logUnavailable } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
 import type { Accepted, ConnectionEvent, Handshake, UpstreamHandlers } from "../upstream/events.js";
 import type { Connection } from "./connection.js";
@@ -69,4 +70,13 @@ function connectionOf({ connectionId, userId, state }: ConnectionEvent): Connect
   const decoded = decodeState(state);
   if (!decoded) throw new Error(`connection ${connectionId} came without its state`);
   return { connectionId, userId: Number(userId), state: decoded };
+}
+
+/**
+ * Logs an upstream event that failed. While the keys of the service's identity can't be fetched all events
+ * fail.
+ */
+export function reportFailedEvent(error: unknown): void {
+  if (error instanceof ChatError && error.code === "UNAVAILABLE") logUnavailable("an upstream event", error);
+  else log.error("an upstream event failed", { error });
 }
