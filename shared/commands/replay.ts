@@ -54,7 +54,7 @@ export async function replayRest(
 ): Promise<void> {
   const { roomId, connection } = wanted;
   const { room, from } = await startOf(wanted, deps);
-  // What was stored while the lock was waited for. Most of it goes without holding up the room, too.
+  // Sends what was stored while this waited for the lock. Most of that goes without holding up the room, too.
   const sent = await sendRounds(wanted, from, room, deps);
   await inTransaction(deps.database, async (tx) => {
     await holdRoom(tx, roomId);

@@ -92,8 +92,8 @@ async function takeId(wanted: Wanted, deps: CommandDeps): Promise<void> {
 }
 
 /**
- * Joins the group, after a replay where one is wanted. A subscription that fails leaves nothing behind, and
- * one that its user may not have ends.
+ * Joins the group, after a replay where one is wanted. A new subscription that fails leaves nothing behind.
+ * Where the user is no member any more, an older one ends, too.
  */
 async function join(wanted: Wanted, deps: CommandDeps): Promise<void> {
   try {

@@ -80,8 +80,8 @@ function sessionOf({ userId, connectionId, state }: Connection, now: number): Se
 }
 
 /**
- * The order says when the connection came. So it takes the place of that moment, of what the connection
- * looked like and of what its user wanted.
+ * The order says when the connection came. So the state needs that moment no more, nor what the connection
+ * looked like and what its user wanted.
  */
 function withOrder(
   { connectedAt: _, likeness: __, takesOver: ___, ...state }: ConnectionState,

@@ -36,7 +36,7 @@ export async function requireRate(userId: number, kind: RateKind, { rates, limit
   else if (retryAfter > 0) throw tooMany(rate, retryAfter);
 }
 
-/** The refusal of one more of a kind, which passes after so many seconds. */
+/** The refusal of one more of a kind; the same would pass after `retryAfter` seconds. */
 export function tooMany({ kind, limit }: Rate, retryAfter: number): ChatError {
   const text = `At most ${limit} ${NAMES[kind]} a minute; try again in ${retryAfter} s.`;
   return new ChatError("RATE_LIMIT_EXCEEDED", text, { retryAfter });

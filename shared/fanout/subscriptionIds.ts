@@ -49,8 +49,8 @@ export interface WantedId extends SubscriberGroup {
 
 /**
  * Makes sure that a destination can take this id, and on the way removes ids that were left behind. Throws
- * `TOO_MANY_SUBSCRIPTIONS` where 256 others are in use, or eight of the user's. Comes before joining: so many
- * new ids at the same moment can pass the limit by their number.
+ * `TOO_MANY_SUBSCRIPTIONS` where 256 others are in use, or eight of the user's. The caller joins afterwards:
+ * new ids that come at the same moment can pass the limit by their number.
  */
 export async function requireFreeId(wanted: WantedId, deps: Deps): Promise<void> {
   const { key, destination, lane, wire } = wanted;
