@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError, isToBeMended } from "../platform/errors.js";
 import { log } from "../platform/log.js";
-import { inTransaction, isPassing, type Queryable } from "../store/database.js";
+import { inTransaction, mayCommitLater, type Queryable } from "../store/database.js";
 import {
   beginStream,
   lockPosition,
@@ -70,7 +70,7 @@ export async function consumeBatch<Result>(
     } catch (error) {
       const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
       // What has to be mended takes longer than this call. The fault is logged where it was found, and the host tries again.
-      if (!isPassing(error) || isToBeMended(error) || deps.now() + wait > deadline) throw error;
+      if (!mayCommitLater(error) || isToBeMended(error) || deps.now() + wait > deadline) throw error;
       log.warn("a batch is tried again", { ...rangeOf(batch), attempt, wait, error });
       await pause(wait);
     }
@@ -148,7 +148,7 @@ async function store<Result>(
   try {
     return await inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, deps.handler.store));
   } catch (error) {
-    if (isPassing(error)) throw error;
+    if (mayCommitLater(error)) throw error;
     log.error("a batch can't be stored as it is", { ...stream, error });
     return storeSingly(stream, events, error, deps);
   }

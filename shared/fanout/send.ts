@@ -113,9 +113,10 @@ async function sendInOrder(
   const texts = frames.map((frame) => frame(wire));
   for (const text of textsOf(texts, isPacked(lane))) {
     if (isOver()) throw new ChatError("UNAVAILABLE", "It was not tried: its time was over.");
-    await retrying(pauses, () => broadcaster.sendToGroup(group, text), isPassing);
+    await retrying(pauses, () => broadcaster.sendToGroup(group, text), isTransientFailure);
   }
 }
 
-const isPassing = (error: unknown): boolean =>
+/** Whether the same send may succeed after a pause. */
+const isTransientFailure = (error: unknown): boolean =>
   error instanceof ChatError && error.retryable && !isToBeMended(error);

@@ -1,5 +1,5 @@
 import type { Database } from "../store/database.js";
-import { listRoomsWithReads } from "../store/readOutbox.js";
+import { giveBackAbandonedReads, listRoomsWithReads } from "../store/readOutbox.js";
 import type { ReadsDeps } from "./deps.js";
 
 const ROOMS_PER_SWEEP = 2_000;
@@ -9,5 +9,6 @@ export async function sweepReads({
   database,
   scheduleReads,
 }: { readonly database: Database } & Pick<ReadsDeps, "scheduleReads">): Promise<void> {
+  await giveBackAbandonedReads(database);
   for (const roomId of await listRoomsWithReads(database, ROOMS_PER_SWEEP)) scheduleReads(roomId);
 }

@@ -11,39 +11,48 @@ import { tellingFaults } from "./faults.js";
 import { SESSION_STATEMENTS } from "./session.js";
 
 /**
- * What a statement runs on: the database, or one transaction of it. Throws when it takes longer than 15 s, and a `ChatError` that is `toBeMended` where the server
- * says that it can never be done as it is.
+ * Runs statements: the database itself, or one transaction of it. A statement that takes longer than 15 s
+ * throws. A statement throws a `ChatError` that is `toBeMended` where the server says that it can never be
+ * done as it is.
  */
 export interface Queryable {
   query<T extends QueryResult>(sql: string, values?: unknown): Promise<[T, FieldPacket[]]>;
 }
 
-/** Where statements run outside a transaction, and transactions begin. A SELECT whose connection turns out to be lost is asked once more. */
+/**
+ * Runs statements outside a transaction, and is where transactions begin. A SELECT is repeated once if its
+ * connection turns out to be lost.
+ */
 export interface Database extends Queryable {
-  /** A connection of the pool, ready for use; a `fresh` one is opened after the call. Throws when none is free within 5 s. */
+  /**
+   * Takes a connection of the pool, ready for use. A `fresh` one is opened after the call. Throws when none
+   * is free within 5 s.
+   */
   getConnection(fresh?: boolean): Promise<PoolConnection>;
   end(): Promise<void>;
-  /** After so many milliseconds without an answer a statement fails, and its connection is given up. */
+  /** After this many milliseconds without an answer a statement fails, and its connection is given up. */
   readonly statementMs: number;
   readonly onFault: OnFault;
 }
 
 export interface DatabaseOptions {
-  /** 15 s unless told. */
+  /** 15 s by default. */
   readonly statementMs?: number;
-  /** Hears what the server says can never be done; nobody does unless told. */
+  /** Called when the server says that something can never be done. Does nothing by default. */
   readonly onFault?: OnFault;
 }
 
 const POOL_SIZE = 16;
 const WAITING_STATEMENTS = 1_000;
 const CONNECTION_MS = 5_000;
-/** Longer than any statement here takes, lock waits included; a server that has silently gone would never answer. */
+/**
+ * Longer than any statement here takes, lock waits included. A server that has silently gone never answers.
+ */
 export const STATEMENT_MS = 15_000;
 
 /**
- * A pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock taken here
- * is on rows that exist, and gap locks would only make strangers wait for each other.
+ * Opens a pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock
+ * taken here is on rows that exist, and gap locks would only make unrelated transactions wait for each other.
  */
 export function openDatabase(url: string, options: DatabaseOptions = {}): Database {
   const { statementMs = STATEMENT_MS, onFault = () => {} } = options;
@@ -58,7 +67,8 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     charset: "utf8mb4",
     supportBigNumbers: true,
   });
-  // The pool itself hears the first error only; one more, which nobody hears, would end the process.
+  // The pool itself listens for a connection's first error only. A second error without a listener would end
+  // the process.
   pool.pool.on("connection", (connection) => connection.on("error", () => {}));
   const getConnection = readyConnections(pool, onFault);
   const database: Database = {
@@ -75,7 +85,10 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
   return database;
 }
 
-/** Takes connections from a pool. One that can't be made ready would escape, commit or lock otherwise than it should: rather none. */
+/**
+ * Takes connections from a pool and makes them ready. A connection that can't be made ready is destroyed: it
+ * would escape, commit or lock in another way than it should.
+ */
 function readyConnections(pool: Pool, onFault: OnFault): Database["getConnection"] {
   let opened = 0;
   const numbers = new WeakMap<object, number>();
@@ -98,7 +111,7 @@ function readyConnections(pool: Pool, onFault: OnFault): Database["getConnection
     for (;;) {
       const connection = await tellingFaults(connectionOf(pool), undefined, onFault);
       if ((await numberOf(connection)) > before || !fresh) return connection;
-      // After a restart of the server all of them are lost.
+      // This one is older than the call. After a restart of the server all older connections are lost.
       connection.destroy();
     }
   };
@@ -115,10 +128,13 @@ async function connectionOf(pool: Pool): Promise<PoolConnection> {
   throw new ChatError("UNAVAILABLE", "No connection to the database became free in time; try again.");
 }
 
-/** A statement that changes nothing, wherever it is made once more. */
+/** Statements that change nothing, so that one of them can be repeated wherever it fails. */
 const SELECTS = /^\s*\(*\s*SELECT\b/i;
 
-/** Tries once more, on a fresh connection, where the one of the pool turned out to be lost: for what has changed nothing by then. */
+/**
+ * Runs `attempt`, and once more on a fresh connection if the pool's connection turned out to be lost. An
+ * attempt must have changed nothing by then.
+ */
 async function onceMore<T>(attempt: (fresh: boolean) => Promise<T>): Promise<T> {
   try {
     return await attempt(false);
@@ -129,12 +145,18 @@ async function onceMore<T>(attempt: (fresh: boolean) => Promise<T>): Promise<T> 
 }
 
 export interface UsingOptions {
-  /** What is done first, and changes nothing that would outlive the connection: once more on a fresh one where that is lost. */
+  /**
+   * Runs first, and once more on a fresh connection if the first one is lost. It changes nothing that would
+   * outlive its connection.
+   */
   readonly begin?: (db: Queryable) => Promise<unknown>;
   readonly fresh?: boolean;
 }
 
-/** Runs `work` on a connection of its own. One on which something failed that is not the statement's fault is not used again. */
+/**
+ * Runs `work` on a connection of its own. The connection is not used again after a failure that is not the
+ * statement's fault.
+ */
 export async function using<T>(
   database: Database,
   work: (db: Queryable) => Promise<T>,
@@ -185,19 +207,28 @@ const statementsOn = (
     ),
 });
 
-/** The server's numbers for "this connection ends now": a shutdown, a kill, a time-out, the network. */
+/** The server's error numbers for "this connection ends now": a shutdown, a kill, a time-out, the network. */
 const ENDINGS = new Set([1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031]);
-/** And for "this server takes no changes any more": after a failover the address leads to another one. */
+/**
+ * Its numbers for "this server takes no changes any more": after a failover the address leads to another
+ * server.
+ */
 const READ_ONLY = new Set([1290, 1792, 1836]);
 
-/** Whether a connection that was there has gone, and the statement with it; not where the server has only kept silent for too long. */
+/**
+ * Whether an established connection has gone, and the statement with it. A server that has only kept silent
+ * for too long doesn't count.
+ */
 function isLost(error: unknown): boolean {
   const { errno, fatal, sqlState, syscall } = (error ?? {}) as Record<string, unknown>;
   if (typeof errno === "number" && ENDINGS.has(errno)) return true;
   return fatal === true && sqlState === undefined && syscall !== "connect";
 }
 
-/** After the server's own answer, or an error of ours, a connection is as good as before; after a time-out it is not. */
+/**
+ * Whether a connection can be used again. After the server's own answer, or an error of ours, it is as good
+ * as before. After a time-out it is not.
+ */
 function isUsableAfter(error: unknown): boolean {
   if (error instanceof ChatError) return true;
   const { sqlState, errno } = (error ?? {}) as { sqlState?: unknown; errno?: unknown };
@@ -205,8 +236,8 @@ function isUsableAfter(error: unknown): boolean {
 }
 
 /**
- * Runs `work` in one transaction and commits; rolls back and rethrows when it throws. When the connection itself failed it is
- * destroyed, which rolls back as well.
+ * Runs `work` in one transaction and commits. When `work` throws, rolls back and rethrows. A connection that
+ * failed itself is destroyed, which rolls back as well.
  */
 export async function inTransaction<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
   const begin = (tx: Queryable) => tx.query("START TRANSACTION");
@@ -234,8 +265,9 @@ async function rollBack(connection: PoolConnection, tx: Queryable, error: unknow
 }
 
 /**
- * Errors of the data itself, which no repetition mends. A missing table or column is none of them (`faults.ts`): that is mended by migrating, and
- * what came meanwhile must wait for it rather than be refused.
+ * Errors of the data itself, which no repetition mends. A missing table or column is not among them
+ * (`faults.ts`): a migration mends it, and events that arrive meanwhile must wait for the migration rather
+ * than be refused.
  */
 const LASTING = new Set([
   "ER_DATA_TOO_LONG",
@@ -246,8 +278,8 @@ const LASTING = new Set([
   "ER_BAD_NULL_ERROR",
 ]);
 
-/** Whether the same transaction may succeed when it is run again. */
-export function isPassing(error: unknown): boolean {
+/** Whether a transaction that failed with this error may succeed when it runs again as it is. */
+export function mayCommitLater(error: unknown): boolean {
   if (error instanceof ChatError) return error.retryable;
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code !== "string" || !LASTING.has(code);

@@ -5,7 +5,7 @@ import { isFault, tellingFaults } from "./faults.js";
 const serverError = (errno: number, code: string, sqlState: string, message = "no") =>
   Object.assign(new Error(message), { errno, code, sqlState });
 
-describe("what the server says", () => {
+describe("the server's error", () => {
   test.each<[number, string, string]>([
     [1146, "ER_NO_SUCH_TABLE", "42S02"],
     [1054, "ER_BAD_FIELD_ERROR", "42S22"],
@@ -45,12 +45,12 @@ describe("what the server says", () => {
     [1062, "ER_DUP_ENTRY", "23000"],
     [1406, "ER_DATA_TOO_LONG", "22001"],
     [1153, "ER_NET_PACKET_TOO_LARGE", "08S01"],
-  ])("%d %s is none", (errno, code, state) => {
+  ])("%d %s is no fault", (errno, code, state) => {
     expect(isFault(serverError(errno, code, state))).toBe(false);
   });
 
   test.each([undefined, null, "text", new Error("ECONNREFUSED"), { errno: -111, code: "ECONNREFUSED" }])(
-    "%o is none",
+    "%o is no fault",
     (error) => expect(isFault(error)).toBe(false),
   );
 });
@@ -60,7 +60,7 @@ describe("a statement that meets a fault", () => {
   const ask = (error: Error, sql?: string) =>
     tellingFaults(Promise.reject(error), sql, (fault) => void told.push(fault));
 
-  test("fails with one that asks nobody to try again, and is told without what users wrote", async () => {
+  test("fails with an error that asks nobody to try again, and is told without users' text", async () => {
     told.length = 0;
     const error = serverError(1064, "ER_PARSE_ERROR", "42000", "You have an error near 'secret' at line 1");
     const failure = await ask(error, "SELECT\n   1\n FROM t WHERE x = ?").catch((thrown: unknown) => thrown);
@@ -78,7 +78,7 @@ describe("a statement that meets a fault", () => {
     expect(told[0]!.statement).toHaveLength(200);
   });
 
-  test("fails as it did where it is another failure", async () => {
+  test("rethrows any other failure as it is", async () => {
     told.length = 0;
     const deadlock = serverError(1213, "ER_LOCK_DEADLOCK", "40001");
     await expect(ask(deadlock, "SELECT 1")).rejects.toBe(deadlock);

@@ -1,18 +1,30 @@
+import { defined } from "../platform/defined.js";
 import { type Fault, type OnFault, toBeMended } from "../platform/errors.js";
 
-/** SQL states (ISO 9075, MySQL's "Server Error Message Reference") of syntax and rights (42), of who may come in (28), of a missing database (3D), of what the server can't do (0A). */
+/**
+ * The SQL states of faults (ISO 9075, MySQL's "Server Error Message Reference"): syntax and rights (42),
+ * refused log-ins (28), a missing database (3D), features that the server doesn't have (0A).
+ */
 const STATES = /^(42|28|3D|0A)/;
-/** Of those the ones that pass: limits of connections a user has, and of what a statement may read. */
+/**
+ * Error numbers with such a state that pass: limits on a user's connections, and on how much a statement may
+ * read.
+ */
 const PASSING = new Set([1104, 1162, 1203, 1226]);
-/** What has no state of these and is of the kind: columns, values and collations that don't fit the statement, variables and engines that aren't there, a password to be changed, TLS that is demanded, tables whose files are gone, a binary log that can't take it. */
+/**
+ * Error numbers of faults without such a state: columns, values and collations that don't fit the statement,
+ * missing variables and engines, a password that must be changed, TLS that is demanded, tables whose files
+ * are gone, a binary log that can't take the statement.
+ */
 const ALSO = new Set([
   1129, 1130, 1136, 1356, 1449, 1524, 1665, 1812, 1814, 1193, 1194, 1195, 1222, 1231, 1232, 1238, 1251, 1253,
   1267, 1270, 1271, 1273, 1289, 1364, 1820, 1862, 3118, 3159, 4151,
 ]);
 
 /**
- * Whether the server said that a statement or a connection is none that it takes: a function, table, column or right that is missing, or a syntax it doesn't know. No repetition
- * mends that, only whoever runs the database or the app.
+ * Whether the server said that it never takes this statement or connection: a function, table, column or
+ * right is missing, or the server doesn't know the syntax. No repetition mends that. Only the people who run
+ * the database or the app can.
  */
 export function isFault(error: unknown): error is { readonly errno: number; readonly sqlState: string } {
   const { errno, sqlState } = (error ?? {}) as { errno?: unknown; sqlState?: unknown };
@@ -22,7 +34,10 @@ export function isFault(error: unknown): error is { readonly errno: number; read
 
 const STATEMENT_CHARACTERS = 200;
 
-/** The result of asking the server; a fault is told, and thrown as the error that says no try helps. */
+/**
+ * Waits for the server's answer. Tells `onFault` of a fault, and throws it as an error that asks for no
+ * retry.
+ */
 export async function tellingFaults<T>(
   asked: Promise<T>,
   sql: string | undefined,
@@ -37,13 +52,16 @@ export async function tellingFaults<T>(
   }
 }
 
-/** Alike are those of one code and one statement. A syntax error quotes the statement from its fault on, with the values in it. */
+/**
+ * Faults of one code and one statement are of one kind. A syntax error quotes the statement from its fault
+ * on, with the users' values in it: that part of the text is left out.
+ */
 function faultOf(error: { readonly errno: number; readonly sqlState: string }, statement?: string): Fault {
   const { code, message } = error as { code?: unknown; message?: unknown };
   return {
     what: `${String(code)}: ${String(message).replace(/ near '[\s\S]*/, "")}`,
     kind: `${error.errno} ${statement ?? ""}`,
     isOwn: error.sqlState.startsWith("28"),
-    ...(statement === undefined ? {} : { statement }),
+    ...defined({ statement }),
   };
 }

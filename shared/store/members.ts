@@ -11,17 +11,19 @@ export interface Member {
   /** Beyond every message for a user who has never been here: see `isAwaited`. */
   readonly lastReadSeq: number;
   readonly lastReadMessageId: number | null;
-  /** How many messages above the position the member has deleted for themselves, without system messages. */
+  /**
+   * How many messages above the position the member has deleted for themselves. System messages don't count.
+   */
   readonly hiddenUnread: number;
 }
 
 /**
- * The position of a member who has never been here. It lies beyond every message, so that whatever counts positions passes over it; it is the
- * greatest number that comes as a number out of the database.
+ * The position of a member who has never been here. It lies beyond every message, so every count of positions
+ * passes over it. It is the greatest integer that the database driver returns as a number.
  */
 const AWAITED_SEQ = Number.MAX_SAFE_INTEGER;
 
-/** Whether a member has never been here: nothing waits for them until they come. */
+/** Whether a member has never been here. Nothing waits for such a member until they come. */
 export const isAwaited = ({ lastReadSeq }: Pick<Member, "lastReadSeq">): boolean =>
   lastReadSeq === AWAITED_SEQ;
 
@@ -45,17 +47,18 @@ const memberOf = (row: MemberRow): Member => ({
   hiddenUnread: row.hidden_unread,
 });
 
-/** How a member of a room is named in maps. */
+/** The key of a room's member in maps. */
 export const memberKey = (roomId: number, userId: number): string => `${roomId}:${userId}`;
 
-/** The end of a room, where members begin; all zero in a room without messages. */
+/** The end of a room, where new members begin. In a room without messages it is all zero. */
 type RoomEnd = Pick<Room, "lastSeq" | "lastMessageId" | "lastUncounted">;
 
 export const NO_MESSAGES: RoomEnd = { lastSeq: 0, lastMessageId: null, lastUncounted: 0 };
 
 /**
- * Adds members to a room, whose lock the caller holds unless it is new. They begin at its end: what stands there counts as read. In a group it is not theirs
- * to see, which `joinedSeq` says. `awaited`: those of them who have never been here (`awaitedAmong`).
+ * Adds members to a room. The caller holds the room's lock, unless the room is new. The members begin at the
+ * room's end: earlier messages count as read. In a group they may not even see those, which `joinedSeq` says.
+ * `awaited` holds the users among them who have never been here (`awaitedAmong`).
  */
 export async function insertMembers(
   tx: Queryable,
@@ -66,7 +69,8 @@ export async function insertMembers(
   awaited: ReadonlySet<number>,
 ): Promise<void> {
   await tx.query(
-    `INSERT INTO room_members (room_id, user_id, joined_at, joined_seq, last_read_seq, last_read_message_id, last_read_uncounted)
+    `INSERT INTO room_members (room_id, user_id, joined_at, joined_seq, last_read_seq, last_read_message_id,
+                               last_read_uncounted)
      VALUES ?`,
     [
       userIds.map((userId) => [
@@ -82,7 +86,7 @@ export async function insertMembers(
   );
 }
 
-/** Removes a member; the caller holds the room's lock. */
+/** Removes a member. The caller holds the room's lock. */
 export async function deleteMember(tx: Queryable, roomId: number, userId: number): Promise<void> {
   await tx.query("DELETE FROM room_members WHERE room_id = ? AND user_id = ?", [roomId, userId]);
 }
@@ -125,9 +129,10 @@ export async function findMemberKeys(
 }
 
 /**
- * Those of these pairs of room and user that are members, by `memberKey`, locked until the transaction ends. Every
- * transaction locks them in the order of the primary key, so that none waits for another in a circle (but for a reopened one-to-one room, which costs a retry), and late, because a
- * member's reads and messages wait here for each other.
+ * Finds the members among these pairs of room and user, by `memberKey`, and locks them until the transaction
+ * ends. Rows are locked in primary-key order to avoid deadlocks (reopening a one-to-one room is the exception
+ * and is retried). Every transaction locks them as late as possible, because a member's reads and messages
+ * block each other here.
  */
 export async function lockMembers(
   tx: Queryable,
@@ -136,7 +141,8 @@ export async function lockMembers(
   const [where, values] = isOneOf(usersByRoom);
   if (values.length === 0) return new Map();
   const [rows] = await tx.query<MemberRow[]>(
-    `SELECT ${COLUMNS} FROM room_members FORCE INDEX (PRIMARY) WHERE ${where} ORDER BY room_id, user_id FOR UPDATE`,
+    `SELECT ${COLUMNS} FROM room_members FORCE INDEX (PRIMARY)
+      WHERE ${where} ORDER BY room_id, user_id FOR UPDATE`,
     values,
   );
   return new Map(rows.map((row) => [memberKey(row.room_id, row.user_id), memberOf(row)]));
@@ -157,7 +163,10 @@ export async function listMemberIds(db: Queryable, roomId: number): Promise<read
   return rows.map((row) => row.user_id);
 }
 
-/** The member who has been in the room for longest, or nothing; of several who joined at once the one with the lowest id. */
+/**
+ * The member who has been in the room longest, or nothing. Of several who joined at once, the one with the
+ * lowest id.
+ */
 export async function findLongestStanding(db: Queryable, roomId: number): Promise<number | undefined> {
   const [rows] = await db.query<MemberRow[]>(
     "SELECT user_id FROM room_members WHERE room_id = ? ORDER BY joined_at, user_id LIMIT 1",
@@ -174,15 +183,19 @@ export interface MemberProfile {
   readonly isCreator: boolean;
   /** Has never been here. */
   readonly isAwaited: boolean;
-  /** Of who has never been here, the room's last one. */
+  /** For a member who has never been here, the room's last message. */
   readonly lastReadMessageId: number | null;
 }
 
-/** A room's members with what is known of them, the longest-standing first. One statement: the creator of the same moment is among them. */
+/**
+ * A room's members with their profiles, the longest-standing first. One statement reads the creator and the
+ * members at the same moment, so the creator is among the members.
+ */
 export async function listMemberProfiles(db: Queryable, roomId: number): Promise<readonly MemberProfile[]> {
   const [rows] = await db.query<RowDataPacket[]>(
     `SELECT m.user_id, u.nickname, u.profile_image_url, m.joined_at, m.user_id = r.creator_id AS is_creator,
-            m.last_read_seq, IF(m.last_read_seq = ${AWAITED_SEQ}, r.last_message_id, m.last_read_message_id) AS position
+            m.last_read_seq,
+            IF(m.last_read_seq = ${AWAITED_SEQ}, r.last_message_id, m.last_read_message_id) AS position
        FROM rooms r JOIN room_members m ON m.room_id = r.room_id LEFT JOIN users u ON u.user_id = m.user_id
       WHERE r.room_id = ? ORDER BY m.joined_at, m.user_id`,
     [roomId],
@@ -206,19 +219,26 @@ export interface ReadPosition {
   readonly messageId: number | null;
   /** How many of the room's messages up to this position are system messages. */
   readonly uncounted: number;
-  /** How many messages above it the member has deleted for themselves, without system messages. */
+  /**
+   * How many messages above the position the member has deleted for themselves. System messages don't count.
+   */
   readonly hiddenUnread: number;
 }
 
 /**
- * Sets members' read positions, all in one statement; the caller holds these members' locks and has seen that the positions lie ahead. (An
- * INSERT that never inserts: its cost grows with the positions, where that of an UPDATE with a CASE would with their square.)
+ * Sets members' read positions, all in one statement. The caller holds these members' locks and has checked
+ * that the positions lie ahead. The statement is an INSERT that never inserts: its cost grows in proportion
+ * to the number of positions, while the cost of an UPDATE with a CASE would grow with the square of that
+ * number.
  */
 export async function setReadPositions(tx: Queryable, positions: readonly ReadPosition[]): Promise<void> {
   if (positions.length === 0) return;
   await tx.query(
-    `INSERT INTO room_members (room_id, user_id, joined_at, last_read_seq, last_read_message_id, last_read_uncounted, hidden_unread) VALUES ?
-     ON DUPLICATE KEY UPDATE last_read_seq = VALUES(last_read_seq), last_read_message_id = VALUES(last_read_message_id),
+    `INSERT INTO room_members (room_id, user_id, joined_at, last_read_seq, last_read_message_id,
+                               last_read_uncounted, hidden_unread)
+     VALUES ?
+     ON DUPLICATE KEY UPDATE
+       last_read_seq = VALUES(last_read_seq), last_read_message_id = VALUES(last_read_message_id),
        last_read_uncounted = VALUES(last_read_uncounted), hidden_unread = VALUES(hidden_unread)`,
     [
       positions.map(({ roomId, userId, seq, messageId, uncounted, hiddenUnread }) => [
@@ -234,7 +254,10 @@ export async function setReadPositions(tx: Queryable, positions: readonly ReadPo
   );
 }
 
-/** One more message above a member's position that they have deleted for themselves; the caller holds the member's lock. */
+/**
+ * Counts one more message above a member's position that the member has deleted for themselves. The caller
+ * holds the member's lock.
+ */
 export async function countHidden(tx: Queryable, roomId: number, userId: number): Promise<void> {
   await tx.query(
     "UPDATE room_members SET hidden_unread = hidden_unread + 1 WHERE room_id = ? AND user_id = ?",
@@ -242,7 +265,7 @@ export async function countHidden(tx: Queryable, roomId: number, userId: number)
   );
 }
 
-/** The first `limit` rooms in which a user is a member who has never been here, in the order of their ids. */
+/** The first `limit` rooms, by id, in which a user is a member who has never been here. */
 export async function listAwaitingRooms(
   db: Queryable,
   userId: number,
@@ -264,15 +287,17 @@ export async function listRoomIdsOf(
   limit: number,
 ): Promise<readonly number[]> {
   const [rows] = await db.query<MemberRow[]>(
-    "SELECT room_id FROM room_members FORCE INDEX (rooms_of_a_user) WHERE user_id = ? AND room_id > ? ORDER BY room_id LIMIT ?",
+    `SELECT room_id FROM room_members FORCE INDEX (rooms_of_a_user)
+      WHERE user_id = ? AND room_id > ? ORDER BY room_id LIMIT ?`,
     [userId, after, limit],
   );
   return rows.map((row) => row.room_id);
 }
 
 /**
- * How many members have not read each message of one room from `oldest` to `newest`, by `seq`. One pass over the index entries of the members
- * below `newest`; those who have read all of it cost nothing, and those below `oldest` are one row.
+ * How many members have not read each message of one room from `oldest` to `newest`, by `seq`. The statement
+ * is one pass over the index entries of the members below `newest`. Members who have read everything cost
+ * nothing, and all members below `oldest` are one row.
  */
 export async function countUnread(
   db: Queryable,
@@ -281,10 +306,12 @@ export async function countUnread(
   newest: number,
 ): Promise<(seq: number) => number> {
   const [rows] = await db.query<(RowDataPacket & { position: number; members: number })[]>(
-    `SELECT CAST(0 AS UNSIGNED) AS position, COUNT(*) AS members FROM room_members FORCE INDEX (positions_in_a_room)
+    `SELECT CAST(0 AS UNSIGNED) AS position, COUNT(*) AS members
+       FROM room_members FORCE INDEX (positions_in_a_room)
       WHERE room_id = ? AND last_read_seq < ?
      UNION ALL
-     SELECT last_read_seq, COUNT(*) FROM room_members FORCE INDEX (positions_in_a_room)
+     SELECT last_read_seq, COUNT(*)
+       FROM room_members FORCE INDEX (positions_in_a_room)
       WHERE room_id = ? AND last_read_seq >= ? AND last_read_seq < ? GROUP BY last_read_seq
       ORDER BY position`,
     [roomId, oldest, roomId, oldest, newest],

@@ -1,12 +1,13 @@
 import type { RowDataPacket } from "mysql2/promise";
 import type { MessageSent } from "../events/messages.js";
+import { defined } from "../platform/defined.js";
 import type { Queryable } from "./database.js";
 
-/** What a committed change of members has still to do outside the database. */
+/** The work that a committed change of members still has to do outside the database. */
 export interface PendingChange {
-  /** A user who must be taken out of the room's groups first. */
+  /** The user to be taken out of the room's groups first. */
   readonly removedUserId?: number;
-  /** The announcement to publish then; a one-to-one room is left without one. */
+  /** The announcement to be published after that. Leaving a one-to-one room has none. */
   readonly event?: MessageSent;
 }
 
@@ -17,7 +18,7 @@ interface OutboxRow extends RowDataPacket {
   event: string | null;
 }
 
-/** Notes what a change has still to do, in the transaction that makes it. */
+/** Notes the work that changes still have to do, in the transaction that makes them. */
 export async function insertChanges(
   tx: Queryable,
   roomId: number,
@@ -42,23 +43,29 @@ export async function listChanges(
   limit: number,
 ): Promise<readonly (PendingChange & { readonly id: number })[]> {
   const [rows] = await db.query<OutboxRow[]>(
-    "SELECT outbox_id, removed_user_id, event FROM membership_outbox WHERE room_id = ? ORDER BY outbox_id LIMIT ?",
+    `SELECT outbox_id, removed_user_id, event FROM membership_outbox
+      WHERE room_id = ? ORDER BY outbox_id LIMIT ?`,
     [roomId, limit],
   );
   return rows.map((row) => ({
     id: row.outbox_id,
-    ...(row.removed_user_id === null ? {} : { removedUserId: row.removed_user_id }),
-    ...(row.event === null ? {} : { event: JSON.parse(row.event) as MessageSent }),
+    ...defined({
+      removedUserId: row.removed_user_id ?? undefined,
+      event: row.event === null ? undefined : (JSON.parse(row.event) as MessageSent),
+    }),
   }));
 }
 
-/** Forgets changes that have done all they had to. */
+/** Forgets changes whose work is done. */
 export async function deleteChanges(db: Queryable, ids: readonly number[]): Promise<void> {
   if (ids.length === 0) return;
   await db.query("DELETE FROM membership_outbox WHERE outbox_id IN (?)", [ids]);
 }
 
-/** Up to `limit` rooms with changes that have been pending for `seconds` or longer, the oldest first: whoever made them has not finished. */
+/**
+ * Up to `limit` rooms with changes that have been pending for `seconds` or longer, the oldest first. The call
+ * that made such a change has not finished it.
+ */
 export async function listRoomsWithChanges(
   db: Queryable,
   seconds: number,

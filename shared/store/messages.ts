@@ -29,8 +29,9 @@ interface MessageRow extends RowDataPacket {
   room_name: string | null;
 }
 
-const COLUMNS =
-  "message_id, seq, room_id, sender_id, sender_nickname, client_message_id, type, content, sent_at, target_user_id, target_nickname, targets, room_name";
+/** The columns of a `MessageRow`, from `messages m`. */
+const COLUMNS = `m.message_id, m.seq, m.room_id, m.sender_id, m.sender_nickname, m.client_message_id, m.type,
+  m.content, m.sent_at, m.target_user_id, m.target_nickname, m.targets, m.room_name`;
 
 const messageOf = (row: MessageRow): StoredMessage => ({
   messageId: row.message_id,
@@ -46,7 +47,10 @@ const messageOf = (row: MessageRow): StoredMessage => ({
   ...subjectOf(row),
 });
 
-/** Of whom or what a system message speaks. Invitations were one message for each user once: those have no list. */
+/**
+ * The users, or the room's name, that a system message speaks of. An invitation once was one message for each
+ * user: messages from that time have no list.
+ */
 export function subjectOf(
   row: Pick<MessageRow, "type" | "target_user_id" | "target_nickname" | "targets" | "room_name">,
 ): Pick<StoredMessage, "target" | "targets" | "roomName"> {
@@ -57,12 +61,15 @@ export function subjectOf(
   return { target, targets: row.targets === null ? [target] : (JSON.parse(row.targets) as NamedUser[]) };
 }
 
-/** What one statement may take: far below what servers accept of a packet, and far above a usual batch. */
+/**
+ * The most characters for one statement: far less than servers accept as one packet, far more than a usual
+ * batch.
+ */
 const STATEMENT_CHARACTERS = 2_000_000;
 
 /**
- * Inserts messages; the caller holds their rooms' locks and has numbered them. All in one statement, but for invitations of hundreds with long
- * nicknames, of which few make a statement.
+ * Inserts messages. The caller holds their rooms' locks and has numbered them. One statement inserts them
+ * all, except invitations of hundreds of users with long nicknames: a few of those fill a statement.
  */
 export async function insertMessages(tx: Queryable, messages: readonly NewMessage[]): Promise<void> {
   let rows: unknown[][] = [];
@@ -79,8 +86,8 @@ export async function insertMessages(tx: Queryable, messages: readonly NewMessag
 
 const insertRows = (tx: Queryable, rows: readonly unknown[][]): Promise<unknown> =>
   tx.query(
-    `INSERT INTO messages (room_id, seq, uncounted, sender_id, sender_nickname, client_message_id, dedupe_key, type, content, sent_at,
-                           target_user_id, target_nickname, targets, room_name)
+    `INSERT INTO messages (room_id, seq, uncounted, sender_id, sender_nickname, client_message_id, dedupe_key,
+                           type, content, sent_at, target_user_id, target_nickname, targets, room_name)
      VALUES ?`,
     [rows],
   );
@@ -102,7 +109,7 @@ const rowOf = ({ event, seq, uncounted, dedupeKey }: NewMessage, targets: string
   event.roomName ?? null,
 ];
 
-/** The messages of these rooms that bear one of these dedupe keys, as `room:hex of the key` to message. */
+/** The messages of these rooms with one of these dedupe keys, by `room:hex of the key`. */
 export async function findByDedupeKeys(
   db: Queryable,
   keysByRoom: ReadonlyMap<number, readonly Buffer[]>,
@@ -110,13 +117,14 @@ export async function findByDedupeKeys(
   const rooms = [...keysByRoom].filter(([, keys]) => keys.length > 0);
   if (rooms.length === 0) return new Map();
   const [rows] = await db.query<(MessageRow & { dedupe_key: Buffer })[]>(
-    `SELECT ${COLUMNS}, dedupe_key FROM messages WHERE ${rooms.map(() => "(room_id = ? AND dedupe_key IN (?))").join(" OR ")}`,
+    `SELECT ${COLUMNS}, m.dedupe_key FROM messages m
+      WHERE ${rooms.map(() => "(m.room_id = ? AND m.dedupe_key IN (?))").join(" OR ")}`,
     rooms.flat(),
   );
   return new Map(rows.map((row) => [`${row.room_id}:${row.dedupe_key.toString("hex")}`, messageOf(row)]));
 }
 
-/** Which numbers the messages just inserted have got: `room:seq` to `messageId`. */
+/** The ids that the database gave to the messages just inserted, by `room:seq`. */
 export async function findMessageIds(
   tx: Queryable,
   rangesByRoom: ReadonlyMap<number, readonly [firstSeq: number, lastSeq: number]>,
@@ -131,10 +139,11 @@ export async function findMessageIds(
 }
 
 /**
- * Messages of a room without those that a user deleted for themselves. A join and not a subquery: with that the optimizer reads the whole room
- * before it sorts; and by the index of places, whose order is the page's.
+ * Messages of a room without those that a user deleted for themselves. This is a join, because with a
+ * subquery the optimizer reads the whole room before it sorts. It uses the index `place_in_room`, whose order
+ * is the page's.
  */
-const VISIBLE = `SELECT ${COLUMNS.replaceAll(/\w+/g, "m.$&")}
+const VISIBLE = `SELECT ${COLUMNS}
   FROM messages m FORCE INDEX (place_in_room)
   LEFT JOIN hidden_messages h ON h.room_id = m.room_id AND h.user_id = ? AND h.seq = m.seq
  WHERE m.room_id = ? AND h.seq IS NULL`;
@@ -156,7 +165,9 @@ export async function listMessagesAfter(
   return rows.map(messageOf);
 }
 
-/** At most `limit` messages of a room with `after < seq < before` that the user has not deleted, newest first. */
+/**
+ * At most `limit` messages of a room with `after < seq < before` that the user has not deleted, newest first.
+ */
 export async function listMessagesBefore(
   db: Queryable,
   roomId: number,
@@ -172,7 +183,10 @@ export async function listMessagesBefore(
   return rows.map(messageOf);
 }
 
-/** The latest message above a `seq` that the user has not deleted, of each of these rooms, in one statement; by room. */
+/**
+ * The latest message of each of these rooms above its `after` that the user has not deleted, by room; one
+ * statement.
+ */
 export async function findLatest(
   db: Queryable,
   userId: number,
@@ -186,17 +200,17 @@ export async function findLatest(
   return new Map(rows.map((row) => [row.room_id, messageOf(row)]));
 }
 
-/** Where a message stands. */
+/** The place of a message in its room. */
 export interface MessagePlace {
   readonly roomId: number;
   readonly seq: number;
-  /** How many of the room's messages up to it, and including it, are system messages. */
+  /** How many of the room's messages up to this one, and including it, are system messages. */
   readonly uncounted: number;
-  /** Whether it counts as unread: system messages don't. */
+  /** Whether the message counts as unread: system messages don't. */
   readonly counts: boolean;
 }
 
-/** Where messages of these ids stand, by their ids. */
+/** The places of messages, by message id. */
 export async function findPlaces(
   db: Queryable,
   messageIds: readonly number[],
@@ -214,7 +228,10 @@ export async function findPlaces(
   );
 }
 
-/** Leaves a message out of one user's history from now on; returns whether it was not so before. The caller holds the member's lock. */
+/**
+ * Leaves a message out of one user's history from now on. Returns false if it was left out before. The caller
+ * holds the member's lock.
+ */
 export async function hideMessage(
   tx: Queryable,
   roomId: number,
@@ -229,8 +246,8 @@ export async function hideMessage(
 }
 
 /**
- * How many messages above a `seq` each of these members has deleted for themselves, without system messages; by `memberKey`, none where there are
- * none. The caller holds the members' locks.
+ * How many messages above a `seq` each of these members has deleted for themselves, by `memberKey`. System
+ * messages don't count. A member without such messages has no entry. The caller holds the members' locks.
  */
 export async function countHiddenAbove(
   tx: Queryable,

@@ -26,7 +26,7 @@ function migrationsFolder(): string {
     : fileURLToPath(new URL("../../../shared/store/migrations/", import.meta.url));
 }
 
-/** Every migration in order of its number; throws when two share a number or a name has none. */
+/** Every migration in order of its number. Throws when two files share a number or a file's name has none. */
 export function readMigrations(folder = migrationsFolder()): readonly Migration[] {
   const files = readdirSync(folder).filter((file) => file.endsWith(".sql"));
   const migrations = files.sort().map((file) => {
@@ -46,10 +46,10 @@ export function readMigrations(folder = migrationsFolder()): readonly Migration[
 }
 
 /**
- * Makes the database of `url` if it is missing and applies what is not yet applied, one process at a time.
- * Returns the files applied. Throws when one that was applied has been edited since: a released migration
- * never changes, a new one corrects it. DDL commits by itself in MySQL, so a file that fails half way must be
- * mended by hand; the error names the file and the statement.
+ * Makes the database of `url` if it is missing and applies the migrations that are not yet applied, one
+ * process at a time. Returns the files applied. Throws when an applied file has been edited since: a released
+ * migration never changes, a new one corrects it. DDL commits by itself in MySQL, so a file that fails half
+ * way must be mended by hand. The error names the file and the statement.
  */
 export async function migrate(url: string, folder?: string): Promise<readonly string[]> {
   const migrations = readMigrations(folder);
@@ -99,7 +99,7 @@ async function applyMissing(
   return done;
 }
 
-/** A connection to the database of the URL, which is created where it is missing and the user may do so. */
+/** A connection to the database of the URL. Creates the database if it is missing and the user may do so. */
 async function connectCreating(url: string): Promise<Connection> {
   const connection = await connectReady(url).catch((error: unknown) => {
     if ((error as { code?: unknown }).code !== "ER_BAD_DB_ERROR") throw error;
@@ -117,7 +117,9 @@ async function connectCreating(url: string): Promise<Connection> {
   return connectReady(url);
 }
 
-/** A connection that has the settings of those in the pool; none is left open where they can't be made. */
+/**
+ * A connection with the settings that the pool's connections have. If they can't be set, none is left open.
+ */
 async function connectReady(url: string): Promise<Connection> {
   const connection = await createConnection({ uri: url, connectTimeout: 5_000, charset: "utf8mb4" });
   try {

@@ -3,7 +3,10 @@ import type { RowDataPacket } from "mysql2/promise";
 import { ChatError } from "../platform/errors.js";
 import { type Database, type Queryable, using } from "./database.js";
 
-/** So many of a process's connections at most wait for locks, or hold them while something outside the database is called. */
+/**
+ * The most connections of a process that wait for named locks, or hold them while something outside the
+ * database is called.
+ */
 const HELD_AT_ONCE = 6;
 const WAIT_SECONDS = 8;
 
@@ -13,25 +16,26 @@ let held = 0;
 const waiting: (() => void)[] = [];
 
 /**
- * Runs `work` on a connection of its own that holds the lock of this name, as one connection of all processes can: for what spans calls
- * outside the database, for which no row must be locked. Throws `UNAVAILABLE` when the lock does not come free within 8 s.
+ * Runs `work` on a connection of its own that holds the lock of this name. Of all processes' connections one
+ * at a time holds it. It is for work that calls something outside the database, for which no row must be
+ * locked. Throws `UNAVAILABLE` when the lock does not come free within 8 s.
  */
 export async function withNamedLock<T>(
   database: Database,
   name: string,
   work: (db: Queryable) => Promise<T>,
 ): Promise<T> {
-  await takePlace();
+  await takeSeat();
   try {
     return await using(database, (db) => releasing(db, name, () => work(db)), {
       begin: (db) => takeNamedLock(db, name),
     });
   } finally {
-    leavePlace();
+    leaveSeat();
   }
 }
 
-/** The same on a connection that may hold others already. */
+/** The same on a connection that may hold other named locks already. */
 export async function holdingNamedLock<T>(db: Queryable, name: string, work: () => Promise<T>): Promise<T> {
   await takeNamedLock(db, name);
   return releasing(db, name, work);
@@ -49,25 +53,32 @@ async function releasing<T>(db: Queryable, name: string, work: () => Promise<T>)
   try {
     return await work();
   } finally {
-    // If the connection is lost the server releases it.
+    // If the connection is lost, the server releases the lock.
     await db.query(`SELECT RELEASE_LOCK(${LOCK})`, [digestOf(name)]);
   }
 }
 
-/** A lock belongs to the whole server: its name tells the databases apart. Two with the same sum would only wait for each other. */
+/**
+ * A lock belongs to the whole server, so its name tells the databases apart. Two databases with the same
+ * CRC-32 would only wait for each other.
+ */
 const LOCK = "CONCAT(CRC32(DATABASE()), ' ', ?)";
 
-/** Hashed, because a lock's name has at most 64 characters; here, because MySQL 9 has neither SHA1 nor MD5. */
+/**
+ * Hashed, because a lock's name has at most 64 characters. Hashed here, because MySQL 9 has neither SHA1 nor
+ * MD5.
+ */
 const digestOf = (name: string): string => createHash("sha256").update(name).digest("hex").slice(0, 40);
 
-async function takePlace(): Promise<void> {
+/** Takes one of the `HELD_AT_ONCE` seats, or waits for it. Throws `UNAVAILABLE` where 500 wait already. */
+async function takeSeat(): Promise<void> {
   if (held < HELD_AT_ONCE) held += 1;
   else if (waiting.length < WAITING_AT_MOST) await new Promise<void>((resolve) => waiting.push(resolve));
   else throw new ChatError("UNAVAILABLE", "Too many are waiting for the same thing; try again.");
 }
 
-/** Hands the place on to whoever has waited for longest. */
-function leavePlace(): void {
+/** Hands the seat on to the caller that has waited longest. */
+function leaveSeat(): void {
   const next = waiting.shift();
   if (next) next();
   else held -= 1;

@@ -2,13 +2,17 @@ import type { RowDataPacket } from "mysql2/promise";
 import type { ReadMoved } from "../chat/readMove.js";
 import type { Queryable } from "./database.js";
 
-/** Taken rows that are older than this belong to a process that died: broadcasts end sooner (`reads/broadcast.ts`). */
+/**
+ * Rows taken longer ago than this belong to a process that died: a broadcast ends sooner
+ * (`reads/broadcast.ts`).
+ */
 export const ABANDONED_MS = 60_000;
 const GIVEN_BACK_AT_ONCE = 5_000;
 
 /**
- * Notes moves of read positions that are about to be broadcast, in the transaction that stores them. With `takenBy` (16 bytes) the caller is
- * going to broadcast them itself; without, they wait for whoever broadcasts their room next.
+ * Notes moves of read positions that are about to be broadcast, in the transaction that stores them. With
+ * `takenBy` (16 bytes) the caller is going to broadcast them itself. With null they wait for the next
+ * broadcast of their room.
  */
 export async function insertReads(
   tx: Queryable,
@@ -17,7 +21,8 @@ export async function insertReads(
 ): Promise<void> {
   if (reads.length === 0) return;
   await tx.query(
-    `INSERT INTO read_outbox (room_id, user_id, previous_seq, previous_message_id, last_seq, last_message_id, read_at, taken_by, taken_at)
+    `INSERT INTO read_outbox (room_id, user_id, previous_seq, previous_message_id, last_seq, last_message_id,
+                              read_at, taken_by, taken_at)
      VALUES ${reads.map(() => "(?, UTC_TIMESTAMP(3))").join(", ")}`,
     reads.map((read) => [
       read.roomId,
@@ -33,8 +38,9 @@ export async function insertReads(
 }
 
 /**
- * Takes up to `limit` waiting moves of these rooms, so that nobody else broadcasts them; in the order in which they were noted. Looks for them
- * without a lock first, so as not to wait for transactions that are just noting more.
+ * Takes up to `limit` waiting moves of these rooms, so that no other process broadcasts them. Returns them in
+ * the order in which they were noted. Looks for them without a lock first, so as not to wait for transactions
+ * that are just noting more.
  */
 export async function takeReads(
   db: Queryable,
@@ -42,17 +48,41 @@ export async function takeReads(
   takenBy: Buffer,
   limit: number,
 ): Promise<readonly ReadMoved[]> {
-  const [waiting] = await db.query<(RowDataPacket & { read_id: number })[]>(
+  const waiting = await findWaiting(db, roomIds, limit);
+  if (waiting.length === 0) return [];
+  await markTaken(db, waiting, takenBy);
+  return listTaken(db, takenBy);
+}
+
+interface IdRow extends RowDataPacket {
+  read_id: number;
+}
+
+/** Ids of moves of these rooms that no process has taken. */
+async function findWaiting(
+  db: Queryable,
+  roomIds: readonly number[],
+  limit: number,
+): Promise<readonly number[]> {
+  const [rows] = await db.query<IdRow[]>(
     `SELECT read_id FROM read_outbox FORCE INDEX (reads_of_a_room)
       WHERE room_id IN (?) AND taken_by IS NULL LIMIT ?`,
     [roomIds, limit],
   );
-  if (waiting.length === 0) return [];
+  return rows.map((row) => row.read_id);
+}
+
+/** Takes those of these moves that no other process has taken meanwhile. */
+async function markTaken(db: Queryable, readIds: readonly number[], takenBy: Buffer): Promise<void> {
   await db.query(
     `UPDATE read_outbox FORCE INDEX (PRIMARY) SET taken_by = ?, taken_at = UTC_TIMESTAMP(3)
       WHERE read_id IN (?) AND taken_by IS NULL`,
-    [takenBy, waiting.map((row) => row.read_id)],
+    [takenBy, readIds],
   );
+}
+
+/** The moves taken under this name, in the order in which they were noted. */
+async function listTaken(db: Queryable, takenBy: Buffer): Promise<readonly ReadMoved[]> {
   const [rows] = await db.query<RowDataPacket[]>(
     "SELECT * FROM read_outbox WHERE taken_by = ? ORDER BY read_id",
     [takenBy],
@@ -74,22 +104,29 @@ export async function deleteReads(db: Queryable, takenBy: Buffer, roomIds: reado
   await db.query("DELETE FROM read_outbox WHERE taken_by = ? AND room_id IN (?)", [takenBy, roomIds]);
 }
 
-/** Gives back what could not be broadcast, for whoever broadcasts the room next. */
+/** Gives back moves that could not be broadcast. They wait for the next broadcast of their room. */
 export async function giveBackReads(db: Queryable, takenBy: Buffer): Promise<void> {
   await db.query("UPDATE read_outbox SET taken_by = NULL WHERE taken_by = ?", [takenBy]);
 }
 
-/** Gives back what processes that died had taken, and returns up to `limit` rooms in which moves wait. */
-export async function listRoomsWithReads(db: Queryable, limit: number): Promise<readonly number[]> {
-  const [abandoned] = await db.query<(RowDataPacket & { read_id: number })[]>(
+/** Gives back up to 5,000 moves that a process had taken before it died. */
+export async function giveBackAbandonedReads(db: Queryable): Promise<void> {
+  const abandoned = await findAbandoned(db);
+  if (abandoned.length === 0) return;
+  await db.query("UPDATE read_outbox SET taken_by = NULL WHERE read_id IN (?)", [abandoned]);
+}
+
+async function findAbandoned(db: Queryable): Promise<readonly number[]> {
+  const [rows] = await db.query<IdRow[]>(
     `SELECT read_id FROM read_outbox
       WHERE taken_by IS NOT NULL AND taken_at < UTC_TIMESTAMP(3) - INTERVAL ${ABANDONED_MS / 1_000} SECOND
       LIMIT ${GIVEN_BACK_AT_ONCE}`,
   );
-  if (abandoned.length > 0)
-    await db.query("UPDATE read_outbox SET taken_by = NULL WHERE read_id IN (?)", [
-      abandoned.map((row) => row.read_id),
-    ]);
+  return rows.map((row) => row.read_id);
+}
+
+/** Up to `limit` rooms in which moves wait. */
+export async function listRoomsWithReads(db: Queryable, limit: number): Promise<readonly number[]> {
   const [rows] = await db.query<(RowDataPacket & { room_id: number })[]>(
     "SELECT DISTINCT room_id FROM read_outbox WHERE taken_by IS NULL LIMIT ?",
     [limit],

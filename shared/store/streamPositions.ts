@@ -5,11 +5,14 @@ import type { Queryable } from "./database.js";
 export interface Stream {
   readonly hub: string;
   readonly partitionId: string;
-  /** Tells a hub that was made anew, whose sequence numbers begin again, from the one before. */
+  /** Tells a hub from an earlier one of the same name: a new hub's sequence numbers begin again. */
   readonly hubCreatedOn: Date;
 }
 
-/** The sequence numbers up to which (inclusive) a stream is stored and broadcast; -1 or less than the first where nothing is. */
+/**
+ * The sequence numbers up to which (inclusive) a stream is stored and broadcast. Where nothing is, the number
+ * is -1 or lower than the stream's first.
+ */
 export interface StreamPosition {
   readonly stored: number;
   readonly broadcast: number;
@@ -25,13 +28,15 @@ const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, st
 const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number FROM stream_positions
       WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`;
 
-/** The stream's position as it is now; nothing when it has none. */
+/** The stream's current position, or nothing when it has none. */
 export async function findPosition(db: Queryable, stream: Stream): Promise<StreamPosition | undefined> {
   const [rows] = await db.query<PositionRow[]>(POSITION, whole(stream));
   return positionOf(rows);
 }
 
-/** The same, locked until the transaction ends, so that two instances store it one after the other. */
+/**
+ * The same, locked until the transaction ends, so that two instances store the stream one after the other.
+ */
 export async function lockPosition(tx: Queryable, stream: Stream): Promise<StreamPosition | undefined> {
   const [rows] = await tx.query<PositionRow[]>(`${POSITION} FOR UPDATE`, whole(stream));
   return positionOf(rows);
@@ -40,7 +45,7 @@ export async function lockPosition(tx: Queryable, stream: Stream): Promise<Strea
 const positionOf = ([row]: readonly PositionRow[]): StreamPosition | undefined =>
   row && { stored: row.stored_sequence_number, broadcast: row.broadcast_sequence_number };
 
-/** Begins a stream just before its first event; changes nothing where it has begun. */
+/** Begins a stream just before its first event. Changes nothing if the stream has begun. */
 export async function beginStream(db: Queryable, stream: Stream, beforeFirst: number): Promise<void> {
   await db.query("INSERT IGNORE INTO stream_positions VALUES (?, ?, ?, ?, ?)", [
     ...whole(stream),
@@ -49,7 +54,9 @@ export async function beginStream(db: Queryable, stream: Stream, beforeFirst: nu
   ]);
 }
 
-/** Moves both positions, for a stream of which nothing is broadcast in its order; the caller holds its lock. */
+/**
+ * Moves both positions, for a stream whose events aren't broadcast in its order. The caller holds its lock.
+ */
 export async function movePosition(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
   await tx.query(
     `UPDATE stream_positions SET stored_sequence_number = ?, broadcast_sequence_number = ?
@@ -58,7 +65,7 @@ export async function movePosition(tx: Queryable, stream: Stream, sequenceNumber
   );
 }
 
-/** Moves the stored position; the caller holds its lock. */
+/** Moves the stored position. The caller holds the stream's lock. */
 export async function moveStored(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
   await tx.query(
     `UPDATE stream_positions SET stored_sequence_number = ?
@@ -67,7 +74,7 @@ export async function moveStored(tx: Queryable, stream: Stream, sequenceNumber: 
   );
 }
 
-/** Moves the broadcast position forward, never back: of two instances the slower one may come second. */
+/** Moves the broadcast position forward, never back: the slower of two instances may come second. */
 export async function moveBroadcast(db: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
   await db.query(
     `UPDATE stream_positions SET broadcast_sequence_number = GREATEST(broadcast_sequence_number, ?)

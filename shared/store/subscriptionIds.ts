@@ -1,7 +1,10 @@
 import type { RowDataPacket } from "mysql2/promise";
+import { groupBy } from "../platform/async.js";
 import type { Queryable } from "./database.js";
 
-/** An id in use on a destination, and whether those who use it take several frames in one WebSocket message. */
+/**
+ * An id in use on a destination, and whether its subscribers take several frames in one WebSocket message.
+ */
 export interface SubscriptionId {
   /** As it stands on the wire. */
   readonly wire: string;
@@ -24,20 +27,16 @@ export async function listSubscriptionIds(
     "SELECT destination, subscription_id, packed FROM subscription_ids WHERE destination IN (?)",
     [destinations.map((key) => Buffer.from(key))],
   );
-  const ids = new Map<string, SubscriptionId[]>();
-  for (const row of rows) {
-    const key = row.destination.toString();
-    const id = { wire: row.subscription_id.toString(), packed: row.packed === 1 };
-    const known = ids.get(key);
-    if (known) known.push(id);
-    else ids.set(key, [id]);
-  }
-  return ids;
+  return groupBy(
+    rows,
+    (row) => row.destination.toString(),
+    (row) => ({ wire: row.subscription_id.toString(), packed: row.packed === 1 }),
+  );
 }
 
 /**
- * Adds an id to a destination. Waits for a removal of the same id that is under way, so that an id which its subscriber
- * has added is there afterwards.
+ * Adds an id to a destination. Waits for a removal of the same id that is under way, so the id that a
+ * subscriber has added is there afterwards.
  */
 export async function addSubscriptionId(
   db: Queryable,
@@ -46,14 +45,14 @@ export async function addSubscriptionId(
   packed = false,
 ): Promise<void> {
   await db.query(
-    // Not INSERT IGNORE: that waits with a shared lock, and of several that wait all but one end in a deadlock.
+    // Not INSERT IGNORE: it waits with a shared lock, and of several that wait all but one end in a deadlock.
     `INSERT INTO subscription_ids (destination, subscription_id, packed) VALUES (?, ?, ?)
      ON DUPLICATE KEY UPDATE subscription_id = VALUES(subscription_id)`,
     [Buffer.from(destination), Buffer.from(wire), packed ? 1 : 0],
   );
 }
 
-/** Removes an id; it stays visible to others, and locked, until the transaction ends. */
+/** Removes an id. It stays visible to others, and locked, until the transaction ends. */
 export async function removeSubscriptionId(
   tx: Queryable,
   destination: string,
