@@ -10,15 +10,21 @@ import { LATE, within } from "../platform/async.js";
 import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
 import { type Broadcaster, LONGEST_CALL_MS } from "./broadcaster.js";
 
-/** A body of a few tens of KB at most. */
+/** With this many names a call's body is a few tens of KB at most. */
 const GROUPS_PER_CALL = 100;
 const SDK_RETRIES = { maxRetries: 2, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
 
-/** Statuses that the same call may not meet again: time-out, too many, and the service's own failures. */
-const isPassing = (status: unknown): boolean =>
+/**
+ * Whether the same call may meet another status later: after a time-out, after too many calls, after the
+ * service's own failures, and where no status came at all.
+ */
+const isTransientStatus = (status: unknown): boolean =>
   typeof status !== "number" || status === 408 || status === 429 || status >= 500;
 
-/** Web PubSub's REST API behind the port, for one of its hubs. Without an access key the process's own identity in Entra ID is used; `onFault` hears when the service doesn't take it. */
+/**
+ * Web PubSub's REST API behind the port, for one of its hubs. Without an access key it uses the process's own
+ * identity in Entra ID. `onFault` is called when the service doesn't take the key or the identity.
+ */
 export function connectWebPubSub(
   { endpoint, accessKeys }: Config["webPubSub"],
   hub: string,
@@ -27,7 +33,7 @@ export function connectWebPubSub(
   const service = connectService(endpoint, accessKeys[0], hub);
   const options = () => ({ abortSignal: AbortSignal.timeout(LONGEST_CALL_MS) });
   const guarded = guardedBy(onFault);
-  /** A connection that has gone in the meantime answers 404, and needs nothing any more. */
+  /** For a connection that has gone meanwhile the service answers 404. Nothing is left to do for it. */
   const unlessGone = async (call: () => Promise<unknown>): Promise<void> => {
     await guarded(call).catch((error: unknown) => {
       if ((error as { statusCode?: unknown } | null)?.statusCode !== 404) throw error;
@@ -66,7 +72,7 @@ export function connectWebPubSub(
           ...options(),
         }),
       );
-      // With an Entra token the SDK knows TLS only.
+      // With an Entra token the SDK makes URLs of TLS only.
       return endpoint.startsWith("http:") ? token.url.replace(/^wss:/, "ws:") : token.url;
     },
     async ping() {
@@ -82,7 +88,8 @@ function connectService(
 ): WebPubSubServiceClient {
   const isPlain = endpoint.startsWith("http:");
   const options: WebPubSubServiceClientOptions = {
-    // The local stand-in speaks plain HTTP; the SDK asks for this before it sends a token over it.
+    // The local stand-in speaks plain HTTP. The SDK demands this option before it sends a token over plain
+    // HTTP.
     allowInsecureConnection: isPlain,
     retryOptions: SDK_RETRIES,
   };
@@ -100,7 +107,10 @@ function connectService(
 
 const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
-/** The SDK refuses to send an Entra token over HTTP even where it is allowed to: this turns its HTTPS URL back after the token was put in. */
+/**
+ * The SDK refuses to send an Entra token over HTTP even where it is allowed to. This policy turns the HTTPS
+ * URL back to HTTP after the SDK has put the token in.
+ */
 const plainHttp: PipelinePolicy = {
   name: "plainHttp",
   async sendRequest(request, next) {
@@ -109,7 +119,7 @@ const plainHttp: PipelinePolicy = {
     try {
       return await next(request);
     } finally {
-      // Another try begins where tokens are put in.
+      // A retry begins where the SDK puts tokens in, and needs HTTPS there.
       request.url = url;
     }
   },
@@ -117,7 +127,10 @@ const plainHttp: PipelinePolicy = {
 
 type PipelinePolicy = NonNullable<WebPubSubServiceClientOptions["additionalPolicies"]>[number]["policy"];
 
-/** `DefaultAzureCredential`, loaded at its first use: it is much code, which deployments with an access key never need. */
+/**
+ * `DefaultAzureCredential`, loaded at its first use. It is much code, and deployments with an access key
+ * never need it.
+ */
 function entraCredential(): TokenCredential {
   let credential: Promise<TokenCredential> | undefined;
   return {
@@ -125,29 +138,35 @@ function entraCredential(): TokenCredential {
       credential ??= import("@azure/identity").then(
         ({ DefaultAzureCredential }) => new DefaultAzureCredential(),
       );
-      // It asks one source after the other, some of them programs, and has no limit of its own.
+      // The credential asks one source after the other, some of them programs, and has no time limit of its
+      // own.
       const token = await within(
         LONGEST_CALL_MS,
         credential.then((one) => one.getToken(scopes, options)),
       );
-      if (token === LATE) throw new Error(`There is no Entra token within ${LONGEST_CALL_MS} ms.`);
+      if (token === LATE) throw new Error(`No Entra token came within ${LONGEST_CALL_MS} ms.`);
       return token;
     },
   };
 }
 
 /**
- * The SDK signs every call with `jsonwebtoken`, which takes a text for a private key first and for a secret only after that
- * has failed with an exception: an eighth of all CPU under load. A secret's `KeyObject` is taken for what it is.
+ * The SDK signs every call with `jsonwebtoken`. That tries a text as a private key first, and as a secret
+ * only after the private key has failed with an exception, which takes an eighth of all CPU under load. It
+ * uses a secret's `KeyObject` as a secret at once.
  */
 function keyCredential(accessKey: string): AzureKeyCredential {
   return { key: createSecretKey(Buffer.from(accessKey)) } as unknown as AzureKeyCredential;
 }
 
-/** What the service says of a key or a role that it doesn't take. */
+/** The service's statuses for a key or a role that it doesn't take. */
 const FAULTS = new Set<unknown>([401, 403]);
 
-/** A failure that passes as `UNAVAILABLE`; one that only the service's owner can mend is told, too. What else it says no to is the call's own fault, and thrown as it is. */
+/**
+ * Throws transient failures as `UNAVAILABLE`. Tells `onFault` of failures that only the service's owner can
+ * mend, and throws those as `UNAVAILABLE`, too. Any other refusal is the call's own fault, and is thrown as
+ * it is.
+ */
 const guardedBy =
   (onFault: OnFault) =>
   async <T>(call: () => Promise<T>): Promise<T> => {
@@ -155,7 +174,7 @@ const guardedBy =
       return await call();
     } catch (cause) {
       const { statusCode, message } = (cause ?? {}) as { statusCode?: unknown; message?: unknown };
-      if (isPassing(statusCode))
+      if (isTransientStatus(statusCode))
         throw new ChatError("UNAVAILABLE", "The socket service can't be reached right now.", { cause });
       if (!FAULTS.has(statusCode)) throw cause;
       const kind = String(statusCode);

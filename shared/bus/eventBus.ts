@@ -1,22 +1,36 @@
-/** The event bus as commands and consumers see it. Every method throws `UNAVAILABLE` when the bus can't be reached in time. */
+/**
+ * The event bus as commands and consumers see it. Every method throws `UNAVAILABLE` when the bus can't be
+ * reached in time.
+ */
 export interface EventBus {
   /**
-   * Publishes one event; resolves when the bus has stored it on all replicas. Events of one key keep the order in
-   * which their publishing was awaited. A failed publish may still have been stored: consumers drop repeats.
-   * `traceparent` (W3C Trace Context) goes along as an application property.
+   * Publishes one event. Resolves when the bus has stored it on all replicas. Events of one key keep the
+   * order in which their publishing was awaited. The bus may have stored an event whose publishing failed:
+   * consumers drop repeats. `traceparent` (W3C Trace Context) goes along as an application property.
    */
   publish(hub: string, key: string, event: object, traceparent?: string): Promise<void>;
-  /** Publishes events of one key together, in order: all of them or, where it throws, perhaps none. Together at most 1 MB. */
+  /**
+   * Publishes events of one key together, in order, at most 1 MB in all. The bus stores all of them or none.
+   * When the call throws it may have done either.
+   */
   publishAll(hub: string, key: string, events: readonly object[]): Promise<void>;
-  /** When the hub was made. The answer may be up to 30 s old unless a fresh one is asked for. */
+  /**
+   * The time at which the hub was made. The answer may be up to 30 s old unless the caller asks for a fresh
+   * one.
+   */
   createdOn(hub: string, freshness?: "fresh"): Promise<Date>;
   /** The ids of the hub's partitions. */
   partitionIds(hub: string): Promise<readonly string[]>;
-  /** The sequence number of the partition's first event that is still kept, or of the next one where it is empty. */
+  /**
+   * The sequence number of the first event that the partition still keeps. In an empty one, that of the next
+   * event.
+   */
   firstSequenceNumber(hub: string, partitionId: string): Promise<number>;
   /**
-   * The first `limit` of the events `from` to `to` (inclusive) that the hub still has, in order: for a consumer that finds a
-   * hole before its batch. That there are none proves nothing: ask `firstSequenceNumber` what retention has taken. Uses a consumer group of its own, because the Functions host's reader owns the other one.
+   * The first `limit` of the events `from` to `to` (inclusive) that the hub still has, in order. A consumer
+   * asks for them when it finds a hole before its batch. An empty answer proves nothing:
+   * `firstSequenceNumber` says which events retention has removed. The reader uses a consumer group of its
+   * own, because the Functions host's reader owns the other one.
    */
   readRange(
     hub: string,
@@ -32,12 +46,12 @@ export interface EventBus {
 
 export interface ReceivedEvent {
   readonly sequenceNumber: number;
-  /** The key it was published with, where it had one. */
+  /** The key that the event was published with, if it had one. */
   readonly key: string | undefined;
   readonly body: Uint8Array;
 }
 
-/** What an Event Hub trigger hands over: consecutive events of one partition, in order. */
+/** The events that an Event Hub trigger hands over: consecutive events of one partition, in order. */
 export interface EventBatch {
   readonly hub: string;
   readonly partitionId: string;

@@ -11,16 +11,18 @@ import { ChatError, type Fault, type OnFault, toBeMended } from "../platform/err
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
 
 /**
- * Short on purpose: a client waits for the answer. A send whose link was lost is not failed by the SDK, it waits out
- * its timeout and is sent again; so the worst case is about 4 x 2 s, and a repeat is dropped when storing.
+ * Short on purpose: a client waits for the answer. The SDK doesn't fail a send whose link was lost. The send
+ * waits out its timeout and is repeated, so the worst case is about 4 x 2 s. The consumer that stores events
+ * drops repeats.
  */
 const RETRY = { maxRetries: 3, timeoutInMs: 2_000, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
 const HUB_PROPERTIES_MS = 30_000;
 const READ_RANGE_MS = 15_000;
 
 /**
- * The SDK leaves Nagle's algorithm on, under which a small frame behind another one waits for its acknowledgement, up to 40 ms, and has
- * no option for it. Node tells of every client socket as it is made.
+ * Turns off Nagle's algorithm, for which the SDK has no option. With it a small frame behind another one
+ * waits up to 40 ms for that one's acknowledgement. Node publishes every client socket on this channel when
+ * it makes the socket.
  */
 const withoutDelay = (message: unknown): void => {
   (message as { socket: Socket }).socket.setNoDelay(true);
@@ -29,11 +31,14 @@ subscribe("net.client.socket", withoutDelay);
 
 export interface EventHubsOptions {
   readonly now?: () => number;
-  /** Hears what the service says can never be done: a hub that is not there, a right that is missing. */
+  /** Called when the service says that something can never be done: a hub or a right is missing. */
   readonly onFault?: OnFault;
 }
 
-/** Event Hubs behind the port, over AMQP. One producer a hub, opened on its first use and kept. */
+/**
+ * Event Hubs behind the port, over AMQP. Each hub has one producer, which is opened on its first use and
+ * kept.
+ */
 export function connectEventHubs(connectionString: string, options: EventHubsOptions = {}): EventBus {
   const { now = Date.now, onFault = () => {} } = options;
   const guarded = guardedBy(onFault);
@@ -83,13 +88,16 @@ export function connectEventHubs(connectionString: string, options: EventHubsOpt
   };
 }
 
-/** A Buffer goes as it is; a string would be encoded as JSON once more. */
+/** A Buffer is sent as it is. The SDK would encode a string as JSON once more. */
 const messageOf = (event: object): EventData => ({
   body: Buffer.from(JSON.stringify(event)),
   contentType: "application/json",
 });
 
-/** The SDK's failure as `UNAVAILABLE`; after its retries it throws an `AggregateError` without a message, which stays as the cause. */
+/**
+ * Throws the SDK's failures as `UNAVAILABLE`, and tells `onFault` of faults. After its retries the SDK throws
+ * an `AggregateError` without a message, which stays as the cause.
+ */
 const guardedBy =
   (onFault: OnFault) =>
   async <T>(call: () => Promise<T>): Promise<T> => {
@@ -106,12 +114,18 @@ const guardedBy =
     }
   };
 
-/** Codes of the SDK (`@azure/core-amqp`) for what a repetition doesn't change. */
+/** Codes of the SDK (`@azure/core-amqp`) for failures that a repetition doesn't change. */
 const FAULTS = new Set(["UnauthorizedError", "MessagingEntityNotFoundError", "MessagingEntityDisabledError"]);
-/** The SDK's retries, each of which may hold its own. */
+/**
+ * How deep a fault is looked for: the error of the SDK's retries holds an error of each, which may hold
+ * others.
+ */
 const NESTED = 5;
 
-/** The first of them in an error, or among those that it holds. Texts have an id and a time in them, codes have none. */
+/**
+ * The first fault in an error, or among the errors that it holds. Its kind is the code: a text has an id and
+ * a time in it.
+ */
 function faultIn(error: unknown, depth = 0): Fault | undefined {
   const { code, message, errors } = (error ?? {}) as { code?: unknown; message?: unknown; errors?: unknown };
   if (typeof code === "string" && FAULTS.has(code))
@@ -131,7 +145,7 @@ async function readRange(
   const consumer = new EventHubConsumerClient(RECOVER_GROUP, connectionString, hub, { retryOptions: RETRY });
   try {
     const partition = await consumer.getPartitionProperties(partitionId);
-    // Outside of what the partition has nothing would arrive, and waiting for it would end in a failure.
+    // Beyond the partition's first and last event nothing arrives, and waiting for it would end in a failure.
     const first = Math.max(from, partition.beginningSequenceNumber);
     const last = Math.min(to, first + limit - 1, partition.lastEnqueuedSequenceNumber);
     return partition.isEmpty || last < first ? [] : await collect(consumer, partitionId, first, last);
@@ -140,7 +154,7 @@ async function readRange(
   }
 }
 
-/** Receives until `to` is reached, or something behind it, or 15 s have passed. */
+/** Receives events until `to`, or one behind it, has arrived. Rejects after 15 s. */
 function collect(
   consumer: EventHubConsumerClient,
   partitionId: string,
@@ -150,7 +164,7 @@ function collect(
   const events: ReceivedEvent[] = [];
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
-      () => end(new Error(`events ${from} to ${to} did not arrive within ${READ_RANGE_MS} ms`)),
+      () => end(new Error(`Events ${from} to ${to} did not arrive within ${READ_RANGE_MS} ms.`)),
       READ_RANGE_MS,
     );
     const end = (error?: Error): void => {
@@ -162,7 +176,8 @@ function collect(
       {
         async processEvents(batch) {
           events.push(...batch.filter((event) => event.sequenceNumber <= to).map(received));
-          // Nothing within maxWaitTimeInSeconds, or a later event: the hub has no more of the range.
+          // After an empty batch (maxWaitTimeInSeconds), or an event at or behind `to`, the hub has no more
+          // of the range.
           const last = batch.at(-1)?.sequenceNumber;
           if (last === undefined ? events.length > 0 : last >= to) end();
         },
