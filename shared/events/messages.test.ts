@@ -23,8 +23,11 @@ describe("an event may have", () => {
     ["5,000 characters outside the BMP", { content: "🚀".repeat(5_000) }],
     ["a content with white space around it", { content: "  a\n" }],
     ["a content of one NUL", { content: "\0" }],
-    ["a content that nobody can see, as was taken once", { content: "\u3164" }],
-    ["a nickname that overrides directions, as was taken once", { senderNickname: "\u202ennA\u3164" }],
+    ["a content that nobody can see, as earlier versions accepted", { content: "\u3164" }],
+    [
+      "a nickname that overrides directions, as earlier versions accepted",
+      { senderNickname: "\u202ennA\u3164" },
+    ],
     ["a nickname of 100 characters outside the BMP", { senderNickname: "🚀".repeat(100) }],
     ["a clientMessageId of 64 characters outside the BMP", { clientMessageId: "🚀".repeat(64) }],
     ["an integer as clientMessageId", { clientMessageId: -5 }],
@@ -86,7 +89,7 @@ describe("an event is refused for", () => {
   });
 });
 
-describe("the key by which repeats are known", () => {
+describe("the key that repeats share", () => {
   const keyOf = (more: object = {}): string =>
     dedupeKey(MessageSent.parse({ ...event, ...more })).toString("hex");
 

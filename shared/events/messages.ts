@@ -3,7 +3,7 @@ import { z } from "zod";
 import { atMost } from "../platform/text.js";
 import { parseEvent } from "./parseEvent.js";
 
-/** The hubs, and who reads them. */
+/** The hubs, and the consumer group that `readRange` reads them with. */
 export const MESSAGES_HUB = "chat-messages";
 export const MESSAGES_DEAD_LETTER_HUB = "chat-messages-dlt";
 export const RECOVER_GROUP = "chat-recover";
@@ -12,7 +12,10 @@ export const Id = z.int().positive();
 
 export const CLIENT_ID_CHARACTERS = 64;
 
-/** A client's own id for a message: it makes repeats harmless. The string `"5"` and the integer `5` are two ids. */
+/**
+ * A client's own id for a message. It makes repeats harmless. The string `"5"` and the integer `5` are two
+ * ids.
+ */
 export const ClientMessageId = z.union([
   z
     .string()
@@ -28,7 +31,10 @@ export const ClientMessageId = z.union([
 export const CONTENT_CHARACTERS = 5_000;
 const NICKNAME_CHARACTERS = 100;
 
-/** Text of a message as it stands on the bus: 1 to 5,000 characters (code points), not only white space, without lone surrogates. What a client newly sends is held to more. */
+/**
+ * Text of a message as it stands on the bus: 1 to 5,000 characters (code points), not only white space,
+ * without lone surrogates. The rules for text that a client sends are stricter (`platform/text.ts`).
+ */
 export const Content = z
   .string()
   .refine((text) => text.trim() !== "", "must not be empty or only white space")
@@ -54,13 +60,19 @@ const Nickname = z
 export const NamedUser = z.object({ userId: Id, nickname: Nickname });
 export type NamedUser = Readonly<z.infer<typeof NamedUser>>;
 
-/** Whether a message announces a change of a room: only we publish such, whoever caused it may be a member no more, and it never counts as unread. */
+/**
+ * Whether a message announces a change of a room. Only the service publishes such messages. The user who
+ * caused the change may be a member no more. The message never counts as unread.
+ */
 export const isSystem = ({ type }: Pick<MessageSent, "type">): boolean => type.startsWith("SYSTEM_");
 
-/** Somebody sent a message: what stands in `chat-messages`, keyed by `roomId`. */
+/** Somebody sent a message. The event stands in `chat-messages`, keyed by `roomId`. */
 export const MessageSent = z.object({
   v: z.literal(1),
-  /** The same for every copy of one frame, also when the socket service or the bus's client repeats it. */
+  /**
+   * The same for every copy of one frame, also for a copy that the socket service or the bus's client
+   * repeats.
+   */
   eventId: z.string().min(1).max(64),
   roomId: Id,
   senderId: Id,
@@ -70,11 +82,11 @@ export const MessageSent = z.object({
   content: Content,
   /** ISO 8601, UTC, milliseconds. */
   sentAt: z.iso.datetime({ precision: 3 }),
-  /** Of a change of members: who was invited (the first of them), removed or has left. */
+  /** In a change of members: the user who was invited (the first of them) or removed, or who has left. */
   target: NamedUser.optional(),
-  /** Of an invitation: all who were invited. */
+  /** In an invitation: all users who were invited. */
   targets: z.array(NamedUser).min(1).optional(),
-  /** Of a renaming: the new name. */
+  /** In a renaming: the new name. */
   roomName: z.string().min(1).optional(),
 });
 export type MessageSent = z.infer<typeof MessageSent>;
@@ -89,7 +101,7 @@ export const messageSent = ({
   sentAt: at.toISOString(),
 });
 
-/** What a dead-letter hub holds: an event that no retry can help, where it stood, and why it is here. */
+/** An event that no retry can help, as a dead-letter hub holds it: its content, its place, and the error. */
 export interface DeadLetter {
   readonly v: 1;
   readonly key: string;
@@ -97,25 +109,31 @@ export interface DeadLetter {
   readonly partitionId: string;
   readonly sequenceNumber: number;
   readonly error: { readonly code: string; readonly message: string };
-  /** The original bytes: as text where they are UTF-8, else in base64. */
+  /** The original bytes: as text where they are UTF-8, or else in base64. */
   readonly body?: string;
   readonly bodyBase64?: string;
-  /** Set when the body was cut so that the dead letter fits in an event; the whole one stands at its place until its retention ends. */
+  /**
+   * Set when the body was cut so that the dead letter fits in an event. The whole body stands at its place
+   * until the event's retention ends.
+   */
   readonly truncated?: true;
 }
 
-/** Reads an event's bytes; throws `INVALID_MESSAGE` that says what is wrong. */
+/** Reads an event's bytes. Throws `INVALID_MESSAGE`, which says what is wrong. */
 export const parseMessageSent = (body: Uint8Array): MessageSent => parseEvent(MessageSent, body);
 
-/** Whether two messages with the same key say the same. A client that uses an id of its own for two messages must hear of it: one of them is not stored. */
+/**
+ * Whether two messages with the same key say the same. A client that uses one id for two messages must hear
+ * of it, because only one of them is stored.
+ */
 export const saysTheSame = (
   one: Pick<MessageSent, "type" | "content">,
   other: Pick<MessageSent, "type" | "content">,
 ): boolean => one.type === other.type && one.content === other.content;
 
 /**
- * 16 bytes that are equal for repeats of one message in a room and for nothing else: from the sender and their
- * `clientMessageId`, or from the event's own id where the client gave none.
+ * 16 bytes that are equal for repeats of one message in a room and for nothing else. They come from the
+ * sender and the sender's `clientMessageId`, or from the event's own id if the client gave none.
  */
 export function dedupeKey(event: MessageSent): Buffer {
   const own =

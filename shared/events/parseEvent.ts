@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { ChatError } from "../platform/errors.js";
 
-/** Reads an event's bytes as its schema says; throws `INVALID_MESSAGE` that tells what is wrong. */
+/** Reads an event's bytes as its schema says. Throws `INVALID_MESSAGE`, which says what is wrong. */
 export function parseEvent<Schema extends z.ZodType>(schema: Schema, body: Uint8Array): z.output<Schema> {
   let json: unknown;
   try {

@@ -5,7 +5,7 @@ import { parseRoomRead, roomRead } from "./reads.js";
 const read = { v: 1, roomId: 5, userId: 7, messageId: 77, readAt: "2026-01-02T03:04:05.678Z" };
 const bytes = (event: unknown): Uint8Array => Buffer.from(JSON.stringify(event));
 
-/** What parsing throws. */
+/** The error that parsing throws. */
 function refusalOf(body: Uint8Array): ChatError {
   try {
     parseRoomRead(body);
@@ -13,7 +13,7 @@ function refusalOf(body: Uint8Array): ChatError {
     if (error instanceof ChatError) return error;
     throw error;
   }
-  throw new Error("it was taken");
+  throw new Error("The event was accepted.");
 }
 
 test("a read at a time is an event in the first version of its shape", () => {
@@ -23,7 +23,7 @@ test("a read at a time is an event in the first version of its shape", () => {
   );
 });
 
-test("what is published can be read", () => {
+test("a published event can be read", () => {
   const event = roomRead(
     { roomId: 1, userId: Number.MAX_SAFE_INTEGER, messageId: Number.MAX_SAFE_INTEGER },
     0,

@@ -5,12 +5,15 @@ import { parseEvent } from "./parseEvent.js";
 export const READS_HUB = "chat-read-events";
 export const READS_DEAD_LETTER_HUB = "chat-read-events-dlt";
 
-/** Somebody read a room up to a message: what stands in `chat-read-events`, keyed by `userId`. */
+/** Somebody read a room up to a message. The event stands in `chat-read-events`, keyed by `userId`. */
 export const RoomRead = z.object({
   v: z.literal(1),
   roomId: Id,
   userId: Id,
-  /** As the client said; whether the room has it, and whether it is ahead of what was read before, is seen when storing. */
+  /**
+   * As the client said. The consumer that stores the read checks whether the room has the message, and
+   * whether it is ahead of the user's read position.
+   */
   messageId: Id,
   /** ISO 8601, UTC, milliseconds. */
   readAt: z.iso.datetime({ precision: 3 }),
@@ -23,5 +26,5 @@ export const roomRead = (
   now: number,
 ): RoomRead => ({ v: 1, roomId, userId, messageId, readAt: new Date(now).toISOString() });
 
-/** Reads an event's bytes; throws `INVALID_MESSAGE` that says what is wrong. */
+/** Reads an event's bytes. Throws `INVALID_MESSAGE`, which says what is wrong. */
 export const parseRoomRead = (body: Uint8Array): RoomRead => parseEvent(RoomRead, body);
