@@ -6,7 +6,7 @@ const example: Record<string, string> = JSON.parse(
   readFileSync(new URL("../local.settings.example.json", import.meta.url), "utf8"),
 ).Values;
 
-/** The message that these settings are refused with. */
+/** The message with which `readConfig` refuses these settings. */
 function refusalOf(env: Record<string, string | undefined>): string {
   try {
     readConfig(env);
@@ -43,8 +43,8 @@ test("the example itself is right", () => {
   expect(Object.isFrozen(config)).toBe(true);
 });
 
-describe("what is missing", () => {
-  test("is named all together, the need of a key for tokens included", () => {
+describe("missing settings", () => {
+  test("are named all together, including the key for tokens", () => {
     expect(refusalOf({}).split("\n")).toEqual([
       "Settings are missing or wrong:",
       "  WEB_PUBSUB_CONNECTION is missing",
@@ -62,7 +62,7 @@ describe("what is missing", () => {
     expect(refusalOf(empty)).toBe(refusalOf({}));
   });
 
-  test("is named together with what is wrong", () => {
+  test("are named together with wrong settings", () => {
     const message = refusalOf({ ...example, MYSQL_URL: undefined, REDIS_URL: "http://127.0.0.1" });
     expect(message).toContain("  MYSQL_URL is missing\n");
     expect(message).toContain("  REDIS_URL must be redis://HOST:PORT or rediss://…");
@@ -110,7 +110,7 @@ test.each([
   ["RATE_LIMIT_WRITES_PER_MINUTE", "\u0665"],
 ])("%s is refused as %s", (name, value) => {
   const wrong = name === "AUTH_JWT_SECRET" ? value.slice(0, 31) : value;
-  // A connection string without a key that can be read asks for the settings of the identity, too.
+  // For a connection string without a readable key the refusal names the settings of the identity, too.
   const lines = refusalOf({ ...example, [name]: wrong })
     .split("\n")
     .slice(1);
@@ -136,7 +136,7 @@ test("both access keys count, and both kinds of keys for tokens", () => {
   expect(config.auth.jwtSecret).toBe(example["AUTH_JWT_SECRET"]);
 });
 
-test("the key of a token is enough by JWKS alone", () => {
+test("a JWKS alone is enough to verify tokens", () => {
   const auth = readConfig({
     ...example,
     AUTH_JWT_SECRET: "",
@@ -227,7 +227,7 @@ test("origins are separated by commas, with or without spaces", () => {
   expect(readConfig(env).allowedOrigins).toEqual(["https://chat.example.com", "http://localhost:5173"]);
 });
 
-test("the wrong ones among origins are named, each of them", () => {
+test("each wrong origin is named", () => {
   const env = {
     ...example,
     ALLOWED_ORIGINS: "https://a.example,chat.example.com,app://x/y,capacitor://localhost",
@@ -238,7 +238,7 @@ test("the wrong ones among origins are named, each of them", () => {
   expect(lines[1]).toMatch(/; "app:\/\/x\/y" is none$/);
 });
 
-test("origins of web views and extensions are taken as they write them", () => {
+test("origins of web views and extensions are kept as those write them", () => {
   const origins = [
     "capacitor://localhost",
     "ionic://localhost",
@@ -253,7 +253,7 @@ test("origins of web views and extensions are taken as they write them", () => {
   expect(readConfig({ ...example, ALLOWED_ORIGINS: origins.join(", ") }).allowedOrigins).toEqual(origins);
 });
 
-test("origins are taken as browsers write them", () => {
+test("origins are kept as browsers write them", () => {
   const env = {
     ...example,
     ALLOWED_ORIGINS: "HTTPS://Chat.Example.com/,https://a.example:443,http://a:8080",
@@ -262,7 +262,7 @@ test("origins are taken as browsers write them", () => {
   expect(readConfig(env).allowedOrigins).toEqual(origins);
 });
 
-test("limits that are not set are the usual ones, and 0 is none", () => {
+test("limits that are not set have their usual values, and 0 is no limit", () => {
   const limits = settingNames.filter((name) => name.includes("LIMIT"));
   const unset = Object.fromEntries(limits.map((name) => [name, ""]));
   expect(readConfig({ ...example, ...unset }).limits).toEqual({

@@ -1,9 +1,10 @@
 import { z } from "zod";
+import { defined } from "./platform/defined.js";
 import { originOf } from "./platform/origins.js";
 
 const CONNECTION = /^Endpoint=(?<endpoint>https?:[^;]+);(?:(?:.*;)?AccessKey=(?<key>[^;]+))?/i;
 
-/** Whoever can change the keys on their way can be anyone. */
+/** HTTPS, because an attacker who can change the keys on their way can pose as any user. */
 const isKeyUrl = (url: string): boolean =>
   URL.canParse(url) && /^https:|^http:\/\/(localhost|127\.0\.0\.1)[:/]/i.test(url);
 
@@ -12,9 +13,10 @@ const KeyUrl = z.string().refine(isKeyUrl, "must be https://HOST/PATH (http on t
 const isRedisUrl = (url: string): boolean => URL.canParse(url) && /^rediss?:\/\/./.test(url);
 
 const noOrigin = (entry: string): string =>
-  `must be origins like https://chat.example.com or capacitor://localhost, separated by commas; ${JSON.stringify(entry)} is none`;
+  "must be origins like https://chat.example.com or capacitor://localhost, separated by commas; " +
+  `${JSON.stringify(entry)} is none`;
 
-/** How many in any 60 seconds; 0 is no limit. */
+/** A setting for how many there may be in any 60 seconds. 0 is no limit. */
 const limit = (usual: number) =>
   z
     .string()
@@ -22,7 +24,10 @@ const limit = (usual: number) =>
     .default(String(usual))
     .transform(Number);
 
-/** What proves that an upstream call comes from the service where its access keys are turned off. */
+/**
+ * With these settings an Entra token proves that an upstream call comes from Web PubSub, also without access
+ * keys.
+ */
 const ENTRA = [
   "WEB_PUBSUB_ENTRA_ISSUER",
   "WEB_PUBSUB_ENTRA_AUDIENCE",
@@ -32,7 +37,10 @@ const ENTRA = [
 
 const Settings = z
   .object({
-    /** `Endpoint=https://…;AccessKey=…;Version=1.0;` of the Web PubSub resource; without a key where the resource takes Entra tokens only. */
+    /**
+     * The Web PubSub resource: `Endpoint=https://…;AccessKey=…;Version=1.0;`. A resource that takes only
+     * Entra tokens has no key.
+     */
     WEB_PUBSUB_CONNECTION: z
       .string()
       .regex(
@@ -41,15 +49,20 @@ const Settings = z
       ),
     /** The resource's other access key, so that keys can be rotated without refusing upstream calls. */
     WEB_PUBSUB_SECONDARY_KEY: z.string().optional(),
-    /** Of the tokens that the service's managed identity puts into upstream calls: all four, or none. With them `ce-signature` does not count. */
+    /**
+     * The tokens that the service's managed identity puts into upstream calls. All four are set, or none.
+     * With them `ce-signature` does not count.
+     */
     WEB_PUBSUB_ENTRA_ISSUER: z.string().optional(),
     WEB_PUBSUB_ENTRA_AUDIENCE: z.string().optional(),
-    /** Claim `oid`: others in the same directory get tokens for this audience, too. */
+    /** Claim `oid`. Other identities in the same directory get tokens for this audience, too. */
     WEB_PUBSUB_ENTRA_OBJECT_ID: z.string().optional(),
     WEB_PUBSUB_ENTRA_JWKS_URI: KeyUrl.optional(),
     EVENT_HUBS_CONNECTION: z.string().regex(/^Endpoint=sb:\/\//i, "must begin with Endpoint=sb://"),
     MYSQL_URL: z.url({ protocol: /^mysql$/, error: "must be mysql://USER:PASSWORD@HOST:PORT/DATABASE" }),
-    /** Of a cluster one or more nodes, separated by commas; the others are found from them. */
+    /**
+     * One node, or several nodes of a cluster, separated by commas. The client finds a cluster's other nodes.
+     */
     REDIS_URL: z
       .string()
       .transform((urls) => urls.split(",").map((url) => url.trim()))
@@ -57,14 +70,17 @@ const Settings = z
     REDIS_CLUSTER: z.enum(["true", "false"], "must be true or false").default("false"),
     AUTH_ISSUER: z.string().min(1),
     AUTH_AUDIENCE: z.string().min(1),
-    /** HS256, for local use only: it does not count where AUTH_JWKS_URI is set. */
+    /** An HS256 secret, for local use only. It does not count where AUTH_JWKS_URI is set. */
     AUTH_JWT_SECRET: z
       .string()
       .refine((secret) => Buffer.byteLength(secret) >= 32, "must have 32 bytes or more")
       .optional(),
     /** RS256, ES256 and EdDSA keys of the identity provider. */
     AUTH_JWKS_URI: KeyUrl.optional(),
-    /** Origins whose pages may connect, separated by commas; all where it is empty. Clients that are no browsers send none. */
+    /**
+     * Origins of the pages that may connect, separated by commas. Empty allows all. Clients other than
+     * browsers send no origin.
+     */
     ALLOWED_ORIGINS: z
       .string()
       .default("")
@@ -77,7 +93,7 @@ const Settings = z
           return origin ?? [];
         }),
       ),
-    /** Live connections of a user; 0 is no limit. */
+    /** Live connections of a user. 0 is no limit. */
     SESSION_LIMIT: limit(3),
     /** Messages of a user, over all sessions. */
     RATE_LIMIT_PER_MINUTE: limit(60),
@@ -90,13 +106,16 @@ const Settings = z
     /** HTTP calls that change nothing. */
     RATE_LIMIT_LOOKUPS_PER_MINUTE: limit(600),
     RATE_LIMIT_UNSUBSCRIBES_PER_MINUTE: limit(600),
-    /** Connections that are made. */
+    /** Handshakes of new connections. */
     RATE_LIMIT_HANDSHAKES_PER_MINUTE: limit(120),
-    /** WebSocket messages without a frame: heart-beats that nobody asked for. */
+    /** WebSocket messages without a frame: heart-beats that the server didn't ask for. */
     RATE_LIMIT_EMPTY_MESSAGES_PER_MINUTE: limit(120),
     /** Pieces of frames that come in several WebSocket messages. */
     RATE_LIMIT_PIECES_PER_MINUTE: limit(1_200),
-    /** Whether clients that want heart-beats get one twice a minute: one REST call for all, and a message for each that wants them. */
+    /**
+     * Whether clients that want heart-beats get one twice a minute. It costs one REST call for all, and a
+     * message for each such client.
+     */
     HEART_BEATS: z.enum(["true", "false"], "must be true or false").default("true"),
   })
   .refine((values) => values.AUTH_JWT_SECRET !== undefined || values.AUTH_JWKS_URI !== undefined, {
@@ -134,9 +153,12 @@ export interface AuthConfig {
 export interface Config {
   readonly webPubSub: {
     readonly endpoint: string;
-    /** At most two; the first one signs. Without any the process's own Entra identity is used. */
+    /** At most two. The first one signs. Without any the process uses its own Entra identity. */
     readonly accessKeys: readonly string[];
-    /** Who upstream calls must come from; without it `ce-signature` proves it. */
+    /**
+     * The identity that upstream calls must come from. Without it `ce-signature` proves that they come from
+     * the service.
+     */
     readonly entra?: EntraCaller;
   };
   readonly eventHubs: { readonly connectionString: string };
@@ -160,7 +182,7 @@ export interface RedisConfig {
   readonly cluster: boolean;
 }
 
-/** How many live sessions of a user, and how many of each kind in any 60 seconds; 0 is no limit. */
+/** The most live sessions of a user, and the most of each other kind in any 60 seconds. 0 is no limit. */
 export interface Limits {
   readonly sessions: number;
   readonly messages: number;
@@ -175,7 +197,10 @@ export interface Limits {
   readonly pieces: number;
 }
 
-/** Reads the settings once; throws one error that names every missing or wrong one. Empty values count as missing. */
+/**
+ * Reads the settings once. Throws one error that names every missing or wrong setting. Empty values count as
+ * missing.
+ */
 export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
   const given = Object.fromEntries(settingNames.map((name) => [name, env[name] || undefined]));
   const result = Settings.safeParse(given);
@@ -197,8 +222,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     auth: {
       issuer: values.AUTH_ISSUER,
       audience: values.AUTH_AUDIENCE,
-      ...(values.AUTH_JWT_SECRET === undefined ? {} : { jwtSecret: values.AUTH_JWT_SECRET }),
-      ...(values.AUTH_JWKS_URI === undefined ? {} : { jwksUri: values.AUTH_JWKS_URI }),
+      ...defined({ jwtSecret: values.AUTH_JWT_SECRET, jwksUri: values.AUTH_JWKS_URI }),
     },
     allowedOrigins: values.ALLOWED_ORIGINS,
     limits: {
