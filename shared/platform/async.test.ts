@@ -6,12 +6,12 @@ const never = new Promise<never>(() => {});
 const HOUR_MS = 3_600_000;
 
 describe("within", () => {
-  test("hands on what comes in time, and what fails in time", async () => {
+  test("hands on a result or a failure that comes in time", async () => {
     expect(await within(HOUR_MS, Promise.resolve("done"))).toBe("done");
     await expect(within(HOUR_MS, Promise.reject(new Error("failed")))).rejects.toThrow("failed");
   });
 
-  test("says that it is late, and a failure after that is nobody's", async () => {
+  test("says that the work is late, and ignores a failure after that", async () => {
     let fail: (error: Error) => void = () => {};
     const work = new Promise<never>((_resolve, reject) => {
       fail = reject;
@@ -24,7 +24,7 @@ describe("within", () => {
 });
 
 describe("inParallel", () => {
-  test("does all of it in order, never more at a time than it may", async () => {
+  test("does all work in order, never more at a time than it may", async () => {
     const begun: number[] = [];
     let [now, most] = [0, 0];
     await inParallel(3, [1, 2, 3, 4, 5, 6, 7], async (item) => {
@@ -38,7 +38,7 @@ describe("inParallel", () => {
     expect(most).toBe(3);
   });
 
-  test("begins nothing after a failure, and throws it when all that was begun has ended", async () => {
+  test("begins nothing after a failure, and throws it when all begun work has ended", async () => {
     const ended: number[] = [];
     const work = async (item: number): Promise<void> => {
       if (item === 2) throw new Error("the second");
@@ -49,7 +49,7 @@ describe("inParallel", () => {
     expect(ended).toEqual([1]);
   });
 
-  test("of nothing does nothing", async () => {
+  test("does nothing without items", async () => {
     await inParallel(2, [], () => Promise.reject(new Error("never")));
   });
 });
@@ -70,13 +70,13 @@ describe("retrying", () => {
     await expect(retrying([], failing(1))).rejects.toThrow("try 1");
   });
 
-  test("does not try what is not worth it", async () => {
+  test("throws a failure that is not worth another try", async () => {
     const isWorthwhile = (error: unknown): boolean => (error as Error).message !== "try 2";
     await expect(retrying([0, 0, 0], failing(9), isWorthwhile)).rejects.toThrow("try 2");
   });
 });
 
-test("groupBy keeps the order, of keys and within each", () => {
+test("groupBy keeps the order of keys, and of the items of each", () => {
   const words = ["bee", "ant", "bat", "asp"];
   expect([...groupBy(words, (word) => word[0])]).toEqual([
     ["b", ["bee", "bat"]],

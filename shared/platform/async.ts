@@ -1,16 +1,16 @@
 import { setTimeout as pause } from "node:timers/promises";
 
-/** The answer of `within` where the work was not done in time. */
+/** The answer of `within` when the work was not done in time. */
 export const LATE = Symbol("late");
 
 /**
- * The result of `work`, or `LATE` after `ms` milliseconds. The work itself goes on then, and its failure is nobody's any more. Throws what
- * the work throws in time.
+ * The result of `work`, or `LATE` after `ms` milliseconds. Late work goes on, and its failure is ignored.
+ * Throws an error that the work throws in time.
  */
 export async function within<T>(ms: number, work: Promise<T>): Promise<T | typeof LATE> {
   const settled = new AbortController();
   const timer = pause(ms, LATE, { signal: settled.signal });
-  // Stopped, it rejects.
+  // The timer rejects when it is stopped.
   timer.catch(() => {});
   try {
     return await Promise.race([work, timer]);
@@ -20,8 +20,8 @@ export async function within<T>(ms: number, work: Promise<T>): Promise<T | typeo
 }
 
 /**
- * Does `work` for each item, in their order, at most `atOnce` at a time. After a failure nothing more is begun. Throws the first failure
- * once all that was begun has ended.
+ * Does `work` for each item, in order, at most `atOnce` at a time. After a failure no more work begins.
+ * Throws the first failure once all work that has begun has ended.
  */
 export async function inParallel<T>(
   atOnce: number,
@@ -46,8 +46,8 @@ export async function inParallel<T>(
 }
 
 /**
- * The result of `work`, which is tried again after each of the pauses (milliseconds). Throws the last failure, or the first one that is
- * not worth another try.
+ * The result of `work`, which is tried again after each of the pauses (milliseconds). Throws the last
+ * failure, or the first failure that is not worth another try.
  */
 export async function retrying<T>(
   pauses: readonly number[],
@@ -65,7 +65,7 @@ export async function retrying<T>(
   return work();
 }
 
-/** What is picked from the items of each key, in their order. (`Map.groupBy` needs Node 21.) */
+/** Groups items by key, in order, and picks a value from each. (`Map.groupBy` needs Node 21.) */
 export function groupBy<T, Key, Picked = T>(
   items: Iterable<T>,
   keyOf: (item: T) => Key,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { about, ChatError, type ErrorCode, errorBody, toChatError, toProblem } from "./errors.js";
 
 describe("the body of an error", () => {
-  test("says its code and message, and whatever helps the client to match it", () => {
+  test("has its code and message, and the fields by which a client matches it", () => {
     const error = new ChatError("RATE_LIMIT_EXCEEDED", "Too fast.", {
       retryAfter: 12,
       roomId: 3,
@@ -11,11 +11,12 @@ describe("the body of an error", () => {
       field: "content",
     });
     expect(errorBody(error)).toBe(
-      '{"type":"ERROR","code":"RATE_LIMIT_EXCEEDED","message":"Too fast.","retryAfter":12,"roomId":3,"clientMessageId":"a"}',
+      '{"type":"ERROR","code":"RATE_LIMIT_EXCEEDED","message":"Too fast.",' +
+        '"retryAfter":12,"roomId":3,"clientMessageId":"a"}',
     );
   });
 
-  test("leaves out what is not known", () => {
+  test("leaves out fields that are not known", () => {
     const error = new ChatError("NOT_A_MEMBER", "No.", { clientMessageId: null });
     expect(errorBody(error)).toBe('{"type":"ERROR","code":"NOT_A_MEMBER","message":"No."}');
   });
@@ -60,7 +61,7 @@ test("a problem says when to come back", () => {
   expect(problem.headers["retry-after"]).toBe("7");
 });
 
-describe("whatever was thrown", () => {
+describe("a thrown value", () => {
   test.each([new Error("password is hunter2"), "text", undefined, null, { code: "ER_DUP_ENTRY" }])(
     "is UNAVAILABLE and shows nothing of itself: %o",
     (thrown) => {

@@ -1,9 +1,4 @@
-/**
- * The one error of the deployed code. It is thrown where the cause is known and translated once, at the
- * trigger: to an ERROR frame, an HTTP status or a retry.
- */
-
-/** Codes that clients see; the same in ERROR frames, on `/user/queue/errors` and in problem+json. */
+/** Codes that clients see. They are the same in ERROR frames, on `/user/queue/errors` and in problem+json. */
 export type ErrorCode =
   | "RATE_LIMIT_EXCEEDED"
   | "NOT_A_MEMBER"
@@ -26,7 +21,7 @@ export type ErrorCode =
   | "MESSAGE_NOT_FOUND";
 
 export interface ErrorDetails {
-  /** What caused it; never shown to clients. */
+  /** The cause, for the log. Clients never see it. */
   readonly cause?: unknown;
   /** The field of the request or payload that is wrong. */
   readonly field?: string;
@@ -36,10 +31,14 @@ export interface ErrorDetails {
   readonly clientMessageId?: string | number | null;
   /** The versions of STOMP that this server speaks, where a client speaks none of them. */
   readonly versions?: string;
-  /** No try helps before whoever runs the service has mended it. */
+  /** No retry helps before the people who run the service have mended it. */
   readonly toBeMended?: true;
 }
 
+/**
+ * The one error of the deployed code. It is thrown where the cause is known. It is translated once: to an
+ * ERROR frame, to an HTTP status at the trigger, or to a retry of the batch.
+ */
 export class ChatError extends Error {
   override readonly name = "ChatError";
   readonly code: ErrorCode;
@@ -57,20 +56,24 @@ export class ChatError extends Error {
   }
 }
 
-/** The same error with the room and the client's own message id attached, so that a client can match it. */
+/** The same error with the room and the client's own message id attached, so that the client can match it. */
 export function about(error: ChatError, details: ErrorDetails): ChatError {
   return new ChatError(error.code, error.message, { ...details, ...error.details });
 }
 
-/** Whatever was thrown, as a `ChatError`: an unforeseen failure is `UNAVAILABLE`, with its cause kept for the log. */
+/**
+ * Any thrown value as a `ChatError`. An unforeseen failure becomes `UNAVAILABLE`, and keeps its cause for the
+ * log.
+ */
 export function toChatError(thrown: unknown): ChatError {
   if (thrown instanceof ChatError) return thrown;
   return new ChatError("UNAVAILABLE", "The service can't do this right now; try again.", { cause: thrown });
 }
 
 /**
- * What fails until whoever runs the service has mended it. Still `UNAVAILABLE`, as nothing is wrong with the request and what was said to be stored waits; but it doesn't ask anybody to
- * try again.
+ * An error that lasts until the people who run the service have mended it. It is `UNAVAILABLE`, because
+ * nothing is wrong with the request, and because events that clients were told are stored wait for the
+ * repair. It asks nobody to try again.
  */
 export const toBeMended = (cause: unknown): ChatError =>
   new ChatError("UNAVAILABLE", "The service can't do this before whoever runs it has mended it.", {
@@ -78,34 +81,37 @@ export const toBeMended = (cause: unknown): ChatError =>
     toBeMended: true,
   });
 
-/** Whether a failure is one that only whoever runs the service can mend. */
+/** Whether only the people who run the service can mend a failure. */
 export const isToBeMended = (error: unknown): boolean =>
   error instanceof ChatError && error.details.toBeMended === true;
 
-/** What another part says can never be done as it is: a table, a hub or a right that is missing. */
+/** A refusal of another server that lasts until somebody mends it: a table, a hub or a right is missing. */
 export interface Fault {
-  /** What it says, without any value of a user's. */
+  /** The server's text, without any value of a user's. */
   readonly what: string;
   /** The beginning of the statement, where there is one. */
   readonly statement?: string;
-  /** Which of those that are alike, whatever ids and times their texts hold. */
+  /** The same for faults that are alike, even if their texts differ in ids and times. */
   readonly kind: string;
-  /** It is about who asks, a key or a version: others who ask may do well. */
+  /** The fault lies with the caller, in its key or version. Other callers may succeed. */
   readonly isOwn?: boolean;
 }
 
 export type OnFault = (fault: Fault) => void;
 
-/** The JSON body of an ERROR frame and of a message on `/user/queue/errors`. */
+/**
+ * The JSON body of an ERROR frame and of a message on `/user/queue/errors`, without fields that are
+ * undefined.
+ */
 export function errorBody(error: ChatError): string {
   const { retryAfter, roomId, clientMessageId } = error.details;
   return JSON.stringify({
     type: "ERROR",
     code: error.code,
     message: error.message,
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-    ...(roomId === undefined ? {} : { roomId }),
-    ...(clientMessageId === undefined || clientMessageId === null ? {} : { clientMessageId }),
+    retryAfter,
+    roomId,
+    clientMessageId: clientMessageId ?? undefined,
   });
 }
 
@@ -137,7 +143,10 @@ export interface Problem {
   readonly body: string;
 }
 
-/** The error as an `application/problem+json` answer (RFC 9457); `code` is an extension member, `field` names what is wrong. */
+/**
+ * The error as an `application/problem+json` answer (RFC 9457). `code`, `field` (the part of the request that
+ * is wrong) and `retryAfter` are extension members.
+ */
 export function toProblem(error: ChatError): Problem {
   const status = HTTP_STATUS[error.code];
   const { field, retryAfter } = error.details;
@@ -155,8 +164,8 @@ export function toProblem(error: ChatError): Problem {
       status,
       detail: error.message,
       code: error.code,
-      ...(field === undefined ? {} : { field }),
-      ...(retryAfter === undefined ? {} : { retryAfter }),
+      field,
+      retryAfter,
     }),
   };
 }

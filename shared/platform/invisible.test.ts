@@ -9,7 +9,7 @@ const points = (from: number, to: number): string[] =>
   Array.from({ length: to - from + 1 }, (_, index) => String.fromCodePoint(from + index));
 const nickname = (text: string): string | undefined => visibleName(text, 100);
 
-/** Of every kind some that nobody can see. */
+/** Some invisible characters of every kind. */
 const INVISIBLE = [
   ..."\u00ad\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufeff\u2060\u2061\u2065\ufff0\ufffb",
   ...points(0x180b, 0x180f),
@@ -21,7 +21,7 @@ const INVISIBLE = [
 ];
 const GAPS = [..." \u00a0\u1680\u2003\u2028\u2029\u202f\u205f\u3000\u2800\ufffc\u{1d159}\u{13441}"];
 
-/** Written with characters that can't be seen by themselves, and need them. */
+/** Texts that need characters which are invisible by themselves. */
 const MADE_OF_SEVERAL = [
   "👩‍🚀",
   "👩🏽‍🚀",
@@ -42,7 +42,8 @@ const MADE_OF_SEVERAL = [
   "🏴󠁧󠁢󠁥󠁮󠁧󠁿",
   "🇰🇷",
   "👍🏿",
-  // Persian; Sinhala; Devanagari; Bengali; Malayalam as it was written before its chillu letters; Kannada; Mongolian.
+  // Persian; Sinhala; Devanagari; Bengali; Malayalam as written before its chillu letters; Kannada;
+  // Mongolian.
   "می‌خواهم",
   "بَ‌ن",
   "ශ්‍රී",
@@ -92,7 +93,7 @@ describe("invisible characters", () => {
     expect(nickname(`a${text}b ${text}`)).toBe(`a${text}b ${text}`.normalize("NFC"));
   });
 
-  test.each(named(INVISIBLE))("go where they have none: %s", (_name, invisible) => {
+  test.each(named(INVISIBLE))("go where they have no use: %s", (_name, invisible) => {
     for (const text of ["Ann", "비", "Ann 5", "שלום", "нет"]) {
       const [first = "", ...rest] = text;
       const hidden = [text + invisible, invisible + text, first + invisible + rest.join("")];
@@ -109,7 +110,7 @@ describe("invisible characters", () => {
     ["a non-joiner at a name's end", "سلام", "سلام\u200c"],
     ["a non-joiner behind a last virama", "क्", "क्\u200c"],
     ["two joiners", "ශ්\u200dරී", "ශ්\u200d\u200dරී"],
-    ["a selector that says what is so anyway", "😀", "😀\ufe0f"],
+    ["a selector that changes nothing", "😀", "😀\ufe0f"],
     ["two selectors", "❤\ufe0f", "❤\ufe0f\ufe0f"],
     ["a selector behind a digit", "Ann 1", "Ann 1\ufe0f"],
     ["tags that name no flag", "🏴", "🏴\u{e0067}\u{e0062}"],
@@ -136,7 +137,7 @@ describe("a member's name", () => {
   test.each([
     ["control characters", "A\0n\nn\u007f\u009b", "Ann"],
     ["marks before its first letter", " \u0301\u20ddAnn", "Ann"],
-    ["what keeps a letter from its mark", "e\u200b\u0301", "é"],
+    ["a character that keeps a letter from its mark", "e\u200b\u0301", "é"],
     ["a lone surrogate", "a\ud800", "a\ufffd"],
     ["an override", "\u202egnp.exe", "gnp.exe"],
   ])("loses or mends %s", (_what, raw, expected) => {
@@ -156,7 +157,7 @@ describe("a member's name", () => {
     expect(visibleName("x\u0316\u0316\u0316\u0316", 3)).toBe("x\u0316\u0316");
   });
 
-  test("of anything is one that stays as it is, can be seen and turns nothing round", () => {
+  test("made of any text stays as it is, is visible and changes no direction", () => {
     const character = fc.oneof(
       fc.constantFrom(...INVISIBLE, ...GAPS, ...MADE_OF_SEVERAL.flatMap((text) => [...text]), "a", "\u0301"),
       fc.string({ unit: "binary", maxLength: 3 }),
@@ -174,7 +175,7 @@ describe("a member's name", () => {
   });
 });
 
-test("directions are set by these and no others", () => {
+test("these characters set directions, and no others", () => {
   const all = points(0, 0xd7ff).filter(hasDirection).map(name);
   expect(all).toEqual(
     ["\u061c", "\u200e", "\u200f", ...points(0x202a, 0x202e), ...points(0x2066, 0x2069)].map(name),

@@ -61,7 +61,7 @@ const accepts = (origin: string | undefined, ...allowedOrigins: string[]): boole
   }
 };
 
-test("a page may connect whose origin is named, however its view writes it", () => {
+test("a page may connect if its origin is named, however its view writes it", () => {
   for (const origin of ["capacitor://localhost", "Capacitor://LOCALHOST", "https://a.example"])
     expect(accepts(origin, "capacitor://localhost", "https://a.example")).toBe(true);
   for (const origin of [
@@ -73,11 +73,11 @@ test("a page may connect whose origin is named, however its view writes it", () 
     expect(accepts(origin, "capacitor://localhost", "https://a.example")).toBe(false);
 });
 
-test("a page of no origin may connect where that is named, or nothing is", () => {
+test("a page with the origin null may connect if null is named, or nothing is", () => {
   expect(accepts("null", "capacitor://localhost", "app://.")).toBe(false);
   expect(accepts("null", "capacitor://localhost", "null")).toBe(true);
   expect(accepts("capacitor://localhost", "null")).toBe(false);
   expect(accepts("null")).toBe(true);
-  // What is no browser names none.
+  // A client other than a browser sends no origin.
   expect(accepts(undefined, "app://.")).toBe(true);
 });

@@ -1,20 +1,24 @@
-/** Origins of pages, as the header `Origin` names them: of browsers (RFC 6454), and of the web views and extensions whose schemes are their own. */
+/**
+ * Origins of pages, as the header `Origin` names them: those of browsers (RFC 6454), and those of web views
+ * and extensions, which have schemes of their own.
+ */
 
-/** Without user, path, query and fragment, but for one slash at the end; only `file://` has no host. */
+/** No user, path, query or fragment, except one slash at the end. Only `file://` has no host. */
 const ORIGIN = /^(?:file:\/\/|[a-z][a-z0-9+.-]*:\/\/[^/?#@*\\\s]+)\/?$/i;
 
-/** Those of which no page comes. */
+/** Schemes that no page comes from. */
 const NO_PAGES = new Set(["ws:", "wss:", "ftp:", "data:", "blob:", "javascript:", "about:"]);
 
 /**
- * An origin as it is compared, or nothing where a text is none: scheme and host in lower case, without the scheme's usual port. `null`, which sandboxed and local pages
- * have in common with whoever wants to be taken for one, is an origin only by that name.
+ * An origin in the form in which it is compared, or nothing if the text is none. The form is scheme and host
+ * in lower case, without the scheme's usual port. `null` stays `null`: sandboxed and local pages share it,
+ * and any page can get it, so it is allowed only by that name.
  */
 export function originOf(text: string): string | undefined {
   if (text.toLowerCase() === "null") return "null";
   if (!ORIGIN.test(text) || !URL.canParse(text)) return undefined;
   const { protocol, host, origin } = new URL(text);
   if (NO_PAGES.has(protocol)) return undefined;
-  // `URL` says "null" for every scheme that it doesn't know.
+  // `URL` gives the origin "null" for every scheme that it doesn't know.
   return origin === "null" ? `${protocol}//${host}`.toLowerCase() : origin;
 }

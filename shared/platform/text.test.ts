@@ -6,7 +6,7 @@ const CONTROLS = [...Array(32).keys(), ...Array.from({ length: 33 }, (_, index) 
   (code) => String.fromCharCode(code),
 );
 const name = (text: string): string => `U+${text.charCodeAt(0).toString(16).padStart(4, "0")}`;
-/** What no text may hold. */
+/** Characters that no text may hold. */
 const FORBIDDEN = CONTROLS.filter((one) => one !== "\t" && one !== "\n").map((one) => [name(one), one]);
 
 describe("text of several lines", () => {
@@ -36,12 +36,12 @@ describe("text of several lines", () => {
     expect(schema.parse(text)).toBe(normalized);
   });
 
-  test("is measured in code points, after it was normalized", () => {
+  test("is measured in code points after it was normalized", () => {
     expect(schema.safeParse("🙂".repeat(10)).success).toBe(true);
     expect(schema.safeParse("🙂".repeat(11)).success).toBe(false);
-    // Ten of two characters each become ten of one.
+    // Ten pairs of characters become ten single characters.
     expect(schema.safeParse("e\u0301".repeat(10)).success).toBe(true);
-    // One that becomes two.
+    // Each of these characters becomes two.
     expect(schema.safeParse("\u0344".repeat(6)).success).toBe(false);
   });
 });
@@ -70,7 +70,7 @@ describe("text that would take long to normalize", () => {
   });
 
   test("is as long as its limit says when it is normalized, however it was written", () => {
-    // Of all letters this one stands for most others.
+    // No other letter stands for more characters.
     const composed = "\u1f82".repeat(10);
     expect([...composed.normalize("NFD")]).toHaveLength(40);
     expect(lines(10).parse(composed.normalize("NFD"))).toBe(composed);
@@ -78,13 +78,13 @@ describe("text that would take long to normalize", () => {
   });
 });
 
-/** What no text of one line has. */
+/** Characters that no text of one line may hold. */
 const ONE_LINE_WITHOUT = [...CONTROLS, "\u2028", "\u2029"].map((one) => [name(one), one] as const);
 
 describe("a name", () => {
   const schema = named(5);
 
-  test("loses the white space around it, and is not empty then", () => {
+  test("loses the white space around it, and must not be empty after that", () => {
     expect(schema.parse(" \t a  b \n")).toBe("a  b");
     expect(schema.safeParse(" \n\u3000").success).toBe(false);
     expect(schema.safeParse("").success).toBe(false);
@@ -106,7 +106,9 @@ describe("a name", () => {
   });
 });
 
-/** What nobody can see, each by itself: fillers, joiners, selectors, tags, directions, marks, blanks. */
+/**
+ * Characters that nobody can see by themselves: fillers, joiners, selectors, tags, directions, marks, blanks.
+ */
 const UNSEEN = [
   ..."\u3164\u115f\u1160\uffa0\u200b\u200d\ufe0f\u2060\ufeff\u00ad\u034f\u180e\u202e\u2066\u200e\u061c",
   ..."\u{e0041}\u{e0100}\u0301\u20dd\u2800\ufffc\u{1d159}",
@@ -117,8 +119,8 @@ const DIRECTIONS = [..."\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u
 const UNSEEN_REFUSAL = "must have something visible";
 const DIRECTION_REFUSAL = "must have no characters that change the direction of text";
 
-describe("what must be seen", () => {
-  test.each(UNSEEN)("is not %s, as a message, a name or a device", (_name, unseen) => {
+describe("a visible text", () => {
+  test.each(UNSEEN)("is not %s alone, as a message, a name or a device", (_name, unseen) => {
     for (const text of [unseen, `${unseen}${unseen}`, ` ${unseen}\u3164 `])
       for (const schema of [visibleLines(10), named(10), DeviceId])
         expect(schema.safeParse(text).success).toBe(false);
@@ -132,24 +134,24 @@ describe("what must be seen", () => {
     },
   );
 
-  test("is said to be missing as before where there is nothing but white space", () => {
+  test("that is only white space is refused with a message of its own", () => {
     expect(visibleLines(10).safeParse(" \n").error?.issues[0]?.message).toBe(
       "must not be empty or only white space",
     );
   });
 });
 
-describe("what stands beside other text", () => {
-  test.each(DIRECTIONS)("is no name or device with %s in it", (_name, direction) => {
+describe("a text that is shown beside others", () => {
+  test.each(DIRECTIONS)("is refused as a name or device with %s in it", (_name, direction) => {
     for (const schema of [named(10), DeviceId])
       expect(schema.safeParse(`a${direction}b`).error?.issues[0]?.message).toBe(DIRECTION_REFUSAL);
   });
 
-  test("is a name without invisible characters that have no use, and with those that have one", () => {
+  test("loses, as a name, the invisible characters without a use, and keeps the others", () => {
     expect(named(10).parse("\u200b A\u3164nn\u{e0041} \ufeff")).toBe("Ann");
     expect(named(20).parse("👩‍🚀 می‌خواهم")).toBe("👩‍🚀 می‌خواهم");
     expect(named(10).parse("e\u200b\u0301")).toBe("\u00e9");
-    // They don't hide how many marks there are.
+    // Invisible characters between the marks don't hide how many marks there are.
     expect(named(300).safeParse(`a${`${"\u0316".repeat(60)}\u200b`.repeat(2)}`).success).toBe(false);
   });
 });
