@@ -2,15 +2,16 @@ import { createPublicKey, type JsonWebKey, type KeyObject, X509Certificate } fro
 import { z } from "zod";
 import { ChatError } from "../platform/errors.js";
 
-/** What a token's header says of its key. */
+/** The parameters of a token's header that point to its key. */
 export interface KeyHint {
   readonly alg: string;
   readonly kid?: string | undefined;
 }
 
 /**
- * Tries a token with the keys that may have signed it: `attempt` gets them in the order in which they are tried, and answers nothing where none of them
- * has. Where it then could be a new key's, `attempt` is called again with keys that were fetched anew.
+ * Tries a token with the keys that may have signed it. `attempt` gets the keys in the order in which it tries
+ * them, and answers nothing if none of them has signed the token. If a new key may have signed it, the keys
+ * are fetched again and `attempt` is called with them.
  */
 export type WithKeys = <T>(
   hint: KeyHint,
@@ -20,27 +21,29 @@ export type WithKeys = <T>(
 export interface KeySetOptions {
   /** Milliseconds since 1970. */
   readonly now?: () => number;
-  /** Hears why keys could not be fetched; the old ones may still serve. */
+  /** Called with the reason why keys could not be fetched. The old keys may still serve. */
   readonly onError?: (error: unknown) => void;
 }
 
-/** Keys older than this are fetched anew, beside the work. */
+/** Keys older than this are fetched again in the background. */
 const FRESH_MS = 10 * 60_000;
-/** Keys older than this are not trusted any more, when the key server has been away for so long. */
+/** If the key server has been unreachable for this long, cached keys are no longer trusted. */
 const TRUSTED_MS = 60 * 60_000;
 const UNKNOWN_KEY_MS = 30_000;
 const FAILED_MS = 2_000;
 const FETCH_MS = 5_000;
 const KEY_SET_BYTES = 256 * 1024;
-/** A token that names no key is tried with no more than so many. */
+/** A token that names no key is tried with at most this many keys. */
 const KEYS_TRIED = 16;
 const RSA_BITS = 2_048;
 
 /**
- * The keys at a URL, fetched when first needed and then kept: refreshed beside the work, and kept for a while when that fails.
- * A token that none of them has signed, and that names none of them, may be a new key's, so they are fetched for it, but not again within half a minute: whoever makes
- * up key ids costs no more than that. A fetch for another reason doesn't count, so that keys which change right after one are found
- * at once; only those that change while somebody makes up ids wait, for half a minute at most.
+ * The keys at a URL. They are fetched when first needed, and then kept. They are refreshed in the background,
+ * and kept for a while when that fails. A token that none of the keys has signed, and that names none of
+ * them, may be signed with a new key. The keys are fetched for it, but at most once in half a minute: an
+ * attacker who makes up key ids causes no more fetches than that. A fetch for another reason doesn't count,
+ * so keys that change right after such a fetch are found at once. Only keys that change while somebody makes
+ * up ids are found late, by half a minute at most.
  */
 export function remoteKeys(uri: string, { now = Date.now, onError = () => {} }: KeySetOptions): WithKeys {
   let published: readonly PublishedKey[] = [];
@@ -63,7 +66,7 @@ export function remoteKeys(uri: string, { now = Date.now, onError = () => {} }: 
     onError(cause);
     throw notFetched(cause);
   };
-  /** One fetch at a time, which all who need it share. */
+  /** One fetch at a time. All callers that need keys share it. */
   const load = async (): Promise<void> => {
     if (!fetching && within(at.failed, FAILED_MS)) throw notFetched(undefined);
     fetching ??= fetchKeySet(uri)
@@ -92,7 +95,10 @@ export function remoteKeys(uri: string, { now = Date.now, onError = () => {} }: 
 const notFetched = (cause: unknown): ChatError =>
   new ChatError("UNAVAILABLE", "The identity provider's keys can't be fetched; try again.", { cause });
 
-/** A key set that is neither endless nor empty: one without keys would lock everybody out. A key that can't be used does not spoil the others. */
+/**
+ * Fetches a key set of limited size that is not empty: a set without keys would lock everybody out. A key
+ * that can't be used does not spoil the others.
+ */
 async function fetchKeySet(url: string): Promise<readonly PublishedKey[]> {
   const response = await fetch(url, {
     headers: { accept: "application/jwk-set+json, application/json" },
@@ -113,7 +119,7 @@ async function fetchKeySet(url: string): Promise<readonly PublishedKey[]> {
   return keys.flatMap(publishedKey);
 }
 
-/** A key of RFC 7517 as providers publish it: of what is optional there, any may be missing. */
+/** A key of RFC 7517 as providers publish it: any of the RFC's optional members may be missing. */
 const Jwk = z.object({
   kty: z.string(),
   kid: z.string().optional().catch(undefined),
@@ -133,19 +139,20 @@ const Jwk = z.object({
 
 interface PublishedKey {
   readonly kid: string | undefined;
-  /** The one algorithm that it is for, where it says so. */
+  /** The only algorithm that the key is for, if it names one. */
   readonly alg: string | undefined;
   readonly key: KeyObject;
 }
 
-/** A key that signatures can be verified with, or nothing. */
+/** A key for verifying signatures, or nothing. */
 function publishedKey(entry: unknown): readonly PublishedKey[] {
   const { success, data } = Jwk.safeParse(entry);
-  // A private key that somebody has published is nobody's.
+  // A published private key proves nothing: everybody has it.
   if (!success || "d" in (entry as object)) return [];
   try {
     const { kid, alg } = data;
-    // RFC 7517 section 4.7 wants the key itself beside its certificate, but not everybody writes it.
+    // RFC 7517 section 4.7 demands the key itself beside its certificate, but not every provider publishes
+    // it.
     const certificate = data.n === undefined && data.x === undefined ? data.x5c?.[0] : undefined;
     const key =
       certificate === undefined
@@ -157,7 +164,10 @@ function publishedKey(entry: unknown): readonly PublishedKey[] {
   }
 }
 
-/** Of what kind a key must be for an algorithm, and by which names it may say that it is for it. RFC 9864 has a name of its own for EdDSA with Ed25519. */
+/**
+ * The kind of key that an algorithm needs, and the names by which a key may say that it is for the algorithm.
+ * RFC 9864 has a name of its own for EdDSA with Ed25519.
+ */
 const KINDS: Readonly<Record<string, { names: readonly string[]; fits: (key: KeyObject) => boolean }>> = {
   RS256: { names: ["RS256"], fits: isStrongRsa },
   ES256: { names: ["ES256"], fits: (key) => key.asymmetricKeyDetails?.namedCurve === "prime256v1" },
@@ -170,8 +180,8 @@ function isStrongRsa(key: KeyObject): boolean {
 }
 
 /**
- * The keys that may have signed a token: those that bear its `kid`; where none does, those without one; where the token has none, all. `kid` is a
- * hint (RFC 7515 section 4.1.4), the signature decides.
+ * The keys that may have signed a token: the keys with its `kid`, or else the keys without a `kid`. For a
+ * token without a `kid` it is all keys. The `kid` is a hint (RFC 7515 section 4.1.4). The signature decides.
  */
 function candidatesOf(
   published: readonly PublishedKey[],

@@ -12,7 +12,10 @@ const checks = { issuer: ISSUER, audience: AUDIENCE };
 const nowInSeconds = (): number => Math.floor(Date.now() / 1_000);
 const inAnHour = (): number => nowInSeconds() + 3_600;
 
-/** Of a key that nobody has any more: the certificate that OpenSSL made for `CN=keys`, and a token until 2125 that was signed with it. */
+/**
+ * A certificate that OpenSSL made for `CN=keys`, and a token until 2125 that was signed with its key. Nobody
+ * has the key any more.
+ */
 const CERTIFICATE =
   "MIIDATCCAemgAwIBAgIUMRkFqiLPAd8nNEiVDTivP9bET3YwDQYJKoZIhvcNAQELBQAwDzENMAsGA1UEAwwEa2V5czAgFw0yNjExMjYwODIwMDNaGA8yMTI2MTEwMjA4MjAwM1owDzENMAsGA1UEAwwEa2V5czCCASIwDQYJKoZIhvcNAQEBBQADggEPADCCAQoCggEBAI86DQ1zTdUFtyDrvQjZEn6bTOTnwut3sVstclXhLEUR1N5dJFFWxb9pHkuWDZ5RtY7BewkHmTkFzfxckiw28tJLLS2/0y7jje9S9yC+pluaWJiJp8ynj4MA2xGCujZqhBYG1NMlcCA4Uvs0Cy32mlH/3ViMy16uOE/wg0CqbiTZLQFa8IXQY3z6+kFYST5zb9jVFLHY1d1ZwiTQ1NFlCG8UryrjOGKMjwM1eye59K/ngS/s2vMTMhYq/7ufCSNtax1rBEfLdu/M9ajqhZ5xBoKDV2fd0NFaoI2Zj1yl/5HBYda1+t70vptU4r/GKL1DmQEhxr8/SEOkdR4LqK7wmoECAwEAAaNTMFEwHQYDVR0OBBYEFN+NFytYu3VfK/YUoWZj6Rd0MONVMB8GA1UdIwQYMBaAFN+NFytYu3VfK/YUoWZj6Rd0MONVMA8GA1UdEwEB/wQFMAMBAf8wDQYJKoZIhvcNAQELBQADggEBAArSoz9iuh8BNgG3kblYtH4+b1IuHhiFSZt7ozsXV1q6AsfIqpJnVIaBRO+KtUCB0DWid56cSPyCzVq/f95ra6O4EsPs375XHze/5D2q8/St/2T9/HSz6XNfmLcrcCxzn+G4tRY6TDBs8uYPmYCXuYk+n8Aw31o89hSRdyZdTTKtz4IFPAbM/M5l1miYASS+o0Wijmzj9exAizBnWX7a11iOKEswn646gifWG4uwtkxiwIazMapg/5jTmV5f3cCulSD3A7jh0A/hjl2eFDRem306v8uqrfzMDfjbRJtfrOxcl/eRyH9PmONazbqWrpn2lSSQbSyjswksyfiE+hFEXec=";
 
@@ -36,7 +39,7 @@ function forged(header: object | string, payload: object | string, key: string |
 }
 const hs256 = (more: object = {}): string => forged({ alg: "HS256" }, claims(more));
 
-/** Signed as RS256 says, whatever header and payload are. */
+/** A token signed as RS256 says, with any header and payload. */
 function rs256(key: KeyObject, header: object | string, payload: object | string): string {
   const text = `${base64url(header)}.${base64url(payload)}`;
   return `${text}.${sign("sha256", Buffer.from(text), key).toString("base64url")}`;
@@ -53,7 +56,10 @@ async function close(server: Server): Promise<void> {
   await new Promise((resolve) => server.close(resolve));
 }
 
-/** The claim that is wrong, or the same claims twice: what makes a rightly signed token worthless whatever it is signed with. */
+/**
+ * Claims that make a rightly signed token worthless, with any kind of key: a wrong claim, or the same claims
+ * twice.
+ */
 const wrongClaims: readonly [string, object | string][] = [
   ["another issuer", { iss: "https://evil.example.com" }],
   ["the issuer with a slash behind it", { iss: `${ISSUER}/` }],
@@ -240,7 +246,7 @@ describe("a token signed with the secret", () => {
   });
 });
 
-describe("of clocks that differ", () => {
+describe("when clocks differ", () => {
   const exp = 1_900_000_000;
   const at = (seconds: number) =>
     createVerifier({ ...checks, jwtSecret: SECRET }, { now: () => seconds * 1_000 });
@@ -286,7 +292,7 @@ describe("a token signed with the identity provider's key", () => {
   let fetched = 0;
   let answer: { status: number; body: string };
   let rightAnswer: string;
-  /** Where forged tokens say that their keys are. */
+  /** The URL at which forged tokens say that their keys are. */
   let lure: Server;
   let lureUrl: string;
   let lured = 0;
@@ -337,7 +343,7 @@ describe("a token signed with the identity provider's key", () => {
     type === "pem"
       ? rsa.publicKey.export({ type: "spki", format: "pem" })
       : rsa.publicKey.export({ type: "spki", format: "der" });
-  /** Signed with a key that isn't the provider's, which the header brings along or says where to find. */
+  /** A token signed with a key that isn't the provider's. The header holds the key, or the URL of the key. */
   const bringing = async (header: object): Promise<string> =>
     rs256(stranger.privateKey, { alg: "RS256", ...header }, claims());
 
@@ -349,7 +355,7 @@ describe("a token signed with the identity provider's key", () => {
     expect(await verifier()(await signed(alg, kid, key))).toMatchObject({ userId: 7 });
   });
 
-  test("is accepted whatever hints at keys it has: none of them is looked at", async () => {
+  test("is accepted with any hints at keys, because none of them is looked at", async () => {
     const jwk = await exportJWK(stranger.publicKey);
     const header = { alg: "RS256", kid: "rsa", typ: "at+jwt", x5t: "AA", jku: lureUrl, x5u: lureUrl, jwk };
     expect(await verifier()(rs256(rsa.privateKey, header, claims()))).toMatchObject({ userId: 7 });
@@ -441,7 +447,8 @@ describe("a token signed with the identity provider's key", () => {
             "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551".repeat(2),
             "hex",
           );
-          return `${base64url({ alg: "ES256", kid: "ec" })}.${base64url(claims())}.${order.toString("base64url")}`;
+          const header = base64url({ alg: "ES256", kid: "ec" });
+          return `${header}.${base64url(claims())}.${order.toString("base64url")}`;
         },
       ],
       [
@@ -616,7 +623,7 @@ describe("a token signed with the identity provider's key", () => {
         await accepted({ alg, kid: "1" }, pair.privateKey, ...keys);
     });
 
-    test("a kid in the token and none in the set: a key that names no kid may be meant, one that names another is not", async () => {
+    test("a kid that is not in the set may mean a key without a kid, not one with another", async () => {
       await accepted(
         { alg: "RS256", kid: "a" },
         rsa.privateKey,
@@ -691,7 +698,7 @@ describe("a token signed with the identity provider's key", () => {
       };
       expect(await verified(entry)).toMatchObject({ userId: 7 });
       expect(await verified({ ...entry, kid: undefined })).toMatchObject({ userId: 7 });
-      // The key itself counts, where it is there.
+      // The key itself counts if the set has it.
       for (const wrong of [{ ...entry, use: "enc" }, bare(rsa.publicKey, entry)])
         await expect(verified(wrong)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
     });
@@ -722,7 +729,7 @@ describe("a token signed with the identity provider's key", () => {
       });
     });
 
-    test("a new key without kid is fetched at once, and for forged tokens once in half a minute", async () => {
+    test("a new key without kid is fetched at once, for forged tokens once in half a minute", async () => {
       answer.body = setOf(bare(other.publicKey));
       const verify = verifier();
       await verify(token(RS256, other.privateKey));
@@ -773,7 +780,7 @@ describe("a token signed with the identity provider's key", () => {
       const fresh = await signed("RS256", "new", stranger.privateKey);
       await Promise.all(Array.from({ length: 20 }, () => verify(fresh)));
       expect(fetched).toBe(2);
-      // What the provider has taken back is refused from then on.
+      // A key that the provider has taken back is refused from then on.
       const old = await signed("RS256", "rsa", rsa.privateKey);
       await expect(verify(old)).rejects.toMatchObject({ code: "UNAUTHORIZED" });
     });
@@ -805,7 +812,7 @@ describe("a token signed with the identity provider's key", () => {
       expect(await verify(token)).toMatchObject({ userId: 7 });
     });
 
-    test("anew when they are ten minutes old, while the old ones go on serving", async () => {
+    test("again when they are ten minutes old, while the old ones go on serving", async () => {
       const verify = verifier();
       const token = await signed("RS256", "rsa", rsa.privateKey);
       await verify(token);

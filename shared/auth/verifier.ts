@@ -1,25 +1,31 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import { decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
+import { defined } from "../platform/defined.js";
 import { ChatError } from "../platform/errors.js";
 import { visibleName } from "../platform/invisible.js";
 import { type KeyHint, type KeySetOptions, remoteKeys, type WithKeys } from "./keySet.js";
 
-/** Who a client is, as its JWT says. */
+/** A client's identity, as its JWT says. */
 export interface Identity {
   readonly userId: number;
   readonly nickname?: string;
   readonly picture?: string;
-  /** Seconds since 1970: `exp`, or, of a token that is past it by less than the tolerance, the end of that. */
+  /**
+   * Seconds since 1970: `exp`, or `exp` with the tolerance if the token is past its `exp` by less than that.
+   */
   readonly expiresAt: number;
 }
 
-/** Verifies a JWT; throws `UNAUTHORIZED` for whatever is wrong with it, `UNAVAILABLE` when the keys can't be fetched. */
+/** Verifies a JWT. Throws `UNAUTHORIZED` for a wrong token, `UNAVAILABLE` when the keys can't be fetched. */
 export type VerifyToken = (token: string | undefined) => Promise<Identity>;
 
-/** Verifies the JWT of a service that acts for others; throws as `VerifyToken` does, and `FORBIDDEN` where its claim `scope` has not what is needed. */
+/**
+ * Verifies the JWT of a service that acts for others. Throws as `VerifyToken` does, and `FORBIDDEN` if the
+ * claim `scope` lacks the scope that is needed.
+ */
 export type VerifyTrusted = (token: string | undefined) => Promise<void>;
 
-/** Verifies the `Authorization` header of a service that calls us; throws as `VerifyToken` does. */
+/** Verifies the `Authorization` header of a service that calls us. Throws as `VerifyToken` does. */
 export type VerifyCaller = (authorization: string | undefined) => Promise<void>;
 
 export interface AuthSettings {
@@ -40,18 +46,19 @@ export interface CallerSettings {
 
 export type VerifierOptions = KeySetOptions;
 
-/** By how many seconds our clock and an issuer's may differ. */
+/** The number of seconds by which our clock and an issuer's may differ. */
 export const CLOCK_TOLERANCE_S = 30;
 
 const TOKEN_CHARACTERS = 8_192;
 const NICKNAME_CHARACTERS = 100;
 const PICTURE_CHARACTERS = 2_048;
-/** The year 9999; what is later is in milliseconds, or no number that anything can be done with. */
+/** The end of the year 9999. A later `exp` is in milliseconds, or no usable number. */
 const LAST_EXP_S = 253_402_300_799;
 
 /**
- * A verifier for the configured keys. An algorithm is accepted only if a key of its kind is configured: a token can't pick
- * HS256 against a public key (RFC 8725 section 3.1). The secret is for local use: with a key server it does not count.
+ * A verifier for the configured keys. An algorithm is accepted only if a key of its kind is configured: a
+ * token can't pick HS256 against a public key (RFC 8725 section 3.1). The secret is for local use, and does
+ * not count if a key server is configured.
  */
 export function createVerifier(settings: AuthSettings, options: VerifierOptions = {}): VerifyToken {
   const { now = Date.now } = options;
@@ -63,10 +70,16 @@ export function createVerifier(settings: AuthSettings, options: VerifierOptions 
   };
 }
 
-/** In the claim `scope`, a list with spaces between (RFC 8693 section 4.2): may do what concerns other users. */
+/**
+ * A word of the claim `scope`, a list separated by spaces (RFC 8693 section 4.2). It allows calls for other
+ * users.
+ */
 const ADMIN_SCOPE = "chat.admin";
 
-/** A verifier of trusted services' tokens, from the same issuer and keys as users'. What `sub` they have says nothing. */
+/**
+ * A verifier of trusted services' tokens, from the same issuer and keys as users' tokens. Their `sub` is
+ * ignored.
+ */
 export function createTrustedVerifier(settings: AuthSettings, options: VerifierOptions = {}): VerifyTrusted {
   const verify = jwtVerifier(settings, keysOf(settings, options), options.now ?? Date.now);
   return async (token) => {
@@ -77,7 +90,10 @@ export function createTrustedVerifier(settings: AuthSettings, options: VerifierO
   };
 }
 
-/** A verifier of the calls that a service makes with its managed identity; another identity of the same directory gets tokens for us, too, so `oid` counts. */
+/**
+ * A verifier of the calls that a service makes with its managed identity. Other identities of the same
+ * directory get tokens for us, too, so `oid` must match.
+ */
 export function createCallerVerifier(settings: CallerSettings, options: VerifierOptions = {}): VerifyCaller {
   const keys = { algorithms: ["RS256"], withKeys: remoteKeys(settings.jwksUri, options) };
   const verify = jwtVerifier(settings, keys, options.now ?? Date.now);
@@ -104,7 +120,7 @@ function keysOf({ jwtSecret, jwksUri }: AuthSettings, options: VerifierOptions):
   return { algorithms: ["HS256"], withKeys: (_hint, attempt) => attempt([secret]) };
 }
 
-/** Checks what all tokens have in common: form, signature, issuer, audience and times. */
+/** Makes the checks that all tokens have in common: form, signature, issuer, audience and times. */
 function jwtVerifier(
   { issuer, audience }: Pick<AuthSettings, "issuer" | "audience">,
   { algorithms, withKeys }: Keys,
@@ -124,7 +140,10 @@ function jwtVerifier(
   };
 }
 
-/** What a token says, if one of these keys has signed it; nothing if none has. Throws when it is signed and wrong otherwise. */
+/**
+ * The claims of a token that one of these keys has signed, or nothing if none has. Throws when the token is
+ * signed but wrong in another way.
+ */
 async function payloadOf(
   token: string,
   keys: readonly KeyObject[],
@@ -140,17 +159,22 @@ async function payloadOf(
   return undefined;
 }
 
-/** Before any key is looked for. Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are never looked at. */
+/**
+ * Checks a token's form before any key is looked for. Keys that a token brings along (`jwk`, `jku`, `x5u`,
+ * `x5c`) are never looked at.
+ */
 function checkForm(token: string, algorithms: readonly string[]): KeyHint {
   if (token.length > TOKEN_CHARACTERS)
     throw new ChatError("UNAUTHORIZED", `The token is longer than ${TOKEN_CHARACTERS} characters.`);
-  // RFC 7515 section 7.1, and nothing else: decoders forgive white space, padding and the other alphabet.
+  // The form of RFC 7515 section 7.1 and no other: decoders forgive white space, padding and the other
+  // alphabet.
   if (!/^[\w-]+\.[\w-]+\.[\w-]+$/.test(token)) throw new ChatError("UNAUTHORIZED", "The token is not a JWT.");
   const header = decodeProtectedHeader(token);
   const { alg = "", kid } = header;
   if (!algorithms.includes(alg))
     throw new ChatError("UNAUTHORIZED", "The token's algorithm is not accepted here.");
-  // RFC 7515 section 4.1.11: an extension that isn't understood, and none is, makes the token invalid.
+  // RFC 7515 section 4.1.11: an extension that isn't understood makes the token invalid. None is understood
+  // here.
   if ("crit" in header || "b64" in header)
     throw new ChatError("UNAUTHORIZED", "The token needs an extension that is not accepted here.");
   return { alg, kid: typeof kid === "string" ? kid : undefined };
@@ -166,12 +190,12 @@ function refusal(error: unknown): ChatError {
 
 function identityOf(payload: JWTPayload, nowMs: number): Identity {
   const { sub, exp } = payload;
-  // A number, or a list of one, would pass for its digits.
+  // A `sub` that is a number, or a list of one number, would pass for its digits.
   const userId = typeof sub === "string" && /^[1-9]\d{0,15}$/.test(sub) ? Number(sub) : Number.NaN;
   if (!Number.isSafeInteger(userId))
     throw new ChatError("UNAUTHORIZED", 'The token\'s claim "sub" is not a user id.');
   const expiresAt = Math.floor(exp as number);
-  // JSON has no Infinity, but 1e999 is read as that.
+  // JSON has no Infinity, but 1e999 is read as Infinity.
   if (!(expiresAt <= LAST_EXP_S))
     throw new ChatError("UNAUTHORIZED", 'The token\'s claim "exp" is not in seconds since 1970.');
   const claim = payload["nickname"];
@@ -180,12 +204,11 @@ function identityOf(payload: JWTPayload, nowMs: number): Identity {
   return {
     userId,
     expiresAt: expiresAt * 1_000 > nowMs ? expiresAt : expiresAt + CLOCK_TOLERANCE_S,
-    ...(nickname === undefined ? {} : { nickname }),
-    ...(picture === undefined ? {} : { picture }),
+    ...defined({ nickname, picture }),
   };
 }
 
-/** Other people's browsers fetch it: an https URL, in ASCII, or nothing. */
+/** The picture as an https URL in ASCII, or nothing. Other people's browsers fetch it. */
 function pictureOf(claim: unknown): string | undefined {
   if (typeof claim !== "string" || claim.length > PICTURE_CHARACTERS || !URL.canParse(claim))
     return undefined;
@@ -194,8 +217,9 @@ function pictureOf(claim: unknown): string | undefined {
 }
 
 /**
- * The token of `Authorization: Bearer …`, or nothing where there is no such header. The scheme's case does not matter (RFC 9110 section 11.1). Throws `UNAUTHORIZED` where the header is
- * there twice, which arrives as one with a comma: which of them counts is not for us to guess.
+ * The token of `Authorization: Bearer …`, or nothing without such a header. The scheme's case does not matter
+ * (RFC 9110 section 11.1). Throws `UNAUTHORIZED` if the header was sent twice, which arrives as one header
+ * with a comma: we don't guess which of the two counts.
  */
 export function bearerToken(authorization: string | null | undefined): string | undefined {
   const header = authorization ?? "";
