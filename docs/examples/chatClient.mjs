@@ -6,6 +6,8 @@ const client = new ChatClient({ url: API, token: () => TOKEN });
 client.on("message", ({ senderNickname, content }) => console.log(`${senderNickname}: ${content}`));
 await client.connect();
 const room = client.open(await client.openWith(2));
+// From here on what is written comes as an event; what was written before is in `room.messages`.
+await room.ready;
 const { seq, unreadCount } = await room.send("Hello");
 console.log(`stored as number ${seq}, not read yet by ${unreadCount}`);
 await client.disconnect();
