@@ -102,11 +102,9 @@ interface Shown {
 }
 
 function sidesOf({ target, database, roomId, userId, token }: Room, before: number) {
-  const query = { before: String(before), limit: String(PAGE) };
+  const query = { roomId, callerId: userId, before, limit: PAGE };
   return {
-    counted: async () =>
-      (await listMessages({ roomId: String(roomId) }, query, userId, { database }))
-        .messages as readonly Shown[],
+    counted: async () => (await listMessages(query, { database })).messages as readonly Shown[],
     /** Does all that `listMessages` does, except counting. */
     uncounted: async () => {
       const { room, member } = await requireAccess(database, roomId, userId);

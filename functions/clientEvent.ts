@@ -14,7 +14,8 @@ app.http("clientEvent", {
   methods: ["POST", "OPTIONS"],
   authLevel: "anonymous",
   handler: async (request, context) => {
-    // What is wrong with it is told to the service alone.
+    // Why a body can't be taken is told to the service alone, once the call is proved to be its own. `upstream` answers and logs it. It is
+    // no refusal of a client's, so it is not counted.
     const body = await bodyOf(request, EVENT_BYTES).catch(toChatError);
     const { traceparent: _, ...headers } = Object.fromEntries(request.headers.entries());
     const traceparent = traceparentOf(request, context);

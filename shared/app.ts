@@ -1,9 +1,7 @@
 import {
-  bearerToken,
   createCallerVerifier,
   createTrustedVerifier,
   createVerifier,
-  type Identity,
   type VerifyToken,
   type VerifyTrusted,
 } from "./auth/verifier.js";
@@ -11,50 +9,35 @@ import type { Broadcaster } from "./broadcast/broadcaster.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
 import type { EventBatch, EventBus } from "./bus/eventBus.js";
 import { connectEventHubs } from "./bus/eventHubs.js";
-import { createFaults, type Faults, health, type Part } from "./calls/health.js";
-import { openApiDocument } from "./calls/openApi.js";
-import { LogOut } from "./calls/schemas.js";
-import { validated } from "./calls/validate.js";
+import { admit } from "./calls/admit.js";
+import type { Call, CallRequest, Who } from "./calls/call.js";
 import { type Config, type Limits, readConfig } from "./config.js";
 import { sweepEvicted } from "./connections/closing.js";
 import { connectionEvents, reportFailedEvent } from "./connections/events.js";
-import { deviceOf } from "./connections/handshake.js";
-import { logOut } from "./connections/logOut.js";
-import { requireRate } from "./connections/rates.js";
-import { rememberIdentity } from "./connections/remember.js";
 import { catchUp } from "./consumers/catchUp.js";
 import { RETRY_BUDGET_MS } from "./consumers/deps.js";
 import { HEART_BEATS } from "./fanout/groups.js";
-import { deleteMessage } from "./messages/hide.js";
-import { listMessages } from "./messages/list.js";
 import { storeMessages } from "./messages/store.js";
 import type { ChatError, OnFault } from "./platform/errors.js";
+import { createFaults, type Faults, type Part } from "./platform/faults.js";
 import { atMostEvery, log, logUnavailable } from "./platform/log.js";
 import { count, flushCounts } from "./platform/metrics.js";
 import { startTelemetry } from "./platform/telemetry.js";
-import { readRoom } from "./reads/accept.js";
 import { createReadMerger } from "./reads/merge.js";
 import { storeReadsPaced } from "./reads/store.js";
 import { sweepReads } from "./reads/sweep.js";
-import { portsOf, type RateKind, type RedisStore } from "./redis/ports.js";
+import { portsOf, type RedisStore } from "./redis/ports.js";
 import { connectRedis } from "./redis/redis.js";
 import { createArrivals } from "./rooms/arrivals.js";
-import { inviteMembers, leaveRoom, removeMember } from "./rooms/changeMembers.js";
-import { createGroupRoom, openDirectRoom } from "./rooms/createRooms.js";
 import { sweepChanges } from "./rooms/finishChanges.js";
 import { sweepAnswers } from "./rooms/idempotency.js";
-import { listMembers } from "./rooms/listMembers.js";
-import { listRooms } from "./rooms/listRooms.js";
-import { renameRoom } from "./rooms/renameRoom.js";
-import { withdrawUser } from "./rooms/withdrawUser.js";
 import { type Database, openDatabase } from "./store/database.js";
+import { SCHEMA_VERSION } from "./store/schemaVersion.js";
 import type { CallerProof } from "./upstream/callerProof.js";
 import { createUpstream } from "./upstream/cloudEvents.js";
 
 /** The hub that clients connect to: `/client/hubs/chat`. */
 const HUB = "chat";
-
-const CLIENT_URL_MINUTES = 60;
 
 /** What everything is built on; tests put fakes in place of single ones. */
 export interface Adapters {
@@ -78,7 +61,7 @@ export function connectAdapters(config: Config): Adapters {
   const redis = connectRedis(config.redis);
   const { host, pathname } = new URL(config.mysqlUrl);
   const faults = createFaults(redis, {
-    mysql: host + pathname,
+    mysql: `${host}${pathname} ${SCHEMA_VERSION}`,
     eventHubs: /Endpoint=([^;]*)/i.exec(config.eventHubs.connectionString)?.[1] ?? "",
     webPubSub: config.webPubSub.endpoint,
   });
@@ -120,7 +103,7 @@ function keysNotFetched(): (error: unknown) => void {
  */
 export function createApp(connected: Adapters, proof: CallerProof) {
   const adapters = { ...connected, ...portsOf(connected.redis) };
-  const { database, bus, broadcaster, redis, verifyToken, verifyTrusted } = adapters;
+  const { database, bus, broadcaster, redis } = adapters;
   const readMerger = createReadMerger(adapters);
   const calls = { ...adapters, scheduleReads: readMerger.schedule };
   const arrive = createArrivals(calls);
@@ -129,8 +112,6 @@ export function createApp(connected: Adapters, proof: CallerProof) {
     store,
     catchUp: (hub: string, partitionId: string | undefined) => catchUp(hub, partitionId, store, consuming),
   });
-  type Path = Readonly<Record<string, string>>;
-  type Query = Readonly<Record<string, string>>;
   return {
     upstream: createUpstream(HUB, proof, connectionEvents({ ...adapters, arrive }), reportFailedEvent),
     messages: consumerOf((batch) => storeMessages(batch, consuming)),
@@ -149,47 +130,15 @@ export function createApp(connected: Adapters, proof: CallerProof) {
     async beat(): Promise<void> {
       if (adapters.heartBeats) await broadcaster.sendToGroup(HEART_BEATS, "\n");
     },
-    /** Who calls: from the header's JWT. Whoever does has been here from then on. Throws `UNAUTHORIZED`. */
-    async authenticate(authorization: string | null): Promise<Identity> {
-      const identity = await verifyToken(bearerToken(authorization));
-      await arrive(identity.userId);
-      return identity;
-    },
-    /** Whether a trusted service calls. Throws `UNAUTHORIZED`, `FORBIDDEN`. */
-    requireTrusted: (authorization: string | null) => verifyTrusted(bearerToken(authorization)),
-    /** Counts an HTTP call that is answered with an error, and logs it where it is a failure of ours, with the cause that the caller doesn't see. */
+    /** Who calls, if they may: see `admit`. */
+    admit: (who: Who, authorization: string | null) => admit(who, authorization, { ...adapters, arrive }),
+    /** Checks and answers an HTTP call. Throws a `ChatError` that says why not. */
+    run: (call: Call, request: CallRequest) => call.run(request, calls),
+    /** Counts an HTTP call that is refused. Logs a failure of ours, with the cause that the caller doesn't see. */
     reportRefusal(error: ChatError): void {
       count.refused(error.code, "http");
       if (error.code === "UNAVAILABLE") logUnavailable("a call", error);
     },
-    /** Counts a call of the caller's; throws `RATE_LIMIT_EXCEEDED`. */
-    requireRate: (callerId: number, kind: RateKind) => requireRate(callerId, kind, adapters),
-    negotiate: (caller: Identity, authorization: string | null) =>
-      negotiate(caller, bearerToken(authorization)!, adapters),
-    async logOut(body: unknown, callerId: number) {
-      const { deviceId } = validated(LogOut, body);
-      await logOut(callerId, deviceId === undefined ? undefined : deviceOf(deviceId), adapters);
-      return { userId: callerId, deviceId: deviceId ?? null };
-    },
-    createGroupRoom: (body: unknown, callerId: number, key?: string) =>
-      createGroupRoom(body, callerId, adapters, key),
-    openDirectRoom: (body: unknown, callerId: number, key?: string) =>
-      openDirectRoom(body, callerId, adapters, key),
-    listRooms: (query: Query, callerId: number) => listRooms(query, callerId, adapters),
-    leaveRoom: (path: Path, callerId: number) => leaveRoom(path, callerId, calls),
-    renameRoom: (path: Path, body: unknown, callerId: number) => renameRoom(path, body, callerId, calls),
-    listMembers: (path: Path, callerId: number) => listMembers(path, callerId, adapters),
-    inviteMembers: (path: Path, body: unknown, callerId: number, key?: string) =>
-      inviteMembers(path, body, callerId, calls, key),
-    removeMember: (path: Path, callerId: number) => removeMember(path, callerId, calls),
-    withdrawUser: (path: Path) => withdrawUser(path, calls),
-    listMessages: (path: Path, query: Query, callerId: number) =>
-      listMessages(path, query, callerId, adapters),
-    deleteMessage: (path: Path, callerId: number) => deleteMessage(path, callerId, adapters),
-    readRoom: (path: Path, query: Query, callerId: number, traceparent?: string) =>
-      readRoom(path, query, callerId, adapters, traceparent),
-    health: () => health(adapters),
-    openApi: openApiDocument,
 
     async close(): Promise<void> {
       await readMerger.close();
@@ -200,21 +149,6 @@ export function createApp(connected: Adapters, proof: CallerProof) {
 }
 
 export type App = ReturnType<typeof createApp>;
-
-async function negotiate(
-  caller: Identity,
-  token: string,
-  { broadcaster, database, now }: Adapters,
-): Promise<object> {
-  await rememberIdentity(caller, database);
-  const left = Math.floor((caller.expiresAt - now() / 1_000) / 60);
-  const minutes = Math.min(CLIENT_URL_MINUTES, Math.max(1, left));
-  const url = new URL(await broadcaster.clientUrl(caller.userId, minutes));
-  // The service's own token lets the handshake through; ours says who it is, until when.
-  url.searchParams.set("token", token);
-  const expiresAt = Math.min(caller.expiresAt * 1_000, now() + minutes * 60_000);
-  return { url: url.href, protocol: "v12.stomp", expiresAt: new Date(expiresAt).toISOString() };
-}
 
 let app: App | undefined;
 let stopTelemetry: Promise<() => Promise<void>> | undefined;

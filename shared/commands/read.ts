@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { requireMember } from "../chat/membership.js";
 import { Id } from "../events/messages.js";
-import { READS_HUB, roomRead } from "../events/reads.js";
+import { acceptRead } from "../reads/accept.js";
 import type { Command } from "./command.js";
 import { withPayload } from "./payload.js";
 
@@ -13,10 +13,9 @@ const Payload = z.object({ roomId: Id, messageId: Id });
  * answer in time; a repeat is harmless.
  */
 export const read: Command = async ({ frame, traceparent }, { userId, state }, deps) => {
-  await withPayload(Payload, frame.body, async (payload) => {
-    await requireMember(payload.roomId, userId, deps);
-    const event = roomRead({ ...payload, userId }, deps.now());
-    await deps.bus.publish(READS_HUB, String(userId), event, traceparent);
+  await withPayload(Payload, frame.body, (payload) => {
+    const requireMembership = () => requireMember(payload.roomId, userId, deps);
+    return acceptRead({ ...payload, userId, traceparent }, requireMembership, deps);
   });
   return { frames: [], state };
 };

@@ -1,22 +1,24 @@
-import { MessagePath } from "../calls/schemas.js";
-import { validated } from "../calls/validate.js";
 import { requireAccess, visibleAfter } from "../chat/access.js";
 import { ChatError } from "../platform/errors.js";
-import type { RoomDeps } from "../rooms/roomDeps.js";
-import { inTransaction, type Queryable } from "../store/database.js";
+import { type Database, inTransaction, type Queryable } from "../store/database.js";
 import { countHidden, lockMembers, memberKey } from "../store/members.js";
 import { findPlaces, hideMessage, type MessagePlace } from "../store/messages.js";
 
+interface Input {
+  readonly roomId: number;
+  readonly messageId: number;
+  readonly callerId: number;
+}
+
 /**
- * Deletes a message for the caller alone: it is left out of their history and preview, and of their unread messages if it was one; nobody else's counts
- * change. Once more changes nothing. Throws `INVALID_REQUEST`, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, and `MESSAGE_NOT_FOUND` for one that the caller can't see.
+ * Deletes a message for the caller alone: their history and preview leave it out, and their unread count, if it was unread. Nobody else's
+ * counts change. A repeat changes nothing. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, and `MESSAGE_NOT_FOUND` for a message that the caller
+ * can't see.
  */
 export async function deleteMessage(
-  path: unknown,
-  callerId: number,
-  { database }: Pick<RoomDeps, "database">,
-): Promise<{ roomId: number; messageId: number }> {
-  const { roomId, messageId } = validated(MessagePath, path);
+  { roomId, messageId, callerId }: Input,
+  { database }: { readonly database: Database },
+): Promise<{ readonly roomId: number; readonly messageId: number }> {
   const { room, member } = await requireAccess(database, roomId, callerId);
   const place = (await findPlaces(database, [messageId])).get(messageId);
   if (place?.roomId !== roomId || place.seq <= visibleAfter(room, member))
@@ -25,7 +27,10 @@ export async function deleteMessage(
   return { roomId, messageId };
 }
 
-/** Under the member's lock, which reads take, too: the message is either read first, or hidden first and not counted until it is read. */
+/**
+ * Works under the member's lock, which reads take as well. So the message is either read first, or it is hidden first and counts as hidden
+ * until it is read.
+ */
 async function hide(tx: Queryable, userId: number, { roomId, seq, counts }: MessagePlace): Promise<void> {
   const locked = await lockMembers(tx, new Map([[roomId, new Set([userId])]]));
   const member = locked.get(memberKey(roomId, userId));

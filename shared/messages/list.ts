@@ -1,27 +1,29 @@
-import { MessagesQuery, RoomPath } from "../calls/schemas.js";
-import { validated } from "../calls/validate.js";
 import { requireAccess, visibleAfter } from "../chat/access.js";
 import { type StoredMessage, shownWith } from "../chat/message.js";
 import { spanOf } from "../chat/unread.js";
 import { messageShown } from "../frames/message.js";
-import type { RoomDeps } from "../rooms/roomDeps.js";
-import type { Queryable } from "../store/database.js";
+import type { Database, Queryable } from "../store/database.js";
 import { countUnread } from "../store/members.js";
 import { listMessagesAfter, listMessagesBefore } from "../store/messages.js";
 
+interface Input {
+  readonly roomId: number;
+  readonly callerId: number;
+  /** Newest first below this `seq`, or from the end. */
+  readonly before?: number | undefined;
+  /** Oldest first above this `seq`. Not together with `before`. */
+  readonly after?: number | undefined;
+  readonly limit: number;
+}
+
 /**
- * A page of a room's history: newest first below `before` (or from the end), oldest first above `after`; at most 100, each with its
- * `unreadCount`, without those the caller deleted. In a group nothing from before the caller joined. Throws `INVALID_REQUEST`,
- * `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
+ * A page of a room's history, each message with its `unreadCount`. It has no message that the caller deleted, and in a group none from before
+ * the caller joined. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
  */
 export async function listMessages(
-  path: unknown,
-  query: unknown,
-  callerId: number,
-  { database }: Pick<RoomDeps, "database">,
-): Promise<{ messages: readonly object[] }> {
-  const { roomId } = validated(RoomPath, path);
-  const { before, after, limit } = validated(MessagesQuery, query);
+  { roomId, callerId, before, after, limit }: Input,
+  { database }: { readonly database: Database },
+): Promise<{ readonly messages: readonly ReturnType<typeof messageShown>[] }> {
   const { room, member } = await requireAccess(database, roomId, callerId);
   const from = Math.max(after ?? 0, visibleAfter(room, member));
   const below = before ?? Number.MAX_SAFE_INTEGER;
@@ -30,7 +32,7 @@ export async function listMessages(
     after === undefined
       ? [Math.max(from, newest - limit) + 1, newest]
       : [from + 1, Math.min(from + limit, room.lastSeq)];
-  // At the same time: where the page will lie is known but for what the caller deleted and what is stored just now.
+  // Both at the same time. Only what the caller deleted and what is stored just now can put the page elsewhere than expected.
   const [messages, unread] = await Promise.all([
     after === undefined
       ? listMessagesBefore(database, roomId, callerId, below, from, limit)

@@ -1,5 +1,3 @@
-import { Invitation, MemberPath, RoomPath } from "../calls/schemas.js";
-import { validated } from "../calls/validate.js";
 import { lockAccess, lockGroup, requireAccess, requireGroup } from "../chat/access.js";
 import { moveToEnd } from "../chat/readMove.js";
 import type { MessageSent } from "../events/messages.js";
@@ -24,30 +22,34 @@ import type { RoomDeps } from "./roomDeps.js";
 import { systemMessage } from "./systemMessages.js";
 
 /**
- * Changes of a room's members. Each is one transaction under the room's lock, with what it has still to do outside the database
- * noted in it; that is done after the commit, before the caller is answered.
+ * Changes of a room's members. Each is one transaction under the room's lock, which also notes what is still to be done outside the database.
+ * That is done after the commit, before the caller is answered.
  */
 
 const MEMBERS_PER_ROOM = 10_000;
 
-export interface Invited {
+interface Invitation {
   readonly roomId: number;
+  readonly userIds: readonly number[];
+  readonly callerId: number;
+  /** The client's `Idempotency-Key`. */
+  readonly key?: string | undefined;
+}
+
+interface Invited {
+  readonly roomId: number;
+  /** The users who were no members before. */
   readonly invited: readonly number[];
 }
 
 /**
- * Takes users into a group, all announced by one `SYSTEM_INVITE`; answers who was no member before. They see what is written from now on. Once for a
- * `key`, if there is one. Throws `INVALID_REQUEST`, also when the group would have more than 10,000 members, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, and as `once` does.
+ * Takes users into a group, and announces all of them by one `SYSTEM_INVITE`. They see what is written from now on. With a `key` at most once.
+ * Throws `INVALID_REQUEST` when the group would have more than 10,000 members, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, and as `once` does.
  */
 export async function inviteMembers(
-  path: unknown,
-  body: unknown,
-  callerId: number,
+  { roomId, userIds, callerId, key }: Invitation,
   deps: RoomDeps,
-  key?: string,
 ): Promise<Invited> {
-  const { roomId } = validated(RoomPath, path);
-  const { userIds } = validated(Invitation, body);
   const call = { callerId, key, request: ["inviteMembers", roomId, userIds] } as const;
   return once<Invited>(call, (keep) => invite(roomId, userIds, callerId, keep, deps), deps);
 }
@@ -90,16 +92,19 @@ async function invite(
   return { roomId, invited };
 }
 
+interface Removed {
+  readonly roomId: number;
+  readonly userId: number;
+}
+
 /**
- * Removes another member from a group, by its creator: their sessions have stopped receiving when this returns, then a `SYSTEM_KICK` announces
- * it. Throws `INVALID_REQUEST` for oneself, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, `FORBIDDEN`, `MEMBER_NOT_FOUND`.
+ * The creator of a group removes another member. When this returns the member's sessions have stopped receiving; only then a `SYSTEM_KICK`
+ * announces it. Throws `INVALID_REQUEST` for oneself, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, `FORBIDDEN`, `MEMBER_NOT_FOUND`.
  */
 export async function removeMember(
-  path: unknown,
-  callerId: number,
+  { roomId, userId, callerId }: Removed & { readonly callerId: number },
   deps: RoomDeps,
-): Promise<{ roomId: number; userId: number }> {
-  const { roomId, userId } = validated(MemberPath, path);
+): Promise<Removed> {
   await requireGroup(deps.database, roomId, callerId);
   const at = new Date(deps.now());
   await inTransaction(deps.database, async (tx) => {
@@ -120,21 +125,19 @@ export async function removeMember(
 }
 
 /**
- * Leaves a room; one's sessions have stopped receiving when this returns. In a group a `SYSTEM_LEAVE` announces it, and a creator who leaves
- * hands the room to its longest-standing member. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
+ * The caller leaves a room. When this returns the caller's sessions have stopped receiving. In a group a `SYSTEM_LEAVE` announces it, and a
+ * creator who leaves hands the room to its longest-standing member. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
  */
 export async function leaveRoom(
-  path: unknown,
-  callerId: number,
+  { roomId, callerId }: { readonly roomId: number; readonly callerId: number },
   deps: RoomDeps,
-): Promise<{ roomId: number; userId: number }> {
-  const { roomId } = validated(RoomPath, path);
+): Promise<Removed> {
   await requireAccess(deps.database, roomId, callerId);
   await leave(roomId, callerId, deps);
   return { roomId, userId: callerId };
 }
 
-/** A member leaves a room, whoever has asked for it; what it leads to is done when this returns. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`. */
+/** A member leaves a room, by themselves or by a trusted service. Returns when the consequences are done. Throws as `leaveRoom` does. */
 export async function leave(roomId: number, userId: number, deps: RoomDeps): Promise<void> {
   const at = new Date(deps.now());
   await inTransaction(deps.database, async (tx) => {
@@ -151,9 +154,9 @@ export async function leave(roomId: number, userId: number, deps: RoomDeps): Pro
 }
 
 /**
- * The membership ends, and what that has to lead to is noted: the removal from the groups first, then its announcement; false where there was
- * none. What the member had not read is not unread to them any more, so their position goes to the room's end once more,
- * for those who count.
+ * Ends a membership, and notes what is to follow: first the removal from the room's groups, then the announcement. Returns false where there
+ * was no membership. A member who leaves no longer counts as "has not read", so one last move to the end of the room is broadcast for clients
+ * that keep counts.
  */
 async function takeMemberOut(
   tx: Queryable,

@@ -1,5 +1,3 @@
-import { NewDirect, NewGroup } from "../calls/schemas.js";
-import { validated } from "../calls/validate.js";
 import { pairKeyOf } from "../chat/pair.js";
 import { readmit } from "../chat/readmit.js";
 import { giveHints } from "../fanout/hints.js";
@@ -14,27 +12,34 @@ import type { RoomDeps } from "./roomDeps.js";
 
 type Deps = Pick<RoomDeps, "database" | "broadcaster" | "now">;
 
-/**
- * Makes a group of the caller and these users; the caller is its creator. Repeated ids count once. Once for a `key`, if there is one. Throws
- * `INVALID_REQUEST`, and as `once` does.
- */
+interface GroupInput {
+  readonly roomName: string;
+  readonly userIds: readonly number[];
+  readonly callerId: number;
+  /** The client's `Idempotency-Key`. */
+  readonly key?: string | undefined;
+}
+
+interface RoomRef {
+  readonly roomId: number;
+}
+
+/** Makes a group of the caller, who is its creator, and these users. Repeated ids count once. With a `key` at most once; throws as `once` does. */
 export async function createGroupRoom(
-  input: unknown,
-  callerId: number,
+  { callerId, key, roomName, userIds }: GroupInput,
   deps: Deps,
-  key?: string,
-): Promise<{ roomId: number }> {
-  const group = validated(NewGroup, input);
+): Promise<RoomRef> {
+  const group = { roomName, userIds };
   const call = { callerId, key, request: ["createGroupRoom", group] } as const;
-  return once<{ roomId: number }>(call, (keep) => createGroup(group, callerId, keep, deps), deps);
+  return once<RoomRef>(call, (keep) => createGroup(group, callerId, keep, deps), deps);
 }
 
 async function createGroup(
-  { roomName, userIds }: { readonly roomName: string; readonly userIds: readonly number[] },
+  { roomName, userIds }: Pick<GroupInput, "roomName" | "userIds">,
   callerId: number,
-  keep: Keep<{ roomId: number }>,
+  keep: Keep<RoomRef>,
   deps: Deps,
-): Promise<{ roomId: number }> {
+): Promise<RoomRef> {
   const members = [...new Set([callerId, ...userIds])];
   const now = new Date(deps.now());
   const room = { type: "GROUP", name: roomName, creatorId: callerId, pairKey: null } as const;
@@ -48,14 +53,14 @@ async function createGroup(
   return { roomId: made.roomId };
 }
 
-/** Makes a room with its members and returns its id; throws a duplicate error when the pair has one already. */
+/** Makes a room with its members and returns its id. Throws a duplicate error when the pair has a room already. */
 async function insertNew(
   tx: Queryable,
   room: Pick<Room, "type" | "name" | "creatorId" | "pairKey">,
   members: readonly number[],
   now: Date,
 ): Promise<number> {
-  // Who makes a room is here, whether that could be noted or not.
+  // The creator is here, even if that could not be noted.
   const awaited = await awaitedAmong(
     tx,
     members.filter((userId) => userId !== room.creatorId),
@@ -66,22 +71,27 @@ async function insertNew(
   return roomId;
 }
 
+interface DirectInput {
+  readonly targetUserId: number;
+  readonly callerId: number;
+  /** The client's `Idempotency-Key`. */
+  readonly key?: string | undefined;
+}
+
 export interface Opened {
   readonly roomId: number;
   readonly created: boolean;
 }
 
 /**
- * The one-to-one room of the caller and another user, made where it is missing (`created`); two calls at once make one. A caller who
- * had left it is a member again. Once for a `key`, if there is one. Throws `INVALID_REQUEST`, also for a room with oneself, and as `once` does.
+ * The one-to-one room of the caller and another user. It is made where it is missing (`created`); two calls at the same time make one. A
+ * caller who had left the room is a member again. With a `key` at most once. Throws `INVALID_REQUEST` for a room with oneself, and as `once`
+ * does.
  */
 export async function openDirectRoom(
-  input: unknown,
-  callerId: number,
+  { targetUserId, callerId, key }: DirectInput,
   deps: Deps & Pick<RoomDeps, "members">,
-  key?: string,
 ): Promise<Opened> {
-  const { targetUserId } = validated(NewDirect, input);
   if (targetUserId === callerId)
     throw new ChatError("INVALID_REQUEST", "targetUserId: must be another user", { field: "targetUserId" });
   const call = { callerId, key, request: ["openDirectRoom", targetUserId] } as const;
@@ -126,7 +136,7 @@ async function insertPair(
   return { roomId: made.roomId, created: true };
 }
 
-/** Takes the caller in again where they had left; all that was written meanwhile counts as read. */
+/** Makes a caller who had left the room a member again. What was written meanwhile counts as read. */
 async function comeBack(
   roomId: number,
   callerId: number,

@@ -1,18 +1,25 @@
-import type { z } from "zod";
-import { type MemberList, RoomPath } from "../calls/schemas.js";
-import { validated } from "../calls/validate.js";
 import { requireGroup } from "../chat/access.js";
 import { listMemberProfiles } from "../store/members.js";
 import { namelessUser } from "../store/users.js";
 import type { RoomDeps } from "./roomDeps.js";
 
-/** A group's members, the longest-standing first. Throws `INVALID_REQUEST`, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`. */
+/** A member as the list of members shows them. */
+interface ShownMember {
+  readonly userId: number;
+  readonly nickname: string;
+  readonly profileImageUrl: string | null;
+  /** ISO 8601, UTC, milliseconds. */
+  readonly joinedAt: string;
+  readonly isCreator: boolean;
+  readonly isAwaited: boolean;
+  readonly lastReadMessageId: number | null;
+}
+
+/** All members of a group, the longest-standing first. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`. */
 export async function listMembers(
-  path: unknown,
-  callerId: number,
+  { roomId, callerId }: { readonly roomId: number; readonly callerId: number },
   { database }: Pick<RoomDeps, "database">,
-): Promise<z.infer<typeof MemberList>> {
-  const { roomId } = validated(RoomPath, path);
+): Promise<{ readonly members: readonly ShownMember[] }> {
   await requireGroup(database, roomId, callerId);
   const members = await listMemberProfiles(database, roomId);
   return {

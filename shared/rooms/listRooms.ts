@@ -1,6 +1,4 @@
 import { z } from "zod";
-import { type RoomSummary, RoomsQuery } from "../calls/schemas.js";
-import { validated } from "../calls/validate.js";
 import { otherOfPair } from "../chat/pair.js";
 import { ChatError } from "../platform/errors.js";
 import { type LastMessage, type ListedRoom, type ListPlace, listRoomsOf } from "../store/roomLists.js";
@@ -10,13 +8,31 @@ import type { RoomDeps } from "./roomDeps.js";
 /** Milliseconds since 1970 that a DATETIME can hold, and a room id. */
 const Cursor = z.tuple([z.int().min(0).max(253_402_300_799_999), z.int().positive()]);
 
-/** The caller's rooms, latest activity first, at most 100 a page; `cursor` of a page asks for the next one and is null on the last. */
+interface Input {
+  readonly callerId: number;
+  /** Rooms a page. */
+  readonly limit: number;
+  /** The `cursor` of the page before. */
+  readonly cursor?: string | undefined;
+}
+
+/** A room as its member sees it in a list. */
+interface RoomSummary extends Omit<ListedRoom, "pairKey" | "lastActivityAt" | "lastMessage"> {
+  readonly name: string;
+  readonly lastMessage: ReturnType<typeof previewOf> | null;
+}
+
+interface RoomsPage {
+  readonly rooms: readonly RoomSummary[];
+  /** Asks for the next page; null on the last one. */
+  readonly cursor: string | null;
+}
+
+/** A page of the caller's rooms, latest activity first. Throws `INVALID_REQUEST` for a cursor that no page had. */
 export async function listRooms(
-  query: unknown,
-  callerId: number,
+  { callerId, limit, cursor }: Input,
   { database }: Pick<RoomDeps, "database">,
-): Promise<{ rooms: readonly z.infer<typeof RoomSummary>[]; cursor: string | null }> {
-  const { limit, cursor } = validated(RoomsQuery, query);
+): Promise<RoomsPage> {
   const before = cursor === undefined ? undefined : decodeCursor(cursor);
   const rooms = await listRoomsOf(database, callerId, limit + 1, before);
   const page = rooms.slice(0, limit);
@@ -29,12 +45,8 @@ export async function listRooms(
   };
 }
 
-/** A one-to-one room bears the other one's name and picture. */
-function summaryOf(
-  room: ListedRoom,
-  callerId: number,
-  users: ReadonlyMap<number, User>,
-): z.infer<typeof RoomSummary> {
+/** A one-to-one room has the name and the picture of the other user. */
+function summaryOf(room: ListedRoom, callerId: number, users: ReadonlyMap<number, User>): RoomSummary {
   const { lastActivityAt: _, pairKey: __, lastMessage, ...rest } = room;
   const other = otherOfPair(room.pairKey, callerId);
   const user = other === undefined ? undefined : users.get(other);
@@ -46,7 +58,7 @@ function summaryOf(
   };
 }
 
-/** Of those who were invited a list shows no more than this. */
+/** A list shows no more of the users who were invited. */
 const TARGETS = 3;
 
 const previewOf = (last: LastMessage) => ({
@@ -62,7 +74,7 @@ const previewOf = (last: LastMessage) => ({
   ...(last.roomName !== undefined && { roomName: last.roomName }),
 });
 
-/** A cursor is the place of the page's last room; clients hand it back as it is. */
+/** A cursor says where the page's last room stands. Clients hand it back as it is. */
 const encodeCursor = (room: ListedRoom): string =>
   Buffer.from(JSON.stringify([room.lastActivityAt.getTime(), room.roomId])).toString("base64url");
 

@@ -1,5 +1,3 @@
-import { NewName, RoomPath } from "../calls/schemas.js";
-import { validated } from "../calls/validate.js";
 import { lockGroup, requireGroup } from "../chat/access.js";
 import { inTransaction } from "../store/database.js";
 import { insertChanges } from "../store/membershipOutbox.js";
@@ -10,16 +8,12 @@ import { systemMessage } from "./systemMessages.js";
 
 /**
  * Gives a group another name, announced by a `SYSTEM_RENAME`; any member may. The name that it has already changes and tells nothing. Throws
- * `INVALID_REQUEST`, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
+ * `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
  */
 export async function renameRoom(
-  path: unknown,
-  body: unknown,
-  callerId: number,
+  { roomId, name, callerId }: { readonly roomId: number; readonly name: string; readonly callerId: number },
   deps: RoomDeps,
-): Promise<{ roomId: number; name: string }> {
-  const { roomId } = validated(RoomPath, path);
-  const { name } = validated(NewName, body);
+): Promise<{ readonly roomId: number; readonly name: string }> {
   await requireGroup(deps.database, roomId, callerId);
   const at = new Date(deps.now());
   const isNew = await inTransaction(deps.database, async (tx) => {

@@ -1,5 +1,4 @@
-import { UserPath } from "../calls/schemas.js";
-import { validated } from "../calls/validate.js";
+import { inParallel } from "../platform/async.js";
 import { ChatError } from "../platform/errors.js";
 import { listRoomIdsOf } from "../store/members.js";
 import { leave } from "./changeMembers.js";
@@ -11,44 +10,43 @@ const ROOMS_PER_PAGE = 100;
 const ROOMS_AT_ONCE = 4;
 
 /**
- * Has a user leave all of their rooms, as if they had left each: for a trusted service, when the user is gone for good. Answers of how many rooms this call
- * was the end. Throws `INVALID_REQUEST`, and `UNAVAILABLE` when it could not be finished in time: a repeat does the rest.
+ * Makes a user leave all of their rooms, as if they had left each by themselves. A trusted service calls it when the user is gone for good.
+ * `rooms` is the number of rooms that this call has left. Throws `UNAVAILABLE` when the time was not enough: a repeat does the rest.
  */
 export async function withdrawUser(
-  path: unknown,
+  { userId }: { readonly userId: number },
   deps: RoomDeps,
-): Promise<{ userId: number; rooms: number }> {
-  const { userId } = validated(UserPath, path);
+): Promise<{ readonly userId: number; readonly rooms: number }> {
   const end = deps.now() + WITHDRAW_MS;
-  let [rooms, after] = [0, 0];
-  for (;;) {
-    const page = await listRoomIdsOf(deps.database, userId, after, ROOMS_PER_PAGE);
-    if (page.length === 0) return { userId, rooms };
+  let rooms = 0;
+  let page = await listRoomIdsOf(deps.database, userId, 0, ROOMS_PER_PAGE);
+  while (page.length > 0) {
     rooms += await leaveAll(page, userId, end, deps);
-    after = page.at(-1)!;
     if (deps.now() > end)
       throw new ChatError("UNAVAILABLE", `${rooms} rooms were left, others not yet; call again.`);
+    page = await listRoomIdsOf(deps.database, userId, page.at(-1)!, ROOMS_PER_PAGE);
   }
+  return { userId, rooms };
 }
 
-/** Leaves rooms, a few at once, until the time is up; returns how many. One that fails ends it, once those that were begun have ended. */
+/**
+ * Leaves rooms, a few at once. Begins no more of them after `end` (milliseconds since 1970). Returns how many the user was still in. Throws the
+ * first failure, once all that were begun have ended.
+ */
 async function leaveAll(
   roomIds: readonly number[],
   userId: number,
   end: number,
   deps: RoomDeps,
 ): Promise<number> {
-  let [left, next] = [0, 0];
-  const worker = async (): Promise<void> => {
-    for (let roomId = roomIds[next++]; roomId !== undefined && deps.now() <= end; roomId = roomIds[next++])
-      if (await leaveUnlessGone(roomId, userId, deps)) left += 1;
-  };
-  const workers = await Promise.allSettled(Array.from({ length: ROOMS_AT_ONCE }, worker));
-  for (const one of workers) if (one.status === "rejected") throw one.reason;
+  let left = 0;
+  await inParallel(ROOMS_AT_ONCE, roomIds, async (roomId) => {
+    if (deps.now() <= end && (await leaveUnlessGone(roomId, userId, deps))) left += 1;
+  });
   return left;
 }
 
-/** False where the user has left, or was removed, in the meantime. */
+/** Returns false where the user has left or was removed in the meantime. */
 async function leaveUnlessGone(roomId: number, userId: number, deps: RoomDeps): Promise<boolean> {
   try {
     await leave(roomId, userId, deps);

@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { createFaults, type HealthDeps, health } from "../../shared/calls/health.js";
+import { type HealthDeps, health } from "../../shared/calls/health.js";
+import { createFaults } from "../../shared/platform/faults.js";
 import { type Database, openDatabase } from "../../shared/store/database.js";
 import { readMigrations } from "../../shared/store/migrate.js";
 import { SCHEMA_VERSION } from "../../shared/store/schemaVersion.js";
@@ -43,8 +44,8 @@ afterEach(async () => {
 });
 
 const stateOf = async (of = deps) => {
-  const { healthy, report } = await health(of);
-  return [healthy, (report as { dependencies: Record<string, string> }).dependencies["mysql"]];
+  const { status, dependencies } = await health(of);
+  return [status, dependencies.mysql];
 };
 
 test("the version that the code needs is that of the last migration", () => {
@@ -55,22 +56,22 @@ describe("a statement that the database can't take", () => {
   const breakIt = () => expect(deps.database.query("SELECT 1 FROM nowhere")).rejects.toThrow("mended");
 
   test("makes all processes unhealthy, until it has not been seen for a while", async () => {
-    expect(await stateOf()).toEqual([true, "up"]);
+    expect(await stateOf()).toEqual(["up", "up"]);
     await breakIt();
-    expect(await stateOf()).toEqual([false, "down"]);
+    expect(await stateOf()).toEqual(["down", "down"]);
     const other = anotherProcess();
-    expect(await stateOf(other)).toEqual([false, "down"]);
-    expect(await stateOf(anotherProcess("elsewhere"))).toEqual([true, "up"]);
+    expect(await stateOf(other)).toEqual(["down", "down"]);
+    expect(await stateOf(anotherProcess("elsewhere"))).toEqual(["up", "up"]);
     time += 89_000;
-    expect(await stateOf()).toEqual([false, "down"]);
+    expect(await stateOf()).toEqual(["down", "down"]);
     time += 2_000;
-    expect(await stateOf()).toEqual([true, "up"]);
+    expect(await stateOf()).toEqual(["up", "up"]);
   });
 
   test("makes its own process unhealthy without the session store", async () => {
     sessions.away = true;
     await breakIt();
-    expect((await health(deps)).healthy).toBe(false);
+    expect((await health(deps)).status).toBe("down");
   });
 
   test("is said in one line a minute, each of its own, with the count of those that were left out", async () => {
@@ -91,13 +92,13 @@ describe("a statement that the database can't take", () => {
 
 test("tables of an older version make it unhealthy, and that is said", async () => {
   await root.query("DELETE FROM schema_migrations WHERE version = ?", [SCHEMA_VERSION]);
-  expect(await stateOf()).toEqual([false, "down"]);
+  expect(await stateOf()).toEqual(["down", "down"]);
   expect(said.map(({ what }) => what)).toEqual([
     `the tables are those of migration ${SCHEMA_VERSION - 1}, this app needs ${SCHEMA_VERSION}`,
   ]);
   await root.query("DROP TABLE schema_migrations");
   time += 60_000;
-  expect(await stateOf()).toEqual([false, "down"]);
+  expect(await stateOf()).toEqual(["down", "down"]);
   expect(said.at(-1)!.what).toContain("schema_migrations");
 });
 

@@ -80,15 +80,15 @@ afterEach(async () => {
 });
 
 async function makeGroup([creator, ...others]: readonly number[]): Promise<number> {
-  return (await createGroupRoom({ roomName: "room", userIds: others }, creator!, deps)).roomId;
+  return (await createGroupRoom({ roomName: "room", userIds: others, callerId: creator! }, deps)).roomId;
 }
 
 const invite = (userIds: readonly number[], by = 1, with_: Partial<Deps> = {}) =>
-  inviteMembers({ roomId: String(roomId) }, { userIds }, by, { ...deps, ...with_ });
+  inviteMembers({ roomId, userIds, callerId: by }, { ...deps, ...with_ });
 const kick = (userId: number, with_: Partial<Deps> = {}) =>
-  removeMember({ roomId: String(roomId), userId: String(userId) }, 1, { ...deps, ...with_ });
+  removeMember({ roomId, userId, callerId: 1 }, { ...deps, ...with_ });
 const leave = (userId: number, with_: Partial<Deps> = {}) =>
-  leaveRoom({ roomId: String(roomId) }, userId, { ...deps, ...with_ });
+  leaveRoom({ roomId, callerId: userId }, { ...deps, ...with_ });
 
 const published = (): ReceivedEvent[] => bus.hubs.get(MESSAGES)!.partitions[0]!;
 
@@ -123,16 +123,7 @@ async function say(senderId: number): Promise<void> {
 
 /** The room's messages as its creator sees them: `seq type sender targets unread`. */
 async function shownTo(userId = 1): Promise<string[]> {
-  const { messages } = (await listMessages({ roomId: String(roomId) }, { after: "0" }, userId, deps)) as {
-    messages: {
-      seq: number;
-      type: string;
-      senderId: number;
-      target?: { userId: number };
-      targets?: { userId: number }[];
-      unreadCount: number;
-    }[];
-  };
+  const { messages } = await listMessages({ roomId, after: 0, callerId: userId, limit: 50 }, deps);
   return messages.map(({ seq, type, senderId, target, targets = target && [target], unreadCount }) =>
     [seq, type, senderId, targets?.map(({ userId }) => userId).join(",") ?? "-", unreadCount].join(" "),
   );
@@ -334,9 +325,7 @@ describe("while the bus is away, a change of members", () => {
     await store();
     expect(bus.hubs.get("chat-messages-dlt")!.partitions[0]).toEqual([]);
     const lists = newcomers.map((userId) => ({ userId, nickname }));
-    const { messages } = (await listMessages({ roomId: String(roomId) }, { after: "0" }, 1, deps)) as {
-      messages: { content: string; target: object; targets: object[] }[];
-    };
+    const { messages } = await listMessages({ roomId, after: 0, callerId: 1, limit: 50 }, deps);
     expect(messages.map(({ targets }) => targets)).toEqual([
       lists.slice(0, 500),
       lists.slice(500, 1_000),
@@ -347,7 +336,7 @@ describe("while the bus is away, a change of members", () => {
     const texts = receivedBy("1-phone");
     expect(texts.join("").split("\0").slice(0, -1)).toHaveLength(3);
     for (const text of texts) expect(Buffer.byteLength(text)).toBeLessThan(1024 * 1024);
-    const [last] = (await listRooms({ limit: "1" }, 1, deps)).rooms;
+    const [last] = (await listRooms({ limit: 1, callerId: 1 }, deps)).rooms;
     expect(last!.lastMessage).toMatchObject({ type: "SYSTEM_INVITE", target: lists[1_000] });
     expect(last!.lastMessage!.targets).toEqual(lists.slice(1_000, 1_003));
   });
@@ -648,7 +637,7 @@ describe("the announcement of who leaves", () => {
   });
 
   test("is none in a one-to-one room, whose sessions stop receiving all the same", async () => {
-    ({ roomId } = await openDirectRoom({ targetUserId: 52 }, 51, deps));
+    ({ roomId } = await openDirectRoom({ targetUserId: 52, callerId: 51 }, deps));
     await subscribe("51-phone", room());
     await leave(51);
     expect(groupsOf("51-phone")).toEqual([]);
@@ -733,7 +722,7 @@ describe("whose list of rooms has changed", () => {
     await subscribe("938-phone", QUEUE);
     bus.away = true;
     await invite([938]);
-    await renameRoom({ roomId: String(roomId) }, { name: "renamed" }, 1, deps);
+    await renameRoom({ roomId, name: "renamed", callerId: 1 }, deps);
     bus.away = false;
     await age();
     await sweepChanges(deps);
@@ -769,14 +758,17 @@ describe("whose list of rooms has changed", () => {
     expect(await invite([943], 1, { broadcaster: failing })).toEqual({ roomId, invited: [943] });
     expect(await pending()).toBe(0);
     expect(
-      await createGroupRoom({ roomName: "room", userIds: [943] }, 1, { ...deps, broadcaster: failing }),
+      await createGroupRoom(
+        { roomName: "room", userIds: [943], callerId: 1 },
+        { ...deps, broadcaster: failing },
+      ),
     ).toEqual({
       roomId: expect.any(Number),
     });
   });
 
   test("hears of a one-to-one room that the other one's message brings back; the message waits for nothing where that fails", async () => {
-    ({ roomId } = await openDirectRoom({ targetUserId: 952 }, 951, deps));
+    ({ roomId } = await openDirectRoom({ targetUserId: 952, callerId: 951 }, deps));
     await subscribe("951-phone", QUEUE);
     await subscribe("952-phone", room());
     await leave(951);

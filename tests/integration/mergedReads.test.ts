@@ -99,11 +99,8 @@ let events = 0;
 /** A group of the users from 1, in which user 1 has written so many messages; with its messages' ids. */
 async function makeRoom(members: number, messages: number): Promise<[roomId: number, ids: number[]]> {
   const userIds = times(members - 1, (index) => index + 2);
-  const made = await createGroupRoom({ roomName: "room", userIds }, 1, {
-    database,
-    broadcaster,
-    now: Date.now,
-  });
+  const input = { roomName: "room", userIds, callerId: 1 };
+  const made = await createGroupRoom(input, { database, broadcaster, now: Date.now });
   const batch = times(messages, () =>
     bus.append(
       MESSAGES,
@@ -284,7 +281,7 @@ describe("a room's reads", () => {
     await store([[2, 1]], slow);
     await until(() => gate.begun() === 1, "the broadcast has begun");
     await store([[3, 2]], slow);
-    await leaveRoom({ roomId: String(roomId) }, 101, { ...depsWith(slow), scheduleReads: slow.schedule });
+    await leaveRoom({ roomId, callerId: 101 }, { ...depsWith(slow), scheduleReads: slow.schedule });
     gate.open();
     await slow.settled();
     const bodies = sends().slice(1).flatMap(bodiesOf);

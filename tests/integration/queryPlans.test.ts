@@ -368,7 +368,7 @@ describe("no statement reads all of a large table", () => {
     expect(await wastefulOf(all, most)).toEqual([]);
   };
 
-  const bigRoom = { roomId: String(BIG) };
+  const bigRoom = { roomId: BIG };
   const messageOf = async (room: number, seq: number): Promise<number> => {
     const [rows] = await database.query<RowDataPacket[]>(
       "SELECT message_id FROM messages WHERE room_id = ? AND seq = ?",
@@ -381,25 +381,25 @@ describe("no statement reads all of a large table", () => {
   const OF_ALL_ROOMS_OF_A_USER = 5_000;
 
   test.each<[string, number, () => Promise<unknown>, most?: number]>([
-    ["GET /rooms", 1, () => listRooms({}, 1, deps), OF_ALL_ROOMS_OF_A_USER],
+    ["GET /rooms", 1, () => listRooms({ callerId: 1, limit: 50 }, deps), OF_ALL_ROOMS_OF_A_USER],
     [
       "GET /rooms, the next page",
       2,
       async () => {
-        const { cursor } = await listRooms({ limit: "100" }, 1, deps);
-        await listRooms({ cursor: cursor!, limit: "100" }, 1, deps);
+        const { cursor } = await listRooms({ limit: 100, callerId: 1 }, deps);
+        await listRooms({ cursor: cursor!, limit: 100, callerId: 1 }, deps);
       },
       OF_ALL_ROOMS_OF_A_USER,
     ],
-    ["GET /rooms of one-to-one rooms", 2, () => listRooms({}, 15_500, deps)],
-    ["POST /rooms of a new pair", 1, () => openDirectRoom({ targetUserId: 2 }, 1, deps)],
-    ["POST /rooms of a known pair", 2, () => openDirectRoom({ targetUserId: 16_000 }, 6_000, deps)],
+    ["GET /rooms of one-to-one rooms", 2, () => listRooms({ callerId: 15_500, limit: 50 }, deps)],
+    ["POST /rooms of a new pair", 1, () => openDirectRoom({ targetUserId: 2, callerId: 1 }, deps)],
+    ["POST /rooms of a known pair", 2, () => openDirectRoom({ targetUserId: 16_000, callerId: 6_000 }, deps)],
     [
       "POST /rooms by who had left",
       8,
       async () => {
-        await leaveRoom({ roomId: "16001" }, 16_001, deps);
-        await openDirectRoom({ targetUserId: 6_001 }, 16_001, deps);
+        await leaveRoom({ roomId: 16_001, callerId: 16_001 }, deps);
+        await openDirectRoom({ targetUserId: 6_001, callerId: 16_001 }, deps);
       },
     ],
     [
@@ -407,58 +407,67 @@ describe("no statement reads all of a large table", () => {
       0,
       () =>
         createGroupRoom(
-          { roomName: "new", userIds: Array.from({ length: 500 }, (_, index) => 2 + index) },
-          1,
+          { roomName: "new", userIds: Array.from({ length: 500 }, (_, index) => 2 + index), callerId: 1 },
           deps,
         ),
     ],
-    ["PATCH /group-rooms/{roomId}", 3, () => renameRoom(bigRoom, { name: "renamed" }, 1, deps)],
-    ["GET /group-rooms/{roomId}/members", 3, () => listMembers(bigRoom, 1, deps)],
-    ["GET /group-rooms/{roomId}/members of a small room", 3, () => listMembers({ roomId: "77" }, 77, deps)],
+    ["PATCH /group-rooms/{roomId}", 3, () => renameRoom({ ...bigRoom, name: "renamed", callerId: 1 }, deps)],
+    ["GET /group-rooms/{roomId}/members", 3, () => listMembers({ ...bigRoom, callerId: 1 }, deps)],
+    [
+      "GET /group-rooms/{roomId}/members of a small room",
+      3,
+      () => listMembers({ roomId: 77, callerId: 77 }, deps),
+    ],
     [
       "POST /group-rooms/{roomId}/invite",
       6,
       () =>
         inviteMembers(
-          bigRoom,
-          { userIds: Array.from({ length: 500 }, (_, index) => 6_000 + index) },
-          1,
+          { ...bigRoom, userIds: Array.from({ length: 500 }, (_, index) => 6_000 + index), callerId: 1 },
           deps,
         ),
     ],
     [
       "DELETE /group-rooms/{roomId}/members/{userId}",
       9,
-      () => removeMember({ ...bigRoom, userId: "4000" }, 1, deps),
+      () => removeMember({ ...bigRoom, userId: 4_000, callerId: 1 }, deps),
     ],
-    ["DELETE /rooms/{roomId}", 9, () => leaveRoom(bigRoom, 4_001, deps)],
-    ["DELETE /rooms/{roomId} by the creator", 10, () => leaveRoom({ roomId: "500" }, 500, deps)],
-    ["DELETE /rooms/{roomId} of a one-to-one room", 6, () => leaveRoom({ roomId: "16002" }, 6_002, deps)],
-    ["GET /rooms/{roomId}/messages", 4, () => listMessages(bigRoom, {}, 1, deps)],
+    ["DELETE /rooms/{roomId}", 9, () => leaveRoom({ ...bigRoom, callerId: 4_001 }, deps)],
+    ["DELETE /rooms/{roomId} by the creator", 10, () => leaveRoom({ roomId: 500, callerId: 500 }, deps)],
+    [
+      "DELETE /rooms/{roomId} of a one-to-one room",
+      6,
+      () => leaveRoom({ roomId: 16_002, callerId: 6_002 }, deps),
+    ],
+    ["GET /rooms/{roomId}/messages", 4, () => listMessages({ ...bigRoom, callerId: 1, limit: 50 }, deps)],
     [
       "GET /rooms/{roomId}/messages?before=",
       4,
-      () => listMessages(bigRoom, { before: "10000", limit: "100" }, 1, deps),
+      () => listMessages({ ...bigRoom, before: 10_000, limit: 100, callerId: 1 }, deps),
     ],
     [
       "GET /rooms/{roomId}/messages?after=",
       4,
-      () => listMessages(bigRoom, { after: "3", limit: "100" }, 1, deps),
+      () => listMessages({ ...bigRoom, after: 3, limit: 100, callerId: 1 }, deps),
     ],
-    ["GET /rooms/{roomId}/messages of a small room", 4, () => listMessages({ roomId: "77" }, {}, 77, deps)],
-    ["PATCH /rooms/{roomId}/read", 2, () => readRoom(bigRoom, { messageId: "9" }, 1, deps)],
+    [
+      "GET /rooms/{roomId}/messages of a small room",
+      4,
+      () => listMessages({ roomId: 77, callerId: 77, limit: 50 }, deps),
+    ],
+    ["PATCH /rooms/{roomId}/read", 2, () => readRoom({ ...bigRoom, messageId: 9, callerId: 1 }, deps)],
     [
       "DELETE /rooms/{roomId}/messages/{messageId}",
       3,
-      async () => deleteMessage({ ...bigRoom, messageId: String(await messageOf(BIG, 5)) }, 1, deps),
+      async () => deleteMessage({ ...bigRoom, messageId: await messageOf(BIG, 5), callerId: 1 }, deps),
     ],
-    ["DELETE /users/{userId}/rooms", 10, () => withdrawUser({ userId: "4444" }, deps)],
+    ["DELETE /users/{userId}/rooms", 10, () => withdrawUser({ userId: 4_444 }, deps)],
     [
       "POST /group-rooms with a key, and again",
       2,
       async () => {
-        await createGroupRoom({ roomName: "new", userIds: [2, 3] }, 1, deps, "once");
-        await createGroupRoom({ roomName: "new", userIds: [2, 3] }, 1, deps, "once");
+        await createGroupRoom({ roomName: "new", userIds: [2, 3], callerId: 1, key: "once" }, deps);
+        await createGroupRoom({ roomName: "new", userIds: [2, 3], callerId: 1, key: "once" }, deps);
       },
     ],
     ["a token of who has been here", 1, () => createArrivals(deps)(1)],
@@ -467,7 +476,7 @@ describe("no statement reads all of a large table", () => {
       "a token of who is a member and has never been here",
       8,
       async () => {
-        await inviteMembers(bigRoom, { userIds: [30_002] }, 1, deps);
+        await inviteMembers({ ...bigRoom, userIds: [30_002], callerId: 1 }, deps);
         await createArrivals(deps)(30_002);
       },
     ],
@@ -481,16 +490,13 @@ describe("no statement reads all of a large table", () => {
     ["newest", {}],
     ...[20_000, 15_000, 10_000, 5_000, 200].map((seq): [string, object] => [
       `before ${seq}`,
-      { before: String(seq) },
+      { before: seq },
     ]),
-    ...[0, 5_000, 10_000, 15_000, 19_900].map((seq): [string, object] => [
-      `after ${seq}`,
-      { after: String(seq) },
-    ]),
+    ...[0, 5_000, 10_000, 15_000, 19_900].map((seq): [string, object] => [`after ${seq}`, { after: seq }]),
   ])(
     "a page of a big room's history reads about as much as it shows, wherever it stands: %s",
     async (_where, query) => {
-      await listMessages(bigRoom, { ...query, limit: "100" }, 2, deps);
+      await listMessages({ ...bigRoom, ...query, limit: 100, callerId: 2 }, deps);
       const pages = statements.filter(({ sql }) => / FROM messages\b/.test(sql));
       expect(pages).toHaveLength(1);
       expect(await wastefulOf(pages, 1_000)).toEqual([]);
@@ -594,7 +600,7 @@ describe("no statement reads all of a large table", () => {
   });
 
   test("a batch that reopens one-to-one rooms", async () => {
-    await leaveRoom({ roomId: "16003" }, 6_003, deps);
+    await leaveRoom({ roomId: 16_003, callerId: 6_003 }, deps);
     await storeBatch([message(16_003, 16_003)]);
     await noScans(12);
   });
@@ -658,7 +664,7 @@ describe("no statement reads all of a large table", () => {
   test("the sweep", async () => {
     broadcaster.away = true;
     bus.away = true;
-    await removeMember({ roomId: "9001", userId: "9002" }, 9_001, deps);
+    await removeMember({ roomId: 9_001, userId: 9_002, callerId: 9_001 }, deps);
     bus.away = false;
     await storeReadBatch([readOf(9_003, 9_004)]);
     broadcaster.away = false;

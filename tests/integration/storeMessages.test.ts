@@ -55,7 +55,7 @@ beforeEach(async () => {
     now: Date.now,
     retryBudgetMs: LONG_MS,
   };
-  ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3] }, 1, deps));
+  ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3], callerId: 1 }, deps));
   await addSubscriptionId(database, `r${roomId}`, "sub-0");
 });
 
@@ -93,11 +93,7 @@ const inVain = (batch: readonly ReceivedEvent[], with_: Partial<StoreDeps> = {})
   expect(deliver(batch, { ...with_, retryBudgetMs: 500 })).rejects.toMatchObject({ code: "UNAVAILABLE" });
 
 const stored = async (): Promise<[seq: number, content: string][]> => {
-  const { messages } = (await listMessages({ roomId: String(roomId) }, { after: "0", limit: "100" }, 1, {
-    database,
-  })) as {
-    messages: { seq: number; content: string }[];
-  };
+  const { messages } = await listMessages({ roomId, after: 0, limit: 100, callerId: 1 }, { database });
   return messages.map(({ seq, content }) => [seq, content]);
 };
 
@@ -372,11 +368,7 @@ describe("a host that runs ahead of what is stored", () => {
   test("leaves a hole longer than what is read at once", async () => {
     const all = Array.from({ length: 1_203 }, () => put(sent()));
     await deliver(all.slice(1_202));
-    const { messages } = (await listMessages({ roomId: String(roomId) }, { limit: "1" }, 1, {
-      database,
-    })) as {
-      messages: { seq: number }[];
-    };
+    const { messages } = await listMessages({ roomId, limit: 1, callerId: 1 }, { database });
     expect(messages[0]?.seq).toBe(1_203);
   });
 
@@ -546,9 +538,7 @@ test("a database connection lost in the middle is tried again within the budget"
 
 test("sending reads the room up to the message, and never back", async () => {
   await deliver([put(sent()), put(sent({ senderId: 2 })), put(sent({ senderId: 3 }))]);
-  const { messages } = (await listMessages({ roomId: String(roomId) }, { after: "0" }, 1, { database })) as {
-    messages: { seq: number; unreadCount: number }[];
-  };
+  const { messages } = await listMessages({ roomId, after: 0, callerId: 1, limit: 50 }, { database });
   expect(messages.map(({ unreadCount }) => unreadCount)).toEqual([0, 1, 2]);
 });
 

@@ -73,7 +73,7 @@ afterEach(async () => {
 
 /** A group of these users with one subscription id in use on its reads. */
 async function makeRoom([creator, ...others]: readonly number[]): Promise<number> {
-  const made = await createGroupRoom({ roomName: "room", userIds: others }, creator!, deps);
+  const made = await createGroupRoom({ roomName: "room", userIds: others, callerId: creator! }, deps);
   await addSubscriptionId(database, `rr${made.roomId}`, "sub-0");
   return made.roomId;
 }
@@ -385,8 +385,8 @@ describe("an event that can never be stored", () => {
   });
 
   test.each<[string, (path: object) => Promise<unknown>]>([
-    ["left", () => leaveRoom({ roomId: String(roomId) }, 3, deps)],
-    ["was removed", () => removeMember({ roomId: String(roomId), userId: "3" }, 1, deps)],
+    ["left", () => leaveRoom({ roomId, callerId: 3 }, deps)],
+    ["was removed", () => removeMember({ roomId, userId: 3, callerId: 1 }, deps)],
   ])(
     "a read of who %s meanwhile is one, keyed by the reader though it came without a key",
     async (_how, go) => {
@@ -696,10 +696,10 @@ describe("reads, messages and changes of members of the same rooms at once", () 
       };
       const changesOf = async (user: number): Promise<void> => {
         for (let round = 0; round < 10; round += 1) {
-          const room = String(any(rooms));
-          await inviteMembers({ roomId: room }, { userIds: [user, user + 1] }, 1, deps);
-          if (random(2)) await leaveRoom({ roomId: room }, user, deps);
-          else await removeMember({ roomId: room, userId: String(user) }, 1, deps);
+          const room = any(rooms);
+          await inviteMembers({ roomId: room, userIds: [user, user + 1], callerId: 1 }, deps);
+          if (random(2)) await leaveRoom({ roomId: room, callerId: user }, deps);
+          else await removeMember({ roomId: room, userId: user, callerId: 1 }, deps);
         }
       };
       const sweeps = async (): Promise<void> => {
