@@ -2,7 +2,7 @@ import { z } from "zod";
 import { Id, MessageType } from "../events/messages.js";
 import { DeviceId, named } from "../platform/text.js";
 
-/** The shapes of the HTTP calls: requests are checked by them, and the OpenAPI document is made of them. */
+/** The shapes of the HTTP calls. They check the requests, they type the answers, and the OpenAPI document is made of them. */
 
 const USERS_PER_CALL = 500;
 const NAME_CHARACTERS = 100;
@@ -14,7 +14,9 @@ const RoomName = named(NAME_CHARACTERS).meta({
 
 const UserIds = z.array(Id).max(USERS_PER_CALL);
 
-/** A number out of a path or query, where everything is text: digits and nothing else, so that no two texts name one thing. */
+/**
+ * A number in a path or a query, where everything is text. Only its plain digits are taken, so that no two texts stand for the same number.
+ */
 const digits = (least: number, most: number) =>
   z
     .string()
@@ -22,7 +24,7 @@ const digits = (least: number, most: number) =>
     .transform(Number)
     .pipe(z.int().min(least).max(most));
 
-/** The same for the document, which says what the text means. */
+/** What the document says of such a number: the type that the text stands for. */
 const integer = (least: number, more: { maximum?: number; default?: number } = {}) => ({
   override: ({ jsonSchema }: { jsonSchema: object }): void => {
     Object.assign(jsonSchema, { type: "integer", minimum: least, ...more });
@@ -45,7 +47,7 @@ export const NewDirect = z.object({ targetUserId: Id });
 export const NewName = z.object({ name: RoomName });
 export const Invitation = z.object({ userIds: UserIds.min(1) });
 
-/** Of a call that makes something: the same call with the same key is answered what the first one was. */
+/** A client's key for a call that makes something: the same call with the same key gets the first answer again. */
 export const IdempotencyHeader = z.object({
   "Idempotency-Key": z
     .string()
@@ -54,7 +56,7 @@ export const IdempotencyHeader = z.object({
     .meta({ description: "the same again within 24 hours gets the first answer again, and makes nothing" }),
 });
 
-/** All sessions where no device is named. */
+/** Without a device it is about all sessions. */
 export const LogOut = z.object({ deviceId: DeviceId.optional() });
 
 export const RoomsQuery = z.object({
@@ -85,9 +87,9 @@ const Time = z.iso.datetime({ precision: 3 }).meta({ description: "ISO 8601, UTC
 const Seq = z.int().positive().meta({ description: "1, 2, 3, … in each room" });
 const MessageTypeName = MessageType.meta({ id: "MessageType" });
 
-const UserRef = z.object({ userId: Id, nickname: z.string() }).meta({ id: "NamedUser" });
+export const UserRef = z.object({ userId: Id, nickname: z.string() }).meta({ id: "NamedUser" });
 
-/** Of whom or what a system message speaks; others have none of it. */
+/** What a system message is about. Other messages have none of these fields. */
 const subject = {
   target: UserRef.optional().meta({
     description: "of a change of members: whom it is about; of an invitation the first of them",
@@ -139,21 +141,17 @@ export const RoomsPage = z.object({
 
 export const NamedRoom = z.object({ roomId: Id, name: z.string() });
 
-export const MemberList = z.object({
-  members: z.array(
-    z.object({
-      userId: Id,
-      nickname: z.string(),
-      profileImageUrl: z.string().nullable(),
-      joinedAt: Time,
-      isCreator: z.boolean(),
-      isAwaited: z
-        .boolean()
-        .meta({ description: "has never been here: in no `unreadCount` until they come" }),
-      lastReadMessageId: Id.nullable(),
-    }),
-  ),
+export const Member = z.object({
+  userId: Id,
+  nickname: z.string(),
+  profileImageUrl: z.string().nullable(),
+  joinedAt: Time,
+  isCreator: z.boolean(),
+  isAwaited: z.boolean().meta({ description: "has never been here: in no `unreadCount` until they come" }),
+  lastReadMessageId: Id.nullable(),
 });
+
+export const MemberList = z.object({ members: z.array(Member) });
 
 export const Invited = z.object({
   roomId: Id,
@@ -167,7 +165,7 @@ export const Withdrawn = z.object({
   rooms: z.int().min(0).meta({ description: "how many rooms this call was the end of" }),
 });
 
-const Message = z
+export const Message = z
   .object({
     messageId: Id,
     seq: Seq,
