@@ -16,7 +16,7 @@ import { insertChanges } from "../store/membershipOutbox.js";
 import { insertReads } from "../store/readOutbox.js";
 import { type Room, setCreator, setMemberCounts } from "../store/rooms.js";
 import { awaitedAmong } from "../store/users.js";
-import { announceOrLeave } from "./finishChanges.js";
+import { finishOrLeave } from "./finishChanges.js";
 import { type Keep, once } from "./idempotency.js";
 import type { RoomDeps } from "./roomDeps.js";
 import { systemMessage } from "./systemMessages.js";
@@ -88,7 +88,7 @@ async function invite(
     await keep(tx, { roomId, invited: newcomers });
     return newcomers;
   });
-  if (invited.length > 0) await announceOrLeave(roomId, deps);
+  if (invited.length > 0) await finishOrLeave(roomId, deps);
   return { roomId, invited };
 }
 
@@ -119,7 +119,7 @@ export async function removeMember(
     if (!(await takeMemberOut(tx, room, userId, await systemMessage(tx, change), at)))
       throw new ChatError("MEMBER_NOT_FOUND", "This user is not a member of the room.");
   });
-  await announceOrLeave(roomId, deps);
+  await finishOrLeave(roomId, deps);
   deps.scheduleReads(roomId);
   return { roomId, userId };
 }
@@ -149,7 +149,7 @@ export async function leave(roomId: number, userId: number, deps: RoomDeps): Pro
     const heir = await findLongestStanding(tx, roomId);
     if (heir !== undefined) await setCreator(tx, roomId, heir);
   });
-  await announceOrLeave(roomId, deps);
+  await finishOrLeave(roomId, deps);
   deps.scheduleReads(roomId);
 }
 

@@ -2,7 +2,7 @@ import { lockGroup, requireGroup } from "../chat/access.js";
 import { inTransaction } from "../store/database.js";
 import { insertChanges } from "../store/membershipOutbox.js";
 import { renameRoom as storeName } from "../store/rooms.js";
-import { announceOrLeave } from "./finishChanges.js";
+import { finishOrLeave } from "./finishChanges.js";
 import type { RoomDeps } from "./roomDeps.js";
 import { systemMessage } from "./systemMessages.js";
 
@@ -24,6 +24,6 @@ export async function renameRoom(
     await insertChanges(tx, roomId, [{ event: await systemMessage(tx, change) }]);
     return true;
   });
-  if (isNew) await announceOrLeave(roomId, deps);
+  if (isNew) await finishOrLeave(roomId, deps);
   return { roomId, name };
 }

@@ -11,7 +11,7 @@ import { createReadMerger, type ReadMerger } from "../../shared/reads/merge.js";
 import { portsOf } from "../../shared/redis/ports.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
-import { announceChanges, sweepChanges } from "../../shared/rooms/finishChanges.js";
+import { finishChanges, sweepChanges } from "../../shared/rooms/finishChanges.js";
 import { listRooms } from "../../shared/rooms/listRooms.js";
 import { renameRoom } from "../../shared/rooms/renameRoom.js";
 import type { RoomDeps } from "../../shared/rooms/roomDeps.js";
@@ -415,9 +415,9 @@ test("what two announce at once is stored once, in its order", async () => {
     await kick(newcomers[0]!);
     bus.away = false;
     await Promise.all([
-      announceChanges(roomId, deps),
-      announceChanges(roomId, deps),
-      announceChanges(roomId, deps),
+      finishChanges(roomId, deps),
+      finishChanges(roomId, deps),
+      finishChanges(roomId, deps),
     ]);
     expect(await pending()).toBe(0);
     const before = (await shownTo()).length;
