@@ -8,15 +8,16 @@ export interface User {
 }
 
 /**
- * Whether a user has been here, which is from their first verified token. `AWAITED`: never yet, but somebody has made them a member. `ARRIVING`: has
- * come, and memberships from before are being given a position. Never goes back.
+ * Whether a user has been here: they have from their first verified token on. `AWAITED`: never yet, but
+ * somebody has made them a member of a room. `ARRIVING`: they have come, and their memberships from before
+ * are being given a position. A user never goes back to an earlier state.
  */
 export type Presence = "AWAITED" | "ARRIVING" | "PRESENT";
 
-/** What a user is called who has never shown a token with a nickname. */
+/** The name of a user who has never shown a token with a nickname. */
 export const namelessUser = (userId: number): string => `User ${userId}`;
 
-/** What is known of these users, by their ids; nothing of those of whom nothing was ever said. */
+/** The nicknames and pictures of these users, by user id. A user without an entry has never been noted. */
 export async function findUsers(
   db: Queryable,
   userIds: readonly number[],
@@ -34,7 +35,7 @@ export async function findUsers(
   );
 }
 
-/** How these users are called. */
+/** The names of these users. */
 export async function namesOf(
   db: Queryable,
   userIds: readonly number[],
@@ -43,21 +44,24 @@ export async function namesOf(
   return (userId) => ({ userId, nickname: users.get(userId)?.nickname ?? namelessUser(userId) });
 }
 
-/** Remembers what a user's latest token says of them; what a token does not say stays as it was. */
+/**
+ * Remembers what a user's latest token says of them. A token without a picture takes the picture away: the
+ * user has removed it. A token without a nickname leaves the nickname as it was, because a room cannot show a
+ * user without one.
+ */
 export async function rememberUser(
   db: Queryable,
   user: { readonly userId: number; readonly nickname?: string; readonly picture?: string },
 ): Promise<void> {
-  if (user.nickname === undefined && user.picture === undefined) return;
   await db.query(
     `INSERT INTO users (user_id, nickname, profile_image_url, updated_at) VALUES (?, ?, ?, UTC_TIMESTAMP(3))
      ON DUPLICATE KEY UPDATE nickname = COALESCE(VALUES(nickname), nickname),
-       profile_image_url = COALESCE(VALUES(profile_image_url), profile_image_url), updated_at = VALUES(updated_at)`,
+       profile_image_url = VALUES(profile_image_url), updated_at = VALUES(updated_at)`,
     [user.userId, user.nickname ?? null, user.picture ?? null],
   );
 }
 
-/** A user's presence, or nothing of one who neither came nor is awaited. */
+/** A user's presence. Nothing for a user who has never come and is not awaited. */
 export async function findPresence(db: Queryable, userId: number): Promise<Presence | undefined> {
   const [rows] = await db.query<PresenceRow[]>("SELECT user_id, presence FROM users WHERE user_id = ?", [
     userId,
@@ -66,8 +70,9 @@ export async function findPresence(db: Queryable, userId: number): Promise<Prese
 }
 
 /**
- * A user has shown a verified token: who was awaited is `ARRIVING` from now on, who is new is `PRESENT`. Waits for transactions that are just
- * making the user an awaited member: afterwards all such memberships can be seen, and no more are made.
+ * A user has shown a verified token. An awaited user is `ARRIVING` from now on, a new one is `PRESENT`. It
+ * waits for transactions that are making the user an awaited member. Afterwards all such memberships can be
+ * seen, and no more are made.
  */
 export async function noteArrival(db: Queryable, userId: number): Promise<void> {
   await db.query(
@@ -77,7 +82,7 @@ export async function noteArrival(db: Queryable, userId: number): Promise<void> 
   );
 }
 
-/** A user who was arriving has a position in every room. */
+/** The arriving user has got a position in every room. */
 export async function notePresence(db: Queryable, userId: number): Promise<void> {
   await db.query("UPDATE users SET presence = 'PRESENT' WHERE user_id = ?", [userId]);
 }
@@ -88,8 +93,9 @@ interface PresenceRow extends RowDataPacket {
 }
 
 /**
- * Which of these users, who are about to become members, have never been here. They are noted as awaited, and can't arrive before the transaction
- * ends: their rows are locked, in the order of their ids; those of users who have been here are not, because that never changes.
+ * Those of these users, about to become members, who have never been here. They are noted as awaited. Their
+ * rows are locked in the order of their ids, so they can't arrive before the transaction ends. The rows of
+ * users who have been here are not locked: that never changes.
  */
 export async function awaitedAmong(tx: Queryable, userIds: readonly number[]): Promise<ReadonlySet<number>> {
   if (userIds.length === 0) return new Set();

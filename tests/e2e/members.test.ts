@@ -736,13 +736,16 @@ describe("a user's nickname and picture", () => {
     const picture = "https://example.com/ann.png";
     await call("POST", "/negotiate", await tokenWith(ann, { nickname: "앤", picture }));
     expect(await shown()).toEqual(["앤", picture]);
+    // A token without a picture takes the picture away, one without a nickname leaves the nickname.
     await (await connect(ann, { nickname: "Anna" })).close();
+    expect(await shown()).toEqual(["Anna", null]);
+    await call("POST", "/negotiate", await tokenWith(ann, { picture }));
     expect(await shown()).toEqual(["Anna", picture]);
-    // A token that says nothing of it changes nothing.
     await call("POST", "/negotiate", ann);
+    expect(await shown()).toEqual(["Anna", null]);
     await (await connect(ann)).close();
-    expect(await shown()).toEqual(["Anna", picture]);
-    await call("POST", "/negotiate", await tokenWith(ann, { nickname: "x".repeat(150) }));
+    expect(await shown()).toEqual(["Anna", null]);
+    await call("POST", "/negotiate", await tokenWith(ann, { nickname: "x".repeat(150), picture }));
     expect(await shown()).toEqual(["x".repeat(100), picture]);
   });
 

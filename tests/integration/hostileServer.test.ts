@@ -122,11 +122,12 @@ describe("on a server with hostile settings the store", () => {
   );
 
   test("remembers what users are called", async () => {
-    await rememberUser(database, { userId: 5, nickname: QUOTED, picture: "https://example.com/a'\\" });
-    await rememberUser(database, { userId: 5, nickname: "it's" });
+    const picture = "https://example.com/a'\\";
+    await rememberUser(database, { userId: 5, nickname: QUOTED, picture });
+    await rememberUser(database, { userId: 5, nickname: "it's", picture });
     expect((await findUsers(database, [5])).get(5)).toEqual({
       nickname: "it's",
-      profileImageUrl: "https://example.com/a'\\",
+      profileImageUrl: picture,
     });
   });
 
