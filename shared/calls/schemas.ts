@@ -1,21 +1,37 @@
 import { z } from "zod";
 import { Id, MessageType } from "../events/messages.js";
-import { DeviceId, named } from "../platform/text.js";
+import { DeviceId, isHttpsUrl, named } from "../platform/text.js";
 
-/** The shapes of the HTTP calls. They check the requests, they type the answers, and the OpenAPI document is made of them. */
+/**
+ * The shapes of the HTTP calls. They check the requests, they type the answers, and the OpenAPI document is
+ * made of them.
+ */
 
 const USERS_PER_CALL = 500;
 const NAME_CHARACTERS = 100;
+/** As many as the column holds. */
+const URL_CHARACTERS = 2_048;
 
 const RoomName = named(NAME_CHARACTERS).meta({
   description: "1 to 100 characters, without the white space around them",
   maxLength: NAME_CHARACTERS,
 });
 
+const tooLong = `must have at most ${URL_CHARACTERS} characters`;
+
+/** The browsers of other users fetch it, so it is kept in the form in which they send it, which is ASCII. */
+const ImageUrl = z
+  .string()
+  .max(URL_CHARACTERS, { error: tooLong, abort: true })
+  .refine(isHttpsUrl, { error: "must be an https URL", abort: true })
+  .overwrite((url) => new URL(url).href)
+  .refine((url) => url.length <= URL_CHARACTERS, tooLong);
+
 const UserIds = z.array(Id).max(USERS_PER_CALL);
 
 /**
- * A number in a path or a query, where everything is text. Only its plain digits are taken, so that no two texts stand for the same number.
+ * A number in a path or a query, where everything is text. Only its plain digits are taken, so that no two
+ * texts stand for the same number.
  */
 const digits = (least: number, most: number) =>
   z
@@ -44,10 +60,23 @@ export const MessagePath = z.object({ roomId: IdText, messageId: IdText });
 
 export const NewGroup = z.object({ roomName: RoomName, userIds: UserIds });
 export const NewDirect = z.object({ targetUserId: Id });
-export const NewName = z.object({ name: RoomName });
+export const RoomChanges = z
+  .object({
+    name: RoomName.optional(),
+    imageUrl: ImageUrl.nullable()
+      .optional()
+      .meta({ description: "an https URL; `null` takes the picture away" }),
+  })
+  .refine(({ name, imageUrl }) => name !== undefined || imageUrl !== undefined, {
+    path: ["name"],
+    error: "is missing, and so is imageUrl: one of the two is needed",
+  });
 export const Invitation = z.object({ userIds: UserIds.min(1) });
 
-/** A client's key for a call that makes something: the same call with the same key gets the first answer again. */
+/**
+ * A client's key for a call that makes something: the same call with the same key gets the first answer
+ * again.
+ */
 export const IdempotencyHeader = z.object({
   "Idempotency-Key": z
     .string()
@@ -139,7 +168,7 @@ export const RoomsPage = z.object({
   cursor: z.string().nullable().meta({ description: "asks for the next page; `null` on the last" }),
 });
 
-export const NamedRoom = z.object({ roomId: Id, name: z.string() });
+export const RoomLook = z.object({ roomId: Id, name: z.string(), imageUrl: z.string().nullable() });
 
 export const Member = z.object({
   userId: Id,

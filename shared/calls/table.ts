@@ -2,10 +2,10 @@ import { deleteMessage } from "../messages/hide.js";
 import { listMessages } from "../messages/list.js";
 import { readRoom } from "../reads/accept.js";
 import { inviteMembers, leaveRoom, removeMember } from "../rooms/changeMembers.js";
+import { changeRoom } from "../rooms/changeRoom.js";
 import { createGroupRoom, openDirectRoom } from "../rooms/createRooms.js";
 import { listMembers } from "../rooms/listMembers.js";
 import { listRooms } from "../rooms/listRooms.js";
-import { renameRoom } from "../rooms/renameRoom.js";
 import { withdrawUser } from "../rooms/withdrawUser.js";
 import { type Call, call } from "./call.js";
 import { health } from "./health.js";
@@ -17,7 +17,10 @@ import * as api from "./schemas.js";
 /** A user is no member of the room, or there is no such room, member or message. */
 const OF_ROOM = [403, 404] as const;
 
-/** All HTTP calls, each under the name of its function. The triggers and the OpenAPI document are made of this table. */
+/**
+ * All HTTP calls, each under the name of its function. The triggers and the OpenAPI document are made of this
+ * table.
+ */
 export const CALLS: Readonly<Record<string, Call>> = {
   negotiate: call({
     method: "POST",
@@ -120,16 +123,16 @@ export const CALLS: Readonly<Record<string, Call>> = {
     run: createGroupRoom,
   }),
 
-  renameRoom: call({
+  changeRoom: call({
     method: "PATCH",
     route: "group-rooms/{roomId}",
     who: { rate: "writes" },
-    summary: "Give a group another name",
+    summary: "Give a group another name or picture",
     path: api.RoomPath,
-    body: api.NewName,
-    answers: { 200: ["Renamed", api.NamedRoom] },
+    body: api.RoomChanges,
+    answers: { 200: ["So the group looks now", api.RoomLook] },
     errors: OF_ROOM,
-    run: renameRoom,
+    run: changeRoom,
   }),
 
   listMembers: call({

@@ -11,7 +11,9 @@ export type RoomListChange =
       readonly by: NamedUser;
     }
   | { readonly type: "ROOM_REMOVED" }
-  | { readonly type: "ROOM_RENAMED"; readonly roomName: string; readonly by: NamedUser };
+  | { readonly type: "ROOM_RENAMED"; readonly roomName: string; readonly by: NamedUser }
+  /** A group has another picture, or none any more. */
+  | { readonly type: "ROOM_IMAGE_CHANGED"; readonly imageUrl: string | null; readonly by: NamedUser };
 
 /** The frame on `/user/queue/rooms`, the same for every user who is told. `timestamp`: milliseconds since 1970. */
 export const roomListFrame = (

@@ -6,7 +6,7 @@ export type RoomType = "ONE_TO_ONE" | "GROUP";
 export interface Room {
   readonly roomId: number;
   readonly type: RoomType;
-  /** Of a group; a one-to-one room bears the other one's name. */
+  /** Of a group. Each user sees a one-to-one room by the name of the other user. */
   readonly name: string | null;
   readonly creatorId: number;
   /** `smaller:larger` user id of a one-to-one room. */
@@ -16,7 +16,7 @@ export interface Room {
   /** How many of the messages up to `lastSeq` are system messages, which never count as unread. */
   readonly lastUncounted: number;
   readonly memberCount: number;
-  /** How many of the members are users who have never been here: nothing counts as unread by them. */
+  /** How many of the members have never been here. No message counts as unread by them. */
   readonly awaitedCount: number;
 }
 
@@ -54,7 +54,7 @@ export async function findRoom(db: Queryable, roomId: number): Promise<Room | un
   return (await findRooms(db, [roomId])).get(roomId);
 }
 
-/** Those of these rooms that there are, by their ids. */
+/** Those of these rooms that exist, by their ids. */
 export async function findRooms(
   db: Queryable,
   roomIds: readonly number[],
@@ -65,8 +65,9 @@ export async function findRooms(
 }
 
 /**
- * The rooms of these ids, locked in the order of their ids until the transaction ends. Here and in the updates below the
- * primary key is forced: a scan, which the optimizer prefers on a small table, would lock strangers' rows and deadlock.
+ * Those of these rooms that exist, locked in the order of their ids until the transaction ends. Here and in
+ * the updates below the primary key is forced: on a small table the optimizer prefers a scan, which would
+ * lock the rows of other rooms and deadlock.
  */
 export async function lockRooms(
   tx: Queryable,
@@ -81,14 +82,14 @@ export async function lockRooms(
 }
 
 /**
- * Keeps a room from taking messages, and its members from changing, until the transaction ends, without keeping others from
- * doing the same. (Not FOR SHARE, which MariaDB doesn't know.)
+ * Until the transaction ends the room takes no messages and its members do not change. Other transactions may
+ * hold the room at the same time. (FOR SHARE would say the same, but MariaDB doesn't know it.)
  */
 export async function holdRoom(tx: Queryable, roomId: number): Promise<void> {
   await tx.query("SELECT room_id FROM rooms WHERE room_id = ? LOCK IN SHARE MODE", [roomId]);
 }
 
-/** Makes a room and returns its id; throws a duplicate error when the pair has one already. */
+/** Makes a room and returns its id. Throws a duplicate error when the pair has a room already. */
 export async function insertRoom(
   tx: Queryable,
   room: {
@@ -124,17 +125,34 @@ export async function findRoomOfPair(db: Queryable, pairKey: string): Promise<nu
   return rows[0]?.room_id;
 }
 
-/** Gives a room another name; the caller holds the room's lock. */
+/** Gives a room another name. The caller holds the room's lock. */
 export async function renameRoom(tx: Queryable, roomId: number, name: string): Promise<void> {
   await tx.query("UPDATE rooms SET name = ? WHERE room_id = ?", [name, roomId]);
 }
 
-/** Makes another member the room's creator; the caller holds the room's lock. */
+/** The URL of a room's own picture, or null. */
+export async function findImageUrl(db: Queryable, roomId: number): Promise<string | null> {
+  const [rows] = await db.query<(RowDataPacket & { image_url: string | null })[]>(
+    "SELECT image_url FROM rooms WHERE room_id = ?",
+    [roomId],
+  );
+  return rows[0]?.image_url ?? null;
+}
+
+/** Gives a room a picture, or takes it away. The caller holds the room's lock. */
+export async function setImageUrl(tx: Queryable, roomId: number, imageUrl: string | null): Promise<void> {
+  await tx.query("UPDATE rooms SET image_url = ? WHERE room_id = ?", [imageUrl, roomId]);
+}
+
+/** Makes another member the room's creator. The caller holds the room's lock. */
 export async function setCreator(tx: Queryable, roomId: number, userId: number): Promise<void> {
   await tx.query("UPDATE rooms SET creator_id = ? WHERE room_id = ?", [userId, roomId]);
 }
 
-/** Sets how many members a room has, and how many of them have never been here; the caller holds the room's lock. */
+/**
+ * Sets how many members a room has, and how many of them have never been here. The caller holds the room's
+ * lock.
+ */
 export async function setMemberCounts(
   tx: Queryable,
   roomId: number,
@@ -147,7 +165,7 @@ export async function setMemberCounts(
   ]);
 }
 
-/** One awaited member less in each of these rooms, whose locks the caller holds. */
+/** Takes one off the awaited members of each of these rooms. The caller holds their locks. */
 export async function countArrival(tx: Queryable, roomIds: readonly number[]): Promise<void> {
   if (roomIds.length === 0) return;
   await tx.query(

@@ -347,6 +347,102 @@ describe("PATCH /group-rooms/{roomId}", () => {
     expect(name).toMatch(/^name [0-3]$/);
     expect((await listed(roomId, ben)).name).toBe(name);
   });
+
+  describe("with a picture", () => {
+    const URL_CHARACTERS = 2_048;
+    const long = (characters: number) => `https://example.com/${"x".repeat(characters)}`.slice(0, characters);
+    const change = (roomId: number, user: number, body: object) =>
+      call("PATCH", `/group-rooms/${roomId}`, user, body);
+
+    test("is for any member, and seen by all; it is no message; null takes it away", async () => {
+      const [ann, ben] = newUsers(2) as [number, number];
+      const roomId = await makeRoom([ann, ben]);
+      const imageUrl = "https://example.com/a.png?size=2";
+      for (let times = 0; times < 2; times += 1)
+        expect(await change(roomId, ben, { imageUrl })).toMatchObject({
+          status: 200,
+          body: { roomId, name: "room", imageUrl },
+        });
+      for (const user of [ann, ben]) expect(await listed(roomId, user)).toMatchObject({ imageUrl });
+      expect((await change(roomId, ann, { name: "Team" })).body).toEqual({ roomId, name: "Team", imageUrl });
+      expect((await change(roomId, ann, { imageUrl: null })).body).toEqual({
+        roomId,
+        name: "Team",
+        imageUrl: null,
+      });
+      expect(await listed(roomId, ben)).toMatchObject({ name: "Team", imageUrl: null });
+      await until(async () => (await history(roomId, ann)).length > 0, "the announcement of the name");
+      expect((await history(roomId, ann)).map(({ type }) => type)).toEqual(["SYSTEM_RENAME"]);
+    });
+
+    test("and a name at once changes both, or none where one is wrong", async () => {
+      const [ann] = newUsers(1) as [number];
+      const roomId = await makeRoom([ann]);
+      const imageUrl = "https://example.com/a.png";
+      expectProblem(await change(roomId, ann, { name: "", imageUrl }), 400, "INVALID_REQUEST", "name");
+      expectProblem(
+        await change(roomId, ann, { name: "x", imageUrl: "a" }),
+        400,
+        "INVALID_REQUEST",
+        "imageUrl",
+      );
+      expect(await listed(roomId, ann)).toMatchObject({ name: "room", imageUrl: null });
+      expect((await change(roomId, ann, { name: "Team", imageUrl })).body).toEqual({
+        roomId,
+        name: "Team",
+        imageUrl,
+      });
+      expect(await listed(roomId, ann)).toMatchObject({ name: "Team", imageUrl });
+    });
+
+    test.each([
+      ["of all the characters that it may have", long(URL_CHARACTERS), long(URL_CHARACTERS)],
+      [
+        "of other letters is kept in ASCII",
+        "https://bücher.example/ä.png",
+        "https://xn--bcher-kva.example/%C3%A4.png",
+      ],
+      ["that differs in case alone is another one", "https://example.com/A.png", "https://example.com/A.png"],
+      ["without a path has one", "HTTPS://example.com", "https://example.com/"],
+    ])("%s", async (_what, given, kept) => {
+      const [ann] = newUsers(1) as [number];
+      const roomId = await makeRoom([ann]);
+      await change(roomId, ann, { imageUrl: "https://example.com/a.png" });
+      const answer = await change(roomId, ann, { imageUrl: given });
+      expect(answer).toMatchObject({ status: 200, body: { imageUrl: kept } });
+      expect((await listed(roomId, ann)).imageUrl).toBe(kept);
+    });
+
+    test.each<[string, object, string]>([
+      ["nothing", {}, "name"],
+      ["nothing that is known", { picture: "https://example.com/a.png" }, "name"],
+      ["a name that is null", { name: null }, "name"],
+      ["http", { imageUrl: "http://example.com/a.png" }, "imageUrl"],
+      ["code", { imageUrl: "javascript:alert(1)" }, "imageUrl"],
+      ["data", { imageUrl: "data:image/png;base64,AA" }, "imageUrl"],
+      ["no URL", { imageUrl: "a.png" }, "imageUrl"],
+      ["no host", { imageUrl: "https://" }, "imageUrl"],
+      ["a space", { imageUrl: "https://example.com/a b.png" }, "imageUrl"],
+      ["an empty text", { imageUrl: "" }, "imageUrl"],
+      ["a number", { imageUrl: 1 }, "imageUrl"],
+      ["characters that can't be seen", { imageUrl: "https://example.com/\u202e.png" }, "imageUrl"],
+      ["one character too many", { imageUrl: long(URL_CHARACTERS + 1) }, "imageUrl"],
+      ["too many once they are ASCII", { imageUrl: `https://example.com/${"ä".repeat(1_000)}` }, "imageUrl"],
+    ])("%s is refused", async (_what, body, field) => {
+      const [ann] = newUsers(1) as [number];
+      const roomId = await makeRoom([ann]);
+      expectProblem(await change(roomId, ann, body), 400, "INVALID_REQUEST", field);
+      expect(await listed(roomId, ann)).toMatchObject({ name: "room", imageUrl: null });
+    });
+
+    test("of a room of two is the other one's own: there is no group to give one to", async () => {
+      const [ann, ben, eve] = newUsers(3) as Ids;
+      const imageUrl = "https://example.com/a.png";
+      const { roomId } = (await call("POST", "/rooms", ann, { targetUserId: ben })).body;
+      expectProblem(await change(roomId, ann, { imageUrl }), 404, "ROOM_NOT_FOUND");
+      expectProblem(await change(await makeRoom([ann]), eve, { imageUrl }), 403, "NOT_A_MEMBER");
+    });
+  });
 });
 
 describe("GET /rooms", () => {

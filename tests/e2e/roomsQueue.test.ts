@@ -48,6 +48,14 @@ const renamed = (roomId: number, by: number, roomName: string): object => ({
   type: "ROOM_RENAMED",
 });
 
+const pictured = (roomId: number, by: number, imageUrl: string | null): object => ({
+  type: "ROOM_IMAGE_CHANGED",
+  roomId,
+  imageUrl,
+  by: { userId: by, nickname: `User ${by}` },
+  timestamp: expect.any(Number),
+});
+
 /** Makes a room for each of these users alone; when they hear of it, whatever was told before has come, too. */
 async function heardAll(...lists: readonly (readonly [userId: number, heard: Json[]])[]): Promise<void> {
   for (const [userId, heard] of lists) {
@@ -183,12 +191,39 @@ test("another name is told to every member, once; the name that it has already t
     expect((await call("PATCH", `/group-rooms/${roomId}`, ben, { name })).body).toEqual({
       roomId,
       name: "Team",
+      imageUrl: null,
     });
   await heardAll([ann, a], [ben, b], [cho, c], [eve, e]);
   expect([a, b, c, e]).toEqual([...Array(3).fill([renamed(roomId, ben, "Team")]), []]);
   await invite(roomId, ann, [eve]);
   await until(() => e.length > 0, "Eve has heard");
   expect(e).toEqual([added(roomId, ann, "Team")]);
+});
+
+test("another picture is told to every member, once, and no name with it; the picture that it has already to nobody", async () => {
+  const [ann, ben, cho, eve] = newUsers(4) as [number, number, number, number];
+  const roomId = await makeRoom([ann, ben, cho]);
+  const imageUrl = "https://example.com/team.png";
+  const lists = await Promise.all([listener(ann), listener(ben), listener(cho), listener(eve)]);
+  const [a, b, c, e] = lists;
+  const change = (body: object) => call("PATCH", `/group-rooms/${roomId}`, ben, body);
+  for (const body of [{ imageUrl }, { imageUrl }, { imageUrl, name: "room" }])
+    expect((await change(body)).body).toEqual({ roomId, name: "room", imageUrl });
+  await heardAll([ann, a], [ben, b], [cho, c], [eve, e]);
+  expect(lists).toEqual([...Array(3).fill([pictured(roomId, ben, imageUrl)]), []]);
+
+  expect((await change({ imageUrl: null, name: "Team" })).body).toEqual({
+    roomId,
+    name: "Team",
+    imageUrl: null,
+  });
+  await heardAll([ann, a], [ben, b], [cho, c], [eve, e]);
+  for (const heard of [a, b, c]) {
+    expect(heard.slice(1)).toHaveLength(2);
+    expect(heard).toContainEqual(renamed(roomId, ben, "Team"));
+    expect(heard).toContainEqual(pictured(roomId, ben, null));
+  }
+  expect(e).toEqual([]);
 });
 
 /** Sends a frame with a `receipt` and waits for the RECEIPT. */

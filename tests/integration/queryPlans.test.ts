@@ -15,12 +15,12 @@ import { sweepReads } from "../../shared/reads/sweep.js";
 import { portsOf } from "../../shared/redis/ports.js";
 import { createArrivals } from "../../shared/rooms/arrivals.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
+import { changeRoom } from "../../shared/rooms/changeRoom.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
 import { sweepChanges } from "../../shared/rooms/finishChanges.js";
 import { sweepAnswers } from "../../shared/rooms/idempotency.js";
 import { listMembers } from "../../shared/rooms/listMembers.js";
 import { listRooms } from "../../shared/rooms/listRooms.js";
-import { renameRoom } from "../../shared/rooms/renameRoom.js";
 import type { RoomDeps } from "../../shared/rooms/roomDeps.js";
 import { withdrawUser } from "../../shared/rooms/withdrawUser.js";
 import type { Database, Queryable } from "../../shared/store/database.js";
@@ -411,7 +411,7 @@ describe("no statement reads all of a large table", () => {
           deps,
         ),
     ],
-    ["PATCH /group-rooms/{roomId}", 3, () => renameRoom({ ...bigRoom, name: "renamed", callerId: 1 }, deps)],
+    ["PATCH /group-rooms/{roomId}", 3, () => changeRoom({ ...bigRoom, name: "renamed", callerId: 1 }, deps)],
     ["GET /group-rooms/{roomId}/members", 3, () => listMembers({ ...bigRoom, callerId: 1 }, deps)],
     [
       "GET /group-rooms/{roomId}/members of a small room",

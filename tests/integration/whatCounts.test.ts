@@ -9,10 +9,10 @@ import { storeReads } from "../../shared/reads/store.js";
 import { portsOf } from "../../shared/redis/ports.js";
 import { createArrivals } from "../../shared/rooms/arrivals.js";
 import { inviteMembers, leaveRoom, removeMember } from "../../shared/rooms/changeMembers.js";
+import { changeRoom } from "../../shared/rooms/changeRoom.js";
 import { createGroupRoom, openDirectRoom } from "../../shared/rooms/createRooms.js";
 import { listMembers } from "../../shared/rooms/listMembers.js";
 import { listRooms } from "../../shared/rooms/listRooms.js";
-import { renameRoom } from "../../shared/rooms/renameRoom.js";
 import type { RoomDeps } from "../../shared/rooms/roomDeps.js";
 import { withdrawUser } from "../../shared/rooms/withdrawUser.js";
 import type { Database } from "../../shared/store/database.js";
@@ -180,7 +180,7 @@ describe("system messages", () => {
     await say(1);
     await invite([10, 11]);
     await invite([12]);
-    await renameRoom({ roomId, name: "renamed", callerId: 1 }, deps);
+    await changeRoom({ roomId, name: "renamed", callerId: 1 }, deps);
     await removeMember({ roomId, userId: 12, callerId: 1 }, deps);
     await leave(11);
     await store();
@@ -248,8 +248,9 @@ describe("system messages", () => {
   });
 
   test("a renaming says the new name; the same name again changes and tells nothing", async () => {
-    expect(await renameRoom({ roomId, name: "Team", callerId: 2 }, deps)).toEqual({ roomId, name: "Team" });
-    expect(await renameRoom({ roomId, name: "Team", callerId: 3 }, deps)).toEqual({ roomId, name: "Team" });
+    const look = { roomId, name: "Team", imageUrl: null };
+    expect(await changeRoom({ roomId, name: "Team", callerId: 2 }, deps)).toEqual(look);
+    expect(await changeRoom({ roomId, name: "Team", callerId: 3 }, deps)).toEqual(look);
     await store();
     const { messages } = (await listMessages({ roomId, callerId: 1, limit: 50 }, deps)) as Json;
     expect(messages).toMatchObject([
@@ -564,7 +565,7 @@ describe("everything at once", () => {
             inviteMembers({ ...at, userIds: [one(known), one(awaited), one(awaited)], callerId: by }, deps),
           () => removeMember({ ...at, userId: one([...known, ...awaited]), callerId: by }, deps),
           () => leaveRoom({ ...at, callerId: by }, deps),
-          () => renameRoom({ ...at, name: `room ${dice(3)}`, callerId: by }, deps),
+          () => changeRoom({ ...at, name: `room ${dice(3)}`, callerId: by }, deps),
           () => arrive(one(awaited)),
           async () => messageId && deleteMessage({ ...at, messageId, callerId: by }, deps),
           async () => messageId && deleteMessage({ ...at, messageId, callerId: by }, deps),

@@ -255,7 +255,7 @@ function deleteForMe(room: Room, member: Member, { by, roomId, messageId }: Of<"
 function rename(world: World, room: Room, { by, roomId, name }: Of<"rename">): Outcome {
   const roomName = name.trim();
   return {
-    due: { status: 200, body: { roomId, name: roomName } },
+    due: { status: 200, body: { roomId, name: roomName, imageUrl: null } },
     change: () => {
       if (room.name === roomName) return;
       room.name = roomName;
