@@ -33,7 +33,8 @@ async function answer(call: Call, request: HttpRequest, context: InvocationConte
   // Before anything is asked of others.
   if (!isOpen) refuseLonger(request, BODY_BYTES);
   const caller = await chat.admit(call.who, request.headers.get("authorization"));
-  // Also of a call that takes none: a body that is too long or came in part is refused everywhere but where everybody may call.
+  // Also of a call that takes none: a body that is too long or came in part is refused everywhere but where
+  // everybody may call.
   const bytes = isOpen ? new Uint8Array() : await bodyOf(request, BODY_BYTES);
   const isLeftOut = call.body === undefined || (call.bodyOptional && bytes.length === 0);
   return chat.run(call, {

@@ -5,7 +5,10 @@ import { atMostEvery, log } from "../shared/platform/log.js";
 
 const SAID_MS = 60_000;
 
-/** What becomes of a hub's events: they are stored, or what waits is read from the hub itself where it isn't known what a trigger has handed over. */
+/**
+ * Stores a hub's events. Where it can't be known which events a trigger has handed over, `catchUp` reads what
+ * waits from the hub itself.
+ */
 export type Consumer = App["messages"];
 
 type Batch = Parameters<Consumer["store"]>[0];
@@ -14,7 +17,10 @@ type Members = Readonly<Record<string, unknown>>;
 
 const isObject = (value: unknown): value is Members => typeof value === "object" && value !== null;
 
-/** A member by its name in whatever case: libraries have written the first letter of some small, and left others. */
+/**
+ * A member by its name in any case: libraries have made the first letter of some names small, and left
+ * others.
+ */
 function member(of: unknown, name: string): unknown {
   if (!isObject(of)) return undefined;
   const found = Object.keys(of).find((each) => each.toLowerCase() === name.toLowerCase());
@@ -22,8 +28,9 @@ function member(of: unknown, name: string): unknown {
 }
 
 /**
- * A sequence number in any shape in which workers have sent 64-bit numbers: a number, its digits, a bigint, or the two 32-bit halves of a `Long`, of
- * which the library leaves a plain object. Nothing where it is none of these, or more than a number can hold.
+ * A sequence number. Workers have sent 64-bit numbers in several shapes: a number, its digits, a bigint, or
+ * the two 32-bit halves of a `Long`, which arrives as a plain object. Nothing for any other shape, and for a
+ * number that is larger than a safe integer.
  */
 function sequenceNumberOf(value: unknown): number | undefined {
   const number = plainNumber(value);
@@ -39,7 +46,7 @@ function plainNumber(value: unknown): number | undefined {
   return (high as number) * 2 ** 32 + ((low as number) >>> 0);
 }
 
-/** A value, or what its JSON says. */
+/** A value, parsed if it is JSON text. Nothing for text that is no JSON. */
 function fromJson(value: unknown): unknown {
   if (typeof value !== "string") return value;
   try {
@@ -49,7 +56,9 @@ function fromJson(value: unknown): unknown {
   }
 }
 
-/** A list, also as its JSON, as a typed array, or in the wrapping in which it crossed the wire (`{ sint64: […] }`). */
+/**
+ * A list: an array, its JSON, a typed array, or the object in which it crossed the wire (`{ sint64: […] }`).
+ */
 function listOf(value: unknown): readonly unknown[] {
   const list = fromJson(value);
   if (Array.isArray(list)) return list;
@@ -58,7 +67,10 @@ function listOf(value: unknown): readonly unknown[] {
   return inner.length === 1 && Array.isArray(inner[0]) ? inner[0] : [];
 }
 
-/** The numbers of `count` events. Nothing unless each has one and they follow on each other, as those of a partition do. */
+/**
+ * The sequence numbers of `count` events. Nothing unless each event has one, and each number is the one
+ * before plus one, as in a partition.
+ */
 function following(values: readonly unknown[], count: number): readonly number[] | undefined {
   const numbers = values.map(sequenceNumberOf);
   const isRight = (number: number | undefined, index: number): number is number =>
@@ -66,7 +78,10 @@ function following(values: readonly unknown[], count: number): readonly number[]
   return numbers.length === count && numbers.every(isRight) ? numbers : undefined;
 }
 
-/** The host drops empty strings from its list of keys, which then doesn't line up with the events; their own properties do. */
+/**
+ * An event's key, by its own properties. The host's list of keys does not line up with the events, because it
+ * drops empty strings.
+ */
 function keyOf(properties: unknown): string | undefined {
   const key = member(properties, "x-opt-partition-key") ?? member(properties, "PartitionKey");
   return typeof key === "string" ? key : undefined;
@@ -75,7 +90,7 @@ function keyOf(properties: unknown): string | undefined {
 const numberIn = (properties: unknown): unknown =>
   member(properties, "SequenceNumber") ?? member(properties, "x-opt-sequence-number");
 
-/** Newer extensions give the place a second time, under a longer name. */
+/** Newer extensions give the partition a second time, under a longer name. */
 function partitionIdOf(metadata: unknown): string | undefined {
   const contexts = ["partitionContext", "triggerPartitionContext"].map((name) =>
     fromJson(member(metadata, name)),
@@ -85,13 +100,16 @@ function partitionIdOf(metadata: unknown): string | undefined {
   return id === undefined || id === "" ? undefined : String(id);
 }
 
-/** The batch as its metadata describes it; nothing where that can't be read, so that nothing is taken for stored. */
+/**
+ * The batch as its metadata describes it. Nothing where the metadata can't be read, so that no event is taken
+ * for stored.
+ */
 function batchOf(hub: string, bodies: unknown, metadata: unknown): Batch | undefined {
   const partitionId = partitionIdOf(metadata);
   if (partitionId === undefined || !Array.isArray(bodies)) return undefined;
   if (!bodies.every((body) => body instanceof Uint8Array)) return undefined;
   const properties = listOf(member(metadata, "systemPropertiesArray"));
-  // Of their own list, or else of the properties that each event has.
+  // They stand in a list of their own, and again in each event's properties.
   const numbers =
     following(listOf(member(metadata, "sequenceNumberArray")), bodies.length) ??
     following(properties.map(numberIn), bodies.length);
@@ -105,8 +123,9 @@ function batchOf(hub: string, bodies: unknown, metadata: unknown): Batch | undef
 }
 
 /**
- * Stores what a trigger has handed over. Where it can't be read, however often it would be handed over again, that is told, and the events are read from the
- * hub itself: the partition must not stand still because of the shape that something came in.
+ * Stores what a trigger has handed over. A batch that can't be read would not be readable the next time
+ * either. That is logged, and the events are read from the hub itself: a partition must not stand still
+ * because of a shape.
  */
 async function consume(
   hub: string,
@@ -131,7 +150,7 @@ async function consume(
   await catchUp(hub, partitionId);
 }
 
-/** Enough of a value to know what the host sends, and little of what users wrote. */
+/** Enough of a value to see what the host sends, and little of what users wrote. */
 const shapeOf = (value: unknown): string =>
   inspect(value, {
     depth: 2,
@@ -144,14 +163,14 @@ type EventHubOptions = Parameters<typeof app.eventHub>[1];
 
 /** The trigger of one of our hubs. */
 export function batchesOf(eventHubName: string, consumerGroup: string, consumer: Consumer): EventHubOptions {
-  // As likely as not it is every batch.
+  // If one batch can't be read, probably none can.
   const limited = atMostEvery(SAID_MS);
   return {
     connection: "EVENT_HUBS_CONNECTION",
     eventHubName,
     consumerGroup,
     cardinality: "many",
-    // Bytes as they are: an event that isn't JSON must reach the dead-letter hub unchanged.
+    // The bytes as they are: an event that isn't JSON must reach the dead-letter hub unchanged.
     dataType: "binary",
     retry: {
       strategy: "exponentialBackoff",

@@ -3,7 +3,8 @@ import { getApp } from "../shared/app.js";
 
 const chat = getApp();
 
-// Twice in the minute that CONNECTED promises. By itself, so that nothing which takes long holds it up.
+// CONNECTED promises one heart-beat a minute, so there are two. The timer is apart from the sweep, which may
+// take long.
 app.timer("heartBeat", {
   schedule: "*/30 * * * * *",
   handler: () => chat.beat(),

@@ -19,9 +19,10 @@ export function parseJson(body: Uint8Array): unknown {
 }
 
 /**
- * The request's bytes, empty where there is no body. Throws `MESSAGE_TOO_LARGE` at more than `most` bytes, of which no more are read, and
- * `INVALID_REQUEST` where the bytes that came are not those that were announced: the Functions host hands on no body that was sent in chunks,
- * and a call must not mean something else without its body.
+ * The request's bytes, empty where there is no body. Throws `MESSAGE_TOO_LARGE` at more than `most` bytes, of
+ * which no more are read, and `INVALID_REQUEST` where the bytes that came are not those that were announced:
+ * the Functions host hands on no body that was sent in chunks, and a call must not mean something else
+ * without its body.
  */
 export async function bodyOf(request: HttpRequest, most: number): Promise<Buffer> {
   refuseLonger(request, most);
@@ -45,7 +46,10 @@ function refuseMissing({ headers }: HttpRequest, size: number): void {
   throw new ChatError("INVALID_REQUEST", text, { field: "body" });
 }
 
-/** Throws `MESSAGE_TOO_LARGE` for a request that announces a body of more than `most` bytes, before one of them is read. */
+/**
+ * Throws `MESSAGE_TOO_LARGE` for a request that announces a body of more than `most` bytes, before one of
+ * them is read.
+ */
 export function refuseLonger(request: HttpRequest, most: number): void {
   if (Number(request.headers.get("content-length") ?? 0) > most) throw tooLarge(most);
 }
@@ -58,8 +62,9 @@ export const keyOf = (request: HttpRequest): string | undefined =>
   request.headers.get("idempotency-key") || undefined;
 
 /**
- * The query parameters by their names. The values of a repeated name are joined with commas, which no check of a number lets pass. They are
- * read from the address, because the host's own reading takes names that differ in case alone for one name.
+ * The query parameters by their names. The values of a repeated name are joined with commas, which no check
+ * of a number lets pass. They are read from the address, because the host's own reading takes names that
+ * differ in case alone for one name.
  */
 export function queryOf(request: HttpRequest): Record<string, string> {
   const { searchParams } = new URL(request.url);
@@ -72,8 +77,8 @@ export function queryOf(request: HttpRequest): Record<string, string> {
 const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
 
 /**
- * What a call is traced by: the host's span, or else that of the request. Without a monitor the host's span is an empty text. Nothing where
- * neither has the form of a traceparent.
+ * What a call is traced by: the host's span, or else that of the request. Without a monitor the host's span
+ * is an empty text. Nothing where neither has the form of a traceparent.
  */
 export function traceparentOf(request: HttpRequest, { traceContext }: InvocationContext): string | undefined {
   const given = [traceContext?.traceParent, request.headers.get("traceparent")];

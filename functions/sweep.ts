@@ -3,7 +3,7 @@ import { getApp } from "../shared/app.js";
 
 const chat = getApp();
 
-// One instance runs a timer at a time. What it does is harmless to do twice.
+// One instance runs the timer at a time. Doing the work twice is harmless.
 app.timer("sweep", {
   schedule: "*/5 * * * * *",
   handler: () => chat.sweep(),

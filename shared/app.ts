@@ -99,7 +99,7 @@ function keysNotFetched(): (error: unknown) => void {
 
 /**
  * The system: a client's frame comes in by `upstream` and goes out on the bus; an event comes back by `messages` or `reads`,
- * is stored, then shown; `sweep` does what was left half done. The rest are the HTTP calls, each of a verified caller.
+ * is stored, then shown; `sweep` does what was left half done. An HTTP call is let in by `admit` and done by `run`.
  */
 export function createApp(connected: Adapters, proof: CallerProof) {
   const adapters = { ...connected, ...portsOf(connected.redis) };
@@ -130,7 +130,7 @@ export function createApp(connected: Adapters, proof: CallerProof) {
     async beat(): Promise<void> {
       if (adapters.heartBeats) await broadcaster.sendToGroup(HEART_BEATS, "\n");
     },
-    /** Who calls, if they may: see `admit`. */
+    /** Lets a caller in, or throws. */
     admit: (who: Who, authorization: string | null) => admit(who, authorization, { ...adapters, arrive }),
     /** Checks and answers an HTTP call. Throws a `ChatError` that says why not. */
     run: (call: Call, request: CallRequest) => call.run(request, calls),

@@ -13,9 +13,10 @@ interface Deps {
 }
 
 /**
- * The user who calls, by the JWT of the header `Authorization`, counted against the call's limit; nobody where no user makes such calls. A
- * user counts as having been here from then on. Throws `UNAUTHORIZED`, `FORBIDDEN` (a service that isn't trusted), `RATE_LIMIT_EXCEEDED`, and
- * `UNAVAILABLE` when the token can't be judged.
+ * The user who calls, by the JWT of the header `Authorization`, counted against the call's limit; nobody
+ * where no user makes such calls. A user counts as having been here from then on. Throws `UNAUTHORIZED`,
+ * `FORBIDDEN` (a service that isn't trusted), `RATE_LIMIT_EXCEEDED`, and `UNAVAILABLE` when the token can't
+ * be judged.
  */
 export async function admit(who: Who, authorization: string | null, deps: Deps): Promise<Caller | undefined> {
   if (who === "open") return undefined;

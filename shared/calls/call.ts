@@ -116,8 +116,8 @@ interface TypedCall<
 }
 
 /**
- * An entry of the table. Its `run` gets what the schemas make of a request. They check the path, then the query, the body and the
- * `Idempotency-Key`, and the first that is wrong refuses the call.
+ * An entry of the table. Its `run` gets what the schemas make of a request. They check the path, then the
+ * query, the body and the `Idempotency-Key`, and the first that is wrong refuses the call.
  */
 export function call<
   const W extends Who,
@@ -130,7 +130,8 @@ export function call<
   return {
     ...typed,
     async run(request, deps) {
-      // The one place where the entries' types end: each is made of the schemas that have checked the request here.
+      // The one place where the entries' types end: each is made of the schemas that have checked the request
+      // here.
       const result: unknown = await typed.run(inputOf(typed, request) as never, deps);
       return (others.length > 0 ? result : { status, body: result }) as Answer;
     },

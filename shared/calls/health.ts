@@ -19,7 +19,8 @@ export interface HealthDeps {
 }
 
 /**
- * Each dependency's state, as it is found within three seconds. `down` says that messages can't be sent and shown. Never throws.
+ * Each dependency's state, as it is found within three seconds. `down` says that messages can't be sent and
+ * shown. Never throws.
  */
 export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> {
   const [mysql, redis, eventHubs, webPubSub] = await Promise.all([

@@ -14,8 +14,8 @@ interface Deps {
 }
 
 /**
- * An address that the caller can connect a WebSocket to, for an hour at most and no longer than the token is good. Throws `UNAVAILABLE` when
- * the socket service can't be asked.
+ * An address that the caller can connect a WebSocket to, for an hour at most and no longer than the token is
+ * good. Throws `UNAVAILABLE` when the socket service can't be asked.
  */
 export async function negotiate(
   { caller }: { readonly caller: Caller },

@@ -11,9 +11,9 @@ interface Input {
 }
 
 /**
- * Deletes a message for the caller alone: their history and preview leave it out, and their unread count, if it was unread. Nobody else's
- * counts change. A repeat changes nothing. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, and `MESSAGE_NOT_FOUND` for a message that the caller
- * can't see.
+ * Deletes a message for the caller alone: their history and preview leave it out, and their unread count, if
+ * it was unread. Nobody else's counts change. A repeat changes nothing. Throws `ROOM_NOT_FOUND`,
+ * `NOT_A_MEMBER`, and `MESSAGE_NOT_FOUND` for a message that the caller can't see.
  */
 export async function deleteMessage(
   { roomId, messageId, callerId }: Input,
@@ -28,8 +28,8 @@ export async function deleteMessage(
 }
 
 /**
- * Works under the member's lock, which reads take as well. So the message is either read first, or it is hidden first and counts as hidden
- * until it is read.
+ * Works under the member's lock, which reads take as well. So the message is either read first, or it is
+ * hidden first and counts as hidden until it is read.
  */
 async function hide(tx: Queryable, userId: number, { roomId, seq, counts }: MessagePlace): Promise<void> {
   const locked = await lockMembers(tx, new Map([[roomId, new Set([userId])]]));

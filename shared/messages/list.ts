@@ -17,8 +17,8 @@ interface Input {
 }
 
 /**
- * A page of a room's history, each message with its `unreadCount`. It has no message that the caller deleted, and in a group none from before
- * the caller joined. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
+ * A page of a room's history, each message with its `unreadCount`. It has no message that the caller deleted,
+ * and in a group none from before the caller joined. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
  */
 export async function listMessages(
   { roomId, callerId, before, after, limit }: Input,
@@ -32,7 +32,8 @@ export async function listMessages(
     after === undefined
       ? [Math.max(from, newest - limit) + 1, newest]
       : [from + 1, Math.min(from + limit, room.lastSeq)];
-  // Both at the same time. Only what the caller deleted and what is stored just now can put the page elsewhere than expected.
+  // Both at the same time. Only what the caller deleted and what is stored just now can put the page
+  // elsewhere than expected.
   const [messages, unread] = await Promise.all([
     after === undefined
       ? listMessagesBefore(database, roomId, callerId, below, from, limit)

@@ -2,7 +2,10 @@ import { createHash } from "node:crypto";
 import type { Fault } from "./errors.js";
 import { atMostEvery, log } from "./log.js";
 
-/** A fault counts for this long after it was last seen: longer than the host's longest pause between two tries of a batch. */
+/**
+ * A fault counts for this long after it was last seen: longer than the host's longest pause between two tries
+ * of a batch.
+ */
 const FAULT_MS = 90_000;
 /** Each fault is logged once in this time. */
 const LOGGED_MS = 60_000;
@@ -12,7 +15,10 @@ const TOLD_MS = 5_000;
 const FAULTS_KNOWN = 100;
 const TEXT_CHARACTERS = 500;
 
-/** A part of the system that can say that it will never do what it was asked: somebody has to mend that, no retry helps. */
+/**
+ * A part of the system that can say that it will never do what it was asked: somebody has to mend that, no
+ * retry helps.
+ */
 export type Part = "mysql" | "eventHubs" | "webPubSub";
 
 const HINTS: Readonly<Record<Part, string>> = {
@@ -37,8 +43,9 @@ export interface Faults {
 }
 
 /**
- * Keeps the faults of this process, and shares them by `notes` with all processes that have the same `addresses`. Processes of another
- * deployment may use the same notes, so an address says all that makes a part the same one: the server, and the version that is needed of it.
+ * Keeps the faults of this process, and shares them by `notes` with all processes that have the same
+ * `addresses`. Processes of another deployment may use the same notes, so an address says all that makes a
+ * part the same one: the server, and the version that is needed of it.
  */
 export function createFaults(
   notes: FaultNotes,

@@ -17,9 +17,10 @@ interface Read {
 }
 
 /**
- * Publishes that a user has read a room up to a message, and returns once the bus has stored it. Whether that moves the user's position is
- * found out when it is stored. A repeat is harmless. `requireMembership` throws where the user may not read the room. Throws the same, and
- * `UNAVAILABLE` when the bus did not answer in time.
+ * Publishes that a user has read a room up to a message, and returns once the bus has stored it. Whether that
+ * moves the user's position is found out when it is stored. A repeat is harmless. `requireMembership` throws
+ * where the user may not read the room. Throws the same, and `UNAVAILABLE` when the bus did not answer in
+ * time.
  */
 export async function acceptRead(
   { traceparent, ...read }: Read,
@@ -38,8 +39,8 @@ interface Input {
 }
 
 /**
- * The call: as `acceptRead`, for a caller who is a member by MySQL. Throws `ROOM_NOT_FOUND` and `NOT_A_MEMBER`, which a frame does not
- * distinguish.
+ * The call: as `acceptRead`, for a caller who is a member by MySQL. Throws `ROOM_NOT_FOUND` and
+ * `NOT_A_MEMBER`, which a frame does not distinguish.
  */
 export async function readRoom(
   { roomId, messageId, callerId, traceparent }: Input,

@@ -9,15 +9,19 @@ import type { RoomDeps } from "./roomDeps.js";
 
 type Deps = Pick<RoomDeps, "database" | "scheduleReads" | "now">;
 
-/** Users of whom a process knows that they have been here; the one it has known for longest is forgotten first, and asked for again. */
+/**
+ * A process knows of this many users that they have been here. It forgets the one it has known for longest
+ * first, and asks again.
+ */
 const KNOWN_AT_MOST = 100_000;
 const ROOMS_AT_ONCE = 50;
 
 const limited = atMostEvery(1_000);
 
 /**
- * Notes that a user has been here, which is from their first verified token: rooms that they have been made a member of before begin to wait for them, from
- * the last message on. Costs nothing once the process knows them. Never throws: what can't be noted now is noted with the next token that is shown.
+ * Notes that a user has been here, from their first verified token on. The rooms that they were made a member
+ * of before begin to wait for them to read, from the last message on. A user whom the process knows costs no
+ * query. Never throws: what can't be noted now is noted with the user's next token.
  */
 export function createArrivals(deps: Deps): (userId: number) => Promise<void> {
   const known = new Set<number>();
@@ -37,21 +41,31 @@ export function createArrivals(deps: Deps): (userId: number) => Promise<void> {
 async function arrive(userId: number, deps: Deps): Promise<void> {
   const { database } = deps;
   if ((await findPresence(database, userId)) === "PRESENT") return;
-  // In a transaction of its own: while it holds the user no room may be waited for. From here on no room begins to await them.
+  // A transaction of its own: while a transaction holds the lock of the user it must not wait for the lock of
+  // a room. From here on nobody makes the user an awaited member.
   await noteArrival(database, userId);
-  for (let rooms = await awaiting(userId, deps); rooms.length > 0; rooms = await awaiting(userId, deps)) {
-    await inTransaction(database, (tx) => takePositions(tx, userId, rooms, new Date(deps.now())));
-    for (const roomId of rooms) deps.scheduleReads(roomId);
+  let rooms = await awaiting(userId, deps);
+  while (rooms.length > 0) {
+    await arriveIn(rooms, userId, deps);
+    rooms = await awaiting(userId, deps);
   }
   await notePresence(database, userId);
 }
 
+async function arriveIn(roomIds: readonly number[], userId: number, deps: Deps): Promise<void> {
+  const at = new Date(deps.now());
+  await inTransaction(deps.database, (tx) => takePositions(tx, userId, roomIds, at));
+  for (const roomId of roomIds) deps.scheduleReads(roomId);
+}
+
+/** Some of the rooms that still await the user. */
 const awaiting = (userId: number, { database }: Deps): Promise<readonly number[]> =>
   listAwaitingRooms(database, userId, ROOMS_AT_ONCE);
 
 /**
- * Gives an awaited member the end of each of these rooms as position: under the rooms' locks, so that a message is either stored before and not counted
- * for them, or after and counted. It is told like a move that passes no message, for those who keep positions.
+ * Gives an awaited member the end of each of these rooms as read position. It holds the locks of the rooms,
+ * so that a message is either stored before and not counted for the member, or after and counted. Clients
+ * that keep positions are told of it as a move that passes no message.
  */
 async function takePositions(
   tx: Queryable,
@@ -85,7 +99,10 @@ async function takePositions(
   await insertReads(tx, moves, null);
 }
 
-/** A move to the room's end from there: it passes no message, and says to those who keep positions where the member stands. */
+/**
+ * A move to the room's end from there: it passes no message, and says to those who keep positions where the
+ * member stands.
+ */
 const arrivalIn = ({ roomId, lastSeq, lastMessageId }: Room, userId: number, at: Date) =>
   lastMessageId === null
     ? undefined

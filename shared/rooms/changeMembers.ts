@@ -22,8 +22,8 @@ import type { RoomDeps } from "./roomDeps.js";
 import { systemMessage } from "./systemMessages.js";
 
 /**
- * Changes of a room's members. Each is one transaction under the room's lock, which also notes what is still to be done outside the database.
- * That is done after the commit, before the caller is answered.
+ * Changes of a room's members. Each is one transaction under the room's lock, which also notes what is still
+ * to be done outside the database. That is done after the commit, before the caller is answered.
  */
 
 const MEMBERS_PER_ROOM = 10_000;
@@ -43,8 +43,9 @@ interface Invited {
 }
 
 /**
- * Takes users into a group, and announces all of them by one `SYSTEM_INVITE`. They see what is written from now on. With a `key` at most once.
- * Throws `INVALID_REQUEST` when the group would have more than 10,000 members, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, and as `once` does.
+ * Takes users into a group, and announces all of them by one `SYSTEM_INVITE`. They see what is written from
+ * now on. With a `key` at most once. Throws `INVALID_REQUEST` when the group would have more than 10,000
+ * members, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, and as `once` does.
  */
 export async function inviteMembers(
   { roomId, userIds, callerId, key }: Invitation,
@@ -98,8 +99,9 @@ interface Removed {
 }
 
 /**
- * The creator of a group removes another member. When this returns the member's sessions have stopped receiving; only then a `SYSTEM_KICK`
- * announces it. Throws `INVALID_REQUEST` for oneself, `ROOM_NOT_FOUND`, `NOT_A_MEMBER`, `FORBIDDEN`, `MEMBER_NOT_FOUND`.
+ * The creator of a group removes another member. When this returns the member's sessions have stopped
+ * receiving; only then a `SYSTEM_KICK` announces it. Throws `INVALID_REQUEST` for oneself, `ROOM_NOT_FOUND`,
+ * `NOT_A_MEMBER`, `FORBIDDEN`, `MEMBER_NOT_FOUND`.
  */
 export async function removeMember(
   { roomId, userId, callerId }: Removed & { readonly callerId: number },
@@ -125,8 +127,9 @@ export async function removeMember(
 }
 
 /**
- * The caller leaves a room. When this returns the caller's sessions have stopped receiving. In a group a `SYSTEM_LEAVE` announces it, and a
- * creator who leaves hands the room to its longest-standing member. Throws `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
+ * The caller leaves a room. When this returns the caller's sessions have stopped receiving. In a group a
+ * `SYSTEM_LEAVE` announces it, and a creator who leaves hands the room to its longest-standing member. Throws
+ * `ROOM_NOT_FOUND`, `NOT_A_MEMBER`.
  */
 export async function leaveRoom(
   { roomId, callerId }: { readonly roomId: number; readonly callerId: number },
@@ -137,7 +140,10 @@ export async function leaveRoom(
   return { roomId, userId: callerId };
 }
 
-/** A member leaves a room, by themselves or by a trusted service. Returns when the consequences are done. Throws as `leaveRoom` does. */
+/**
+ * A member leaves a room, by themselves or by a trusted service. Returns when the consequences are done.
+ * Throws as `leaveRoom` does.
+ */
 export async function leave(roomId: number, userId: number, deps: RoomDeps): Promise<void> {
   const at = new Date(deps.now());
   await inTransaction(deps.database, async (tx) => {
@@ -154,9 +160,9 @@ export async function leave(roomId: number, userId: number, deps: RoomDeps): Pro
 }
 
 /**
- * Ends a membership, and notes what is to follow: first the removal from the room's groups, then the announcement. Returns false where there
- * was no membership. A member who leaves no longer counts as "has not read", so one last move to the end of the room is broadcast for clients
- * that keep counts.
+ * Ends a membership, and notes what is to follow: first the removal from the room's groups, then the
+ * announcement. Returns false where there was no membership. A member who leaves no longer counts as "has not
+ * read", so one last move to the end of the room is broadcast for clients that keep counts.
  */
 async function takeMemberOut(
   tx: Queryable,

@@ -24,7 +24,10 @@ interface RoomRef {
   readonly roomId: number;
 }
 
-/** Makes a group of the caller, who is its creator, and these users. Repeated ids count once. With a `key` at most once; throws as `once` does. */
+/**
+ * Makes a group of the caller, who is its creator, and these users. Repeated ids count once. With a `key` at
+ * most once; throws as `once` does.
+ */
 export async function createGroupRoom(
   { callerId, key, roomName, userIds }: GroupInput,
   deps: Deps,
@@ -53,7 +56,10 @@ async function createGroup(
   return { roomId: made.roomId };
 }
 
-/** Makes a room with its members and returns its id. Throws a duplicate error when the pair has a room already. */
+/**
+ * Makes a room with its members and returns its id. Throws a duplicate error when the pair has a room
+ * already.
+ */
 async function insertNew(
   tx: Queryable,
   room: Pick<Room, "type" | "name" | "creatorId" | "pairKey">,
@@ -84,9 +90,9 @@ export interface Opened {
 }
 
 /**
- * The one-to-one room of the caller and another user. It is made where it is missing (`created`); two calls at the same time make one. A
- * caller who had left the room is a member again. With a `key` at most once. Throws `INVALID_REQUEST` for a room with oneself, and as `once`
- * does.
+ * The one-to-one room of the caller and another user. It is made where it is missing (`created`); two calls
+ * at the same time make one. A caller who had left the room is a member again. With a `key` at most once.
+ * Throws `INVALID_REQUEST` for a room with oneself, and as `once` does.
  */
 export async function openDirectRoom(
   { targetUserId, callerId, key }: DirectInput,

@@ -18,7 +18,10 @@ import { hintsOf, type ListChanges, noteListChanges } from "./hints.js";
 import type { RoomDeps } from "./roomDeps.js";
 
 const CHANGES_AT_ONCE = 200;
-/** What is published together must stay below the bus's 1 MB. An invitation of 500 users with long nicknames takes a quarter of that. */
+/**
+ * What is published together must stay below the bus's 1 MB. An invitation of 500 users with long nicknames
+ * takes a quarter of that.
+ */
 const PUBLISHED_BYTES = 512 * 1024;
 const TRY_PAUSES_MS = [50, 250, 1_000];
 /** The process that made a change of this age has not finished it, and the sweep does. */
@@ -28,10 +31,11 @@ const ROOMS_PER_SWEEP = 200;
 const SWEEP_MS = 20_000;
 
 /**
- * Does what a room's committed changes of members still have to do outside the database, in their order: forgets the cached members, takes
- * removed users out of the room's groups, publishes the announcements. Then it tells the users whose lists of rooms have changed, which
- * nobody makes up for where this process dies first. One process at a time works for a room, and does all that is pending. When this
- * returns, all is done that was committed before the call. Throws `UNAVAILABLE` when the bus or the socket service is away.
+ * Does what a room's committed changes of members still have to do outside the database, in their order:
+ * forgets the cached members, takes removed users out of the room's groups, publishes the announcements. Then
+ * it tells the users whose lists of rooms have changed, which nobody makes up for where this process dies
+ * first. One process at a time works for a room, and does all that is pending. When this returns, all is done
+ * that was committed before the call. Throws `UNAVAILABLE` when the bus or the socket service is away.
  */
 export async function finishChanges(roomId: number, deps: RoomDeps): Promise<void> {
   const lists: ListChanges = new Map();
@@ -45,8 +49,8 @@ export async function finishChanges(roomId: number, deps: RoomDeps): Promise<voi
 }
 
 /**
- * The same after a commit, tried a few times. Never throws: the call is done once it is committed, and what could not be finished is left to
- * the sweep.
+ * The same after a commit, tried a few times. Never throws: the call is done once it is committed, and what
+ * could not be finished is left to the sweep.
  */
 export async function finishOrLeave(roomId: number, deps: RoomDeps): Promise<void> {
   await retrying(TRY_PAUSES_MS, () => finishChanges(roomId, deps)).catch((error: unknown) =>
@@ -112,9 +116,10 @@ async function takeOutRemoved(
 }
 
 /**
- * Takes all sessions of a user out of the groups of a room's destinations, unless the user is a member again. `subscribe` takes the same lock,
- * so no session of the user can subscribe meanwhile. One that subscribed before is found. One that comes later is refused, or its user was
- * invited again and it stays. Returns whether the user is out.
+ * Takes all sessions of a user out of the groups of a room's destinations, unless the user is a member again.
+ * `subscribe` takes the same lock, so no session of the user can subscribe meanwhile. One that subscribed
+ * before is found. One that comes later is refused, or its user was invited again and it stays. Returns
+ * whether the user is out.
  */
 async function takeOut(
   db: Queryable,

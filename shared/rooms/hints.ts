@@ -53,7 +53,10 @@ const senderOf = ({ senderId, senderNickname }: NonNullable<PendingChange["event
   nickname: senderNickname,
 });
 
-/** A later change takes the place of an earlier one. But a user who has just been added is told so, with the later name. */
+/**
+ * A later change takes the place of an earlier one. But a user who has just been added is told so, with the
+ * later name.
+ */
 function note(lists: ListChanges, userIds: readonly number[], change: RoomListChange): void {
   for (const userId of userIds) {
     const before = lists.get(userId);

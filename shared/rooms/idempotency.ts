@@ -14,16 +14,17 @@ export interface KeyedCall {
 }
 
 /**
- * Keeps what a call will be answered. It is the last statement of the transaction that makes what the answer tells of.
+ * Keeps what a call will be answered. It is the last statement of the transaction that makes what the answer
+ * tells of.
  */
 export type Keep<Answer> = (tx: Queryable, answer: Answer) => Promise<void>;
 
 const hash = (text: string): Buffer => createHash("sha256").update(text).digest().subarray(0, 16);
 
 /**
- * Runs `work` once for a user and a key. For a day the same call with the key gets the first answer again, also when both calls come at the
- * same time or the first answer was lost. A call that fails keeps nothing. Without a key the work just runs. Throws `IDEMPOTENCY_KEY_REUSED`
- * where the key stands for another call.
+ * Runs `work` once for a user and a key. For a day the same call with the key gets the first answer again,
+ * also when both calls come at the same time or the first answer was lost. A call that fails keeps nothing.
+ * Without a key the work just runs. Throws `IDEMPOTENCY_KEY_REUSED` where the key stands for another call.
  */
 export async function once<Answer extends object>(
   { callerId, key, request }: KeyedCall,

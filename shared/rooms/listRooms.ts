@@ -28,7 +28,10 @@ interface RoomsPage {
   readonly cursor: string | null;
 }
 
-/** A page of the caller's rooms, latest activity first. Throws `INVALID_REQUEST` for a cursor that no page had. */
+/**
+ * A page of the caller's rooms, latest activity first. Throws `INVALID_REQUEST` for a cursor that no page
+ * had.
+ */
 export async function listRooms(
   { callerId, limit, cursor }: Input,
   { database }: Pick<RoomDeps, "database">,

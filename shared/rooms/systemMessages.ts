@@ -3,19 +3,20 @@ import { type MessageSent, messageSent, type NamedUser } from "../events/message
 import type { Queryable } from "../store/database.js";
 import { namesOf } from "../store/users.js";
 
-/** What a system message tells: who has changed the room, when, and whom or what it is about. */
+/** A change of a room that a system message announces. `causerId` is the user who made it. */
 export type RoomChange = { readonly roomId: number; readonly causerId: number; readonly at: Date } & (
   | { readonly type: "SYSTEM_INVITE"; readonly targetIds: readonly number[] }
   | { readonly type: "SYSTEM_LEAVE" | "SYSTEM_KICK"; readonly targetId: number }
   | { readonly type: "SYSTEM_RENAME"; readonly roomName: string }
 );
 
-/** So many of those who were invited are named in the sentence; the others are a number. */
+/** The sentence of an invitation names this many users. The others are a number. */
 const NAMED = 3;
 
 /**
- * The announcement of one change: one message, however many it is about. Clients of other languages make their own sentence of `type`, `senderNickname` and
- * `target`, `targets` or `roomName`.
+ * The announcement of one change. It is one message, however many users it is about. Its sentence is English:
+ * clients in other languages make their own of `type`, `senderNickname` and `target`, `targets` or
+ * `roomName`.
  */
 export async function systemMessage(db: Queryable, change: RoomChange): Promise<MessageSent> {
   const { type, roomId, causerId, at } = change;

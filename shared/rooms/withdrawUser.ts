@@ -10,8 +10,9 @@ const ROOMS_PER_PAGE = 100;
 const ROOMS_AT_ONCE = 4;
 
 /**
- * Makes a user leave all of their rooms, as if they had left each by themselves. A trusted service calls it when the user is gone for good.
- * `rooms` is the number of rooms that this call has left. Throws `UNAVAILABLE` when the time was not enough: a repeat does the rest.
+ * Makes a user leave all of their rooms, as if they had left each by themselves. A trusted service calls it
+ * when the user is gone for good. `rooms` is the number of rooms that this call has left. Throws
+ * `UNAVAILABLE` when the time was not enough: a repeat does the rest.
  */
 export async function withdrawUser(
   { userId }: { readonly userId: number },
@@ -30,8 +31,8 @@ export async function withdrawUser(
 }
 
 /**
- * Leaves rooms, a few at once. Begins no more of them after `end` (milliseconds since 1970). Returns how many the user was still in. Throws the
- * first failure, once all that were begun have ended.
+ * Leaves rooms, a few at once. Begins no more of them after `end` (milliseconds since 1970). Returns how many
+ * the user was still in. Throws the first failure, once all that were begun have ended.
  */
 async function leaveAll(
   roomIds: readonly number[],

@@ -1,9 +1,9 @@
 import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import type { Queryable } from "./database.js";
 
-/** What a call with a key was answered. */
+/** The answer to a call with a key. */
 export interface KeptAnswer {
-  /** 16 bytes that are equal for the same request and for nothing else. */
+  /** 16 bytes: equal for equal requests, different for different ones. */
   readonly requestHash: Buffer;
   /** JSON */
   readonly answer: string;
@@ -26,8 +26,8 @@ export async function findAnswer(
 }
 
 /**
- * Keeps an answer in the transaction that makes what it tells of. Throws a duplicate error where one is kept for the key already, having waited for
- * a transaction that is just keeping one.
+ * Keeps an answer, in the transaction that makes what the answer tells of. It waits for another transaction
+ * that is keeping one for the same key. Throws a duplicate error where one is kept.
  */
 export async function keepAnswer(
   tx: Queryable,
@@ -42,7 +42,7 @@ export async function keepAnswer(
   );
 }
 
-/** Forgets up to `limit` answers that are older than a day, the oldest first; returns how many. */
+/** Deletes up to `limit` answers that are older than a day, the oldest first. Returns how many. */
 export async function deleteOldAnswers(db: Queryable, limit: number): Promise<number> {
   const [result] = await db.query<ResultSetHeader>(
     `DELETE FROM idempotency_keys WHERE created_at < UTC_TIMESTAMP(3) - INTERVAL ${HOURS} HOUR ORDER BY created_at LIMIT ?`,

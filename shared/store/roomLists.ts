@@ -5,7 +5,7 @@ import type { Queryable } from "./database.js";
 import { findLatest, subjectOf } from "./messages.js";
 import type { RoomType } from "./rooms.js";
 
-/** A user's view of a room, as it stands in a list. */
+/** A room as a user sees it in their list. */
 export interface ListedRoom {
   readonly roomId: number;
   readonly type: RoomType;
@@ -13,13 +13,18 @@ export interface ListedRoom {
   readonly imageUrl: string | null;
   readonly pairKey: string | null;
   readonly memberCount: number;
-  /** Messages behind the user's read position, without system messages and what they deleted: a subtraction, never a count. */
+  /**
+   * Messages after the user's read position, without system messages and deleted ones. It is a subtraction,
+   * never a count.
+   */
   readonly unreadCount: number;
   readonly lastActivityAt: Date;
   readonly lastMessage: LastMessage | null;
 }
 
-/** As much of a room's last message as a list shows; of the targets of an invitation at most the first three. */
+/**
+ * What a list shows of a room's last message. `targets` has at most the first three users of an invitation.
+ */
 export type LastMessage = Pick<
   StoredMessage,
   | "messageId"
@@ -34,23 +39,26 @@ export type LastMessage = Pick<
   | "roomName"
 >;
 
-/** The place of a room in a user's list. */
+/** Where a room stands in a user's list. */
 export interface ListPlace {
   readonly at: Date;
   readonly roomId: number;
 }
 
 /**
- * What stands behind a position: the room's messages less those that were read, of both only those that count, less what was deleted for oneself.
- * Sums are compared, because a difference below zero would be an error: a member who has never been here stands beyond the end.
+ * The unread messages of a member: those of the room, less those that were read, less those that the member
+ * deleted. Only messages that count are in these numbers. The two sums are compared first, because a
+ * difference below zero is an SQL error for unsigned columns: the position of a member who has never been
+ * here lies beyond the end of the room.
  */
 const UNREAD = `CAST(IF(r.last_seq + m.last_read_uncounted > m.last_read_seq + r.last_uncounted + m.hidden_unread,
   r.last_seq + m.last_read_uncounted - m.last_read_seq - r.last_uncounted - m.hidden_unread, 0) AS UNSIGNED)`;
 
 /**
- * A user's rooms, the one with the latest activity first, at most `limit`, after `before` where it is given. What is read of all the user's rooms is one
- * index entry of the membership and the room's row; everything else is looked up for those of the page alone. The last message is the
- * latest that the user may see: in a group not older than the membership, and not one they deleted.
+ * A user's rooms, the one with the latest activity first, at most `limit`, from behind `before` where it is
+ * given. For all rooms of the user the statement reads only an index entry of the membership and the room's
+ * row. It looks up everything else for the rooms of the page alone. The last message is the latest one that
+ * the user may see: in a group none from before the membership, and none that the user deleted.
  */
 export async function listRoomsOf(
   db: Queryable,
