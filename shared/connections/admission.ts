@@ -63,7 +63,7 @@ export async function enter(
   const others = toClose.filter((one) => one !== own);
   await closeEvicted(userId, others, deps);
   if (standing === "closing") return { kind: "evicted", state, farewell: undefined };
-  if (standing === "ended")
+  if (standing === "evicted")
     return { kind: "evicted", state, farewell: own ?? { connectionId, reason: undefined, queue: "" } };
   const now = order === undefined || order === state.order ? state : withOrder(state, order);
   if (rate && admission.retryAfter > 0)

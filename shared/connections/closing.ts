@@ -2,7 +2,7 @@ import type { Broadcaster } from "../broadcast/broadcaster.js";
 import { inParallel, within } from "../platform/async.js";
 import { atMostEvery, log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
-import type { Left, Sessions } from "../redis/ports.js";
+import type { Sessions, Unfinished } from "../redis/ports.js";
 import { type Farewell, farewellFrames, farewellText } from "./farewell.js";
 
 /**
@@ -87,15 +87,15 @@ const SWEEP_MS = 10_000;
  * process at a time. Ends after 13 s at the latest, as nothing is begun after ten.
  */
 export async function sweepEvicted(deps: ClosingDeps): Promise<void> {
-  const users = await deps.sessions.listLeft(USERS_A_SWEEP);
+  const users = await deps.sessions.listUnfinished(USERS_A_SWEEP);
   const end = deps.now() + SWEEP_MS;
   await inParallel(AT_ONCE, users, async (one) => {
     if (deps.now() < end) await lookAfter(one, deps);
   });
 }
 
-async function lookAfter(one: Left, deps: ClosingDeps): Promise<void> {
-  const { toClose, left } = await deps.sessions.claimLeft(one.userId);
+async function lookAfter(one: Unfinished, deps: ClosingDeps): Promise<void> {
+  const { toClose, unclosed } = await deps.sessions.claimUnfinished(one.userId);
   const isDone = await closeEvicted(one.userId, toClose, deps);
-  await deps.sessions.lookedAfter(one, isDone && left === toClose.length);
+  await deps.sessions.noteLookedAfter(one, isDone && unclosed === toClose.length);
 }

@@ -35,13 +35,15 @@ export interface Sessions {
   /** An ended connection has been told and closed: nobody needs to do that any more. Says whether this is the first to say so. */
   closed(userId: number, connectionId: string): Promise<boolean | undefined>;
   /** Ends all sessions of a user, or those of one device; answers with them all that is still to be closed of the user. */
-  logOut(userId: number, device: string | undefined): Promise<readonly EndedSession[] | undefined>;
+  logOut(userId: number, device: string | undefined): Promise<readonly EvictedSession[] | undefined>;
   /** Users of whom somebody lost a place some seconds ago; some of those connections may not be closed yet. */
-  listLeft(most: number): Promise<readonly Left[]>;
+  listUnfinished(most: number): Promise<readonly Unfinished[]>;
   /** Takes on what is left to be told and closed of a user, and nobody is at. */
-  claimLeft(userId: number): Promise<{ readonly toClose: readonly EndedSession[]; readonly left: number }>;
+  claimUnfinished(
+    userId: number,
+  ): Promise<{ readonly toClose: readonly EvictedSession[]; readonly unclosed: number }>;
   /** A user was looked after: forgotten if nothing is left, else put behind the others. Changes nothing if somebody lost a place since. */
-  lookedAfter(left: Left, isDone: boolean): Promise<void>;
+  noteLookedAfter(left: Unfinished, isDone: boolean): Promise<void>;
 }
 
 /** Limits of what is no frame: a frame is counted when it is admitted. */
@@ -154,38 +156,38 @@ export interface Registering {
 
 export interface Registered {
   /** As of an admission. */
-  readonly standing: "live" | "ended" | "closing";
+  readonly standing: "live" | "evicted" | "closing";
   readonly order: number;
   /** It had no place before. */
   readonly isNew: boolean;
   /** How many places were freed because their connections were gone. */
   readonly gone: number;
-  readonly toClose: readonly EndedSession[];
+  readonly toClose: readonly EvictedSession[];
 }
 
 export interface Admission {
   /**
    * `unknown`: it has to register, because it is new, or the store was away, or has lost its data since. `closing`: it has ended, and somebody is about to tell and close it; `ended`: nobody is.
    */
-  readonly standing: "live" | "unknown" | "ended" | "closing";
+  readonly standing: "live" | "unknown" | "evicted" | "closing";
   /** Of a live one. */
   readonly order?: number;
   /** 0, or the whole seconds after which such a frame would pass. */
   readonly retryAfter: number;
-  readonly toClose: readonly EndedSession[];
+  readonly toClose: readonly EvictedSession[];
 }
 
 export type EndReason = "SESSION_LIMIT" | "DEVICE_RECONNECTED" | "LOGGED_OUT";
 
 /** A connection that has lost its place and must be told and closed, by the one who was handed this; after some seconds another one may be. */
-export interface EndedSession {
+export interface EvictedSession {
   readonly connectionId: string;
   readonly reason: EndReason;
   /** Its subscription id on `/user/queue/session`, or empty. */
   readonly queue: string;
 }
 
-export interface Left {
+export interface Unfinished {
   readonly userId: number;
   /** When it was noted, by the store's clock. */
   readonly noted: number;

@@ -5,8 +5,8 @@ import { DROP_MEMBERS, IS_MEMBER, PUT_MEMBERS } from "./membersScripts.js";
 import { KEEP_PIECE } from "./piecesScript.js";
 import type {
   Admission,
-  EndedSession,
   EndReason,
+  EvictedSession,
   RateKind,
   RedisStore,
   Registered,
@@ -67,10 +67,10 @@ const SCRIPTS = {
   remove: { keys: 5, lua: REMOVE },
   closed: { keys: 5, lua: CLOSED },
   logOut: { keys: 5, lua: LOG_OUT },
-  claimLeft: { keys: 5, lua: CLAIM_LEFT },
+  claimUnfinished: { keys: 5, lua: CLAIM_LEFT },
   note: { keys: 1, lua: NOTE },
   noted: { keys: 1, lua: NOTED },
-  lookedAfter: { keys: 1, lua: LOOKED_AFTER },
+  noteLookedAfter: { keys: 1, lua: LOOKED_AFTER },
   keepPiece: { keys: 1, lua: KEEP_PIECE },
   takeId: { keys: 2, lua: TAKE_ID },
   leaveId: { keys: 1, lua: LEAVE_ID },
@@ -183,19 +183,19 @@ export function connectRedis(config: RedisConfig): RedisStore {
       const answer = await script<string[]>("logOut", sessionKeys(userId), [device ?? ""]);
       return answer === undefined ? undefined : endedSessions(answer.map(String));
     },
-    async listLeft(most) {
+    async listUnfinished(most) {
       const parts = ((await script<string[]>("noted", [LEFT_KEY], [most])) ?? []).map(Number);
       const users = parts.filter((_, index) => index % 2 === 0);
       return users.map((userId, index) => ({ userId, noted: parts[2 * index + 1]! }));
     },
-    async claimLeft(userId) {
-      const answer = await script<(string | number)[]>("claimLeft", sessionKeys(userId), []);
+    async claimUnfinished(userId) {
+      const answer = await script<(string | number)[]>("claimUnfinished", sessionKeys(userId), []);
       // Who can't be asked may have something left.
-      const [left = 1, ...ended] = answer ?? [];
-      return { left: Number(left), toClose: endedSessions(ended.map(String)) };
+      const [unclosed = 1, ...ended] = answer ?? [];
+      return { unclosed: Number(unclosed), toClose: endedSessions(ended.map(String)) };
     },
-    async lookedAfter({ userId, noted }, isDone) {
-      await script("lookedAfter", [LEFT_KEY], [userId, noted, isDone ? 1 : 0]);
+    async noteLookedAfter({ userId, noted }, isDone) {
+      await script("noteLookedAfter", [LEFT_KEY], [userId, noted, isDone ? 1 : 0]);
     },
 
     async takeId(userId, connectionId, key, id, limit) {
@@ -252,8 +252,8 @@ interface Asked {
 }
 
 /** The scripts answer flat lists: connection id, reason, queue, and so on. */
-function endedSessions(parts: readonly string[]): EndedSession[] {
-  const sessions: EndedSession[] = [];
+function endedSessions(parts: readonly string[]): EvictedSession[] {
+  const sessions: EvictedSession[] = [];
   for (let at = 0; at + 2 < parts.length; at += 3)
     sessions.push({
       connectionId: parts[at]!,

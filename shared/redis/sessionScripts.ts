@@ -145,7 +145,7 @@ if text then
   end
   answer[1], answer[2] = 'live', string.format('%.0f', own.order)
 elseif isEnded(id) then
-  answer[1] = 'ended'
+  answer[1] = 'evicted'
   if redis.call('ZSCORE', KEYS[2], id) then
     if isFree(id) then claim(id) else answer[1] = 'closing' end
   end
@@ -161,7 +161,7 @@ return answer`;
  * Returns `ask` and the ids that must be asked for first, nothing being changed; or live, ended, or closing where another process is about to tell and close it, order, how many were gone, 1 if it had no place before, and whom to tell and close.
  */
 export const REGISTER = `${NOW}${PARSE}
-local answer = { 'ended', 0, 0, 0 }${END}${CLAIM}
+local answer = { 'evicted', 0, 0, 0 }${END}${CLAIM}
 local id, order, age = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local device, likeness = string.match(ARGV[4], '^([^;]*);?(.*)$')
 local limit, asked = tonumber(ARGV[6]), tonumber(ARGV[8])
@@ -232,7 +232,7 @@ local function noteReturn(s)
   redis.call('PEXPIRE', KEYS[6], ${RETURN_MS})
 end
 local function lose(s, reason)
-  if s == me then answer[1] = 'ended' end
+  if s == me then answer[1] = 'evicted' end
   if reason == 'SESSION_LIMIT' then noteReturn(s) end
   finish(s.id, s, reason)
 end

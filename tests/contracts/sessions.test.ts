@@ -1,6 +1,12 @@
 import { Redis } from "ioredis";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { EndedSession, RedisStore, Registered, Registering, Session } from "../../shared/redis/ports.js";
+import type {
+  EvictedSession,
+  RedisStore,
+  Registered,
+  Registering,
+  Session,
+} from "../../shared/redis/ports.js";
 import { connectRedis } from "../../shared/redis/redis.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newUsers, until } from "../support/client.js";
@@ -19,7 +25,7 @@ const noteLate = unlessRedisIsLate();
 
 const nobodyIsGone = async (): Promise<string[]> => [];
 
-const idsOf = (ended: readonly EndedSession[]): string[] =>
+const idsOf = (ended: readonly EvictedSession[]): string[] =>
   ended.map(({ connectionId }) => connectionId).sort();
 
 describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
@@ -70,10 +76,10 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     return registered;
   }
 
-  /** `ended` also while somebody is about to close it. */
+  /** `evicted` also while somebody is about to close it. */
   const standing = async (connectionId: string): Promise<string | undefined> => {
     const known = (await other.admit(session(connectionId)))?.standing;
-    return known === "closing" ? "ended" : known;
+    return known === "closing" ? "evicted" : known;
   };
 
   test("have place up to the limit, and one more ends the oldest", async () => {
@@ -82,8 +88,8 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect((await connect("d")).toClose).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", queue: "" }]);
     expect(idsOf((await connect("e")).toClose)).toEqual(["b"]);
     expect(await Promise.all(["a", "b", "c", "d", "e", "f"].map(standing))).toEqual([
-      "ended",
-      "ended",
+      "evicted",
+      "evicted",
       "live",
       "live",
       "live",
@@ -97,7 +103,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
       const id = `a-again-${times}`;
       const back = await connect(id, { device: "device-a" });
       expect(back).toMatchObject({
-        standing: "ended",
+        standing: "evicted",
         toClose: [{ connectionId: id, reason: "SESSION_LIMIT" }],
       });
     }
@@ -120,7 +126,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(idsOf(soon.toClose)).toEqual(["b"]);
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     expect(await connect("again", phone)).toMatchObject({
-      standing: "ended",
+      standing: "evicted",
       toClose: [{ connectionId: "again", reason: "SESSION_LIMIT" }],
     });
     expect(idsOf((await connect("other", { likeness: "tablet" })).toClose)).toEqual(["c"]);
@@ -227,7 +233,12 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect((await connect("d", { device: "phone" })).toClose).toEqual([
       { connectionId: "a", reason: "DEVICE_RECONNECTED", queue: "" },
     ]);
-    expect(await Promise.all(["a", "b", "c", "d"].map(standing))).toEqual(["ended", "live", "live", "live"]);
+    expect(await Promise.all(["a", "b", "c", "d"].map(standing))).toEqual([
+      "evicted",
+      "live",
+      "live",
+      "live",
+    ]);
   });
 
   test("without a device are not one device", async () => {
@@ -241,7 +252,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     [userId] = newUsers(1) as [number];
     await connect("new", { device: "phone" }, {});
     const late = await connect("old", { device: "phone", order: order - 60_000 });
-    expect(late.standing).toBe("ended");
+    expect(late.standing).toBe("evicted");
     expect(late.toClose).toMatchObject([{ connectionId: "old", reason: "DEVICE_RECONNECTED" }]);
     expect(await standing("new")).toBe("live");
     userId = userBefore;
@@ -271,7 +282,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     await connect("d", {}, { whichAreGone: async () => ["a"] });
     expect(await standing("a")).toBe("unknown");
     const again = await connect("a", { order });
-    expect(again.standing).toBe("ended");
+    expect(again.standing).toBe("evicted");
     expect(again.toClose).toMatchObject([{ connectionId: "a", reason: "SESSION_LIMIT" }]);
   });
 
@@ -299,12 +310,12 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(told).toHaveLength(97);
     const standings = await Promise.all(all.map(standing));
     expect(standings.filter((one) => one === "live")).toHaveLength(3);
-    expect(standings.filter((one) => one === "ended")).toHaveLength(97);
+    expect(standings.filter((one) => one === "evicted")).toHaveLength(97);
   });
 
   test("that have ended don't come back, by a frame or by registering", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
-    expect(await standing("a")).toBe("ended");
+    expect(await standing("a")).toBe("evicted");
     // Whoever ended it is telling it: nobody else is to do that as well.
     expect(await connect("a")).toMatchObject({ standing: "closing", toClose: [] });
     expect(await Promise.all(["b", "c", "d"].map(standing))).toEqual(["live", "live", "live"]);
@@ -315,8 +326,8 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(await store.remove(userId, "b")).toBe(true);
     expect(await store.remove(userId, "b")).toBe(false);
     expect((await connect("d")).toClose).toEqual([]);
-    expect(await standing("b")).toBe("ended");
-    expect((await connect("b")).standing).toBe("ended");
+    expect(await standing("b")).toBe("evicted");
+    expect((await connect("b")).standing).toBe("evicted");
   });
 
   test("are told on the queue that they listen on", async () => {
@@ -331,7 +342,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   test("that were not closed are handed to another one after a while, and only to one", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect((await other.admit(session("b")))?.toClose).toEqual([]);
-    let handed: EndedSession[] = [];
+    let handed: EvictedSession[] = [];
     await until(async () => {
       const answers = await Promise.all(["b", "c", "d"].map((id) => other.admit(session(id))));
       handed = answers.flatMap((answer) => answer?.toClose ?? []);
@@ -352,7 +363,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect(await other.admit(session("a"))).toEqual({ standing: "closing", retryAfter: 0, toClose: [] });
     await store.closed(userId, "a");
-    expect(await other.admit(session("a"))).toEqual({ standing: "ended", retryAfter: 0, toClose: [] });
+    expect(await other.admit(session("a"))).toEqual({ standing: "evicted", retryAfter: 0, toClose: [] });
   });
 
   test("that came while the store was away have their place among those of their time", async () => {
@@ -360,14 +371,14 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(await connect("late", { age: 60_000 })).toMatchObject({ standing: "live", toClose: [] });
     expect((await connect("d")).toClose).toMatchObject([{ connectionId: "late", reason: "SESSION_LIMIT" }]);
     const older = await connect("older", { age: 70_000 });
-    expect(older).toMatchObject({ standing: "ended", toClose: [{ connectionId: "older" }] });
+    expect(older).toMatchObject({ standing: "evicted", toClose: [{ connectionId: "older" }] });
     expect(await Promise.all(["b", "c", "d"].map(standing))).toEqual(["live", "live", "live"]);
   });
 
   test("that came while the store was away don't replace a later session of their device", async () => {
     await connect("new", { device: "phone" });
     const late = await connect("old", { device: "phone", age: 60_000 });
-    expect(late).toMatchObject({ standing: "ended", toClose: [{ reason: "DEVICE_RECONNECTED" }] });
+    expect(late).toMatchObject({ standing: "evicted", toClose: [{ reason: "DEVICE_RECONNECTED" }] });
     expect(await standing("new")).toBe("live");
   });
 
@@ -375,12 +386,12 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     await store.logOut(userId, "phone");
     expect(await connect("other", { device: "desktop", age: 60_000 })).toMatchObject({ standing: "live" });
     expect(await connect("late", { device: "phone", age: 60_000 })).toMatchObject({
-      standing: "ended",
+      standing: "evicted",
       toClose: [{ connectionId: "late", reason: "LOGGED_OUT" }],
     });
     expect(await connect("new", { device: "phone" })).toMatchObject({ standing: "live", toClose: [] });
     await store.logOut(userId, undefined);
-    expect(await connect("later", { age: 60_000 })).toMatchObject({ standing: "ended" });
+    expect(await connect("later", { age: 60_000 })).toMatchObject({ standing: "evicted" });
     expect(await connect("newest", { device: "desktop" })).toMatchObject({ standing: "live" });
   });
 
@@ -389,7 +400,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     await store.logOut(userId, undefined);
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(await connect("late", { age: Date.now() - before + 300 })).toMatchObject({
-      standing: "ended",
+      standing: "evicted",
       toClose: [{ connectionId: "late", reason: "LOGGED_OUT" }],
     });
     expect(await connect("new", { age: 20 })).toMatchObject({ standing: "live" });
@@ -405,22 +416,22 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
 
   test("whose closing was left are found by the sweep, once nobody can be at them any more", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
-    const find = async () => (await other.listLeft(1_000)).find((one) => one.userId === userId);
+    const find = async () => (await other.listUnfinished(1_000)).find((one) => one.userId === userId);
     expect(await find()).toBeUndefined();
     await expect.poll(find).toBeDefined();
     const left = (await find())!;
-    expect(await other.claimLeft(userId)).toEqual({
-      left: 1,
+    expect(await other.claimUnfinished(userId)).toEqual({
+      unclosed: 1,
       toClose: [{ connectionId: "a", reason: "SESSION_LIMIT", queue: "" }],
     });
-    expect(await store.claimLeft(userId)).toEqual({ left: 1, toClose: [] });
+    expect(await store.claimUnfinished(userId)).toEqual({ unclosed: 1, toClose: [] });
     await store.closed(userId, "a");
-    expect(await store.claimLeft(userId)).toEqual({ left: 0, toClose: [] });
+    expect(await store.claimUnfinished(userId)).toEqual({ unclosed: 0, toClose: [] });
     await connect("e");
-    await store.lookedAfter(left, true);
+    await store.noteLookedAfter(left, true);
     await store.closed(userId, "b");
     await expect.poll(find).toBeDefined();
-    await store.lookedAfter((await find())!, true);
+    await store.noteLookedAfter((await find())!, true);
     expect(await find()).toBeUndefined();
   });
 
@@ -429,17 +440,19 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     await other.logOut(others, undefined);
     const order = async () =>
-      (await other.listLeft(1_000)).map((one) => one.userId).filter((id) => [userId, others].includes(id));
+      (await other.listUnfinished(1_000))
+        .map((one) => one.userId)
+        .filter((id) => [userId, others].includes(id));
     await expect.poll(order).toEqual([userId, others]);
-    const left = (await other.listLeft(1_000)).find((one) => one.userId === userId)!;
-    await store.lookedAfter(left, false);
+    const left = (await other.listUnfinished(1_000)).find((one) => one.userId === userId)!;
+    await store.noteLookedAfter(left, false);
     expect(await order()).toEqual([others]);
     await expect.poll(order).toEqual([others, userId]);
     // What was listed before does not count any more.
-    await store.lookedAfter(left, true);
+    await store.noteLookedAfter(left, true);
     expect(await order()).toEqual([others, userId]);
-    const again = (await other.listLeft(1_000)).find((one) => one.userId === userId)!;
-    await store.lookedAfter(again, true);
+    const again = (await other.listUnfinished(1_000)).find((one) => one.userId === userId)!;
+    await store.noteLookedAfter(again, true);
     expect(await order()).toEqual([others]);
   });
 
@@ -457,7 +470,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     await store.closed(userId, "a");
     expect(await store.logOut(userId, "phone")).toEqual([]);
     expect(idsOf((await store.logOut(userId, undefined)) ?? [])).toEqual(["b", "c"]);
-    expect(await Promise.all(["a", "b", "c"].map(standing))).toEqual(["ended", "ended", "ended"]);
+    expect(await Promise.all(["a", "b", "c"].map(standing))).toEqual(["evicted", "evicted", "evicted"]);
   });
 
   test("are each user's own", async () => {

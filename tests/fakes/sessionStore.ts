@@ -1,14 +1,14 @@
 import type {
   Admission,
-  EndedSession,
   EndReason,
-  Left,
+  EvictedSession,
   NotedSubscription,
   Rate,
   RedisStore,
   Registered,
   Registering,
   Session,
+  Unfinished,
 } from "../../shared/redis/ports.js";
 
 const WINDOW_MS = 60_000;
@@ -29,7 +29,7 @@ interface Place {
 /** One user's sessions, and those that have lost their place. */
 class UserSessions {
   readonly places = new Map<string, Place>();
-  readonly closing = new Map<string, { readonly ended: EndedSession; claimedUntil: number }>();
+  readonly closing = new Map<string, { readonly ended: EvictedSession; claimedUntil: number }>();
   readonly ended = new Set<string>();
   readonly logouts = new Map<string, number>();
   readonly returns = new Map<string, { first: number; last: number }>();
@@ -49,7 +49,7 @@ class UserSessions {
     this.returns.set(look, { first: goesOn ? known.first : now, last: now });
   }
 
-  end({ connectionId, queue }: Place, reason: EndReason, now: number): EndedSession {
+  end({ connectionId, queue }: Place, reason: EndReason, now: number): EvictedSession {
     const ended = { connectionId, reason, queue };
     const place = this.places.get(connectionId);
     if (place && reason === "SESSION_LIMIT") this.noteReturn(place, now);
@@ -59,7 +59,7 @@ class UserSessions {
     return ended;
   }
 
-  claim(now: number, isFree = (until: number): boolean => until <= now): EndedSession[] {
+  claim(now: number, isFree = (until: number): boolean => until <= now): EvictedSession[] {
     const free = [...this.closing.values()].filter(({ claimedUntil }) => isFree(claimedUntil));
     return free.map((one) => {
       one.claimedUntil = now + CLAIM_MS;
@@ -158,7 +158,7 @@ export class FakeSessionStore implements RedisStore {
     if (user.ended.has(connectionId)) {
       const isTaken = (user.closing.get(connectionId)?.claimedUntil ?? 0) > now;
       const own = user.claim(now).filter((one) => one.connectionId === connectionId);
-      return { standing: isTaken ? "closing" : "ended", order: 0, gone: 0, isNew: false, toClose: own };
+      return { standing: isTaken ? "closing" : "evicted", order: 0, gone: 0, isNew: false, toClose: own };
     }
     const newest = Math.max(0, ...[...user.places.values()].map(({ order }) => order));
     const freed = [...gone].filter((id) => user.places.delete(id)).length;
@@ -192,7 +192,7 @@ export class FakeSessionStore implements RedisStore {
     const connectedAt = session.order ?? now - age;
     if (own && !before && connectedAt < loggedOut - 100) toClose.push(user.end(own, "LOGGED_OUT", now));
     toClose.push(...user.claim(now));
-    const standing = user.places.has(connectionId) ? "live" : "ended";
+    const standing = user.places.has(connectionId) ? "live" : "evicted";
     return { standing, order, gone: freed, isNew: !before, toClose };
   }
 
@@ -202,10 +202,10 @@ export class FakeSessionStore implements RedisStore {
     const place = user.places.get(session.connectionId);
     if (!place && user.ended.has(session.connectionId)) {
       const closing = user.closing.get(session.connectionId);
-      if (!closing) return { standing: "ended", retryAfter: 0, toClose: [] };
+      if (!closing) return { standing: "evicted", retryAfter: 0, toClose: [] };
       if (closing.claimedUntil > this.now()) return { standing: "closing", retryAfter: 0, toClose: [] };
       closing.claimedUntil = this.now() + CLAIM_MS;
-      return { standing: "ended", retryAfter: 0, toClose: [closing.ended] };
+      return { standing: "evicted", retryAfter: 0, toClose: [closing.ended] };
     }
     if (place) place.queue = session.queue ?? place.queue;
     const retryAfter = rate ? this.#take(session.userId, rate) : 0;
@@ -241,7 +241,7 @@ export class FakeSessionStore implements RedisStore {
     return this.away ? undefined : this.#user(userId).closing.delete(connectionId);
   }
 
-  async logOut(userId: number, device: string | undefined): Promise<readonly EndedSession[] | undefined> {
+  async logOut(userId: number, device: string | undefined): Promise<readonly EvictedSession[] | undefined> {
     if (this.away) return undefined;
     const [user, now] = [this.#user(userId), this.now()];
     this.#left.set(userId, now);
@@ -251,20 +251,20 @@ export class FakeSessionStore implements RedisStore {
     return [...places.map((one) => user.end(one, "LOGGED_OUT", now)), ...before];
   }
 
-  async listLeft(most: number): Promise<readonly Left[]> {
+  async listUnfinished(most: number): Promise<readonly Unfinished[]> {
     if (this.away) return [];
     const due = [...this.#left].filter(([, noted]) => noted <= this.now() - CLAIM_MS);
     const oldest = due.sort(([, a], [, b]) => a - b).slice(0, most);
     return oldest.map(([userId, noted]) => ({ userId, noted }));
   }
 
-  async claimLeft(userId: number): Promise<{ toClose: readonly EndedSession[]; left: number }> {
-    if (this.away) return { toClose: [], left: 1 };
+  async claimUnfinished(userId: number): Promise<{ toClose: readonly EvictedSession[]; unclosed: number }> {
+    if (this.away) return { toClose: [], unclosed: 1 };
     const user = this.#user(userId);
-    return { toClose: user.claim(this.now()), left: user.closing.size };
+    return { toClose: user.claim(this.now()), unclosed: user.closing.size };
   }
 
-  async lookedAfter({ userId, noted }: Left, isDone: boolean): Promise<void> {
+  async noteLookedAfter({ userId, noted }: Unfinished, isDone: boolean): Promise<void> {
     if (this.away || this.#left.get(userId) !== noted) return;
     if (isDone) this.#left.delete(userId);
     else this.#left.set(userId, this.now() + 0.5);

@@ -86,7 +86,7 @@ test("a session whose end nobody could tell it is told and closed by the sweep, 
   }, "the sweep has told it");
   expect(broadcaster.closed).toEqual([first]);
   await sweepEvicted(deps());
-  expect((await sessions.listLeft(1_000)).map((one) => one.userId)).not.toContain(userId);
+  expect((await sessions.listUnfinished(1_000)).map((one) => one.userId)).not.toContain(userId);
 });
 
 test("the socket service being away leaves it to the sweep, which comes again until it is done", {
@@ -98,7 +98,7 @@ test("the socket service being away leaves it to the sweep, which comes again un
   broadcaster.away = true;
   await open(ids[2]).catch(() => {});
   expect(broadcaster.closed).toEqual([]);
-  const isFound = async () => (await sessions.listLeft(1_000)).some((one) => one.userId === userId);
+  const isFound = async () => (await sessions.listUnfinished(1_000)).some((one) => one.userId === userId);
   await until(isFound, "it is found by the sweep");
   await sweepEvicted(deps());
   expect(broadcaster.closed).toEqual([]);
