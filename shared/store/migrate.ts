@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+import { sourceFolder } from "../platform/sourceFolder.js";
 import { SESSION_STATEMENTS } from "./session.js";
 
 interface Migration {
@@ -18,16 +19,8 @@ interface AppliedRow extends RowDataPacket {
 
 const LOCK_SECONDS = 60;
 
-/** The folder of the numbered files: beside this one in the sources, three up from the compiled one. */
-function migrationsFolder(): string {
-  const beside = fileURLToPath(new URL("./migrations/", import.meta.url));
-  return existsSync(beside)
-    ? beside
-    : fileURLToPath(new URL("../../../shared/store/migrations/", import.meta.url));
-}
-
 /** Every migration in order of its number. Throws when two files share a number or a file's name has none. */
-export function readMigrations(folder = migrationsFolder()): readonly Migration[] {
+export function readMigrations(folder = sourceFolder("store/migrations")): readonly Migration[] {
   const files = readdirSync(folder).filter((file) => file.endsWith(".sql"));
   const migrations = files.sort().map((file) => {
     const version = Number(/^(\d{4})_\w+\.sql$/.exec(file)?.[1]);

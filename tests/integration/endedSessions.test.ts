@@ -4,11 +4,12 @@ import { sweepEvicted } from "../../shared/connections/closing.js";
 import { greet } from "../../shared/connections/greeting.js";
 import { portsOf, type RedisStore } from "../../shared/redis/ports.js";
 import { connectRedis } from "../../shared/redis/redis.js";
+import { TIMING } from "../../shared/redis/timing.js";
 import { type Database, openDatabase } from "../../shared/store/database.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { UNLIMITED } from "../fakes/limits.js";
-import { newUsers, until } from "../support/client.js";
+import { newUsers } from "../support/client.js";
 import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
@@ -18,6 +19,12 @@ let sessions: RedisStore;
 let database: Database;
 let broadcaster: FakeBroadcaster;
 let userId: number;
+
+/** The store's clock, which only goes forward: no test waits until a claim is over. */
+let time = Date.now();
+const afterTheClaim = (): void => {
+  time += TIMING.claimMs + 1;
+};
 
 const { retry } = UNLESS_LATE;
 unlessRedisIsLate();
@@ -31,7 +38,7 @@ afterAll(async () => {
   await server.close();
 });
 beforeEach(() => {
-  sessions = connectRedis({ urls: [server.url], cluster: false });
+  sessions = connectRedis({ urls: [server.url], cluster: false }, { now: () => time });
   broadcaster = new FakeBroadcaster();
   [userId] = newUsers(1) as [number];
   vi.spyOn(console, "info").mockImplementation(() => {});
@@ -72,7 +79,7 @@ test("a session whose end nobody could tell it is told and closed by the sweep, 
   const [first, second, third] = [`${userId}-1`, `${userId}-2`, `${userId}-3`];
   await open(first);
   await open(second);
-  // Whoever ends it dies: nothing but the note is left.
+  // The process that evicts it dies: nothing but the note is left.
   const registered = await sessions.register(
     { userId, connectionId: third },
     { limit: 2, whichAreGone: async () => [] },
@@ -80,11 +87,10 @@ test("a session whose end nobody could tell it is told and closed by the sweep, 
   expect(registered?.toClose).toMatchObject([{ connectionId: first }]);
   await sweepEvicted(deps());
   expect(told(first)).toBe(false);
-  await until(async () => {
-    await sweepEvicted(deps());
-    return told(first);
-  }, "the sweep has told it");
-  expect(broadcaster.closed).toEqual([first]);
+  afterTheClaim();
+  await sweepEvicted(deps());
+  expect(told(first)).toBe(true);
+  expect(broadcaster.closed).toContain(first);
   await sweepEvicted(deps());
   expect((await sessions.listUnfinished(1_000)).map((one) => one.userId)).not.toContain(userId);
 });
@@ -99,15 +105,17 @@ test("the socket service being away leaves it to the sweep, which comes again un
   await open(ids[2]).catch(() => {});
   expect(broadcaster.closed).toEqual([]);
   const isFound = async () => (await sessions.listUnfinished(1_000)).some((one) => one.userId === userId);
-  await until(isFound, "it is found by the sweep");
+  expect(await isFound()).toBe(false);
+  afterTheClaim();
+  expect(await isFound()).toBe(true);
   await sweepEvicted(deps());
   expect(broadcaster.closed).toEqual([]);
-  await until(isFound, "it is found once more");
+  expect(await isFound()).toBe(false);
+  afterTheClaim();
+  expect(await isFound()).toBe(true);
   broadcaster.away = false;
-  await until(async () => {
-    await sweepEvicted(deps());
-    return broadcaster.closed.includes(ids[0]);
-  }, "it is closed");
+  await sweepEvicted(deps());
+  expect(broadcaster.closed).toContain(ids[0]);
   expect(told(ids[0])).toBe(true);
 });
 
@@ -138,16 +146,14 @@ test("a session that can't be closed at its own frame is left to the sweep", { r
   await open(first);
   await sessions.logOut(userId, undefined);
   broadcaster.away = true;
-  await until(
-    async () => ((await say(first)).text ?? "").includes("SESSION_CLOSED"),
-    "its frame takes it on",
-  );
+  expect((await say(first)).text).toBeUndefined();
+  afterTheClaim();
+  expect((await say(first)).text).toContain("SESSION_CLOSED");
   broadcaster.away = false;
   expect(broadcaster.closed).toEqual([]);
-  await until(async () => {
-    await sweepEvicted(deps());
-    return broadcaster.closed.includes(first);
-  }, "the sweep has closed it");
+  afterTheClaim();
+  await sweepEvicted(deps());
+  expect(broadcaster.closed).toContain(first);
 });
 
 test("a session that came while the store said nothing is counted soon, also when it says nothing itself", {
