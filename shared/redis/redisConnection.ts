@@ -4,6 +4,7 @@ import calculateSlot from "cluster-key-slot";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import type { RedisConfig } from "../config.js";
 import { Circuit } from "./circuit.js";
+import { locateInFiles, type Script } from "./lua.js";
 import { Patience } from "./patience.js";
 
 /** Who answers within this is not away. */
@@ -21,11 +22,6 @@ const REDIRECT_PAUSE_MS = 20;
 const MOVING_PAUSE_MS = 5;
 /** Nodes come and go, and those that went are forgotten only when there are so many. */
 const NODES_KNOWN = 1_000;
-
-export interface Script {
-  readonly keys: number;
-  readonly lua: string;
-}
 
 /** What may be asked of Redis. */
 export interface Commands<Name extends string> {
@@ -218,11 +214,15 @@ function commandsOf<Name extends string>(
   client: Redis | Cluster,
   scripts: Readonly<Record<Name, Script>>,
 ): Commands<Name> {
-  for (const [name, { keys, lua }] of Object.entries<Script>(scripts))
-    client.defineCommand(`chat:${name}`, { numberOfKeys: keys, lua });
+  for (const [name, { lua }] of Object.entries<Script>(scripts))
+    client.defineCommand(`chat:${name}`, { lua });
   const defined = client as unknown as Readonly<Record<string, ScriptCall>>;
   return {
-    script: (name, keys, args) => defined[`chat:${name}`]!.call(client, ...keys, ...args),
+    script: (name, keys, args) =>
+      defined[`chat:${name}`]!.call(client, keys.length, ...keys, ...args).catch((error: unknown) => {
+        if (error instanceof Error) error.message = locateInFiles(error.message, scripts[name]);
+        throw error;
+      }),
     get: (key) => client.get(key),
     getStart: (key, length) => client.getrangeBuffer(key, 0, length - 1),
     setFor: (key, value, milliseconds) => client.set(key, value, "PX", milliseconds),

@@ -1,29 +1,28 @@
 import fc from "fast-check";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { TAKE_ONE } from "../../shared/redis/sessionScripts.js";
+import { TIMING } from "../../shared/redis/timing.js";
+import { type RunScript, scriptsOn } from "../support/lua.js";
 
-/**
- * The script itself on a real Redis, with the time handed in instead of taken from Redis's clock: so hours pass in a moment, and clocks
- * can be set back.
- */
-const SCRIPT = TAKE_ONE.replace("redis.call('TIME')", "{ ARGV[3], ARGV[4] }");
-const WINDOW_MS = 60_000;
+// The script itself on a real Redis, with each moment handed in: hours pass at once, and a clock can be set back.
+
+const WINDOW_MS = TIMING.windowMs;
 const START_MS = 1_760_000_000_000;
 const RUNS = Number(process.env["RATE_RUNS"] ?? 60);
 
 let redis: Redis;
+let run: RunScript;
 let keys = 0;
 beforeAll(() => {
   redis = new Redis(inject("stack").redis);
+  run = scriptsOn(redis);
 });
 afterAll(() => redis.disconnect());
 
 const newKey = (): string => `{user:rate-${process.pid}-${Date.now()}-${++keys}}:messages`;
 
 async function take(key: string, limit: number, now: number): Promise<number> {
-  const [seconds, micros] = [Math.floor(now / 1_000), (now % 1_000) * 1_000];
-  return Number(await redis.eval(SCRIPT, 1, key, limit, WINDOW_MS, seconds, micros));
+  return Number(await run("take", [key], { limit, windowMs: WINDOW_MS, now }));
 }
 
 /** The most moments that any window of 60 s, both ends included, holds. */

@@ -9,13 +9,11 @@ import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
 const SCRIPTS = {
   addBoth: {
-    keys: 2,
     lua: "return redis.call('INCRBY', KEYS[1], ARGV[1]) + redis.call('INCRBY', KEYS[2], ARGV[1])",
   },
-  add: { keys: 1, lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])" },
-  fail: { keys: 1, lua: "return redis.error_reply('WRONG as asked')" },
+  add: { lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])" },
+  fail: { lua: "return redis.error_reply('WRONG as asked')" },
   wait: {
-    keys: 1,
     lua: "local last = redis.call('TIME')[1] + ARGV[1] while redis.call('TIME')[1] + 0 < last do end",
   },
 };

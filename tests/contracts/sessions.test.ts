@@ -8,8 +8,9 @@ import type {
   Session,
 } from "../../shared/redis/ports.js";
 import { connectRedis } from "../../shared/redis/redis.js";
+import { TIMING } from "../../shared/redis/timing.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
-import { newUsers, until } from "../support/client.js";
+import { newUsers } from "../support/client.js";
 import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
@@ -21,7 +22,13 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 const { retry } = UNLESS_LATE;
-const noteLate = unlessRedisIsLate();
+unlessRedisIsLate();
+
+/** The clock of every store, which only goes forward: no test waits for it. */
+let time = Date.now();
+const now = (): number => time;
+/** What a process has for telling and closing what it evicted, and a little more. */
+const CLAIM_IS_OVER_MS = TIMING.claimMs + 1;
 
 const nobodyIsGone = async (): Promise<string[]> => [];
 
@@ -32,7 +39,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   [
     "the fake",
     () => {
-      const store = new FakeSessionStore();
+      const store = new FakeSessionStore({ now });
       return [store, store];
     },
   ],
@@ -40,7 +47,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     "Redis",
     () => {
       const config = { urls: [server.url], cluster: false };
-      return [connectRedis(config), connectRedis(config)];
+      return [connectRedis(config, { now }), connectRedis(config, { now })];
     },
   ],
 ])("a user's sessions, in %s", { retry }, (_name, open) => {
@@ -119,12 +126,10 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
 
   test("of no device that look like one that was ended are others at first, and that one a second later", async () => {
     const phone = { likeness: "phone" };
-    const began = Date.now();
     for (const id of ["a", "b", "c", "d"]) await connect(id, phone);
-    const soon = await connect("e", phone);
-    if (Date.now() - began > 900) noteLate();
-    expect(idsOf(soon.toClose)).toEqual(["b"]);
-    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    time += TIMING.othersMs - 1;
+    expect(idsOf((await connect("e", phone)).toClose)).toEqual(["b"]);
+    time += 1;
     expect(await connect("again", phone)).toMatchObject({
       standing: "evicted",
       toClose: [{ connectionId: "again", reason: "SESSION_LIMIT" }],
@@ -342,19 +347,16 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   test("that were not closed are handed to another one after a while, and only to one", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect((await other.admit(session("b")))?.toClose).toEqual([]);
-    let handed: EvictedSession[] = [];
-    await until(async () => {
-      const answers = await Promise.all(["b", "c", "d"].map((id) => other.admit(session(id))));
-      handed = answers.flatMap((answer) => answer?.toClose ?? []);
-      return handed.length > 0;
-    }, "it is handed over");
+    time += CLAIM_IS_OVER_MS;
+    const answers = await Promise.all(["b", "c", "d"].map((id) => other.admit(session(id))));
+    const handed = answers.flatMap((answer) => answer?.toClose ?? []);
     expect(handed).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", queue: "" }]);
   });
 
   test("that were told and closed are nobody's task any more", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     await store.closed(userId, "a");
-    await new Promise((resolve) => setTimeout(resolve, 5_100));
+    time += CLAIM_IS_OVER_MS;
     expect((await other.admit(session("b")))?.toClose).toEqual([]);
     expect((await other.admit(session("a")))?.toClose).toEqual([]);
   });
@@ -396,10 +398,9 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   });
 
   test("that were just connecting when their user logged out end when they are counted", async () => {
-    const before = Date.now();
     await store.logOut(userId, undefined);
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(await connect("late", { age: Date.now() - before + 300 })).toMatchObject({
+    time += 300;
+    expect(await connect("late", { age: 600 })).toMatchObject({
       standing: "evicted",
       toClose: [{ connectionId: "late", reason: "LOGGED_OUT" }],
     });
@@ -418,7 +419,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     const find = async () => (await other.listUnfinished(1_000)).find((one) => one.userId === userId);
     expect(await find()).toBeUndefined();
-    await expect.poll(find).toBeDefined();
+    time += CLAIM_IS_OVER_MS;
     const left = (await find())!;
     expect(await other.claimUnfinished(userId)).toEqual({
       unclosed: 1,
@@ -430,7 +431,8 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     await connect("e");
     await store.noteLookedAfter(left, true);
     await store.closed(userId, "b");
-    await expect.poll(find).toBeDefined();
+    expect(await find()).toBeUndefined();
+    time += CLAIM_IS_OVER_MS;
     await store.noteLookedAfter((await find())!, true);
     expect(await find()).toBeUndefined();
   });
@@ -438,16 +440,19 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   test("that could not be closed are put behind the others, unless more have lost a place", async () => {
     const [others] = newUsers(1) as [number];
     for (const id of ["a", "b", "c", "d"]) await connect(id);
+    time += 1;
     await other.logOut(others, undefined);
     const order = async () =>
       (await other.listUnfinished(1_000))
         .map((one) => one.userId)
         .filter((id) => [userId, others].includes(id));
-    await expect.poll(order).toEqual([userId, others]);
+    time += CLAIM_IS_OVER_MS;
+    expect(await order()).toEqual([userId, others]);
     const left = (await other.listUnfinished(1_000)).find((one) => one.userId === userId)!;
     await store.noteLookedAfter(left, false);
     expect(await order()).toEqual([others]);
-    await expect.poll(order).toEqual([others, userId]);
+    time += CLAIM_IS_OVER_MS;
+    expect(await order()).toEqual([others, userId]);
     // What was listed before does not count any more.
     await store.noteLookedAfter(left, true);
     expect(await order()).toEqual([others, userId]);

@@ -1,6 +1,5 @@
 import type {
   Admission,
-  EndReason,
   EvictedSession,
   NotedSubscription,
   Rate,
@@ -10,81 +9,29 @@ import type {
   Session,
   Unfinished,
 } from "../../shared/redis/ports.js";
+import type { RedisOptions } from "../../shared/redis/redis.js";
+import { TIMING, type Timing } from "../../shared/redis/timing.js";
+import { FakeUserSessions } from "./userSessions.js";
 
-const WINDOW_MS = 60_000;
-const CLAIM_MS = 5_000;
-const LATE_MS = 1_000;
-const RETURN_MS = 60_000;
-const OTHERS_MS = 1_000;
-
-interface Place {
-  readonly connectionId: string;
-  readonly device: string | undefined;
-  readonly likeness: string | undefined;
-  readonly takesOver: boolean;
-  readonly order: number;
-  queue: string;
-}
-
-/** One user's sessions, and those that have lost their place. */
-class UserSessions {
-  readonly places = new Map<string, Place>();
-  readonly closing = new Map<string, { readonly ended: EvictedSession; claimedUntil: number }>();
-  readonly ended = new Set<string>();
-  readonly logouts = new Map<string, number>();
-  readonly returns = new Map<string, { first: number; last: number }>();
-
-  comesBack({ device, likeness, takesOver }: Place, now: number): boolean {
-    if (takesOver) return false;
-    const moments = this.returns.get(device ?? likeness ?? "");
-    if (!moments || now - moments.last > RETURN_MS) return false;
-    return device !== undefined || now - moments.first >= OTHERS_MS;
-  }
-
-  noteReturn({ device, likeness }: Place, now: number): void {
-    const look = device ?? likeness;
-    if (!look) return;
-    const known = this.returns.get(look);
-    const goesOn = known && now - known.last <= RETURN_MS;
-    this.returns.set(look, { first: goesOn ? known.first : now, last: now });
-  }
-
-  end({ connectionId, queue }: Place, reason: EndReason, now: number): EvictedSession {
-    const ended = { connectionId, reason, queue };
-    const place = this.places.get(connectionId);
-    if (place && reason === "SESSION_LIMIT") this.noteReturn(place, now);
-    this.places.delete(connectionId);
-    this.ended.add(connectionId);
-    this.closing.set(connectionId, { ended, claimedUntil: now + CLAIM_MS });
-    return ended;
-  }
-
-  claim(now: number, isFree = (until: number): boolean => until <= now): EvictedSession[] {
-    const free = [...this.closing.values()].filter(({ claimedUntil }) => isFree(claimedUntil));
-    return free.map((one) => {
-      one.claimedUntil = now + CLAIM_MS;
-      return one.ended;
-    });
-  }
-
-  byOrder(): Place[] {
-    return [...this.places.values()].sort((a, b) => a.order - b.order);
-  }
-}
-
-/** A session store in memory. */
+/** A session store in memory, with the times of the real one. */
 export class FakeSessionStore implements RedisStore {
   readonly #members = new Map<number, Set<number>>();
   readonly #versions = new Map<number, number>();
   readonly #turns = new Map<number, number>();
-  readonly #users = new Map<number, UserSessions>();
+  readonly #users = new Map<number, FakeUserSessions>();
   readonly #moments = new Map<string, number[]>();
-  readonly #left = new Map<number, number>();
+  readonly #unfinished = new Map<number, number>();
   readonly #faultyUntil = new Map<string, number>();
-  /** Its clock, in milliseconds. */
-  now: () => number = Date.now;
+  readonly #timing: Timing;
+  /** Its clock, in milliseconds since 1970. */
+  now: () => number;
   /** While set, it answers as a store that can't be reached. */
   away = false;
+
+  constructor({ now = Date.now, ...times }: RedisOptions = {}) {
+    this.now = now;
+    this.#timing = { ...TIMING, ...times };
+  }
 
   async isMember(roomId: number, userId: number): Promise<boolean | undefined> {
     return this.away ? undefined : this.#members.get(roomId)?.has(userId);
@@ -109,8 +56,8 @@ export class FakeSessionStore implements RedisStore {
 
   async takeReadTurn(roomId: number, withinMs: number): Promise<boolean | undefined> {
     if (this.away) return undefined;
-    if ((this.#turns.get(roomId) ?? 0) > Date.now()) return false;
-    this.#turns.set(roomId, Date.now() + withinMs);
+    if ((this.#turns.get(roomId) ?? 0) > this.now()) return false;
+    this.#turns.set(roomId, this.now() + withinMs);
     return true;
   }
 
@@ -120,7 +67,7 @@ export class FakeSessionStore implements RedisStore {
     for (let rounds = 0; !this.away; rounds += 1) {
       const ask = this.#unasked(session, how.limit, asked, gone);
       if (ask.length === 0 || rounds === 3) return this.#register(session, how.limit, gone);
-      this.#left.set(session.userId, this.now());
+      this.#unfinished.set(session.userId, this.now());
       const found = await how.whichAreGone(ask);
       for (const id of ask) asked.add(id);
       for (const id of found) gone.add(id);
@@ -128,13 +75,13 @@ export class FakeSessionStore implements RedisStore {
     return undefined;
   }
 
-  #user(userId: number): UserSessions {
-    const user = this.#users.get(userId) ?? new UserSessions();
+  #user(userId: number): FakeUserSessions {
+    const user = this.#users.get(userId) ?? new FakeUserSessions(this.#timing);
     this.#users.set(userId, user);
     return user;
   }
 
-  /** Whom to ask for before somebody would lose their place. */
+  /** The sessions to ask for before a session would lose its slot. */
   #unasked(
     { userId, connectionId, device }: Session,
     limit: number,
@@ -143,7 +90,7 @@ export class FakeSessionStore implements RedisStore {
   ): string[] {
     const user = this.#user(userId);
     if (user.ended.has(connectionId)) return [];
-    const others = [...user.places.values()].filter(
+    const others = [...user.slots.values()].filter(
       (one) => one.connectionId !== connectionId && !gone.has(one.connectionId),
     );
     const sameDevice = others.filter((one) => device !== undefined && one.device === device);
@@ -160,12 +107,12 @@ export class FakeSessionStore implements RedisStore {
       const own = user.claim(now).filter((one) => one.connectionId === connectionId);
       return { standing: isTaken ? "closing" : "evicted", order: 0, gone: 0, isNew: false, toClose: own };
     }
-    const newest = Math.max(0, ...[...user.places.values()].map(({ order }) => order));
-    const freed = [...gone].filter((id) => user.places.delete(id)).length;
-    const before = user.places.get(connectionId);
-    const usual = age >= LATE_MS ? now - age : Math.max(now, newest + 1);
+    const newest = Math.max(0, ...[...user.slots.values()].map(({ order }) => order));
+    const freed = [...gone].filter((id) => user.slots.delete(id)).length;
+    const before = user.slots.get(connectionId);
+    const usual = age >= this.#timing.lateMs ? now - age : Math.max(now, newest + 1);
     const order = before?.order ?? session.order ?? usual;
-    user.places.set(connectionId, {
+    user.slots.set(connectionId, {
       connectionId,
       device,
       likeness,
@@ -174,44 +121,45 @@ export class FakeSessionStore implements RedisStore {
       queue: session.queue || before?.queue || "",
     });
     const sameDevice = user.byOrder().filter((one) => device !== undefined && one.device === device);
-    const toClose = sameDevice.slice(0, -1).map((one) => user.end(one, "DEVICE_RECONNECTED", now));
-    let over = limit === 0 ? 0 : Math.max(0, user.places.size - limit);
-    const newcomer = before || session.order ? undefined : user.places.get(connectionId);
+    const toClose = sameDevice.slice(0, -1).map((one) => user.evict(one, "DEVICE_RECONNECTED", now));
+    let over = limit === 0 ? 0 : Math.max(0, user.slots.size - limit);
+    const newcomer = before || session.order ? undefined : user.slots.get(connectionId);
     if (over > 0 && newcomer && user.comesBack(newcomer, now)) {
-      toClose.push(user.end(newcomer, "SESSION_LIMIT", now));
+      toClose.push(user.evict(newcomer, "SESSION_LIMIT", now));
       over -= 1;
     }
     toClose.push(
       ...user
         .byOrder()
         .slice(0, over)
-        .map((one) => user.end(one, "SESSION_LIMIT", now)),
+        .map((one) => user.evict(one, "SESSION_LIMIT", now)),
     );
     const loggedOut = Math.max(...["", device ?? "-"].map((name) => user.logouts.get(name) ?? 0));
-    const own = user.places.get(connectionId);
+    const own = user.slots.get(connectionId);
     const connectedAt = session.order ?? now - age;
-    if (own && !before && connectedAt < loggedOut - 100) toClose.push(user.end(own, "LOGGED_OUT", now));
+    if (own && !before && connectedAt < loggedOut - this.#timing.clocksMs)
+      toClose.push(user.evict(own, "LOGGED_OUT", now));
     toClose.push(...user.claim(now));
-    const standing = user.places.has(connectionId) ? "live" : "evicted";
+    const standing = user.slots.has(connectionId) ? "live" : "evicted";
     return { standing, order, gone: freed, isNew: !before, toClose };
   }
 
   async admit(session: Session, rate?: Rate): Promise<Admission | undefined> {
     if (this.away) return undefined;
     const user = this.#user(session.userId);
-    const place = user.places.get(session.connectionId);
-    if (!place && user.ended.has(session.connectionId)) {
+    const slot = user.slots.get(session.connectionId);
+    if (!slot && user.ended.has(session.connectionId)) {
       const closing = user.closing.get(session.connectionId);
       if (!closing) return { standing: "evicted", retryAfter: 0, toClose: [] };
       if (closing.claimedUntil > this.now()) return { standing: "closing", retryAfter: 0, toClose: [] };
-      closing.claimedUntil = this.now() + CLAIM_MS;
-      return { standing: "evicted", retryAfter: 0, toClose: [closing.ended] };
+      closing.claimedUntil = this.now() + this.#timing.claimMs;
+      return { standing: "evicted", retryAfter: 0, toClose: [closing.evicted] };
     }
-    if (place) place.queue = session.queue ?? place.queue;
+    if (slot) slot.queue = session.queue ?? slot.queue;
     const retryAfter = rate ? this.#take(session.userId, rate) : 0;
     const toClose = user.claim(this.now());
-    return place
-      ? { standing: "live", order: place.order, retryAfter, toClose }
+    return slot
+      ? { standing: "live", order: slot.order, retryAfter, toClose }
       : { standing: "unknown", retryAfter, toClose };
   }
 
@@ -221,10 +169,12 @@ export class FakeSessionStore implements RedisStore {
 
   #take(userId: number, { kind, limit }: Rate): number {
     const now = this.now();
-    const moments = (this.#moments.get(`${userId} ${kind}`) ?? []).filter((one) => one + WINDOW_MS >= now);
+    const moments = (this.#moments.get(`${userId} ${kind}`) ?? []).filter(
+      (one) => one + this.#timing.windowMs >= now,
+    );
     this.#moments.set(`${userId} ${kind}`, moments);
     if (moments.length >= limit)
-      return Math.ceil((moments[moments.length - limit]! + WINDOW_MS + 1 - now) / 1_000);
+      return Math.ceil((moments[moments.length - limit]! + this.#timing.windowMs + 1 - now) / 1_000);
     moments.push(now);
     return 0;
   }
@@ -234,7 +184,7 @@ export class FakeSessionStore implements RedisStore {
     const user = this.#user(userId);
     user.ended.add(connectionId);
     user.closing.delete(connectionId);
-    return user.places.delete(connectionId);
+    return user.slots.delete(connectionId);
   }
 
   async closed(userId: number, connectionId: string): Promise<boolean | undefined> {
@@ -244,16 +194,16 @@ export class FakeSessionStore implements RedisStore {
   async logOut(userId: number, device: string | undefined): Promise<readonly EvictedSession[] | undefined> {
     if (this.away) return undefined;
     const [user, now] = [this.#user(userId), this.now()];
-    this.#left.set(userId, now);
+    this.#unfinished.set(userId, now);
     user.logouts.set(device ?? "", now);
     const before = user.claim(now, () => true);
-    const places = [...user.places.values()].filter((one) => device === undefined || one.device === device);
-    return [...places.map((one) => user.end(one, "LOGGED_OUT", now)), ...before];
+    const slots = [...user.slots.values()].filter((one) => device === undefined || one.device === device);
+    return [...slots.map((one) => user.evict(one, "LOGGED_OUT", now)), ...before];
   }
 
   async listUnfinished(most: number): Promise<readonly Unfinished[]> {
     if (this.away) return [];
-    const due = [...this.#left].filter(([, noted]) => noted <= this.now() - CLAIM_MS);
+    const due = [...this.#unfinished].filter(([, noted]) => noted <= this.now() - this.#timing.claimMs);
     const oldest = due.sort(([, a], [, b]) => a - b).slice(0, most);
     return oldest.map(([userId, noted]) => ({ userId, noted }));
   }
@@ -265,9 +215,9 @@ export class FakeSessionStore implements RedisStore {
   }
 
   async noteLookedAfter({ userId, noted }: Unfinished, isDone: boolean): Promise<void> {
-    if (this.away || this.#left.get(userId) !== noted) return;
-    if (isDone) this.#left.delete(userId);
-    else this.#left.set(userId, this.now() + 0.5);
+    if (this.away || this.#unfinished.get(userId) !== noted) return;
+    if (isDone) this.#unfinished.delete(userId);
+    else this.#unfinished.set(userId, this.now());
   }
 
   readonly #ids = new Map<string, Set<string>>();
@@ -285,7 +235,7 @@ export class FakeSessionStore implements RedisStore {
     const ids = new Set<string>();
     for (const entry of [...entries]) {
       const [owner, ...rest] = entry.split(" ") as [string, ...string[]];
-      if (owner !== connectionId && !this.#user(userId).places.has(owner)) entries.delete(entry);
+      if (owner !== connectionId && !this.#user(userId).slots.has(owner)) entries.delete(entry);
       else ids.add(rest.join(" "));
     }
     if (!ids.has(id) && ids.size >= limit) return false;

@@ -1,0 +1,13 @@
+-- A connection is gone: its slot is free, and it never gets one again.
+-- KEYS: the user's five (sessions.lua). args: connectionId. Returns 1 if it had a slot, else 0.
+local args = cjson.decode(ARGV[1])
+--#include clock.lua
+--#include sessions.lua
+--#include evicting.lua
+
+-- What frees memory comes first: a Redis that is full still does it.
+local hadSlot = redis.call('HDEL', sessionsKey, args.connectionId)
+redis.call('ZREM', closingKey, args.connectionId)
+redis.call('HDEL', detailsKey, args.connectionId)
+forbid(args.connectionId)
+return hadSlot

@@ -1,0 +1,30 @@
+import { endedKey, idsKey, sessionsKey, subscriptionsKey } from "./keys.js";
+import type { Subscriptions } from "./ports.js";
+import type { Asking } from "./scripts.js";
+
+/** Subscriptions in Redis: the ids taken for each user and destination, and for some minutes what each connection subscribed to. */
+export function subscriptions({ script }: Asking): Subscriptions {
+  return {
+    async takeId(userId, connectionId, key, id, limit) {
+      const keys = [sessionsKey(userId), idsKey(userId, key)] as const;
+      const taken = await script<number>("takeId", keys, { connectionId, id, limit });
+      return taken === undefined ? undefined : taken === 1;
+    },
+    async leaveId(userId, connectionId, key, id) {
+      await script("leaveId", [idsKey(userId, key)], { connectionId, id });
+    },
+    async noteSubscription(userId, connectionId, { lane, wire }) {
+      const keys = [endedKey(userId), subscriptionsKey(userId, connectionId)] as const;
+      const noted = await script<number>("noteSubscription", keys, { connectionId, lane, wire });
+      return noted === undefined ? undefined : noted === 1;
+    },
+    async notedSubscriptions(userId, connectionId) {
+      const key = subscriptionsKey(userId, connectionId);
+      const noted = (await script<string[]>("notedSubscriptions", [key])) ?? [];
+      return noted.map((text) => {
+        const end = text.indexOf(" ");
+        return { lane: text.slice(0, end), wire: text.slice(end + 1) };
+      });
+    },
+  };
+}
