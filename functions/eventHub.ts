@@ -137,14 +137,14 @@ async function consume(
   const batch = batchOf(hub, bodies, triggerMetadata);
   if (batch) return store(batch);
   const partitionId = partitionIdOf(triggerMetadata);
-  limited((left) =>
+  limited((suppressed) =>
     log.error("what the host says of a batch can't be read, its events are read from the hub itself", {
       hub,
       partitionId,
       count: Array.isArray(bodies) ? bodies.length : undefined,
       sequenceNumbers: shapeOf(member(triggerMetadata, "sequenceNumberArray")),
       members: isObject(triggerMetadata) ? Object.keys(triggerMetadata) : undefined,
-      left,
+      suppressed,
     }),
   );
   await catchUp(hub, partitionId);

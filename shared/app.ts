@@ -94,7 +94,9 @@ function proofOf({ accessKeys, entra }: Config["webPubSub"]): CallerProof {
 function keysNotFetched(): (error: unknown) => void {
   const limited = atMostEvery(60_000);
   return (error) =>
-    limited((left) => log.warn("the keys of an identity provider could not be fetched", { error, left }));
+    limited((suppressed) =>
+      log.warn("the keys of an identity provider could not be fetched", { error, suppressed }),
+    );
 }
 
 /**

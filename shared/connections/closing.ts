@@ -54,8 +54,8 @@ async function closeOne(userId: number, evicted: Farewell, deps: ClosingDeps): P
     await settle(userId, evicted, deps);
     return true;
   } catch (error) {
-    limited((left) =>
-      log.warn("an evicted session could not be closed yet", { userId, connectionId, error, left }),
+    limited((suppressed) =>
+      log.warn("an evicted session could not be closed yet", { userId, connectionId, error, suppressed }),
     );
     return false;
   }
@@ -71,7 +71,7 @@ export async function settle(
   // Two processes may have closed it: the second one after the claim of the first had run out.
   if ((await sessions.closed(userId, connectionId)) === false) return;
   count.sessionEnded(reason);
-  limited((left) => log.info("a session was closed", { userId, connectionId, reason, left }));
+  limited((suppressed) => log.info("a session was closed", { userId, connectionId, reason, suppressed }));
 }
 
 const USERS_A_SWEEP = 500;

@@ -28,7 +28,7 @@ export interface HintDeps extends SendDeps {
 /** While the service is away every hint fails. */
 const limited = atMostEvery(1_000);
 const warn = (error: unknown): void =>
-  limited((left) => log.warn("users could not be told of rooms in their lists", { error, left }));
+  limited((suppressed) => log.warn("users could not be told of rooms in their lists", { error, suppressed }));
 
 /**
  * Tells users on `/user/queue/rooms` that rooms have come to their lists, gone from them or changed there: all of their sessions that listen

@@ -70,12 +70,12 @@ export function createFaults(
       limited(
         name,
         LOGGED_MS,
-      )((left) =>
+      )((suppressed) =>
         log.error(`${part} does not do what this app needs of it: that has to be mended, no retry helps`, {
           what: what.slice(0, TEXT_CHARACTERS),
           statement,
           hint: HINTS[part],
-          left,
+          suppressed,
         }),
       );
     },

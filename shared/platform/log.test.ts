@@ -62,12 +62,12 @@ test("what JSON can't hold does not throw", () => {
   expect(written()).toEqual({ level: "warn", message: "big", big: "12345678901234567890" });
 });
 
-test("something that fails again and again is written once in its interval, with the count of what was left out", () => {
+test("something that fails again and again is written once in its interval, with the count of those suppressed", () => {
   let now = 0;
-  const left: number[] = [];
+  const suppressed: number[] = [];
   const limited = atMostEvery(1_000, () => now);
-  for (now = 0; now <= 2_500; now += 100) limited((count) => left.push(count));
-  expect(left).toEqual([0, 9, 9]);
+  for (now = 0; now <= 2_500; now += 100) limited((count) => suppressed.push(count));
+  expect(suppressed).toEqual([0, 9, 9]);
 });
 
 describe("within an invocation", () => {

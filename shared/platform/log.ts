@@ -73,21 +73,24 @@ export const log: Log = {
   error: (message, fields) => write("error", message, fields),
 };
 
-/** A logger for something that fails again and again: at most one line in `intervalMs`, with the count of those left out. */
+/**
+ * Limits the lines of something that fails again and again. Of the calls within `intervalMs` only the first writes; it hears
+ * how many lines were suppressed since the line before.
+ */
 export function atMostEvery(
   intervalMs: number,
   now: () => number = Date.now,
-): (write: (left: number) => void) => void {
+): (write: (suppressed: number) => void) => void {
   let last = Number.NEGATIVE_INFINITY;
-  let left = 0;
+  let suppressed = 0;
   return (write) => {
     if (now() - last < intervalMs) {
-      left += 1;
+      suppressed += 1;
       return;
     }
     last = now();
-    write(left);
-    left = 0;
+    write(suppressed);
+    suppressed = 0;
   };
 }
 
@@ -97,5 +100,7 @@ const unavailable = atMostEvery(1_000);
 export function logUnavailable(what: string, error: Error): void {
   // The stack alone: a database error's other fields hold the statement with what users wrote.
   const cause = error.cause instanceof Error ? error.cause.stack : error.cause;
-  unavailable((left) => log.warn("something could not be done", { what, why: error.message, cause, left }));
+  unavailable((suppressed) =>
+    log.warn("something could not be done", { what, why: error.message, cause, suppressed }),
+  );
 }

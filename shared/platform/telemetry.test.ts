@@ -147,7 +147,7 @@ describe("a receiver that takes nothing", () => {
       addOne();
       await expect.poll(() => receiver.requests >= 5 && warnings.length > 0).toBe(true);
       expect(warnings).toHaveLength(1);
-      expect(warnings[0]).toMatchObject({ message: "metrics could not be exported", left: 0 });
+      expect(warnings[0]).toMatchObject({ message: "metrics could not be exported", suppressed: 0 });
       receiver.answer = 200;
       await expect.poll(() => receiver.value("things")).toBe(1);
       await end();

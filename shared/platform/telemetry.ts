@@ -110,7 +110,7 @@ function reportingFailures<T extends PushMetricExporter>(exporter: T): T {
   exporter.export = (data, done) =>
     send(data, (result) => {
       const { error } = result;
-      if (error) limited((left) => log.warn("metrics could not be exported", { error, left }));
+      if (error) limited((suppressed) => log.warn("metrics could not be exported", { error, suppressed }));
       done(result);
     });
   return exporter;

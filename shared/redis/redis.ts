@@ -13,19 +13,25 @@ import { TIMING, type Timing } from "./timing.js";
 import { turns } from "./turns.js";
 
 export interface RedisOptions extends Partial<Timing> {
-  /** The moment, in milliseconds since 1970, in place of Redis's own clock. For tests only: processes' clocks differ. */
+  /**
+   * The moment, in milliseconds since 1970, in place of Redis's own clock. For tests only: processes' clocks
+   * differ.
+   */
   readonly now?: () => number;
 }
 
 /**
- * All ports on one Redis. A call waits for Redis for 120 ms at most and then goes on without it. Failures are logged once a
- * minute, with their count. Throws where a script's file is missing.
+ * All ports on one Redis. A call waits for Redis for 120 ms at most and then goes on without it. Failures are
+ * logged once a minute, with their count. Throws where a script's file is missing.
  */
 export function connectRedis(config: RedisConfig, { now, ...times }: RedisOptions = {}): RedisStore {
   const limited = atMostEvery(60_000);
   const redis = openRedis(config, readScripts(), (error) =>
-    limited((left) =>
-      log.warn("Redis can't be used: limits are open, memberships are read from MySQL", { error, left }),
+    limited((suppressed) =>
+      log.warn("Redis can't be used: limits are open, memberships are read from MySQL", {
+        error,
+        suppressed,
+      }),
     ),
   );
   const ask = asking(redis, now);

@@ -30,7 +30,7 @@ export function createArrivals(deps: Deps): (userId: number) => Promise<void> {
     try {
       await arrive(userId, deps);
     } catch (error) {
-      limited((left) => log.warn("a user's arrival could not be noted", { userId, error, left }));
+      limited((suppressed) => log.warn("a user's arrival could not be noted", { userId, error, suppressed }));
       return;
     }
     known.add(userId);

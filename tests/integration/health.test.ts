@@ -86,7 +86,7 @@ describe("a statement that the database can't take", () => {
       "nowhere",
       "missing",
     ]);
-    expect(said[2]).toMatchObject({ level: "error", statement: "SELECT 1 FROM nowhere", left: 11 });
+    expect(said[2]).toMatchObject({ level: "error", statement: "SELECT 1 FROM nowhere", suppressed: 11 });
   });
 });
 
