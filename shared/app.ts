@@ -1,7 +1,6 @@
 import {
   createCallerVerifier,
-  createTrustedVerifier,
-  createVerifier,
+  createVerifiers,
   type VerifyToken,
   type VerifyTrusted,
 } from "./auth/verifier.js";
@@ -75,8 +74,7 @@ export function connectAdapters(config: Config): Adapters {
     redis,
     faults,
     broadcaster: connectWebPubSub(config.webPubSub, HUB, noting("webPubSub")),
-    verifyToken: createVerifier(config.auth, { onError: keysNotFetched() }),
-    verifyTrusted: createTrustedVerifier(config.auth, { onError: keysNotFetched() }),
+    ...createVerifiers(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,
     heartBeats: config.heartBeats,
     allowedOrigins: config.allowedOrigins,

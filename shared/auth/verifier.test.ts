@@ -3,7 +3,14 @@ import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CompactEncrypt, exportJWK, type JWK, SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
-import { bearerToken, CLOCK_TOLERANCE_S, createCallerVerifier, createVerifier } from "./verifier.js";
+import {
+  type AuthSettings,
+  bearerToken,
+  CLOCK_TOLERANCE_S,
+  createCallerVerifier,
+  createVerifiers,
+  type VerifierOptions,
+} from "./verifier.js";
 
 const ISSUER = "https://id.example.com";
 const AUDIENCE = "nonstop-chat";
@@ -11,6 +18,9 @@ const SECRET = "0123456789-0123456789-0123456789";
 const checks = { issuer: ISSUER, audience: AUDIENCE };
 const nowInSeconds = (): number => Math.floor(Date.now() / 1_000);
 const inAnHour = (): number => nowInSeconds() + 3_600;
+
+const createVerifier = (settings: AuthSettings, options?: VerifierOptions) =>
+  createVerifiers(settings, options).verifyToken;
 
 /**
  * A certificate that OpenSSL made for `CN=keys`, and a token until 2125 that was signed with its key. Nobody
@@ -757,6 +767,16 @@ describe("a token signed with the identity provider's key", () => {
   });
 
   describe("has its keys fetched", () => {
+    test("once for users and trusted services together", async () => {
+      const { verifyToken, verifyTrusted } = createVerifiers({ ...checks, jwksUri });
+      const token = await signed("RS256", "rsa", rsa.privateKey, { scope: "other chat.admin" });
+      await Promise.all([verifyToken(token), verifyTrusted(token)]);
+      await expect(verifyTrusted(await signed("ES256", "ec", ec.privateKey))).rejects.toMatchObject({
+        code: "FORBIDDEN",
+      });
+      expect(fetched).toBe(1);
+    });
+
     test("once for many tokens", async () => {
       const verify = verifier();
       const tokens = await Promise.all(

@@ -3,7 +3,8 @@ import { decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyOptions, 
 import { defined } from "../platform/defined.js";
 import { ChatError } from "../platform/errors.js";
 import { visibleName } from "../platform/invisible.js";
-import { type KeyHint, type KeySetOptions, remoteKeys, type WithKeys } from "./keySet.js";
+import { type KeySetOptions, remoteKeys, type WithKeys } from "./keySet.js";
+import type { KeyHint } from "./publishedKeys.js";
 
 /** A client's identity, as its JWT says. */
 export interface Identity {
@@ -56,37 +57,40 @@ const PICTURE_CHARACTERS = 2_048;
 const LAST_EXP_S = 253_402_300_799;
 
 /**
- * A verifier for the configured keys. An algorithm is accepted only if a key of its kind is configured: a
- * token can't pick HS256 against a public key (RFC 8725 section 3.1). The secret is for local use, and does
- * not count if a key server is configured.
- */
-export function createVerifier(settings: AuthSettings, options: VerifierOptions = {}): VerifyToken {
-  const { now = Date.now } = options;
-  const verify = jwtVerifier(settings, keysOf(settings, options), now);
-  return async (token) => {
-    if (!token)
-      throw new ChatError("UNAUTHORIZED", "A JWT is needed: header Authorization: Bearer …, or query token.");
-    return identityOf(await verify(token), now());
-  };
-}
-
-/**
  * A word of the claim `scope`, a list separated by spaces (RFC 8693 section 4.2). It allows calls for other
  * users.
  */
 const ADMIN_SCOPE = "chat.admin";
 
+export interface Verifiers {
+  readonly verifyToken: VerifyToken;
+  /** For tokens of trusted services, from the same issuer as users'. The verifier ignores their claim `sub`. */
+  readonly verifyTrusted: VerifyTrusted;
+}
+
 /**
- * A verifier of trusted services' tokens, from the same issuer and keys as users' tokens. Their `sub` is
- * ignored.
+ * Verifiers for the configured keys, which the verifiers share. An algorithm is accepted only if a key of its
+ * kind is configured: a token can't pick HS256 against a public key (RFC 8725 section 3.1). The secret is for
+ * local use, and does not count if a key server is configured.
  */
-export function createTrustedVerifier(settings: AuthSettings, options: VerifierOptions = {}): VerifyTrusted {
-  const verify = jwtVerifier(settings, keysOf(settings, options), options.now ?? Date.now);
-  return async (token) => {
-    if (!token) throw new ChatError("UNAUTHORIZED", "A JWT is needed: header Authorization: Bearer ….");
-    const { scope } = await verify(token);
-    if (typeof scope !== "string" || !scope.split(" ").includes(ADMIN_SCOPE))
-      throw new ChatError("FORBIDDEN", `The token's claim "scope" has no ${ADMIN_SCOPE}.`);
+export function createVerifiers(settings: AuthSettings, options: VerifierOptions = {}): Verifiers {
+  const { now = Date.now } = options;
+  const verify = jwtVerifier(settings, keysOf(settings, options), now);
+  return {
+    async verifyToken(token) {
+      if (!token)
+        throw new ChatError(
+          "UNAUTHORIZED",
+          "A JWT is needed: header Authorization: Bearer …, or query token.",
+        );
+      return identityOf(await verify(token), now());
+    },
+    async verifyTrusted(token) {
+      if (!token) throw new ChatError("UNAUTHORIZED", "A JWT is needed: header Authorization: Bearer ….");
+      const { scope } = await verify(token);
+      if (typeof scope !== "string" || !scope.split(" ").includes(ADMIN_SCOPE))
+        throw new ChatError("FORBIDDEN", `The token's claim "scope" has no ${ADMIN_SCOPE}.`);
+    },
   };
 }
 
