@@ -1,15 +1,18 @@
-/** After a failure nobody asks for so long. */
+/** After a failure no call is let through for this long. */
 const OPEN_MS = 500;
 
-/** One call that was let through; says how it went. */
+/** One call that was let through. Its caller says how the call went. */
 export interface Attempt {
-  /** Whether it only tries if the server is back. */
+  /** Whether it only finds out if the server is back. */
   readonly isProbe: boolean;
   answered(): void;
   failed(error: unknown): void;
 }
 
-/** Keeps calls away from a server that failed: for half a second all of them, then all but one at a time, until one is answered. */
+/**
+ * Keeps calls away from a server that failed: for half a second all of them, then all but one at a time,
+ * until one is answered.
+ */
 export class Circuit {
   readonly #now: () => number;
   #openUntil: number | undefined;
@@ -20,12 +23,15 @@ export class Circuit {
     this.#now = now;
   }
 
-  /** What the server failed with last. */
+  /** The server's last failure. */
   get why(): unknown {
     return this.#why;
   }
 
-  /** Lets a call through, or nothing. Whoever is let through must say how it went. */
+  /**
+   * Lets a call through, or answers nothing. The caller of a call that is let through must say how the call
+   * went.
+   */
   attempt(): Attempt | undefined {
     const isProbe = this.#openUntil !== undefined;
     if (isProbe && (this.#isProbing || this.#now() < this.#openUntil!)) return undefined;

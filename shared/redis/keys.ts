@@ -1,7 +1,7 @@
 import type { RateKind } from "./ports.js";
 
-// What stands in braces decides a key's slot (Redis Cluster specification, hash tags). A script's keys share one slot, so
-// all keys of a user hold the user's id there, and all of a room the room's.
+// What stands in braces decides a key's slot (Redis Cluster specification, hash tags). A script's keys share
+// one slot, so all keys of a user hold the user's id there, and all of a room the room's.
 
 export const membersKey = (roomId: number): string => `{room:${roomId}}:members`;
 export const versionKey = (roomId: number): string => `{room:${roomId}}:version`;

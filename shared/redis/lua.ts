@@ -13,7 +13,10 @@ interface Line {
   readonly where: string;
 }
 
-/** Redis has no modules: a line like this stands for the lines of another file. Included files include no others. */
+/**
+ * Redis has no modules: a line like this stands for the lines of another file. Included files include no
+ * others.
+ */
 const INCLUDE = /^--#include (\w+\.lua)$/;
 
 /** Reads the script `NAME.lua` of a folder, with what it includes. Throws where a file is missing. */

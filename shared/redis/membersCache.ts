@@ -2,7 +2,10 @@ import { membersKey, versionKey } from "./keys.js";
 import type { MembersCache } from "./ports.js";
 import type { Asking } from "./scripts.js";
 
-/** The members cache in Redis: a set for each room, and a version that each drop raises (`lua/putMembers.lua`). */
+/**
+ * The members cache in Redis: a set for each room, and a version that each drop raises
+ * (`lua/putMembers.lua`).
+ */
 export function membersCache({ run, script }: Asking): MembersCache {
   return {
     async isMember(roomId, userId) {

@@ -1,15 +1,17 @@
-/** A call waits so long for Redis, the first connection included. */
+/** A call waits this long for Redis, the first connection included. */
 const CALL_MS = 120;
-/** Who asks when Redis seems to be in trouble waits only so long. */
+/** A call that is made while Redis seems to be in trouble waits only this long. */
 const HURRIED_MS = 30;
-/** A call that has waited so long shows trouble. */
+/** A call that has waited this long shows trouble. */
 const SLOW_MS = 75;
-/** For so long after it every call hurries. */
+/** For this long after such a call every other call hurries. */
 const HURRY_MS = 300;
 
 /**
- * How long calls wait for their answers. A frame has up to four questions, one after the other and maybe to several nodes, and shall lose 150 ms in all, not 120 with each. So after a call that had
- * to wait for long all others hurry for a moment, and those that only try whether a node is back always do.
+ * How long calls wait for their answers. A frame may ask up to four times, one call after the other and maybe
+ * of several nodes. All its calls together shall lose 150 ms, not 120 ms each. So after a call that had to
+ * wait for long all others hurry for a moment. A call that only finds out whether a node is back always
+ * hurries.
  */
 export class Patience {
   readonly #now: () => number;
@@ -19,14 +21,17 @@ export class Patience {
     this.#now = now;
   }
 
-  /** The answer, or an error when it does not come in time. What came while this process was busy is not late: it is read before giving up. */
+  /**
+   * The answer, or an error when it does not come in time. An answer that came while this process was busy is
+   * not late: it is read before the call gives up.
+   */
   await<T>(answer: Promise<T>, isProbe: boolean): Promise<T> {
     const isHurried = isProbe || this.#now() < this.#hurriedUntil;
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout;
       let isDone = false;
       const after = (milliseconds: number, then: () => void): void => {
-        // Sockets are read between the timers and the immediates.
+        // Node reads sockets between its timers and its immediates.
         timer = setTimeout(() => setImmediate(() => isDone || then()), milliseconds);
       };
       const giveUp = (milliseconds: number) => () =>

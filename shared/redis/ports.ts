@@ -1,62 +1,84 @@
 /**
- * The ports of what is known outside MySQL, for speed: it may be lost without loss of a message. `undefined` says that the store does not know, or
- * can't be reached: memberships are then asked of MySQL, and limits are open.
+ * The ports of what is known outside MySQL, for speed. All of it may be lost without the loss of a message.
+ * `undefined` says that the store does not know or can't be reached: memberships are then read from MySQL,
+ * and limits are open.
  */
 
 /** Who is a member of which room, as it was read from MySQL. */
 export interface MembersCache {
-  /** Whether a user is a member of a room; `undefined` when the store doesn't know or can't be reached. */
+  /** Whether a user is a member of a room. */
   isMember(roomId: number, userId: number): Promise<boolean | undefined>;
-  /** What to hand to `putMembers` when the members have been read; taken before reading them. */
+  /** The version to hand to `putMembers`. The caller asks for it before reading the members. */
   membersVersion(roomId: number): Promise<string | undefined>;
-  /** Remembers a room's members as they were read; does nothing if they were dropped since the version was taken. */
+  /**
+   * Remembers a room's members as they were read. Does nothing if they were dropped since the version was
+   * asked for.
+   */
   putMembers(roomId: number, userIds: readonly number[], version: string | undefined): Promise<void>;
-  /** Forgets a room's members; called after every commit that changed them. */
+  /** Forgets a room's members. Called after every commit that changed them. */
   dropMembers(roomId: number): Promise<void>;
 }
 
 /** Which process may broadcast a room's reads. */
 export interface Turns {
-  /** Whether this is the first call for the room's read broadcasts within so many milliseconds, over all processes; `undefined` when the store can't be reached. */
+  /** Whether this is the first call for the room within `withinMs`, over all processes. */
   takeReadTurn(roomId: number, withinMs: number): Promise<boolean | undefined>;
 }
 
 /** The live sessions of each user, and those that have lost their slot. */
 export interface Sessions {
   /**
-   * Gives an open connection its place among its user's sessions. A session of the same device that connected before loses its own; where there are more than `limit` (0 is none), those that are
-   * gone do, then the oldest; but one that comes straight back by itself after it was ended by the limit loses its own place, for a minute since it did so last. Atomic: never are there more than `limit`, however many register at once. Registering again changes nothing.
+   * Gives an open connection a slot among its user's sessions. It replaces a session of the same device that
+   * connected before. Where there are then more than `limit` (0 is none), the slots of connections that are
+   * gone are freed, then the oldest sessions are evicted. A connection that comes straight back by itself
+   * after the limit evicted it loses its own slot instead; within a minute of its last eviction. Atomic:
+   * there are never more than `limit`, however many register at once. Registering again changes nothing.
    */
   register(session: Session, how: Registering): Promise<Registered | undefined>;
-  /** A frame of a connection, counted against its kind's limit unless it has ended or there is none. One round trip. */
+  /**
+   * Admits a frame of a connection, and counts it against its kind's limit, if any. Frames of evicted ones
+   * are not counted.
+   */
   admit(session: Session, rate?: Rate): Promise<Admission | undefined>;
-  /** Forgets a connection that is gone, and never takes it in again; says whether it had a place. */
+  /** Frees the slot of a connection that is gone, and never gives it one again. Says whether it had one. */
   remove(userId: number, connectionId: string): Promise<boolean | undefined>;
-  /** An ended connection has been told and closed: nobody needs to do that any more. Says whether this is the first to say so. */
+  /** An evicted connection has been told and closed. Says whether this is the first call to say so. */
   closed(userId: number, connectionId: string): Promise<boolean | undefined>;
-  /** Ends all sessions of a user, or those of one device; answers with them all that is still to be closed of the user. */
+  /**
+   * Evicts all sessions of a user, or those of one device. Answers with all connections of the user that are
+   * not closed yet.
+   */
   logOut(userId: number, device: string | undefined): Promise<readonly EvictedSession[] | undefined>;
-  /** Users of whom somebody lost a place some seconds ago; some of those connections may not be closed yet. */
+  /**
+   * Users with a session that lost its slot some seconds ago, the oldest first. Some of those may not be
+   * closed yet.
+   */
   listUnfinished(most: number): Promise<readonly Unfinished[]>;
-  /** Takes on what is left to be told and closed of a user, and nobody is at. */
+  /**
+   * Claims the connections of a user that are not closed and that no process has a claim on. `unclosed`
+   * counts all.
+   */
   claimUnfinished(
     userId: number,
   ): Promise<{ readonly toClose: readonly EvictedSession[]; readonly unclosed: number }>;
-  /** A user was looked after: forgotten if nothing is left, else put behind the others. Changes nothing if somebody lost a place since. */
+  /**
+   * The sweep has looked after a user, who is forgotten if `isDone`, else put behind the others. Changes
+   * nothing if a session of the user lost its slot since the user was listed.
+   */
   noteLookedAfter(left: Unfinished, isDone: boolean): Promise<void>;
 }
 
-/** Limits of what is no frame: a frame is counted when it is admitted. */
+/** Limits of what is no frame. A frame is counted when it is admitted. */
 export interface Rates {
-  /** Counts one of a kind: 0 where it passes, else the whole seconds after which one would. */
+  /** Counts one of a kind. Answers 0 where it passes, else the whole seconds after which one would. */
   take(userId: number, rate: Rate): Promise<number | undefined>;
 }
 
 /** Which subscription ids the connections of a user have taken, and what they have subscribed to. */
 export interface Subscriptions {
   /**
-   * A connection takes a subscription id of a destination, of which its user's live connections together may have `limit` different ones; says whether it may, `undefined` where the
-   * store can't be asked. The same id again changes nothing.
+   * A connection takes a subscription id of a destination. The live connections of a user together may have
+   * `limit` different ones. Says whether the connection may. The same id again changes nothing.
    */
   takeId(
     userId: number,
@@ -65,34 +87,38 @@ export interface Subscriptions {
     id: string,
     limit: number,
   ): Promise<boolean | undefined>;
-  /** A connection has given an id back. Those of connections that are gone count for nothing by themselves. */
+  /** A connection gives an id back. The ids of connections without a slot don't count anyway. */
   leaveId(userId: number, connectionId: string, key: string, id: string): Promise<void>;
   /**
-   * Notes for ten minutes that a connection has made a subscription, of which its state may never hear. Says whether the connection is still there as far as is known: one that was removed before is not, one
-   * that is removed later is found to have made it.
+   * Notes for ten minutes that a connection has made a subscription, of which its state may never hear. Says
+   * whether the connection is still there, as far as is known: one that was removed before is not. Where a
+   * connection is removed later, the note is found then.
    */
   noteSubscription(
     userId: number,
     connectionId: string,
     subscription: NotedSubscription,
   ): Promise<boolean | undefined>;
-  /** What was noted of a connection; nothing where the store can't be asked. */
+  /** The subscriptions noted of a connection; none where the store can't be asked. */
   notedSubscriptions(userId: number, connectionId: string): Promise<readonly NotedSubscription[]>;
 }
 
-/** What has come of frames that are sent in several WebSocket messages. */
+/** The pieces that have come of frames that are sent in several WebSocket messages. */
 export interface Pieces {
-  /** Keeps a piece of a frame for a minute, at its place in the frame; the same again changes nothing. Says whether it is kept. */
+  /**
+   * Keeps a piece of a frame for a minute, at its offset. The same piece again changes nothing. Says whether
+   * it is kept.
+   */
   keepPiece(userId: number, frame: string, offset: number, bytes: Uint8Array): Promise<boolean>;
-  /** The first so many bytes of a frame that were kept; `undefined` where they can't be had. */
+  /** The first `length` bytes of a frame; `undefined` where not all of them were kept. */
   readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined>;
 }
 
-/** What has to be mended, told among processes. */
+/** What processes tell each other of parts that fail. */
 export interface FaultNotes {
-  /** Tells all processes for so many milliseconds from now that something of this name has to be mended. */
+  /** Tells all processes, for `forMs` from now, that the part of this name fails. */
   noteFault(name: string, forMs: number): Promise<void>;
-  /** Whether one of them has said so; not where the store can't be reached. */
+  /** Whether a process says so; false where the store can't be reached. */
   hasFault(name: string): Promise<boolean>;
 }
 
@@ -103,7 +129,7 @@ export interface RedisStore extends MembersCache, Turns, Sessions, Rates, Subscr
   close(): Promise<void>;
 }
 
-/** Each port by the name under which it is handed to those who need it. */
+/** Each port by the name under which its users get it. */
 export interface RedisPorts {
   readonly members: MembersCache;
   readonly turns: Turns;
@@ -129,28 +155,34 @@ export interface Session {
   readonly connectionId: string;
   /** What the client calls its device, hashed. */
   readonly device?: string | undefined;
-  /** Its place in the order of connecting, as an earlier registering gave it. */
+  /** Its position in the order of connecting, as an earlier registering gave it. */
   readonly order?: number | undefined;
-  /** What a session that was ended and comes back by itself looks like again, in a few characters without spaces; a device's sessions look like it anyway. */
+  /**
+   * A few characters without spaces, the same when the client comes back. Where there is a device, that
+   * counts instead.
+   */
   readonly likeness?: string | undefined;
-  /** Its user asked for it, knowing that another one may have to go. */
+  /** Its user asked for the slot, knowing that another session may lose its own. */
   readonly takesOver?: boolean | undefined;
-  /** How long ago it connected, in ms: where it has no order yet and that is long ago, its place is among those of that time. */
+  /**
+   * How long ago it connected, in ms. One without an order that connected long ago stands among those of that
+   * time.
+   */
   readonly age?: number | undefined;
-  /** Its subscription id on `/user/queue/session`, empty if it has none; `undefined` where this is not known. */
+  /** Its subscription id on `/user/queue/session`, empty for none; `undefined` where that is not known. */
   readonly queue?: string | undefined;
 }
 
-/** A subscription by its lane, which has no spaces, and its id as it stands on the wire. */
+/** A subscription: its lane, which has no spaces, and its id as the client sends it. */
 export interface NotedSubscription {
   readonly lane: string;
   readonly wire: string;
 }
 
 export interface Registering {
-  /** Sessions of a user; 0 is no limit. */
+  /** Of sessions of a user; 0 is no limit. */
   readonly limit: number;
-  /** Which of these connections are there no more; asked before anybody loses their place. */
+  /** Which of these connections are gone. Asked before a session loses its slot. */
   readonly whichAreGone: (connectionIds: readonly string[]) => Promise<readonly string[]>;
 }
 
@@ -158,16 +190,18 @@ export interface Registered {
   /** As of an admission. */
   readonly standing: "live" | "evicted" | "closing";
   readonly order: number;
-  /** It had no place before. */
+  /** It had no slot before. */
   readonly isNew: boolean;
-  /** How many places were freed because their connections were gone. */
+  /** How many slots were freed because their connections were gone. */
   readonly gone: number;
   readonly toClose: readonly EvictedSession[];
 }
 
 export interface Admission {
   /**
-   * `unknown`: it has to register, because it is new, or the store was away, or has lost its data since. `closing`: it has ended, and somebody is about to tell and close it; `ended`: nobody is.
+   * `unknown`: the connection must register, because it is new, or the store was away, or has lost its data
+   * since. `closing`: it has no slot any more, and a process is about to tell and close it. `evicted`: it has
+   * none, and no process is.
    */
   readonly standing: "live" | "unknown" | "evicted" | "closing";
   /** Of a live one. */
@@ -179,7 +213,10 @@ export interface Admission {
 
 export type EndReason = "SESSION_LIMIT" | "DEVICE_RECONNECTED" | "LOGGED_OUT";
 
-/** A connection that has lost its place and must be told and closed, by the one who was handed this; after some seconds another one may be. */
+/**
+ * A connection that has lost its slot. The process that gets this tells and closes it; after some seconds
+ * another may get it.
+ */
 export interface EvictedSession {
   readonly connectionId: string;
   readonly reason: EndReason;
@@ -187,9 +224,10 @@ export interface EvictedSession {
   readonly queue: string;
 }
 
+/** A user with connections that may have to be closed. */
 export interface Unfinished {
   readonly userId: number;
-  /** When it was noted, by the store's clock. */
+  /** The moment of the note, by the store's clock. */
   readonly noted: number;
 }
 

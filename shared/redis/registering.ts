@@ -4,7 +4,7 @@ import type { Registered, Session, Sessions } from "./ports.js";
 import type { Asking } from "./scripts.js";
 import type { Timing } from "./timing.js";
 
-/** After so many rounds of asking nobody else is asked for: connections that come meanwhile would go on and on. */
+/** Rounds of asking for others. Connections that come meanwhile would have us ask for ever. */
 const ASKING_ROUNDS = 3;
 
 /** The connections that the socket service was asked for, and those of them that are gone. */

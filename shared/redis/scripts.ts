@@ -30,17 +30,24 @@ export function readScripts(folder = sourceFolder("redis/lua")) {
 export type ScriptName = keyof ReturnType<typeof readScripts>;
 
 /**
- * What a script is told, by name: it becomes one JSON text. What is `undefined` is absent there, which Lua reads as `nil`. Numbers
- * are doubles in Lua, exact up to 2^53, and so are milliseconds since 1970 and user ids. `null` would not be `nil`, so there is none.
+ * What a script is told, by name: it becomes one JSON text. What is `undefined` is absent there, which Lua
+ * reads as `nil`. Numbers are doubles in Lua, exact up to 2^53, and so are milliseconds since 1970 and user
+ * ids. `null` would not be `nil`, so there is none.
  */
 export type ScriptArguments = Readonly<
   Record<string, string | number | boolean | readonly (string | number)[] | undefined>
 >;
 
-/** How the ports ask Redis. Every answer is `undefined` where Redis can't be used, as of `RedisConnection.run`. */
+/**
+ * How the ports ask Redis. Every answer is `undefined` where Redis can't be used, as of
+ * `RedisConnection.run`.
+ */
 export interface Asking {
   run<T>(key: string, call: (commands: Commands<ScriptName>) => Promise<T>): Promise<T | undefined>;
-  /** Runs a script with the answer that its head describes. `bytes`, if any, come behind the JSON, as they are. */
+  /**
+   * Runs a script with the answer that its head describes. `bytes`, if any, come behind the JSON, as they
+   * are.
+   */
   script<T>(
     name: ScriptName,
     keys: readonly [string, ...string[]],

@@ -2,7 +2,10 @@ import { endedKey, idsKey, sessionsKey, subscriptionsKey } from "./keys.js";
 import type { Subscriptions } from "./ports.js";
 import type { Asking } from "./scripts.js";
 
-/** Subscriptions in Redis: the ids taken for each user and destination, and for some minutes what each connection subscribed to. */
+/**
+ * Subscriptions in Redis: the ids taken for each user and destination, and for some minutes what each
+ * connection subscribed to.
+ */
 export function subscriptions({ script }: Asking): Subscriptions {
   return {
     async takeId(userId, connectionId, key, id, limit) {

@@ -6,9 +6,15 @@ export interface Timing {
   readonly claimMs: number;
   /** A connection that is this old when it registers came while Redis was away. */
   readonly lateMs: number;
-  /** A new connection that looks like one that the limit evicted within this time is taken for that one, come back. */
+  /**
+   * A new connection that looks like one that the limit evicted within this time is taken for that one, come
+   * back.
+   */
   readonly returnMs: number;
-  /** Connections that name no device and come within this time after the first eviction are others: no client is so quick. */
+  /**
+   * Connections that name no device and come within this time after the first eviction are others: no client
+   * is so quick.
+   */
   readonly othersMs: number;
   /** By how much functions' clocks may differ when a connection is compared with a logout. */
   readonly clocksMs: number;

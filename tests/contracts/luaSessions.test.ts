@@ -7,7 +7,10 @@ import { newUsers } from "../support/client.js";
 import { type RunScript, scriptsOn } from "../support/lua.js";
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
-/** The scripts of the sessions by themselves on a real Redis: literal arguments, answers and keys, every moment handed in. */
+/**
+ * The scripts of the sessions by themselves on a real Redis: literal arguments, answers and keys, every
+ * moment handed in.
+ */
 let server: RedisServer;
 let redis: Redis;
 let run: RunScript;
@@ -32,7 +35,10 @@ const { claimMs, windowMs, lateMs, returnMs, othersMs, clocksMs } = TIMING;
 const key = (name: string): string => `{user:${userId}}:${name}`;
 const five = (): readonly string[] => fiveKeys(userId);
 
-/** A new connection at a moment, three sessions being allowed; nobody has been asked for, and nobody needs to be. */
+/**
+ * A new connection at a moment, three sessions being allowed; nobody has been asked for, and nobody needs to
+ * be.
+ */
 const register = (connectionId: string, now: number, more: ScriptArguments = {}) =>
   run("register", [...five(), returnsKey(userId)], {
     connectionId,

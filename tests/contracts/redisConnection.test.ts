@@ -12,6 +12,10 @@ const SCRIPTS = {
     lua: "return redis.call('INCRBY', KEYS[1], ARGV[1]) + redis.call('INCRBY', KEYS[2], ARGV[1])",
   },
   add: { lua: "return redis.call('INCRBY', KEYS[1], ARGV[1])" },
+  broken: {
+    lua: "local key = KEYS[1]\nreturn redis.call('GET')",
+    whereIs: (line: number) => `broken.lua:${line}`,
+  },
   fail: { lua: "return redis.error_reply('WRONG as asked')" },
   wait: {
     lua: "local last = redis.call('TIME')[1] + ARGV[1] while redis.call('TIME')[1] + 0 < last do end",
@@ -185,6 +189,11 @@ describe("one server", () => {
       expect(await add("k")).toBe(call + 1);
     }
     expect(away.map(String)).toEqual(Array(5).fill(expect.stringContaining("WRONG as asked")));
+  });
+
+  test("tells in which file and line a script has failed", UNLESS_LATE, async () => {
+    expect(await redis.run("k", (commands) => commands.script("broken", ["k"], []))).toBeUndefined();
+    expect(away.map(String)).toEqual([expect.stringContaining("broken.lua:2")]);
   });
 
   test("that has forgotten the scripts is given them again", UNLESS_LATE, async () => {

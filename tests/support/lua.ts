@@ -11,7 +11,10 @@ export type RunScript = (
   bytes?: Buffer,
 ) => Promise<unknown>;
 
-/** The adapter's scripts on a real Redis, by a client of the test's own. With `now` in the arguments they go by that moment. */
+/**
+ * The adapter's scripts on a real Redis, by a client of the test's own. With `now` in the arguments they go
+ * by that moment.
+ */
 export const scriptsOn =
   (redis: Redis): RunScript =>
   (name, keys, args, bytes) =>

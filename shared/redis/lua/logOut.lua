@@ -2,7 +2,7 @@
 -- later is evicted then.
 -- KEYS: the user's five (sessions.lua). args: device, absent for all; claimMs.
 -- Returns what to tell and close: with the sessions all that lost their slot before and are not closed yet,
--- whoever has a claim on them, since the caller wants to hear that everything is done.
+-- even those that another process has a claim on, since the caller wants to hear that everything is done.
 local args = cjson.decode(ARGV[1])
 --#include clock.lua
 --#include sessions.lua
