@@ -9,9 +9,12 @@ export interface Log {
   error(message: string, fields?: LogFields): void;
 }
 
-/** Never throws: what can't be written as JSON, a circle say, is left out and named as such. */
+/**
+ * One line of JSON. Never throws: fields that JSON can't hold, such as a circle, are named instead of
+ * written.
+ */
 function line(level: string, message: string, fields: LogFields): string {
-  // An error that is its own cause, by whatever way, would be described for ever.
+  // An error that is its own cause, also by others in between, would be described for ever.
   const described = new Set<unknown>();
   try {
     return JSON.stringify({ level, message, ...fields }, (_key, value: unknown) => {
@@ -26,7 +29,10 @@ function line(level: string, message: string, fields: LogFields): string {
   }
 }
 
-/** An error with its code, causes and the members of an `AggregateError`, which the Event Hubs SDK throws without a message. */
+/**
+ * An error with its code, causes and the members of an `AggregateError`, which the Event Hubs SDK throws
+ * without a message.
+ */
 function describe(error: Error): LogFields {
   const { code, cause, errors } = error as Error & { code?: unknown; errors?: unknown[] };
   return {
@@ -39,7 +45,7 @@ function describe(error: Error): LogFields {
   };
 }
 
-/** Where lines go by their level: what the Functions host hands to an invocation, or the console. */
+/** Where lines go, by their level: the log that the Functions host hands to an invocation, or the console. */
 export type LogSink = Readonly<Record<keyof Log, (line: string) => void>>;
 
 /** The sink of an invocation, until its end. */
@@ -50,8 +56,9 @@ interface Invocation {
 const invocations = new AsyncLocalStorage<Invocation>();
 
 /**
- * Runs one invocation, whose lines go to `sink` with their levels: of what a worker prints the Functions host keeps no level that could be relied on. What still runs
- * after the invocation's end writes to the console again, as the host drops the lines of an invocation that is over.
+ * Runs one invocation, whose lines go to `sink` with their levels: the Functions host does not keep the
+ * levels of lines that a worker prints. Work that still runs after the invocation's end writes to the console
+ * again, because the host drops the lines of an invocation that is over.
  */
 export async function loggingTo<T>(sink: LogSink, work: () => T | Promise<T>): Promise<T> {
   const invocation: Invocation = { sink };
@@ -74,8 +81,8 @@ export const log: Log = {
 };
 
 /**
- * Limits the lines of something that fails again and again. Of the calls within `intervalMs` only the first writes; it hears
- * how many lines were suppressed since the line before.
+ * Limits the lines of something that fails again and again. Of the calls within `intervalMs` only the first
+ * writes; it hears how many lines were suppressed since the line before.
  */
 export function atMostEvery(
   intervalMs: number,
@@ -96,9 +103,12 @@ export function atMostEvery(
 
 const unavailable = atMostEvery(1_000);
 
-/** Something of a client's that could not be done, and why: once a second at most, as all of them fail while something is away. */
+/**
+ * Logs what could not be done for a client, and why. Once a second at most: while a part is away everything
+ * fails.
+ */
 export function logUnavailable(what: string, error: Error): void {
-  // The stack alone: a database error's other fields hold the statement with what users wrote.
+  // Only the stack: the other fields of a database error hold the statement, with users' texts.
   const cause = error.cause instanceof Error ? error.cause.stack : error.cause;
   unavailable((suppressed) =>
     log.warn("something could not be done", { what, why: error.message, cause, suppressed }),

@@ -3,8 +3,8 @@ import type { ErrorCode } from "./errors.js";
 import { log } from "./log.js";
 
 /**
- * What is counted, for OpenTelemetry (nothing happens there unless somebody has registered an SDK) and for one line a minute in the log.
- * Attributes come from closed sets, so no user can multiply the series.
+ * Counters, for OpenTelemetry and for one line a minute in the log. Without a registered SDK OpenTelemetry
+ * does nothing. Attributes come from closed sets, so no user can multiply the series.
  */
 
 const METER = "nonstop-chat";
@@ -13,7 +13,10 @@ const LINE_MS = 60_000;
 /** Where a refusal was given. */
 type Via = "stomp" | "http" | "handshake";
 
-/** Why a session is one no longer: it lost its place for a reason that clients are told, disconnected, or was found to be gone. */
+/**
+ * Why a session ended: it was evicted, for a reason that its client is told, it disconnected, or it was found
+ * to be gone.
+ */
 type Ending = "SESSION_LIMIT" | "DEVICE_RECONNECTED" | "LOGGED_OUT" | "disconnected" | "gone";
 
 type Attributes = Readonly<Record<string, string>>;
@@ -23,14 +26,15 @@ function createInstruments() {
   return {
     "chat.sessions.opened": meter.createCounter("chat.sessions.opened", {
       unit: "{session}",
-      description: "Sessions that were given a place",
+      description: "Sessions that were given a slot",
     }),
     "chat.sessions.ended": meter.createCounter("chat.sessions.ended", {
       unit: "{session}",
-      description: "Sessions that lost their place, by reason",
+      description: "Sessions that lost their slot, by reason",
     }),
-    // To be summed over instances: a session may end in another one than it was opened in, so a single value means nothing and may be negative. The sum drifts when an instance
-    // dies, as its part is gone with it; the socket service's own metric says exactly how many connections there are.
+    // Its values are to be summed over instances. A session may end in another instance than it was opened
+    // in, so a single value means nothing and may be negative. The sum drifts when an instance dies, as that
+    // instance's part is gone. The socket service's own metric says exactly how many connections there are.
     "chat.sessions.active": meter.createUpDownCounter("chat.sessions.active", {
       unit: "{session}",
       description: "Sessions opened less sessions ended",
@@ -51,11 +55,14 @@ type Instruments = ReturnType<typeof createInstruments>;
 let provider: MeterProvider | undefined;
 let instruments: Instruments | undefined;
 const sums = new Map<string, number>();
-/** What was counted before there was an SDK, for the first that comes; as few as there are series. */
+/** Counts from before there was an SDK, for the first that comes. There are as few of them as series. */
 const waiting = new Map<string, [name: keyof Instruments, attributes: Attributes, value: number]>();
 let timer: NodeJS.Timeout | undefined;
 
-/** The instruments of the provider that is registered by now, undefined where none is: an SDK may come after the first count, and is then told what was counted before. */
+/**
+ * The instruments of the registered provider; `undefined` where there is none. An SDK may come after the
+ * first count. It then gets all counts from before.
+ */
 function currentInstruments(): Instruments | undefined {
   const current = metrics.getMeterProvider();
   if (current === provider) return instruments;
@@ -89,13 +96,16 @@ export const count = {
   refused(code: ErrorCode, via: Via): void {
     add("chat.refusals", { code, via });
   },
-  /** A check of limits was left out because Redis could not be asked. */
+  /** A limit was not checked because Redis could not be asked. */
   limitsOpen(): void {
     add("chat.limits.open");
   },
 };
 
-/** Writes what was counted since the last line, nothing where nothing was, and hands over what an SDK has not been told. Called once a minute, and at the end. */
+/**
+ * Writes a line with the counts since the last line, if there are any, and hands over the counts that an SDK
+ * has not got yet. Called once a minute, and at the end.
+ */
 export function flushCounts(): void {
   clearTimeout(timer);
   timer = undefined;

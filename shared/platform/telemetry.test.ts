@@ -57,23 +57,6 @@ describe("with a receiver", () => {
     expect(warnings).toEqual([]);
   });
 
-  test.each(["", "/"])("its address may end with '%s', or be the whole one of metrics", async (slash) => {
-    for (const env of [
-      { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url + slash },
-      {
-        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${receiver.url}/v1/metrics`,
-        OTEL_EXPORTER_OTLP_ENDPOINT: "x",
-      },
-    ]) {
-      const end = await startTelemetry(env);
-      addOne();
-      await end();
-      metrics.disable();
-    }
-    await expect.poll(() => receiver.value("things")).toBe(2);
-    expect(warnings).toEqual([]);
-  });
-
   test("each process says which it is, so that their sums add up", async () => {
     vi.stubEnv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
     for (const OTEL_SERVICE_NAME of [undefined, "other"]) {
@@ -104,59 +87,37 @@ describe("with a receiver", () => {
   });
 });
 
-describe("a setting that can't be used is told once, with its name and without its value, and stops nothing", () => {
-  test.each([
-    ["OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4318"],
-    ["OTEL_EXPORTER_OTLP_ENDPOINT", "secret"],
-    ["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "ftp://secret@collector/v1/metrics"],
-  ])("%s=%s: nothing is exported", async (name, value) => {
-    const end = await startTelemetry({ [name]: value });
-    addOne();
-    await end();
-    expect(warnings).toHaveLength(1);
-    expect(JSON.stringify(warnings)).toContain(`${name} is no http or https address`);
-    expect(JSON.stringify(warnings)).not.toContain("secret");
-  });
-
-  test.each(["-5", "0", "soon", "1e15", "Infinity"])(
-    "OTEL_METRIC_EXPORT_INTERVAL=%s: it is a minute",
-    async (value) => {
-      const end = await startTelemetry({
-        OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
-        OTEL_METRIC_EXPORT_INTERVAL: value,
-      });
-      addOne();
-      await end();
-      await expect.poll(() => receiver.requests).toBe(1);
-      expect(warnings.map(({ message }) => message)).toEqual([
-        expect.stringContaining("OTEL_METRIC_EXPORT_INTERVAL must be"),
-      ]);
+test("a setting that can't be used is told once, and stops nothing", async () => {
+  const end = await startTelemetry({ OTEL_EXPORTER_OTLP_ENDPOINT: "collector:4318" });
+  addOne();
+  await end();
+  expect(warnings).toMatchObject([
+    {
+      message: "metrics are not exported",
+      error: { message: expect.stringContaining("OTEL_EXPORTER_OTLP_ENDPOINT is no http") },
     },
-  );
+  ]);
 });
 
 describe("a receiver that takes nothing", () => {
-  test.each([400, 503, "nothing"] as const)(
-    "but answers %s: one warning over many exports, and what was counted arrives when it takes it again",
-    async (answer) => {
-      receiver.answer = answer;
-      const end = await startTelemetry({
-        OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
-        OTEL_METRIC_EXPORT_INTERVAL: "100",
-      });
-      addOne();
-      await expect.poll(() => receiver.requests >= 5 && warnings.length > 0).toBe(true);
-      expect(warnings).toHaveLength(1);
-      expect(warnings[0]).toMatchObject({ message: "metrics could not be exported", suppressed: 0 });
-      receiver.answer = 200;
-      await expect.poll(() => receiver.value("things")).toBe(1);
-      await end();
-    },
-  );
+  test("is warned of once over many exports, and what was counted arrives when it takes it again", async () => {
+    receiver.answer = 503;
+    const end = await startTelemetry({
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+      OTEL_METRIC_EXPORT_INTERVAL: "100",
+    });
+    addOne();
+    await expect.poll(() => receiver.requests >= 5 && warnings.length > 0).toBe(true);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatchObject({ message: "metrics could not be exported", suppressed: 0 });
+    receiver.answer = 200;
+    await expect.poll(() => receiver.value("things")).toBe(1);
+    await end();
+  });
 
   test("and never answers keeps nothing from ending", async () => {
     receiver.answer = "nothing";
-    const end = await startTelemetry({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url });
+    const end = await startTelemetry({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url }, { endMs: 20 });
     addOne();
     await end();
     await expect.poll(() => receiver.requests).toBe(1);
