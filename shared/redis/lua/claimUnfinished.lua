@@ -8,4 +8,4 @@ local args = cjson.decode(ARGV[1])
 --#include closing.lua
 
 claimAll()
-return withToClose({ redis.call('ZCARD', closingKey) })
+return withToClose({ redis.call('ZCARD', keys.closing) })

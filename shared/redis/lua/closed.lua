@@ -3,5 +3,5 @@
 local args = cjson.decode(ARGV[1])
 --#include sessions.lua
 
-redis.call('ZREM', closingKey, args.connectionId)
-return redis.call('HDEL', detailsKey, args.connectionId)
+redis.call('ZREM', keys.closing, args.connectionId)
+return redis.call('HDEL', keys.details, args.connectionId)

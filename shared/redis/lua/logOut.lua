@@ -11,10 +11,10 @@ local args = cjson.decode(ARGV[1])
 
 local LOGOUT_MS = 86400000
 
-local before = redis.call('ZRANGE', closingKey, 0, -1)
-redis.call('HSET', logoutsKey, args.device or '', string.format('%.0f', now))
-redis.call('PEXPIRE', logoutsKey, LOGOUT_MS)
-local all = redis.call('HGETALL', sessionsKey)
+local before = redis.call('ZRANGE', keys.closing, 0, -1)
+redis.call('HSET', keys.logouts, args.device or '', string.format('%.0f', now))
+redis.call('PEXPIRE', keys.logouts, LOGOUT_MS)
+local all = redis.call('HGETALL', keys.sessions)
 for at = 1, #all, 2 do
   local session = parseSession(all[at + 1])
   if not args.device or session.device == args.device then evict(all[at], session.queue, 'LOGGED_OUT') end

@@ -27,7 +27,7 @@ end
 -- The sessions as they are: this connection's own, those of others, those that are gone.
 local own, others, gone, unasked, newest = nil, {}, {}, {}, 0
 local wasAsked, isGone = setOf(args.asked), setOf(args.gone)
-local all = redis.call('HGETALL', sessionsKey)
+local all = redis.call('HGETALL', keys.sessions)
 for at = 1, #all, 2 do
   local session = parseSession(all[at + 1])
   session.id = all[at]
@@ -86,7 +86,7 @@ if evictsAny and #unasked > 0 and not args.evictsUnasked then
   return unasked
 end
 
-for _, goneId in ipairs(gone) do redis.call('HDEL', sessionsKey, goneId) end
+for _, goneId in ipairs(gone) do redis.call('HDEL', keys.sessions, goneId) end
 putSession(id, me)
 
 local standing = 'live'
@@ -115,7 +115,7 @@ end
 
 -- A connection that opened before its user's logout and registers after it. A logout from before the clock
 -- was set back counts as made now. Functions' clocks may differ by `clocksMs`.
-local logouts = redis.call('HMGET', logoutsKey, '', me.device)
+local logouts = redis.call('HMGET', keys.logouts, '', me.device)
 local loggedOutAt = math.min(now, math.max(tonumber(logouts[1] or 0), tonumber(logouts[2] or 0)))
 local connectedAt = args.order or now - args.age
 local wasLoggedOut = connectedAt < loggedOutAt - args.clocksMs

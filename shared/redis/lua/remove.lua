@@ -6,8 +6,8 @@ local args = cjson.decode(ARGV[1])
 --#include evicting.lua
 
 -- What frees memory comes first: a Redis that is full still does it.
-local hadSlot = redis.call('HDEL', sessionsKey, args.connectionId)
-redis.call('ZREM', closingKey, args.connectionId)
-redis.call('HDEL', detailsKey, args.connectionId)
+local hadSlot = redis.call('HDEL', keys.sessions, args.connectionId)
+redis.call('ZREM', keys.closing, args.connectionId)
+redis.call('HDEL', keys.details, args.connectionId)
 forbid(args.connectionId)
 return hadSlot

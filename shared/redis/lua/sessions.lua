@@ -10,7 +10,7 @@
 -- - `ended`, a sorted set: connections that never get a slot again, by the moment at which they lost
 --   theirs.
 -- - `logouts`, a hash: device -> the moment of its last logout. The empty name stands for all devices.
-local sessionsKey, closingKey, detailsKey, endedKey, logoutsKey = unpack(KEYS)
+local keys = { sessions = KEYS[1], closing = KEYS[2], details = KEYS[3], ended = KEYS[4], logouts = KEYS[5] }
 
 -- A connection without a frame for this long is no longer counted. Its next frame registers it again.
 local SESSIONS_MS = 7 * 86400000
@@ -34,6 +34,6 @@ local function putSession(id, session)
   local look = session.device
   if session.takesOver then look = look .. ';' .. TAKES_OVER
   elseif session.likeness ~= '' then look = look .. ';' .. session.likeness end
-  redis.call('HSET', sessionsKey, id, string.format('%.0f %s %s', session.order, look, session.queue))
-  redis.call('PEXPIRE', sessionsKey, SESSIONS_MS)
+  redis.call('HSET', keys.sessions, id, string.format('%.0f %s %s', session.order, look, session.queue))
+  redis.call('PEXPIRE', keys.sessions, SESSIONS_MS)
 end
