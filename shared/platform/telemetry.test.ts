@@ -54,7 +54,6 @@ describe("with a receiver", () => {
     await end();
     // The end waits a moment only, which may be too short on a busy machine: the request is under way.
     await expect.poll(() => receiver.value("things")).toBe(6);
-    expect(warnings).toEqual([]);
   });
 
   test("each process says which it is, so that their sums add up", async () => {
@@ -73,6 +72,8 @@ describe("with a receiver", () => {
     const [one, other] = receiver.resources.map((attributes) => attributes["service.instance.id"]);
     expect(one).toMatch(/^[0-9a-f-]{36}$/);
     expect(other).not.toBe(one);
+    // Not where exports end after 100 ms: on a busy machine that is too short, which is told.
+    expect(warnings).toEqual([]);
   });
 
   test("a provider that is registered already stays, and nothing is sent", async () => {
