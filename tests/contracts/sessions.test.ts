@@ -14,7 +14,7 @@ import { newUsers } from "../support/client.js";
 import { UNLESS_LATE, unlessRedisIsLate } from "../support/late.js";
 import { type RedisServer, startRedisServer } from "../support/redisServer.js";
 
-/** Of these tests alone: the sweep of a running stack would take on what they leave. */
+/** A server of these tests alone: the sweep of a running stack would close what they leave. */
 let server: RedisServer;
 beforeAll(async () => {
   server = await startRedisServer();
@@ -89,7 +89,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     return known === "closing" ? "evicted" : known;
   };
 
-  test("have place up to the limit, and one more ends the oldest", async () => {
+  test("have slots up to the limit, and one more evicts the oldest", async () => {
     for (const id of ["a", "b", "c"])
       expect(await connect(id)).toMatchObject({ standing: "live", gone: 0, isNew: true, toClose: [] });
     expect((await connect("d")).toClose).toEqual([{ connectionId: "a", reason: "SESSION_LIMIT", queue: "" }]);
@@ -104,7 +104,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     ]);
   });
 
-  test("that were ended by the limit and come straight back lose their own place, not another's", async () => {
+  test("that the limit evicted and that come straight back lose their own slot, not another's", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id, { device: `device-${id}` });
     for (let times = 1; times <= 3; times += 1) {
       const id = `a-again-${times}`;
@@ -115,7 +115,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
       });
     }
     expect(await Promise.all(["b", "c", "d"].map(standing))).toEqual(["live", "live", "live"]);
-    // Another device is not one that comes back, and where there is room, whoever comes is taken in.
+    // Another device is not one that comes back. Where a slot is free, any session gets it.
     expect(idsOf((await connect("e", { device: "device-e" })).toClose)).toEqual(["b"]);
     await store.remove(userId, "c");
     expect(await connect("a-at-last", { device: "device-a" })).toMatchObject({
@@ -138,7 +138,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(idsOf((await connect("unknown")).toClose)).toEqual(["d"]);
   });
 
-  test("whose user asks for it take another's place, whatever was ended before", async () => {
+  test("whose user asks for it take another's slot, whatever was evicted before", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id, { device: `device-${id}` });
     const { toClose } = await connect("again", { device: "device-a", takesOver: true });
     expect(idsOf(toClose)).toEqual(["b"]);
@@ -156,12 +156,12 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(await take("a", "4")).toBe(false);
     await store.leaveId(userId, "b", "r1", "2 2");
     expect(await take("a", "4")).toBe(true);
-    // A connection that has gone without a word counts no more.
+    // A connection that is gone does not count, though it gave no id back.
     await store.remove(userId, "a");
     expect([await take("b", "5"), await take("b", "6"), await take("b", "7")]).toEqual([true, true, false]);
   });
 
-  test("are noted with what they subscribe to, for whoever hears of their end, until then only", async () => {
+  test("are noted with what they subscribe to, until they end", async () => {
     for (const id of ["a", "b"]) await connect(id);
     const first = { lane: "room:1", wire: "sub 0" };
     const second = { lane: "room:1p", wire: "sub 0" };
@@ -195,7 +195,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(await other.readPieces(userId, "b", 1)).toBeUndefined();
     // What stood before it is not there: no frame may be made of half of it.
     expect(await store.keepPiece(userId, "b", 3, bytes)).toBe(false);
-    // The next frame begins anew.
+    // The next frame begins with its first piece.
     await store.keepPiece(userId, "a", 0, Buffer.from("x"));
     expect(await store.readPieces(userId, "a", 2)).toBeUndefined();
   });
@@ -231,7 +231,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(idsOf((await connect("d")).toClose)).toEqual(["a"]);
   });
 
-  test("of the same device take each other's place, and nobody else's", async () => {
+  test("of the same device take each other's slot, and no other's", async () => {
     await connect("a", { device: "phone" });
     await connect("b", { device: "desktop" });
     await connect("c");
@@ -263,7 +263,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     userId = userBefore;
   });
 
-  test("whose connections are gone make place, and nobody is ended", async () => {
+  test("whose connections are gone free their slots, and none is evicted", async () => {
     for (const id of ["a", "b", "c"]) await connect(id);
     const asked: string[] = [];
     const registered = await connect(
@@ -291,7 +291,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(again.toClose).toMatchObject([{ connectionId: "a", reason: "SESSION_LIMIT" }]);
   });
 
-  test("are asked for only when somebody would lose their place", async () => {
+  test("are asked for only when one would lose its slot", async () => {
     const asked: string[][] = [];
     const whichAreGone = async (ids: readonly string[]): Promise<string[]> => {
       asked.push([...ids].sort());
@@ -321,12 +321,12 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
   test("that have ended don't come back, by a frame or by registering", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect(await standing("a")).toBe("evicted");
-    // Whoever ended it is telling it: nobody else is to do that as well.
+    // The process that evicted it tells it: no other is to do that as well.
     expect(await connect("a")).toMatchObject({ standing: "closing", toClose: [] });
     expect(await Promise.all(["b", "c", "d"].map(standing))).toEqual(["live", "live", "live"]);
   });
 
-  test("that are gone make place, and their last frames don't take it again", async () => {
+  test("that are gone free their slots, and their last frames don't take them again", async () => {
     for (const id of ["a", "b", "c"]) await connect(id);
     expect(await store.remove(userId, "b")).toBe(true);
     expect(await store.remove(userId, "b")).toBe(false);
@@ -368,7 +368,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(await other.admit(session("a"))).toEqual({ standing: "evicted", retryAfter: 0, toClose: [] });
   });
 
-  test("that came while the store was away have their place among those of their time", async () => {
+  test("that came while the store was away stand among those of their time", async () => {
     for (const id of ["b", "c"]) await connect(id);
     expect(await connect("late", { age: 60_000 })).toMatchObject({ standing: "live", toClose: [] });
     expect((await connect("d")).toClose).toMatchObject([{ connectionId: "late", reason: "SESSION_LIMIT" }]);
@@ -407,7 +407,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(await connect("new", { age: 20 })).toMatchObject({ standing: "live" });
   });
 
-  test("that are not closed are handed over by another logout, whoever is at them", async () => {
+  test("that are not closed are handed over by another logout, even if another process has a claim", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect(idsOf((await other.logOut(userId, "none of theirs")) ?? [])).toEqual(["a"]);
     expect(idsOf((await other.logOut(userId, undefined)) ?? [])).toEqual(["a", "b", "c", "d"]);
@@ -437,7 +437,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(await find()).toBeUndefined();
   });
 
-  test("that could not be closed are put behind the others, unless more have lost a place", async () => {
+  test("that could not be closed are put behind the others, unless more have lost a slot", async () => {
     const [others] = newUsers(1) as [number];
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     time += 1;
@@ -461,7 +461,7 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     expect(await order()).toEqual([others]);
   });
 
-  test("are closed once, whoever says so", async () => {
+  test("are closed once, whichever process says so", async () => {
     for (const id of ["a", "b", "c", "d"]) await connect(id);
     expect(await store.closed(userId, "a")).toBe(true);
     expect(await other.closed(userId, "a")).toBe(false);
