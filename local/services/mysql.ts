@@ -1,29 +1,14 @@
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statfsSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import mysql from "mysql2/promise";
 import { freePort, LOOPBACK } from "../ports.js";
-import { Child, type ChildSpec, startChild } from "./child.js";
-import { appArmorAdvice, findServer, OF_MYSQL, type Program, requireOwnFiles } from "./mysqlProgram.js";
+import { type ChildSpec, startChild } from "./child.js";
+import { adviceFor, lowerCaseFlag, prepareFolder, temporaryFolder } from "./mysqlFolder.js";
+import { AS_ROOT, findServer, OF_MYSQL, type Program } from "./mysqlProgram.js";
 import type { Service, ServiceOptions } from "./service.js";
 
-const PREPARE_TIMEOUT_MS = 300_000;
-/** Of MariaDB's first files, in megabytes, and a little; MySQL's are as large. */
-const SPACE_MB = 200;
-/** As Azure has it. MySQL keeps to what a data folder was prepared with, and does not start with another value: the note says that it was this one. */
-const LOWER_CASE = "--lower-case-table-names=1";
-const LOWER_CASE_NOTE = "nonstop-lower-case-names";
 // sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero.
 const MAX_SOCKET_PATH = 100;
 
@@ -49,7 +34,7 @@ export async function mySqlSpec(
 ): Promise<ChildSpec> {
   const folder = resolve(data);
   mkdirSync(folder, { recursive: true });
-  await prepare(program, folder, logFile, say, stopping);
+  await prepareFolder(folder, { program, logFile, say, stopping });
   writeFileSync(join(folder, "accounts.sql"), accounts(program));
   return {
     name: "mysql",
@@ -84,88 +69,15 @@ export async function pingMySql(url: string): Promise<void> {
   }
 }
 
-/**
- * Makes the system tables in a folder beside `files` that is renamed when it is whole, so that `files` is never half
- * prepared, whenever the preparation is interrupted.
- */
-async function prepare(
-  program: Program,
-  folder: string,
-  logFile: string,
-  say: (line: string) => void,
-  stopping: AbortSignal,
-): Promise<void> {
-  const files = join(folder, "files");
-  const unfinished = join(folder, "files.unfinished");
-  if (existsSync(join(files, "mysql"))) return requireOwnFiles(files, program);
-  if (existsSync(join(files, "chat")))
-    throw new Error(
-      `${files} holds a database "chat" but no system tables: restore it, or move it away to start anew`,
-    );
-  requireSpace(folder);
-  // Without system tables and without our database it is what an interrupted preparation left.
-  say("mysql: first start, preparing its data folder...");
-  rmSync(unfinished, { recursive: true, force: true });
-  const asRoot = isRoot() ? ["--user=root"] : [];
-  const [command, args] = program.isMariaDb
-    ? [program.install!, ["--auth-root-authentication-method=normal", "--skip-test-db"]]
-    : [program.server, ["--initialize-insecure", ...OF_MYSQL, LOWER_CASE]];
-  const plain = withoutSpaces(folder);
-  const datadir = join(plain, "files.unfinished");
-  // Of its own: servers that share one delete each other's temporary tables.
-  const temporaryFiles = `--tmpdir=${temporary(plain)}`;
-  const preparation = new Child({
-    name: "mysql: preparing its data folder",
-    program: command,
-    wrapped: true,
-    args: ["--no-defaults", `--datadir=${datadir}`, temporaryFiles, ...args, ...asRoot],
-    logFile,
-    startTimeoutMs: PREPARE_TIMEOUT_MS,
-    stopTimeoutMs: 5_000,
-    ...adviceFor(program),
-  });
-  await preparation.done(stopping);
-  if (!readdirSync(unfinished).includes("mysql"))
-    throw new Error(
-      `mysql: ${command} left no system tables in ${unfinished}: look at its output by running it by hand`,
-    );
-  rmSync(files, { recursive: true, force: true });
-  writeFileSync(join(unfinished, LOWER_CASE_NOTE), "");
-  renameSync(unfinished, files);
-}
-
-function adviceFor({ server, isMariaDb }: Program): Pick<ChildSpec, "advice"> {
-  const advice = isMariaDb ? undefined : appArmorAdvice(server);
-  return advice === undefined ? {} : { advice };
-}
-
-/** On a full disk the preparation fails with much text and little sense. */
-function requireSpace(folder: string): void {
-  const { bavail, bsize } = statfsSync(folder);
-  const free = Math.floor((bavail * bsize) / 1_000_000);
-  if (free < SPACE_MB)
-    throw new Error(
-      `the disk of ${folder} has ${free} MB left, a new database needs ${SPACE_MB} MB: make some room, or choose another folder with --data DIR`,
-    );
-}
-
-/** The folder by a path that MariaDB's script can take: run as root it passes the path to chown without quotes. */
-function withoutSpaces(folder: string): string {
-  if (!/\s/.test(folder)) return folder;
-  const link = join(mkdtempSync(join(tmpdir(), "nonstop-mysql-")), "data");
-  symlinkSync(folder, link);
-  return link;
-}
-
 function serverArguments(program: Program, folder: string, port: number): string[] {
   return [
     // Must come first: nothing of the machine's own database settings is read.
     "--no-defaults",
-    ...(isRoot() ? ["--user=root"] : []),
+    ...AS_ROOT,
     `--datadir=${join(folder, "files")}`,
     `--init-file=${join(folder, "accounts.sql")}`,
     `--socket=${socketPath(folder)}`,
-    `--tmpdir=${temporary(folder)}`,
+    `--tmpdir=${temporaryFolder(folder)}`,
     `--pid-file=${join(folder, "mysql.pid")}`,
     `--port=${port}`,
     `--bind-address=${LOOPBACK}`,
@@ -180,15 +92,8 @@ function serverArguments(program: Program, folder: string, port: number): string
     // MySQL turns it on by itself.
     "--skip-log-bin",
     ...(program.isMariaDb ? [] : OF_MYSQL),
-    ...(!program.isMariaDb && existsSync(join(folder, "files", LOWER_CASE_NOTE)) ? [LOWER_CASE] : []),
+    ...lowerCaseFlag(folder, program),
   ];
-}
-
-/** A server that starts deletes the temporary tables it finds: in a folder that several share, those of the others. */
-function temporary(folder: string): string {
-  const own = join(folder, "tmp");
-  mkdirSync(own, { recursive: true });
-  return own;
 }
 
 /** Runs at every start; each statement has its own line, as an init file wants it. */
@@ -211,8 +116,4 @@ function socketPath(folder: string): string {
   if (Buffer.byteLength(beside) <= MAX_SOCKET_PATH) return beside;
   const digest = createHash("sha256").update(folder).digest("hex").slice(0, 12);
   return join(tmpdir(), `nonstop-chat-${digest}.sock`);
-}
-
-function isRoot(): boolean {
-  return process.getuid?.() === 0;
 }

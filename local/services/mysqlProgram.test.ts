@@ -32,6 +32,7 @@ describe("MYSQLD", () => {
       server,
       install,
       isMariaDb: true,
+      version: "11.4.2-MariaDB",
     });
   });
 

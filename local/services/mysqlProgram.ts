@@ -11,7 +11,12 @@ export interface Program {
   readonly server: string;
   readonly install?: string;
   readonly isMariaDb: boolean;
+  /** As the server says it: `9.7.4` or `10.11.19-MariaDB-0+deb12u1`. */
+  readonly version: string;
 }
+
+/** Neither server runs as root unless it is told to. */
+export const AS_ROOT: readonly string[] = process.getuid?.() === 0 ? ["--user=root"] : [];
 
 /** The server that `MYSQLD` names, or else one of this machine, MariaDB first. Throws what to do where there is none. */
 export async function findServer(env: NodeJS.ProcessEnv = process.env): Promise<Program> {
@@ -22,12 +27,13 @@ export async function findServer(env: NodeJS.ProcessEnv = process.env): Promise<
     throw new Error(
       "neither mariadbd nor mysqld was found: install MariaDB or MySQL, set MYSQLD to its program, or MYSQL_URL to a running server",
     );
-  const isMariaDb = /-MariaDB/i.test(await versionOf(found.server));
+  const version = await versionOf(found.server);
+  const isMariaDb = /-MariaDB/i.test(version);
   if (isMariaDb && !found.install)
     throw new Error(
       `${found.server} is there but mariadb-install-db is not: install the whole of MariaDB's server`,
     );
-  return { ...found, isMariaDb };
+  return { ...found, isMariaDb, version };
 }
 
 /** Of a server, as it says it: `9.7.4` or `10.11.19-MariaDB-0+deb12u1`. Before it stands the program's path, which may hold any word. */
@@ -58,7 +64,10 @@ export const OF_MYSQL: readonly string[] = [
 ];
 
 /** Throws where `files`, a prepared data folder, was made by the other of the two: neither reads the other's, and each may damage them. */
-export function requireOwnFiles(files: string, { isMariaDb, server }: Program): void {
+export function requireOwnFiles(
+  files: string,
+  { isMariaDb, server }: Pick<Program, "isMariaDb" | "server">,
+): void {
   // MySQL 8 keeps all system tables in this one file; MariaDB has its Aria engine's log.
   const made = existsSync(join(files, "mysql.ibd")) ? "MySQL" : "MariaDB";
   if ((made === "MariaDB") === isMariaDb) return;
