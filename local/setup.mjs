@@ -1,11 +1,12 @@
 /**
  * Makes a fresh clone ready and then runs one of the project's commands, so that each works at once:
  *
- *   node local/setup.mjs start|test|token|bench|run|build [-- ARGUMENT...]
+ *   node local/setup.mjs start|dev|test|token|bench|run|build [-- ARGUMENT...]
  *
- * start   the whole system on this machine      test   all tests
- * token   prints an access token                bench  [NAME], a measurement of the folder bench, or all
- * run     SCRIPT ARGUMENT..., any script        build  nothing more
+ * start   the whole system on this machine      dev    the same, with what changes built and restarted
+ * test    all tests                             token  prints an access token
+ * bench   [NAME], a measurement, or all         run    SCRIPT ARGUMENT..., any script
+ * build   nothing more
  *
  * Only looks at Node itself, in words that old versions understand, too: the rest needs a newer one to be read at all.
  */

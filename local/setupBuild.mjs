@@ -22,18 +22,56 @@ const NPM_NOTE = "node_modules/.package-lock.json";
 /** Of the packages, in megabytes, and a little. */
 const SPACE_MB = 600;
 const SOURCES = ["functions", "shared", "local", "bench"];
-const BUILDS = [
-  "client/tsconfig.build.json",
-  "tsconfig.build.json",
-  "tsconfig.local.json",
-  "tsconfig.bench.json",
+
+/** A compiler that finds errors writes nothing: what was built before stays, and goes on running. */
+const compile = (config) => ["typescript/bin/tsc", "-p", config, "--noEmitOnError"];
+
+/**
+ * What the build makes, in this order: from which folders, by which program, and the note in which the compiler keeps
+ * what it has done. The page takes the client from its sources.
+ */
+const STEPS = [
+  {
+    name: "client",
+    folders: ["client"],
+    config: "client/tsconfig.build.json",
+    run: compile("client/tsconfig.build.json"),
+    note: "client/dist/.tsbuildinfo",
+  },
+  {
+    name: "deployed",
+    folders: ["functions", "shared"],
+    config: "tsconfig.build.json",
+    run: compile("tsconfig.build.json"),
+    note: "dist/deployed.tsbuildinfo",
+  },
+  {
+    name: "local",
+    folders: ["local"],
+    config: "tsconfig.local.json",
+    run: compile("tsconfig.local.json"),
+    note: "dist/local.tsbuildinfo",
+  },
+  {
+    name: "bench",
+    folders: ["bench"],
+    config: "tsconfig.bench.json",
+    run: compile("tsconfig.bench.json"),
+    note: "dist/bench.tsbuildinfo",
+  },
+  {
+    name: "page",
+    folders: ["client", "web"],
+    config: "web/vite.config.ts",
+    run: ["vite/bin/vite.js", "build", "web", "--logLevel", "warn"],
+  },
 ];
-/** What the compiler notes of each of them. */
-const NOTES = [
-  "client/dist/.tsbuildinfo",
-  "dist/deployed.tsbuildinfo",
-  "dist/local.tsbuildinfo",
-  "dist/bench.tsbuildinfo",
+/** Besides the sources, what decides all that the build makes. */
+const CONFIGS = [
+  "tsconfig.json",
+  "package-lock.json",
+  "client/tsconfig.json",
+  ...STEPS.map(({ config }) => config).filter((config) => config.endsWith(".json")),
 ];
 
 // Packages
@@ -108,13 +146,12 @@ export function isBuilt(root) {
   return readFileSync(stamp, "utf8") === JSON.stringify(sources(root));
 }
 
-/** Every file that decides what the build makes, with its size and its time of change in milliseconds. */
+/** Every file that decides what the build makes, as `[path, size in bytes, time of change in milliseconds]`. */
 export function sources(root) {
-  const configs = ["tsconfig.json", "package-lock.json", "client/tsconfig.json", ...BUILDS];
   const folders = [...SOURCES, "client"];
   const files = folders.flatMap((folder) => filesBelow(join(root, folder), /(?<!\.test)\.ts$/));
   const page = filesBelow(join(root, "web"), /(?<!\.test\.tsx?)$/);
-  return [...configs.map((name) => join(root, name)), ...files, ...page].filter(existsSync).map((file) => {
+  return [...CONFIGS.map((name) => join(root, name)), ...files, ...page].filter(existsSync).map((file) => {
     const { size, mtimeMs } = statSync(file);
     return [relative(root, file), size, mtimeMs];
   });
@@ -129,27 +166,45 @@ function filesBelow(folder, name) {
   return paths.filter((path) => name.test(path) && !isMade(path)).sort();
 }
 
+/** Makes everything that the sources have changed since. Throws a SetupError when they cannot be compiled. */
 export async function build(root) {
   say("building, this takes some seconds...");
-  const stamp = join(root, "dist/.built");
   // The compiler of a build that was stopped may have noted more than it wrote.
-  if (!existsSync(stamp)) for (const note of NOTES) rmSync(join(root, note), { force: true });
+  if (!existsSync(join(root, "dist/.built")))
+    for (const { note } of STEPS) if (note) rmSync(join(root, note), { force: true });
+  const failed = await buildSteps(root, STEPS);
+  if (failed !== undefined) throw new SetupError(`the build failed (${failed}): correct the errors above`);
+}
+
+/** The steps of the build that the files `changed`, by their paths from the root, concern. */
+export function stepsFor(changed) {
+  if (changed.some((file) => CONFIGS.includes(file))) return STEPS;
+  return STEPS.filter(({ folders }) =>
+    folders.some((name) => changed.some((file) => file.startsWith(`${name}/`))),
+  );
+}
+
+/**
+ * Does these steps, up to the first that fails, whose configuration it returns; what such a step has made before stays.
+ * The build counts as done when `steps` are all that are missing. Aborting `signal` ends the program that runs.
+ */
+export async function buildSteps(root, steps, signal) {
+  const stamp = join(root, "dist/.built");
   rmSync(stamp, { force: true });
   // Taken before the compiler reads them: a file that is changed meanwhile makes the next build.
   const seen = sources(root);
   removeOrphans(root, seen);
-  const steps = BUILDS.map((config) => ({ config, args: ["typescript/bin/tsc", "-p", config] }));
-  // The page: what it loads from us is built before it.
-  const vite = ["vite/bin/vite.js", "build", "web", "--logLevel", "warn"];
-  steps.push({ config: "web/vite.config.ts", args: vite });
-  for (const { config, args } of steps) {
-    const [program, ...rest] = args;
+  for (const {
+    config,
+    run: [program, ...args],
+  } of steps) {
     const script = join(root, "node_modules", program);
-    const status = await run(process.execPath, [script, ...rest], { cwd: root, name: "the build" });
-    if (status !== 0) throw new SetupError(`the build failed (${config}): correct the errors above`);
+    const status = await run(process.execPath, [script, ...args], { cwd: root, name: "the build", signal });
+    if (status !== 0) return config;
   }
   mkdirSync(join(root, "dist"), { recursive: true });
   writeFileSync(stamp, JSON.stringify(seen));
+  return undefined;
 }
 
 /** The host loads every file in dist/functions: what has no source any more must not be one of them. */

@@ -13,6 +13,7 @@ const LOCK = ".local-setup";
 
 const COMMANDS = {
   start: { services: true, script: "dist/local/stackMain.js", run: runStack },
+  dev: { services: true, script: "dist/local/stackMain.js", first: ["--watch"], run: runStack },
   test: {
     services: true,
     browser: true,

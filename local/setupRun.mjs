@@ -35,21 +35,26 @@ export async function interruptible(work) {
 
 /**
  * Resolves with the exit code of a program, which writes to stderr, `undefined` when it can't be run. It gets signals from us alone, unless it is
- * `attached`: sudo knows its user by the terminal. One that is `patient` is only asked to end, as killing it leaves half a package.
+ * `attached`: sudo knows its user by the terminal. One that is `patient` is only asked to end, as killing it leaves half a package. Aborting
+ * `signal` kills the program.
  */
 export async function run(
   program,
   args,
-  { attached = false, patient = false, name = program, ...options } = {},
+  { attached = false, patient = false, name = program, signal, ...options } = {},
 ) {
   if (asked) throw stopped();
+  if (signal?.aborted) return 1;
   const child = spawn(program, args, { stdio: ["ignore", 2, 2], ...options, detached: !attached });
   const kill = (signal) => send(attached ? child.pid : -child.pid, signal);
   running = { name, patient, kill };
+  const abort = () => kill("SIGKILL");
+  signal?.addEventListener("abort", abort);
   const status = await new Promise((resolve) => {
     child.once("error", () => resolve(undefined));
     child.once("exit", (code) => resolve(code ?? 1));
   });
+  signal?.removeEventListener("abort", abort);
   running = undefined;
   if (!asked) return status;
   // What it started may still be there.

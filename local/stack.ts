@@ -49,6 +49,8 @@ export interface StackOptions {
   readonly quiet?: boolean;
   /** Wins over the environment of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** A server that keeps dying is started again for ever, as its code may be mended meanwhile. */
+  readonly keepsTrying?: boolean;
   /** Called after the stack has stopped because a process could not be kept running. */
   readonly onGivenUp?: (reason: string) => void;
   /** Gets the stack as soon as its start begins: closing it then ends the start, which throws. */
@@ -73,6 +75,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
 
 /** A running system; made by `startStack`. */
 export class Stack {
+  readonly #options: StackOptions;
+  readonly #folder: StackFolder;
   readonly #env: NodeJS.ProcessEnv;
   readonly #servers = new Map<string, Supervised>();
   #ports: Ports | undefined;
@@ -82,10 +86,9 @@ export class Stack {
   #closed: Promise<void> | undefined;
   readonly #stopping = new AbortController();
 
-  constructor(
-    private readonly options: StackOptions,
-    private readonly folder: StackFolder,
-  ) {
+  constructor(options: StackOptions, folder: StackFolder) {
+    this.#options = options;
+    this.#folder = folder;
     this.#env = { ...process.env, ...options.env };
   }
 
@@ -109,11 +112,11 @@ export class Stack {
   /** Once, by `startStack`. */
   async start(): Promise<void> {
     readAuthSettings(this.#env);
-    await this.folder.clearLeftovers();
+    await this.#folder.clearLeftovers();
     if (!this.#env["MYSQL_URL"]) this.#mySql = await findServer(this.#env);
-    this.#ports = await choosePorts(this.options.ports, this.#env);
+    this.#ports = await choosePorts(this.#options.ports, this.#env);
     const { mysql, redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
-    const { folder } = this;
+    const folder = this.#folder;
     // Before the others, which take longer: it throws when there is no page to serve.
     const env = { ...this.addresses.auth, PAGE_IMAGE_HOSTS: this.#env["PAGE_IMAGE_HOSTS"] ?? "" };
     const pageServer = pageSpec(folder, page, this.addresses, env);
@@ -127,7 +130,7 @@ export class Stack {
           await this.#run(await mySqlSpec(this.#mySql!, data, mysql, log, say, stopping));
         }
         this.#unlessStopped();
-        await this.#migrate();
+        await this.migrate();
       },
       async () => {
         if (this.#env["REDIS_URL"]) await reachable("REDIS_URL", () => pingUrl(this.addresses.redis));
@@ -141,6 +144,22 @@ export class Stack {
     await this.#run(pageServer);
     this.#complete = true;
     this.#writeDown();
+  }
+
+  /** Applies the migrations that the database does not have yet. Throws what the script says. */
+  async migrate(): Promise<void> {
+    this.#say("mysql: bringing its tables up to date...");
+    const script = built("shared/store/migrate.js");
+    try {
+      await promisify(execFile)(process.execPath, [script], {
+        env: { ...this.#env, MYSQL_URL: this.addresses.mysql },
+        timeout: MIGRATION_TIMEOUT_MS,
+        signal: this.#stopping.signal,
+      });
+    } catch (cause) {
+      const { stderr, message } = cause as Error & { stderr?: string };
+      throw new Error(`the migrations failed:\n${(stderr || message).trim()}`, { cause });
+    }
   }
 
   /** Ends a server in an orderly way and resolves when it answers again. Throws when it is not one of ours. */
@@ -173,41 +192,27 @@ export class Stack {
     await stop("webPubSub");
     await stop("eventHubs");
     await stop("mysql", "redis", "storage");
-    this.folder.release();
+    this.#folder.release();
   }
 
   async #run(spec: ChildSpec): Promise<void> {
     this.#unlessStopped();
     this.#say(`${spec.name}: starting...`);
-    const server = new Supervised(spec, {
-      say: (line) => this.#say(line),
+    const watch = {
+      say: (line: string) => this.#say(line),
       onRunning: () => this.#writeDown(),
-      onGivenUp: (reason) => this.#giveUp(reason),
-    });
+      onGivenUp: (reason: string) => void this.#giveUp(reason),
+    };
+    const server = new Supervised(spec, watch, !this.#options.keepsTrying);
     this.#servers.set(spec.name, server);
     await server.start();
     this.#unlessStopped();
   }
 
-  async #migrate(): Promise<void> {
-    this.#say("mysql: bringing its tables up to date...");
-    const script = built("shared/store/migrate.js");
-    try {
-      await promisify(execFile)(process.execPath, [script], {
-        env: { ...this.#env, MYSQL_URL: this.addresses.mysql },
-        timeout: MIGRATION_TIMEOUT_MS,
-        signal: this.#stopping.signal,
-      });
-    } catch (cause) {
-      const { stderr, message } = cause as Error & { stderr?: string };
-      throw new Error(`the migrations failed:\n${(stderr || message).trim()}`, { cause });
-    }
-  }
-
   #appSettings(): Record<string, string> {
     const { mysql, redis, eventHubs, webPubSubConnection, storage, auth } = this.addresses;
     return {
-      ...this.options.env,
+      ...this.#options.env,
       ...auth,
       MYSQL_URL: mysql,
       REDIS_URL: redis,
@@ -226,14 +231,14 @@ export class Stack {
   /** So that others find us, and a later start our processes should we be killed. */
   #writeDown(): void {
     if (this.#closed) return;
-    this.folder.writeChildren([...this.#servers.values()].flatMap((server) => server.pids));
-    if (this.#complete) this.folder.write("stack.json", this.addresses);
+    this.#folder.writeChildren([...this.#servers.values()].flatMap((server) => server.pids));
+    if (this.#complete) this.#folder.write("stack.json", this.addresses);
   }
 
   async #giveUp(reason: string): Promise<void> {
-    this.#say(`${reason}: stopping. See the logs in ${this.folder.file("logs")}`);
+    this.#say(`${reason}: stopping. See the logs in ${this.#folder.file("logs")}`);
     await this.close();
-    this.options.onGivenUp?.(reason);
+    this.#options.onGivenUp?.(reason);
   }
 
   #unlessStopped(): void {
@@ -241,7 +246,7 @@ export class Stack {
   }
 
   #say(line: string): void {
-    if (!this.options.quiet) console.error(line);
+    if (!this.#options.quiet) console.error(line);
   }
 }
 

@@ -1,12 +1,14 @@
 import { relative, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { makeDemo } from "./demo.js";
+import { type DevLoop, startDev } from "./dev.js";
 import { type Stack, startStack } from "./stack.js";
 
 const USAGE = `Starts the whole chat system on this machine.
 
   --data DIR      where its data and logs are kept (default .local)
   --ports auto    takes free ports instead of the usual ones
+  --watch         builds what changes in the sources, and restarts what it concerns (npm run dev)
   --help          shows this
 
 Ports: PAGE_PORT 7070, API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
@@ -18,6 +20,7 @@ const SAME_KEYPRESS_MS = 700;
 interface Options {
   readonly data: string;
   readonly ports: "auto" | "fixed";
+  readonly watch: boolean;
   readonly exitWithStdin: boolean;
 }
 
@@ -27,6 +30,7 @@ function readOptions(args: readonly string[]): Options {
     options: {
       data: { type: "string", default: ".local" },
       ports: { type: "string", default: "fixed" },
+      watch: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
       "exit-with-stdin": { type: "boolean", default: false },
     },
@@ -38,21 +42,25 @@ function readOptions(args: readonly string[]): Options {
   if (values.ports !== "auto" && values.ports !== "fixed")
     throw new Error(`--ports is "${values.ports}" but must be auto or fixed`);
   if (values.data === "") throw new Error("--data needs a folder");
-  return { data: values.data, ports: values.ports, exitWithStdin: values["exit-with-stdin"] };
+  const { data, ports, watch } = values;
+  return { data, ports, watch, exitWithStdin: values["exit-with-stdin"] };
 }
 
 async function main(): Promise<void> {
-  const { exitWithStdin, ...options } = parseOrExit();
+  const { exitWithStdin, watch, ...options } = parseOrExit();
   let stack: Stack | undefined;
+  let dev: DevLoop | undefined;
   let askedAt: number | undefined;
   const stop = () => {
     if (askedAt !== undefined && performance.now() - askedAt < SAME_KEYPRESS_MS) return;
     if (askedAt !== undefined) {
       stack?.killAll();
+      dev?.close();
       process.exit(130);
     }
     askedAt = performance.now();
     console.error("\nstopping... (Ctrl+C again kills at once)");
+    dev?.close();
     stack?.close().then(() => process.exit(0), fail);
   };
   process.on("SIGINT", stop);
@@ -63,7 +71,8 @@ async function main(): Promise<void> {
     const onStarting = (made: Stack) => {
       stack = made;
     };
-    stack = await startStack({ ...options, onStarting, onGivenUp: () => process.exit(1) });
+    const onGivenUp = () => process.exit(1);
+    stack = await startStack({ ...options, keepsTrying: watch, onStarting, onGivenUp });
   } catch (error) {
     if (askedAt !== undefined) process.exit(0);
     fail(error);
@@ -73,6 +82,9 @@ async function main(): Promise<void> {
   if (askedAt !== undefined) return;
   if (demo) console.error(`the demo rooms could not be made, the next start tries again: ${demo.message}`);
   console.log(screen(stack, options.data));
+  if (watch) dev = await startDev({ stack, say: (line) => console.error(line) });
+  // A Ctrl+C that came while the loop was being made.
+  if (askedAt !== undefined) dev?.close();
 }
 
 function parseOrExit(): Options {

@@ -12,31 +12,44 @@ export interface Watch {
   say(line: string): void;
   /** A process was started, for the first time or again, or answers now. */
   onRunning(): void;
-  /** The process dies again and again: nothing more is tried. */
+  /** The process died ten times within a minute: the supervisor tries nothing more. */
   onGivenUp(reason: string): void;
+}
+
+interface Restart {
+  readonly done: Promise<void>;
+  resolve(): void;
+  reject(error: Error): void;
 }
 
 /** Keeps one process running: started again on the same port and data whenever it dies without being asked to. */
 export class Supervised {
+  readonly spec: ChildSpec;
+  readonly #watch: Watch;
+  readonly #givesUp: boolean;
   #child: Child | undefined;
   #stopping: Promise<void> | undefined;
-  #restart: { resolve(): void; reject(error: Error): void } | undefined;
+  /** The restart that somebody waits for. */
+  #restart: Restart | undefined;
+  /** The run that ends next was asked to end. */
+  #asked = false;
   readonly #deaths: number[] = [];
-  readonly #cancelPause = new AbortController();
+  #pause = new AbortController();
   readonly #logCheck: NodeJS.Timeout;
 
-  constructor(
-    readonly spec: ChildSpec,
-    private readonly watch: Watch,
-  ) {
+  /** With `givesUp` false a process that keeps dying is started again for ever, at most every five seconds. */
+  constructor(spec: ChildSpec, watch: Watch, givesUp = true) {
+    this.spec = spec;
+    this.#watch = watch;
+    this.#givesUp = givesUp;
     this.#logCheck = setInterval(() => boundLog(spec.logFile), LOG_CHECK_MS).unref();
   }
 
-  /** Starts the process for the first time: a failure then is thrown, not tried again. */
+  /** Starts the process for the first time. A failure is thrown, not tried again. */
   async start(): Promise<void> {
     const child = new Child(this.spec);
     this.#child = child;
-    this.watch.onRunning();
+    this.#watch.onRunning();
     try {
       await child.ready();
     } catch (error) {
@@ -51,12 +64,12 @@ export class Supervised {
     return this.spec.name;
   }
 
-  /** Of the run that is going on, or was the last. */
+  /** The pid of the present run, or of the last one. */
   get pid(): number {
     return this.#child!.pid;
   }
 
-  /** All that are to be found when we are gone. */
+  /** The pids that a later start has to look for, should this process be killed. */
   get pids(): readonly number[] {
     return this.#child!.pids;
   }
@@ -65,23 +78,28 @@ export class Supervised {
     if (this.#child?.running) process.kill(this.#child.pid, signal);
   }
 
-  /** The process and all it started, at once; nothing is started again. */
+  /** Kills the process and all it started, at once. Nothing is started again. */
   killForGood(): void {
     this.#stopping ??= Promise.resolve();
-    this.#cancelPause.abort();
+    this.#pause.abort();
     this.#child?.kill("SIGKILL");
   }
 
-  /** Ends this run in an orderly way; resolves when the next one answers, throws when the service is stopped instead. */
+  /**
+   * Ends this run in an orderly way. Resolves when a later run answers, which a second call meanwhile may have asked for.
+   * Throws when the service is stopped instead.
+   */
   async restart(): Promise<void> {
-    const running = new Promise<void>((resolve, reject) => {
-      this.#restart = { resolve, reject };
-    });
-    running.catch(() => {});
+    if (this.#stopping) throw this.#isBeingStopped();
+    this.#restart ??= pendingRestart();
+    const { done } = this.#restart;
+    this.#asked = true;
+    this.#pause.abort();
     await this.#child?.stop();
-    await running;
+    await done;
   }
 
+  /** Ends the process. Nothing is started again. */
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
@@ -89,50 +107,76 @@ export class Supervised {
 
   async #stop(): Promise<void> {
     clearInterval(this.#logCheck);
-    this.#cancelPause.abort();
-    this.#restart?.reject(new Error(`${this.name} is being stopped`));
+    this.#pause.abort();
+    this.#restart?.reject(this.#isBeingStopped());
     await this.#child?.stop();
+  }
+
+  #isBeingStopped(): Error {
+    return new Error(`${this.name} is being stopped.`);
   }
 
   #follow(child: Child): void {
     this.#child = child;
-    this.watch.onRunning();
+    this.#watch.onRunning();
     this.#restart?.resolve();
     this.#restart = undefined;
     child.exited.then((reason) => this.#startAgain(reason));
   }
 
   async #startAgain(reason: string): Promise<void> {
-    let why: string | undefined = reason;
-    // A restart that was asked for is no death.
-    if (!this.#restart && !(await this.#mayStartAgain(why))) return;
-    while (!this.#stopping) {
+    let why = reason;
+    while (await this.#mayStartAgain(why)) {
       const child = new Child(this.spec);
       this.#child = child;
-      why = await child.ready().then(
+      const failure = await child.ready().then(
         () => undefined,
         (error: Error) => error.message.split("\n")[0]!,
       );
       if (this.#stopping) return child.kill("SIGTERM");
-      if (why === undefined) return this.#follow(child);
+      if (failure === undefined) return this.#follow(child);
       await child.stop();
-      if (!(await this.#mayStartAgain(why))) return;
+      why = failure;
     }
   }
 
-  /** Counts a death and pauses: the longer the more there were within a minute. False when it is time to give up. */
+  /** Counts a death and pauses: the more deaths within a minute, the longer. False when it is time to give up. */
   async #mayStartAgain(why: string): Promise<boolean> {
     if (this.#stopping) return false;
+    // An end that was asked for is no death.
+    if (!this.#asked) {
+      const deaths = this.#countDeath();
+      if (deaths >= MAX_DEATHS_IN_WINDOW && this.#givesUp) {
+        this.#watch.onGivenUp(`${this.name} ended ${deaths} times within a minute (${why})`);
+        return false;
+      }
+      this.#watch.say(`${this.name}: ${why}, starting it again`);
+      await this.#sleep(Math.min(FIRST_PAUSE_MS * 2 ** (deaths - 1), LONGEST_PAUSE_MS));
+    }
+    this.#asked = false;
+    return !this.#stopping;
+  }
+
+  #countDeath(): number {
     const now = performance.now();
     this.#deaths.push(now);
     while (now - this.#deaths[0]! > WINDOW_MS) this.#deaths.shift();
-    if (this.#deaths.length >= MAX_DEATHS_IN_WINDOW) {
-      this.watch.onGivenUp(`${this.name} ended ${this.#deaths.length} times within a minute (${why})`);
-      return false;
-    }
-    this.watch.say(`${this.name}: ${why}, starting it again`);
-    const pause = Math.min(FIRST_PAUSE_MS * 2 ** (this.#deaths.length - 1), LONGEST_PAUSE_MS);
-    await sleep(pause, undefined, { signal: this.#cancelPause.signal }).catch(() => {});
-    return !this.#stopping;
+    return this.#deaths.length;
   }
+
+  /** A stop or a restart ends the pause. */
+  async #sleep(pauseMs: number): Promise<void> {
+    this.#pause = new AbortController();
+    await sleep(pauseMs, undefined, { signal: this.#pause.signal }).catch(() => {});
+  }
+}
+
+function pendingRestart(): Restart {
+  let settle: Pick<Restart, "resolve" | "reject"> | undefined;
+  const done = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  // Not every caller waits.
+  done.catch(() => {});
+  return { done, ...settle! };
 }

@@ -1,0 +1,210 @@
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { projectRoot } from "./settings.js";
+import type { ServerName } from "./stackServers.js";
+import { FolderWatch } from "./watch.js";
+
+/** What a change under a path makes new, beside the build; the first path that fits counts. */
+const EFFECTS: readonly (readonly [path: string, ...servers: ServerName[]])[] = [
+  ["functions/", "functionsHost"],
+  ["shared/", "functionsHost"],
+  ["host.json", "functionsHost"],
+  ["local/functionsHost/", "functionsHost"],
+  ["local/eventHubs/", "eventHubs"],
+  ["local/hubs.json", "eventHubs"],
+  ["local/webPubSub/", "webPubSub"],
+  ["local/page/", "page"],
+  ["client/", "page"],
+  ["web/", "page"],
+  ["bench/"],
+];
+const FOLDERS = ["functions", "shared", "local", "client", "web", "bench"];
+const MIGRATIONS = "shared/store/migrations";
+/** Files beside the sources of the build that the stack or one of its servers reads. */
+const OTHER_FILES = ["host.json", "local/hubs.json", "local.settings.json", "local.settings.example.json"];
+const NAMED_AT_MOST = 3;
+
+/** The running stack, as far as the loop needs it. */
+export interface Running {
+  restart(name: ServerName): Promise<void>;
+  migrate(): Promise<void>;
+}
+
+export interface DevOptions {
+  readonly stack: Running;
+  /** The project; the one this runs from if not said. */
+  readonly root?: string;
+  /** Hears what happens, one line for the screen. The compiler writes to stderr itself. */
+  readonly say: (line: string) => void;
+}
+
+/** Plain JavaScript that the set-up runs before the project is built; the compiler leaves it out of `dist`. */
+interface Build {
+  sources(root: string): readonly File[];
+  stepsFor(changed: readonly string[]): readonly { readonly name: string }[];
+  buildSteps(
+    root: string,
+    steps: readonly { readonly name: string }[],
+    signal: AbortSignal,
+  ): Promise<string | undefined>;
+  withLock<T>(folder: string, work: () => Promise<T>): Promise<T>;
+}
+
+export interface Effect {
+  readonly servers: readonly ServerName[];
+  /** The tables may need a migration. */
+  readonly migrates: boolean;
+  /** Files that count when the stack itself is started again. */
+  readonly atNextStart: readonly string[];
+}
+
+/** What has to be done once these files, by their paths from the root, are built. */
+export function effectOf(changed: readonly string[]): Effect {
+  const found = changed.map((file) => ({
+    file,
+    effect: EFFECTS.find(([path]) => (path.endsWith("/") ? file.startsWith(path) : file === path)),
+  }));
+  return {
+    servers: [...new Set(found.flatMap(({ effect }) => (effect ? effect.slice(1) : [])))] as ServerName[],
+    migrates: changed.some((file) => file.startsWith(`${MIGRATIONS}/`)),
+    atNextStart: found.filter(({ effect }) => !effect).map(({ file }) => file),
+  };
+}
+
+/** Watches the sources, and builds and restarts what changes until it is closed. */
+export async function startDev({ stack, root = projectRoot, say }: DevOptions): Promise<DevLoop> {
+  const load = (name: string) => import(pathToFileURL(join(root, "local", name)).href);
+  const build: Build = { ...(await load("setupBuild.mjs")), ...(await load("setupLock.mjs")) };
+  return new DevLoop(root, build, stack, say);
+}
+
+/** One round after the other: look what changed, build it, restart what it concerns. Made by `startDev`. */
+export class DevLoop {
+  readonly #root: string;
+  readonly #build: Build;
+  readonly #stack: Running;
+  readonly #say: (line: string) => void;
+  readonly #watch: FolderWatch;
+  readonly #stopping = new AbortController();
+  /** The files as they were looked at last. */
+  #seen: ReadonlyMap<string, string>;
+  /** Changed and not yet built; more than one round's where the compiler found errors. */
+  readonly #waiting = new Set<string>();
+  #isAtWork = false;
+  #hasMore = false;
+
+  constructor(root: string, build: Build, stack: Running, say: (line: string) => void) {
+    this.#root = root;
+    this.#build = build;
+    this.#stack = stack;
+    this.#say = (line) => say(`dev: ${line}`);
+    this.#seen = new Map([...otherFiles(root), ...(builtFiles(root) ?? build.sources(root).map(entry))]);
+    this.#watch = new FolderWatch(root, FOLDERS, () => this.#changed());
+    // What changed since the build, before anything was watched.
+    this.#changed();
+  }
+
+  /** Ends a build that runs. Nothing is built or restarted from then on. */
+  close(): void {
+    this.#stopping.abort();
+    this.#watch.close();
+  }
+
+  #changed(): void {
+    this.#hasMore = true;
+    if (!this.#isAtWork) void this.#work();
+  }
+
+  async #work(): Promise<void> {
+    this.#isAtWork = true;
+    while (this.#hasMore && !this.#stopping.signal.aborted) {
+      this.#hasMore = false;
+      await this.#round().catch((error: Error) => this.#say(error.message));
+    }
+    this.#isAtWork = false;
+  }
+
+  async #round(): Promise<void> {
+    this.#watch.refresh();
+    const files = filesOf(this.#root, this.#build);
+    const changed = differences(this.#seen, files);
+    this.#seen = files;
+    if (changed.length === 0) return;
+    for (const file of changed) this.#waiting.add(file);
+    if (await this.#built(changed)) {
+      const effect = effectOf([...this.#waiting]);
+      this.#waiting.clear();
+      await this.#apply(effect);
+    }
+  }
+
+  /** False when there are errors; whatever waits is then built with the next change. */
+  async #built(changed: readonly string[]): Promise<boolean> {
+    const { stepsFor, buildSteps, withLock } = this.#build;
+    const steps = stepsFor([...this.#waiting]);
+    const names = steps.map(({ name }) => name).join(", ");
+    this.#say(`${summary(changed)} changed${names ? `, building: ${names}...` : ""}`);
+    if (steps.length === 0) return true;
+    const { signal } = this.#stopping;
+    const work = () => buildSteps(this.#root, steps, signal);
+    const failed = await withLock(join(this.#root, ".local-setup"), work);
+    if (signal.aborted) return false;
+    if (failed !== undefined)
+      this.#say(`${failed}: there are errors, see above; what was built before goes on running`);
+    return failed === undefined;
+  }
+
+  async #apply({ servers, migrates, atNextStart }: Effect): Promise<void> {
+    if (migrates) await this.#stack.migrate();
+    // Not waited for: a server that fails to start is tried again, and may need another change first.
+    for (const name of servers) this.#restart(name);
+    if (atNextStart.length > 0)
+      this.#say(`${summary(atNextStart)}: counts when you stop and start again (Ctrl+C, npm run dev)`);
+    else if (servers.length === 0) this.#say("built");
+  }
+
+  #restart(name: ServerName): void {
+    this.#stack.restart(name).then(
+      () => this.#say(`${name} runs the new code`),
+      // It is being stopped.
+      () => {},
+    );
+  }
+}
+
+type File = readonly [file: string, size: number, mtimeMs: number];
+
+/** A file with what tells its versions apart. */
+const entry = ([file, ...version]: File): [string, string] => [file, version.join(" ")];
+
+function filesOf(root: string, { sources }: Build): Map<string, string> {
+  return new Map([...sources(root).map(entry), ...otherFiles(root)]);
+}
+
+function otherFiles(root: string): [string, string][] {
+  const folder = join(root, MIGRATIONS);
+  const migrations = existsSync(folder) ? readdirSync(folder).map((name) => `${MIGRATIONS}/${name}`) : [];
+  return [...OTHER_FILES, ...migrations].flatMap((file) => {
+    const stat = statSync(join(root, file), { throwIfNoEntry: false });
+    return stat ? [entry([file, stat.size, stat.mtimeMs])] : [];
+  });
+}
+
+/** The sources that `dist` was made from; `undefined` where the build does not say. */
+function builtFiles(root: string): [string, string][] | undefined {
+  const stamp = join(root, "dist/.built");
+  if (!existsSync(stamp)) return undefined;
+  const files: readonly File[] = JSON.parse(readFileSync(stamp, "utf8"));
+  return files.map(entry);
+}
+
+function differences(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
+  const files = new Set([...before.keys(), ...after.keys()]);
+  return [...files].filter((file) => before.get(file) !== after.get(file)).sort();
+}
+
+function summary(files: readonly string[]): string {
+  const more = files.length - NAMED_AT_MOST;
+  return files.slice(0, NAMED_AT_MOST).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
