@@ -1,10 +1,11 @@
 import type { Socket } from "node:net";
 import { entityOf } from "./address.js";
-import { type Broker, MAX_MESSAGE_BYTES, notFound, type Peer, Refusal } from "./broker.js";
+import { type Broker, MAX_MESSAGE_BYTES, type Peer } from "./broker.js";
 import { openReader, type Reader } from "./egress.js";
 import { correct, tolerate, writeAllFields } from "./engine.js";
 import { ACCEPTED, openSendingLink, receive, type SendingLink } from "./ingress.js";
 import { agree, refuse, settleAll, settleSecond } from "./links.js";
+import { notFound, Refusal } from "./refusals.js";
 import { ReplyLink, type RequestAddress } from "./replies.js";
 import { answerRequest } from "./requests.js";
 import {
@@ -251,8 +252,7 @@ export class Connection {
     this.#requests.delete(link);
     this.#replies.delete(link);
     this.#sizes.delete(link);
-    const sending = this.#sending.get(link);
-    if (sending) this.#peer.broker.numbered.delete(sending);
+    this.#sending.get(link)?.producer?.detach();
     this.#sending.delete(link);
     settleAll(link);
   }

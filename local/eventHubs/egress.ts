@@ -1,7 +1,8 @@
 import { annotate, withLastEnqueued } from "./amqpBytes.js";
-import { hasCapability, notFound, numberProperty, type Peer, Refusal, unauthorized } from "./broker.js";
-import { partitionNamed } from "./ingress.js";
+import { hasCapability, numberProperty, type Peer } from "./broker.js";
+import { partitionNamed } from "./hubs.js";
 import type { Partition } from "./partition.js";
+import { notFound, Refusal, unauthorized } from "./refusals.js";
 import type { RheaSender } from "./rhea.js";
 import { isAuthorized } from "./sas.js";
 import { filterIn, startOf } from "./startPosition.js";
@@ -17,12 +18,23 @@ const MAX_SOCKET_BYTES = 4 * 1024 * 1024;
 
 const NOTHING: readonly Buffer[] = [];
 
+export interface ReaderOptions {
+  readonly link: RheaSender;
+  readonly entity: string;
+  readonly group: string;
+  /** The owner level; undefined for one of several readers without. */
+  readonly epoch: number | undefined;
+  readonly partition: Partition;
+  /** The sequence number of the first event to send. */
+  readonly next: number;
+  readonly log: (text: string) => void;
+}
+
 /** A link on which a client reads a partition. */
 export class Reader {
   readonly link: RheaSender;
   readonly entity: string;
   readonly group: string;
-  /** The owner level; undefined for one of several readers without. */
   readonly epoch: number | undefined;
   readonly #partition: Partition;
   readonly #wantsLast: boolean;
@@ -32,15 +44,7 @@ export class Reader {
   #scheduled = false;
   #attached = false;
 
-  constructor(
-    link: RheaSender,
-    entity: string,
-    group: string,
-    epoch: number | undefined,
-    partition: Partition,
-    next: number,
-    log: (text: string) => void,
-  ) {
+  constructor({ link, entity, group, epoch, partition, next, log }: ReaderOptions) {
     this.link = link;
     this.entity = entity;
     this.group = group;
@@ -156,7 +160,7 @@ export function openReader(peer: Peer, link: RheaSender, entity: string): Reader
   const epoch = numberProperty(link, "com.microsoft:epoch");
   makeRoom(partition, group, epoch, link.local.attach.name);
   const log = (text: string) => peer.broker.log("error", text);
-  const reader = new Reader(link, entity, group, epoch, partition, next, log);
+  const reader = new Reader({ link, entity, group, epoch, partition, next, log });
   partition.readers.add(reader);
   return reader;
 }

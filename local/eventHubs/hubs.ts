@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lockFolder } from "./lock.js";
 import { Partition, type PartitionOptions } from "./partition.js";
+import { Refusal } from "./refusals.js";
 import { syncPath } from "./segment.js";
 
 /** One hub as declared. */
@@ -99,6 +100,16 @@ export function openHubs(
       unlock();
     },
   };
+}
+
+/** The partition with this id. Throws Refusal. */
+export function partitionNamed(hub: Hub, id: string): Partition {
+  const partition = hub.partitions.find((each) => each.id === id);
+  if (partition) return partition;
+  throw new Refusal(
+    "com.microsoft:argument-out-of-range",
+    `The specified partition '${id}' is invalid for the hub '${hub.name}' of ${hub.partitions.length} partitions.`,
+  );
 }
 
 function openHub(

@@ -1,18 +1,11 @@
 import { annotationsOf, DecodeError, dataBodies, sections } from "./amqpBytes.js";
-import {
-  type AmqpError,
-  hasCapability,
-  MAX_MESSAGE_BYTES,
-  notFound,
-  numberProperty,
-  type Peer,
-  Refusal,
-  unauthorized,
-} from "./broker.js";
-import type { Hub } from "./hubs.js";
+import { hasCapability, MAX_MESSAGE_BYTES, numberProperty, type Peer } from "./broker.js";
+import { type Hub, partitionNamed } from "./hubs.js";
 import { AppendError, type IncomingEvent, type Partition } from "./partition.js";
 import { partitionOfKey } from "./partitionHash.js";
+import type { Producer } from "./producers.js";
 import type { ProducerMark } from "./record.js";
+import { type AmqpError, notFound, Refusal, unauthorized } from "./refusals.js";
 import { type RheaDelivery, type RheaReceiver, rhea } from "./rhea.js";
 import { isAuthorized } from "./sas.js";
 
@@ -24,6 +17,11 @@ const PRODUCER_ID = "com.microsoft:producer-id";
 const PRODUCER_EPOCH = "com.microsoft:producer-epoch";
 const PRODUCER_NUMBER = "com.microsoft:producer-sequence-number";
 const PARTITION_KEY = "x-opt-partition-key";
+
+const STOLEN: AmqpError = {
+  condition: "com.microsoft:producer-epoch-stolen",
+  description: "A producer of a higher epoch has taken over.",
+};
 
 /** Messages a sender may have on the way to us or to the disk. Below the session's window of 2,048. */
 const CREDIT = 1000;
@@ -38,7 +36,7 @@ export interface SendingLink {
   readonly hub: Hub;
   /** Set when the link is for one partition only. */
   readonly partition: Partition | undefined;
-  readonly producer: { readonly id: number; readonly epoch: number } | undefined;
+  readonly producer: Producer | undefined;
   /** An idempotent producer's link to no partition, where its numbers would mean nothing. */
   readonly unnumbered: boolean;
   /** Messages received and not yet answered. */
@@ -58,52 +56,25 @@ export function openSendingLink(peer: Peer, link: RheaReceiver, entity: string):
   // A buffered producer opens one to the whole hub too, to learn how large an event may be.
   const producer = idempotent && partition ? openProducer(link, partition) : undefined;
   const unnumbered = idempotent && !partition;
-  const sending: SendingLink = { link, entity, hub, partition, producer, unnumbered, unanswered: 0 };
-  if (producer) {
-    stealOlder(peer, sending);
-    peer.broker.numbered.add(sending);
-  }
   // With the attach, so that the client's first send needn't wait for it.
   link.add_credit(CREDIT);
-  return sending;
+  return { link, entity, hub, partition, producer, unnumbered, unanswered: 0 };
 }
 
-/** The partition with this id. Throws Refusal. */
-export function partitionNamed(hub: Hub, id: string): Partition {
-  const partition = hub.partitions.find((each) => each.id === id);
-  if (partition) return partition;
-  throw new Refusal(
-    "com.microsoft:argument-out-of-range",
-    `The specified partition '${id}' is invalid for the hub '${hub.name}' of ${hub.partitions.length} partitions.`,
-  );
-}
-
-function openProducer(link: RheaReceiver, partition: Partition): SendingLink["producer"] {
-  const state = partition.producers.attach(
+function openProducer(link: RheaReceiver, partition: Partition): Producer {
+  const producer = partition.producers.attach(
     numberProperty(link, PRODUCER_ID),
     numberProperty(link, PRODUCER_EPOCH),
     numberProperty(link, PRODUCER_NUMBER),
+    () => link.close(STOLEN),
   );
-  if (!state)
-    throw new Refusal("com.microsoft:producer-epoch-stolen", "A producer of a higher epoch has taken over.");
+  if (!producer) throw new Refusal(STOLEN.condition, STOLEN.description);
   link.local.attach.properties = {
-    [PRODUCER_ID]: rhea.types.wrap_long(state.id),
-    [PRODUCER_EPOCH]: rhea.types.wrap_short(state.epoch),
-    [PRODUCER_NUMBER]: rhea.types.wrap_int(state.last),
+    [PRODUCER_ID]: rhea.types.wrap_long(producer.id),
+    [PRODUCER_EPOCH]: rhea.types.wrap_short(producer.epoch),
+    [PRODUCER_NUMBER]: rhea.types.wrap_int(producer.last),
   };
-  return { id: state.id, epoch: state.epoch };
-}
-
-function stealOlder(peer: Peer, newer: SendingLink): void {
-  for (const older of peer.broker.numbered) {
-    if (older.partition !== newer.partition || older.producer!.id !== newer.producer!.id) continue;
-    if (older.producer!.epoch >= newer.producer!.epoch) continue;
-    peer.broker.numbered.delete(older);
-    older.link.close({
-      condition: "com.microsoft:producer-epoch-stolen",
-      description: "A producer of a higher epoch has taken over.",
-    });
-  }
+  return producer;
 }
 
 /**
@@ -203,10 +174,7 @@ function choosePartition(sending: SendingLink, key: string | undefined): Partiti
   return partitions[next]!;
 }
 
-function markIn(
-  producer: NonNullable<SendingLink["producer"]>,
-  annotations: ReadonlyMap<string, string | number>,
-): ProducerMark {
+function markIn(producer: Producer, annotations: ReadonlyMap<string, string | number>): ProducerMark {
   const number = Number(annotations.get(PRODUCER_NUMBER) ?? Number.NaN);
   if (!Number.isInteger(number) || number < 0 || number > 2_147_483_647)
     throw new Refusal("amqp:not-allowed", `Idempotent publishing needs the annotation ${PRODUCER_NUMBER}.`);
@@ -215,8 +183,7 @@ function markIn(
 
 function isRepeat(partition: Partition, mark: ProducerMark, count: number): boolean {
   const verdict = partition.producers.judge(mark, count);
-  if (verdict === "stolen")
-    throw new Refusal("com.microsoft:producer-epoch-stolen", "A producer of a higher epoch has taken over.");
+  if (verdict === "stolen") throw new Refusal(STOLEN.condition, STOLEN.description);
   if (verdict === "gap")
     throw new Refusal(
       "com.microsoft:out-of-order-sequence",

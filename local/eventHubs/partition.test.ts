@@ -168,6 +168,32 @@ describe("idempotent producers", () => {
     expect(producers.judge({ id: 9, epoch: 1, sequenceNumber }, count)).toBe(verdict);
     expect(producers.judge({ id: 9, epoch: 0, sequenceNumber }, count)).toBe("stolen");
   });
+
+  it("tell the links of an older epoch that a newer one has taken over, and no others", () => {
+    const producers = new Producers();
+    const stolen: string[] = [];
+    const attach = (name: string, id: number, epoch: number) =>
+      producers.attach(id, epoch, undefined, () => stolen.push(name));
+    attach("first", 7, 1);
+    attach("second", 7, 1);
+    attach("gone", 7, 1)?.detach();
+    attach("other", 8, 1);
+    expect(stolen).toEqual([]);
+    expect(attach("newer", 7, 2)).toMatchObject({ id: 7, epoch: 2, last: -1 });
+    expect(stolen).toEqual(["first", "second"]);
+    expect(attach("late", 7, 1)).toBeUndefined();
+    attach("newest", 7, 3);
+    expect(stolen).toEqual(["first", "second", "newer"]);
+  });
+
+  it("get an id of the broker's when they name none, and go on where they were", () => {
+    const producers = new Producers();
+    const first = producers.attach(undefined, undefined, undefined, () => {})!;
+    const second = producers.attach(undefined, undefined, undefined, () => {})!;
+    expect(second.id).toBe(first.id + 1);
+    producers.advance({ id: first.id, epoch: 0, sequenceNumber: 0 }, 3);
+    expect(producers.attach(first.id, undefined, undefined, () => {})).toMatchObject({ epoch: 0, last: 2 });
+  });
 });
 
 describe("the lock of a data folder", () => {

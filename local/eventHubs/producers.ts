@@ -15,27 +15,53 @@ export interface ProducerState {
 
 export type Verdict = "new" | "repeat" | "gap" | "stolen";
 
+/** A producer as one of its links has it. */
+export interface Producer {
+  readonly id: number;
+  readonly epoch: number;
+  /** The last number taken when the link was attached; -1 before the first. */
+  readonly last: number;
+  /** The link is gone: it is not told of newer epochs any more. */
+  detach(): void;
+}
+
+interface ProducerLink {
+  readonly epoch: number;
+  readonly onStolen: () => void;
+}
+
 /** What a partition knows of the producers that number their events, so that a repeat is taken once. */
 export class Producers {
   readonly #states = new Map<number, ProducerState>();
+  /** The links that are attached, by the id of their producer. */
+  readonly #links = new Map<number, Set<ProducerLink>>();
   // An id handed out before a restart must not be handed out again, even when nothing was sent with it: the second
   // of the start leaves room for a thousand ids a second.
   #nextId = Math.floor(Date.now() / 1000) * 1000;
 
-  /** The state for a link that attaches. An undefined field is the broker's to choose. Undefined when a newer epoch has taken over. */
+  /**
+   * The producer for a link that attaches; the broker chooses what is undefined. `onStolen` is called when a higher epoch
+   * of the same producer attaches. Undefined when a higher epoch has attached before.
+   */
   attach(
     id: number | undefined,
     epoch: number | undefined,
     last: number | undefined,
-  ): ProducerState | undefined {
+    onStolen: () => void,
+  ): Producer | undefined {
     const known = id === undefined ? undefined : this.#states.get(id);
     if (known && epoch !== undefined && epoch < known.epoch) return undefined;
-    if (known && (epoch === undefined || epoch === known.epoch)) return this.#keep(known);
-    if (known) {
-      // A higher epoch starts its own numbering; older links keep the replaced state and are told they are stolen.
-      return this.#keep({ id: known.id, epoch: epoch ?? 0, last: last ?? -1 });
-    }
-    return this.#keep({ id: id ?? this.#nextId++, epoch: epoch ?? 0, last: last ?? -1 });
+    const goesOn = known && (epoch === undefined || epoch === known.epoch);
+    // A higher epoch starts its own numbering.
+    const state = goesOn
+      ? known
+      : { id: known?.id ?? id ?? this.#nextId++, epoch: epoch ?? 0, last: last ?? -1 };
+    this.#keep(state);
+    const link = { epoch: state.epoch, onStolen };
+    this.#stealFrom(state);
+    this.#addLink(state.id, link);
+    const { id: given, epoch: its, last: taken } = state;
+    return { id: given, epoch: its, last: taken, detach: () => this.#removeLink(given, link) };
   }
 
   /** Judges a batch of `count` events whose first has this mark. */
@@ -62,10 +88,26 @@ export class Producers {
     this.#nextId = Math.max(this.#nextId, mark.id + 1);
   }
 
-  #keep(state: ProducerState): ProducerState {
+  #stealFrom({ id, epoch }: ProducerState): void {
+    for (const older of [...(this.#links.get(id) ?? [])].filter((each) => each.epoch < epoch)) {
+      this.#removeLink(id, older);
+      older.onStolen();
+    }
+  }
+
+  #addLink(id: number, link: ProducerLink): void {
+    this.#links.set(id, (this.#links.get(id) ?? new Set()).add(link));
+  }
+
+  #removeLink(id: number, link: ProducerLink): void {
+    const links = this.#links.get(id);
+    links?.delete(link);
+    if (links?.size === 0) this.#links.delete(id);
+  }
+
+  #keep(state: ProducerState): void {
     this.#states.delete(state.id);
     this.#states.set(state.id, state);
     if (this.#states.size > MAX_PRODUCERS) this.#states.delete(this.#states.keys().next().value!);
-    return state;
   }
 }

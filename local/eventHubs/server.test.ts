@@ -148,6 +148,26 @@ describe("the server", () => {
     expect((await read(4)).at(-1).body).toBe("number 3");
   });
 
+  it("detaches a producer's link when a newer epoch of it attaches, and refuses the older one from then on", async () => {
+    expect(await putToken(token("SAS_KEY_VALUE", 60))).toBe(202);
+    const open = (epoch: number) =>
+      connection.open_sender({
+        target: "h/Partitions/0",
+        desired_capabilities: [rhea.types.wrap_symbol("com.microsoft:idempotent-producer")],
+        properties: {
+          "com.microsoft:producer-id": rhea.types.wrap_long(6),
+          "com.microsoft:producer-epoch": rhea.types.wrap_short(epoch),
+        },
+      });
+    const stolen = "com.microsoft:producer-epoch-stolen";
+    const older = open(1);
+    await event(older, "sendable");
+    const told = event(older, "sender_error");
+    await event(open(2), "sendable");
+    expect((await told).sender.error.condition).toBe(stolen);
+    expect((await event(open(1), "sender_error")).sender.error.condition).toBe(stolen);
+  });
+
   it.each([
     ["a wrong key", token("wrong", 60)],
     ["an expired token", token("SAS_KEY_VALUE", -5)],

@@ -46,7 +46,7 @@ export async function start(options: EventHubsOptions): Promise<Server> {
     segmentBytes: options.segmentBytes ?? 16 * 1024 * 1024,
     log,
   });
-  const broker: Broker = { hubs: hubs.byName, keys, log, numbered: new Set() };
+  const broker: Broker = { hubs: hubs.byName, keys, log };
   const connections = new Map<Socket, Connection>();
   const listener = listenerFor(broker, connections);
   try {

@@ -1,5 +1,5 @@
-import { Refusal } from "./broker.js";
 import type { Partition } from "./partition.js";
+import { Refusal } from "./refusals.js";
 
 const FILTER = "apache.org:selector-filter:string";
 
