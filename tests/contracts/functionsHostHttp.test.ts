@@ -2,10 +2,10 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { appFolder, buildHost, type Running, runHost, scratchFolder } from "./processes.js";
+import { appFolder, buildHost, type Running, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 /** Calls over HTTP, and what happens around them. */
-export function httpCases(): void {
+describe("the Functions host, serving HTTP", () => {
   let scratch: ReturnType<typeof scratchFolder>;
   let hookLog: string;
   let main: string;
@@ -412,4 +412,4 @@ export function httpCases(): void {
       expect(other.log()).toContain("ran past functionTimeout (1 s)");
     });
   });
-}
+});

@@ -1,12 +1,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { appFolder, buildHost, type Running, runHost, scratchFolder } from "./processes.js";
+import { appFolder, buildHost, type Running, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 const PAGE = "https://chat.example.com";
 
 /** Calls from pages of other origins. */
-export function corsCases(): void {
+describe("the Functions host, called by pages", () => {
   let scratch: ReturnType<typeof scratchFolder>;
   let main: string;
 
@@ -134,4 +134,4 @@ export function corsCases(): void {
     expect(answer.headers.get("access-control-allow-origin")).toBeNull();
     await host.end();
   });
-}
+});

@@ -2,8 +2,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EventHubProducerClient } from "@azure/event-hubs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { start } from "../../../local/eventHubs/server.js";
-import { freePort } from "../../../local/ports.js";
+import { start } from "../../local/eventHubs/server.js";
+import { freePort } from "../../local/ports.js";
 import {
   appFolder,
   buildHost,
@@ -12,10 +12,10 @@ import {
   runAzurite,
   runHost,
   scratchFolder,
-} from "./processes.js";
+} from "./functionsApp/processes.js";
 
 /** Event Hub triggers against the local Event Hubs server and Azurite. */
-export function eventHubCases(): void {
+describe("the Functions host, reading Event Hubs", () => {
   interface Call {
     readonly pid: number;
     readonly partition: string;
@@ -305,4 +305,4 @@ export function eventHubCases(): void {
     await eventually(() => sent.every((text) => texts().includes(text)));
     expect(new Set(calls().map((call) => call.pid))).toEqual(new Set(pids));
   });
-}
+});

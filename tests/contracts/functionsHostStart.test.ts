@@ -3,10 +3,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildHost, runHost, scratchFolder } from "./processes.js";
+import { buildHost, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 /** What the host starts with, and what it refuses to start with. */
-export function startCases(): void {
+describe("the Functions host, starting", () => {
   let scratch: ReturnType<typeof scratchFolder>;
   let main: string;
   let apps = 0;
@@ -200,4 +200,4 @@ export function startCases(): void {
       expect(await host.end()).toBe(0);
     });
   });
-}
+});

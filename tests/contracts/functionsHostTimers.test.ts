@@ -9,9 +9,9 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { ContainerClient } from "@azure/storage-blob";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { createLog } from "../../../local/functionsHost/log.js";
-import { Lease } from "../../../local/functionsHost/timerLease.js";
-import { freePort } from "../../../local/ports.js";
+import { createLog } from "../../local/functionsHost/log.js";
+import { Lease } from "../../local/functionsHost/timerLease.js";
+import { freePort } from "../../local/ports.js";
 import {
   appFolder,
   buildHost,
@@ -20,10 +20,10 @@ import {
   runAzurite,
   runHost,
   scratchFolder,
-} from "./processes.js";
+} from "./functionsApp/processes.js";
 
 /** Timer triggers, by the real clock. */
-export function timerCases(): void {
+describe("the Functions host, running timers", () => {
   interface Line {
     readonly pid: number;
     /** What the handler got, when a call began. */
@@ -474,4 +474,4 @@ export function timerCases(): void {
       expect((await callByHand(web)).status).toBe(404);
     });
   });
-}
+});
