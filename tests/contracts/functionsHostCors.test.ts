@@ -1,7 +1,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { appFolder, buildHost, type Running, runHost, scratchFolder } from "./functionsApp/processes.js";
+import { appFolder, builtHost, type Running, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 const PAGE = "https://chat.example.com";
 
@@ -12,7 +12,7 @@ describe("the Functions host, called by pages", () => {
 
   beforeAll(async () => {
     scratch = scratchFolder();
-    main = await buildHost(scratch.path);
+    main = await builtHost();
   });
   afterAll(() => scratch.remove());
 

@@ -6,7 +6,7 @@ import { start } from "../../local/eventHubs/server.js";
 import { freePort } from "../../local/ports.js";
 import {
   appFolder,
-  buildHost,
+  builtHost,
   eventually,
   type Running,
   runAzurite,
@@ -47,7 +47,7 @@ describe("the Functions host, reading Event Hubs", () => {
 
   beforeAll(async () => {
     scratch = scratchFolder();
-    [main, azuritePort, eventHubsPort] = await Promise.all([buildHost(scratch.path), freePort(), freePort()]);
+    [main, azuritePort, eventHubsPort] = await Promise.all([builtHost(), freePort(), freePort()]);
     azurite = await runAzurite(scratch.path, azuritePort);
     eventHubs = await startEventHubs();
   });

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { appFolder, buildHost, type Running, runHost, scratchFolder } from "./functionsApp/processes.js";
+import { appFolder, builtHost, type Running, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 /** Calls over HTTP, and what happens around them. */
 describe("the Functions host, serving HTTP", () => {
@@ -14,7 +14,7 @@ describe("the Functions host, serving HTTP", () => {
   beforeAll(async () => {
     scratch = scratchFolder();
     hookLog = join(scratch.path, "hooks.log");
-    main = await buildHost(scratch.path);
+    main = await builtHost();
     writeFileSync(hookLog, "");
     host = await runHost(main, { HOOK_LOG: hookLog, OVERRIDDEN: "from the environment" }, "--app", appFolder);
   });

@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { buildHost, runHost, scratchFolder } from "./functionsApp/processes.js";
+import { builtHost, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 /** What the host starts with, and what it refuses to start with. */
 describe("the Functions host, starting", () => {
@@ -13,7 +13,7 @@ describe("the Functions host, starting", () => {
 
   beforeAll(async () => {
     scratch = scratchFolder();
-    main = await buildHost(scratch.path);
+    main = await builtHost();
   });
   afterAll(() => scratch.remove());
 

@@ -14,7 +14,7 @@ import { Lease } from "../../local/functionsHost/timerLease.js";
 import { freePort } from "../../local/ports.js";
 import {
   appFolder,
-  buildHost,
+  builtHost,
   eventually,
   type Running,
   runAzurite,
@@ -51,7 +51,7 @@ describe("the Functions host, running timers", () => {
 
   beforeAll(async () => {
     scratch = scratchFolder();
-    main = await buildHost(scratch.path);
+    main = await builtHost();
     azurite = await runAzurite(scratch.path, await freePort());
   });
   afterAll(async () => {

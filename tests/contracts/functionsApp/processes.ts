@@ -1,16 +1,16 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { isDeepStrictEqual } from "node:util";
 
 /** The app of this folder, and the root of the project. */
 export const appFolder = fileURLToPath(new URL(".", import.meta.url));
 const root = resolve(appFolder, "../../..");
 
-/** A folder below node_modules, so that what is built or written there finds the project's packages. */
+/** A folder below node_modules, so that what is written there finds the project's packages. */
 export function scratchFolder(): { path: string; remove(): void } {
   const base = join(root, "node_modules/.cache");
   mkdirSync(base, { recursive: true });
@@ -18,34 +18,22 @@ export function scratchFolder(): { path: string; remove(): void } {
   return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 3 }) };
 }
 
-/** Compiles the host into `folder`, as the build does, and returns its main file. */
-export async function buildHost(folder: string): Promise<string> {
-  const source = join(root, "local/functionsHost");
-  const files = readdirSync(source).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
-  const options = [
-    "--ignoreConfig",
-    "--target",
-    "es2022",
-    "--module",
-    "nodenext",
-    "--skipLibCheck",
-    "--types",
-    "node",
-  ];
-  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
-  await promisify(execFile)(
-    process.execPath,
-    [
-      join(root, "node_modules/typescript/bin/tsc"),
-      ...options,
-      "--rootDir",
-      source,
-      "--outDir",
-      folder,
-    ].concat(files.map((name) => join(source, name))),
-  );
-  return join(folder, "main.js");
+/**
+ * The main file of the compiled host, which `npm test` has just built. Throws where it is missing or was built from other
+ * sources: a test of an old host would prove nothing.
+ */
+export async function builtHost(): Promise<string> {
+  const main = join(root, "dist/local/functionsHost/main.js");
+  const stamp = join(root, "dist/.built");
+  const { sources } = await import(pathToFileURL(join(root, "local/setupBuild.mjs")).href);
+  const ofHost = (files: readonly File[]) =>
+    files.filter(([file]) => file.startsWith("local/functionsHost/"));
+  const built: readonly File[] = existsSync(stamp) ? JSON.parse(readFileSync(stamp, "utf8")) : [];
+  if (existsSync(main) && isDeepStrictEqual(ofHost(built), ofHost(sources(root)))) return main;
+  throw new Error(`${main} is missing or older than its sources: run npm run build:local, or use npm test.`);
 }
+
+type File = readonly [file: string, size: number, mtimeMs: number];
 
 export interface Running {
   readonly child: ChildProcess;
