@@ -12,12 +12,14 @@ export interface PortWish {
   readonly port: number;
 }
 
-// Below the ports that Linux, macOS and Windows give to outgoing connections: one of those could take a port
-// between the moment it was found free and the moment a server listens there.
+/**
+ * Below the ports that Linux, macOS and Windows give to outgoing connections: one of those could take a port
+ * between the moment it was found free and the moment a server listens there.
+ */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_767;
 const PORTS = LAST_PORT - FIRST_PORT + 1;
-// Each process goes on from a place of its own, so that two that look at the same moment find different ports.
+/** Each process goes on from a place of its own, so that two that look at the same moment find different ports. */
 let next = randomInt(PORTS);
 
 /** `count` different ports that are free on 127.0.0.1 at this moment; a process is given none twice until it had all. */

@@ -2,7 +2,7 @@ import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writ
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-// As long as a service of ours may take to stop by itself, and a little.
+/** As long as a service of ours may take to stop by itself, and a little. */
 const LEFTOVER_WAIT_MS = 12_000;
 
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -85,7 +85,7 @@ export class StackFolder {
     const mine = this.file(`lock.${process.pid}`);
     writeFileSync(mine, JSON.stringify([ownerOf(process.pid)]));
     try {
-      for (let attempt = 0; attempt < 5; attempt++) {
+      for (let attempt = 0; attempt < 5; attempt += 1) {
         if (linked(mine, this.#lock)) return;
         const [owner] = readOwners(this.#lock);
         if (owner && isAlive(owner)) throw new Error(this.#taken(owner));

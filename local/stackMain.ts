@@ -14,7 +14,7 @@ const USAGE = `Starts the whole chat system on this machine.
 Ports: PAGE_PORT 7070, API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
 MYSQL_URL and REDIS_URL name servers to use instead of starting private ones.`;
 
-// One Ctrl+C reaches this process more than once, by the terminal and by the programs that started it.
+/** One Ctrl+C reaches this process more than once, by the terminal and by the programs that started it. */
 const SAME_KEYPRESS_MS = 700;
 
 interface Options {

@@ -6,7 +6,7 @@ import type { ChildSpec } from "./services/child.js";
 import { projectRoot } from "./settings.js";
 import type { StackFolder } from "./stackFolder.js";
 
-// Signs upstream calls and tokens between processes on the loopback interface; no secret.
+/** Signs upstream calls and tokens between processes on the loopback interface; no secret. */
 const ACCESS_KEY = "bm9uc3RvcC1jaGF0LWxvY2FsLWFjY2Vzcy1rZXktMDAwMQ==";
 const EVENT_HUBS_KEY = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE";
 

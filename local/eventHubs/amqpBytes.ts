@@ -175,7 +175,7 @@ export function annotationsOf(bytes: Buffer): Map<string, string | number> {
 }
 
 /** What the broker says about an event. */
-export interface Place {
+export interface Enqueued {
   readonly sequenceNumber: number;
   readonly offset: number;
   /** Milliseconds since 1970. */
@@ -192,7 +192,7 @@ export interface WireEvent {
 const OURS = new Set(["x-opt-sequence-number", "x-opt-offset", "x-opt-enqueued-time", "x-opt-partition-key"]);
 
 /** Splices the broker's annotations into an event. All its other bytes stay as they were received. */
-export function annotate(event: Buffer, place: Place): WireEvent {
+export function annotate(event: Buffer, facts: Enqueued): WireEvent {
   let header = event.subarray(0, 0);
   let rest = event.length;
   const kept: Buffer[] = [];
@@ -207,16 +207,16 @@ export function annotate(event: Buffer, place: Place): WireEvent {
     }
   }
   const count = kept.length;
-  kept.push(keySequence, long(place.sequenceNumber), keyOffset, string(String(place.offset)));
-  kept.push(keyTime, timestamp(place.enqueuedTime));
-  if (place.partitionKey !== undefined) kept.push(keyPartitionKey, string(place.partitionKey));
-  const ours = place.partitionKey === undefined ? 3 : 4;
+  kept.push(KEY_SEQUENCE, long(facts.sequenceNumber), KEY_OFFSET, string(String(facts.offset)));
+  kept.push(KEY_TIME, timestamp(facts.enqueuedTime));
+  if (facts.partitionKey !== undefined) kept.push(KEY_PARTITION_KEY, string(facts.partitionKey));
+  const ours = facts.partitionKey === undefined ? 3 : 4;
   const map = mapSection(SECTION.messageAnnotations, count + ours, kept);
   return { bytes: Buffer.concat([header, ...map, event.subarray(rest)]), headerEnd: header.length };
 }
 
 /** The same event with the delivery annotations that `trackLastEnqueuedEventProperties` asks for. */
-export function withLastEnqueued(event: WireEvent, last: Place, now: number): Buffer {
+export function withLastEnqueued(event: WireEvent, last: Enqueued, now: number): Buffer {
   const map = mapSection(SECTION.deliveryAnnotations, 4, [
     symbol("last_enqueued_sequence_number"),
     long(last.sequenceNumber),
@@ -264,7 +264,7 @@ function eightBytes(type: number, value: number): Buffer {
 const long = (value: number): Buffer => eightBytes(0x81, value);
 const timestamp = (value: number): Buffer => eightBytes(0x83, value);
 
-const keySequence = symbol("x-opt-sequence-number");
-const keyOffset = symbol("x-opt-offset");
-const keyTime = symbol("x-opt-enqueued-time");
-const keyPartitionKey = symbol("x-opt-partition-key");
+const KEY_SEQUENCE = symbol("x-opt-sequence-number");
+const KEY_OFFSET = symbol("x-opt-offset");
+const KEY_TIME = symbol("x-opt-enqueued-time");
+const KEY_PARTITION_KEY = symbol("x-opt-partition-key");

@@ -108,7 +108,7 @@ export class Reader {
     if (!this.#attached || !link.is_open() || link.session.outgoing.available() === 0) return false;
     const written = link.session.outgoing.next_pending_delivery;
     let done = 0;
-    for (; done < this.#unwritten.length && this.#unwritten[done]!.id < written; done++) {
+    for (; done < this.#unwritten.length && this.#unwritten[done]!.id < written; done += 1) {
       // Nobody resends: a written event isn't kept until its reader settles it.
       this.#unwritten[done]!.data = NOTHING;
     }

@@ -39,7 +39,7 @@ export function writeAllFields(connection: RheaConnection): void {
 
 function fill(fields: unknown[], count = fields.length): void {
   for (const field of fields) fillError(field);
-  for (let index = fields.length; index < count; index++) fields[index] = null;
+  for (let index = fields.length; index < count; index += 1) fields[index] = null;
 }
 
 /** An error is a field of `detach`, `end` and `close`, and of the state in a disposition. */
@@ -194,7 +194,7 @@ function transfer(session: RheaSession, link: RheaLink, frame: Transfer, take: (
 /** What was on its way when we detached its link is counted, and taken by nobody (AMQP 1.0 §2.6.5). */
 function discard(session: RheaSession, link: RheaLink, frame: Transfer): void {
   const { delivery_id } = frame.performative;
-  session.incoming.next_transfer_id++;
+  session.incoming.next_transfer_id += 1;
   if (isNumber(delivery_id)) session.incoming.next_delivery_id = delivery_id + 1;
   if (link._incomplete) link._incomplete.settled = true;
   link._incomplete = undefined;
@@ -203,6 +203,6 @@ function discard(session: RheaSession, link: RheaLink, frame: Transfer): void {
 /** An aborted delivery is settled, and what came of it is void (AMQP 1.0 §2.7.5). */
 function abort(session: RheaSession, link: RheaLink, frame: Transfer): void {
   discard(session, link, frame);
-  link.credit--;
-  link.delivery_count++;
+  link.credit -= 1;
+  link.delivery_count += 1;
 }

@@ -88,9 +88,9 @@ export function receive(
   size: number,
   cork: () => void,
 ): void {
-  sending.unanswered++;
+  sending.unanswered += 1;
   const answer = (error?: AmqpError) => {
-    sending.unanswered--;
+    sending.unanswered -= 1;
     if (!sending.link.is_open()) {
       delivery.settled = true;
       return;

@@ -11,7 +11,7 @@ export class LockedError extends Error {}
 export function lockFolder(folder: string): () => void {
   const path = join(folder, "lock");
   const mine = `${process.pid} ${startedAt(process.pid)}\n`;
-  for (let attempt = 0; attempt < 3; attempt++) {
+  for (let attempt = 0; attempt < 3; attempt += 1) {
     try {
       writeFileSync(path, mine, { flag: "wx" });
       return () => rmSync(path, { force: true });

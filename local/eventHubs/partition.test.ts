@@ -51,7 +51,7 @@ const files = () => readdirSync(folder).sort();
 
 function everything(partition: Partition): string[] {
   const found: string[] = [];
-  for (let next = partition.firstSequence; next < partition.endSequence; next++)
+  for (let next = partition.firstSequence; next < partition.endSequence; next += 1)
     found.push(String(partition.read(next)!.event));
   return found;
 }
@@ -59,7 +59,7 @@ function everything(partition: Partition): string[] {
 describe("a partition", () => {
   it("reads back what it was given, from memory and from its files, over several segments", async () => {
     const first = openPartition(2_000_000);
-    for (let index = 0; index < 100; index++) await append(first, bodies(index * 10, 10, 10_000));
+    for (let index = 0; index < 100; index += 1) await append(first, bodies(index * 10, 10, 10_000));
     expect(files().length).toBeGreaterThan(3);
     const expected = bodies(0, 1000, 10_000).map(String);
     expect(everything(first)).toEqual(expected);
@@ -77,7 +77,7 @@ describe("a partition", () => {
 
   it("gives the same offsets and times after a restart", async () => {
     const first = openPartition(500);
-    for (let index = 0; index < 20; index++) await append(first, [body(index)]);
+    for (let index = 0; index < 20; index += 1) await append(first, [body(index)]);
     const before = Array.from({ length: 20 }, (_, index) => first.read(index));
     await closeAll();
     const second = openPartition(500);
@@ -132,7 +132,7 @@ describe("a partition", () => {
 
   it("refuses to open when a segment in the middle is gone or cut", async () => {
     const partition = openPartition(300);
-    for (let index = 0; index < 12; index++) await append(partition, [body(index)]);
+    for (let index = 0; index < 12; index += 1) await append(partition, [body(index)]);
     await closeAll();
     const path = join(folder, files()[1]!);
     const bytes = readFileSync(path);
@@ -144,7 +144,7 @@ describe("a partition", () => {
 
   it("deletes whole segments past the retention and goes on counting after a restart", async () => {
     const partition = openPartition(300, 1000);
-    for (let index = 0; index < 12; index++) await append(partition, [body(index)]);
+    for (let index = 0; index < 12; index += 1) await append(partition, [body(index)]);
     partition.expire(Date.now() + 5000);
     expect([partition.firstSequence, partition.endSequence]).toEqual([12, 12]);
     expect(partition.read(3)).toBeUndefined();

@@ -84,13 +84,13 @@ export function decodeRecord(bytes: Buffer, at: number): { record: LogRecord; en
  * none. Tells a torn end (nothing sound follows) from damage in the middle (something does).
  */
 export function findRecordAfter(bytes: Buffer, at: number, expected: number): number | undefined {
-  for (let place = at + 1; place + PREFIX + FIXED <= bytes.length; place++) {
-    const length = bytes.readUInt32BE(place);
-    if (length < FIXED || place + PREFIX + length > bytes.length) continue;
-    const sequenceNumber = bytes.readUIntBE(place + PREFIX + 3, 6);
+  for (let position = at + 1; position + PREFIX + FIXED <= bytes.length; position += 1) {
+    const length = bytes.readUInt32BE(position);
+    if (length < FIXED || position + PREFIX + length > bytes.length) continue;
+    const sequenceNumber = bytes.readUIntBE(position + PREFIX + 3, 6);
     // No two neighbours in a segment are further apart than the segment has bytes.
     if (sequenceNumber < expected || sequenceNumber > expected + bytes.length) continue;
-    if (decodeRecord(bytes, place)) return place;
+    if (decodeRecord(bytes, position)) return position;
   }
   return undefined;
 }

@@ -200,5 +200,5 @@ interface Rhea {
   };
 }
 
-// rhea is CommonJS whose exports are one object made at run time; an import could name none of them.
+/** rhea is CommonJS whose exports are one object made at run time; an import could name none of them. */
 export const rhea = createRequire(import.meta.url)("rhea") as Rhea;

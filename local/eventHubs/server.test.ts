@@ -195,7 +195,7 @@ describe("the server", () => {
   it("refuses a sixth reader without an epoch", async () => {
     await putToken(token("SAS_KEY_VALUE", 60));
     const source = "h/ConsumerGroups/$Default/Partitions/0";
-    for (let index = 0; index < 5; index++)
+    for (let index = 0; index < 5; index += 1)
       await event(connection.open_receiver({ source }), "receiver_open");
     const { receiver } = await event(connection.open_receiver({ source }), "receiver_error");
     expect(receiver.error.condition).toBe("amqp:resource-limit-exceeded");

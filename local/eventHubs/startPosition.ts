@@ -52,7 +52,11 @@ function isSelector(value: unknown): boolean {
 /** The filter is a described string; depending on the client it arrives as the string or around it. */
 function selectorIn(value: unknown): string | undefined {
   let inner = value;
-  for (let depth = 0; depth < 4 && typeof inner === "object" && inner !== null && "value" in inner; depth++)
+  for (
+    let depth = 0;
+    depth < 4 && typeof inner === "object" && inner !== null && "value" in inner;
+    depth += 1
+  )
     inner = inner.value;
   return inner === undefined || inner === null ? undefined : String(inner);
 }

@@ -35,7 +35,7 @@ export class Tail {
 
   #drop(): void {
     this.#bytes -= this.#events[this.#head]!.event.length + OVERHEAD;
-    this.#head++;
+    this.#head += 1;
   }
 
   /** Dropped events stay in the array until half of it is dropped, so that dropping costs nothing on average. */

@@ -79,8 +79,10 @@ function bindingsOf({ metadata }: RegisteredFunction): object[] {
   return Object.entries(metadata.bindings).map(([name, binding]) => ({ name, ...binding }));
 }
 
-// The answer says that the call has begun, not how it ends. What the body's "input" holds means nothing to a timer, but an
-// object of JSON must be there; and only with this content type, which no form of a foreign web page can send.
+/**
+ * The answer says that the call has begun, not how it ends. What the body's "input" holds means nothing to a timer, but an
+ * object of JSON must be there; and only with this content type, which no form of a foreign web page can send.
+ */
 async function callByHand(
   { byHand }: AdminOptions,
   name: string | undefined,

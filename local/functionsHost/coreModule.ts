@@ -56,8 +56,10 @@ export function programmingModel(): ProgrammingModel | undefined {
   return model;
 }
 
-// A require hook and not a file in node_modules: in the cloud, too, the worker provides this module, and an app that
-// finds one on its disk would behave differently there.
+/**
+ * A require hook and not a file in node_modules: in the cloud, too, the worker provides this module, and an app that
+ * finds one on its disk would behave differently there.
+ */
 function install(): void {
   installed = true;
   const prototype = Module.prototype as unknown as Requiring;
@@ -73,7 +75,7 @@ function current(): Registrations {
   return receiver;
 }
 
-const hookNames = ["preInvocation", "postInvocation", "appStart", "appTerminate", "log"];
+const HOOK_NAMES = ["preInvocation", "postInvocation", "appStart", "appTerminate", "log"];
 
 const core = {
   version: "3.99.0",
@@ -85,7 +87,7 @@ const core = {
     return new Disposable(() => registrations.removeFunction(metadata));
   },
   registerHook(name: string, hook: Hook) {
-    if (!hookNames.includes(name)) throw new RangeError(`there is no hook "${name}"`);
+    if (!HOOK_NAMES.includes(name)) throw new RangeError(`there is no hook "${name}"`);
     const { hooks } = current();
     hooks.set(name, [...(hooks.get(name) ?? []), hook]);
     return new Disposable(() => hooks.set(name, hooks.get(name)?.filter((one) => one !== hook) ?? []));

@@ -53,7 +53,7 @@ function oneBody(body: Buffer, binary: boolean): TypedData {
   return binary ? { bytes: body } : { string: body.toString("utf8") };
 }
 
-// The host turns string arrays into collections without their empty strings, so the keys can be fewer than the events.
+/** The host turns string arrays into collections without their empty strings, so the keys can be fewer than the events. */
 function manyMetadata(events: readonly ReceivedEventData[]): Record<string, TypedData> {
   const strings = (values: string[]) => ({
     collectionString: { string: values.filter((value) => value !== "") },
@@ -79,7 +79,7 @@ function oneMetadata(event: ReceivedEventData): Record<string, TypedData> {
   };
 }
 
-// The host gives each of these twice: under its AMQP annotation's name and under its .NET property's.
+/** The host gives each of these twice: under its AMQP annotation's name and under its .NET property's. */
 function systemProperties(event: ReceivedEventData): Record<string, unknown> {
   const { sequenceNumber, offset, enqueuedTimeUtc, partitionKey } = event;
   return {

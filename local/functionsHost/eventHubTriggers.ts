@@ -17,7 +17,7 @@ import { connectionString, type EventHubSettings, resolveNames } from "./setting
 import type { Worker } from "./worker.js";
 
 /** Seconds that a consumer whose connection broke may stay idle before it looks again. */
-const maxIdle = 1;
+const MAX_IDLE_S = 1;
 
 /** Starts the Event Hub triggers among these functions of the worker; throws when one names a setting that is not there. */
 export function startEventHubTriggers(
@@ -184,7 +184,7 @@ export class EventHubTrigger {
       },
       {
         maxBatchSize: maxEventBatchSize,
-        maxWaitTimeInSeconds: maxIdle,
+        maxWaitTimeInSeconds: MAX_IDLE_S,
         prefetchCount: Math.max(prefetchCount, maxEventBatchSize),
         startPosition: startPosition(initialOffset),
         // Bytes stay bytes: what a body means is for the function to say.
@@ -193,7 +193,7 @@ export class EventHubTrigger {
     );
   }
 
-  // Comes with no events each time `maxIdle` passes.
+  // Comes with no events each time `MAX_IDLE_S` passes.
   #receive(events: ReceivedEventData[], context: PartitionContext): Promise<void> {
     const partition = this.#partitions.get(context.partitionId);
     if (!partition) return Promise.resolve();
@@ -244,7 +244,7 @@ export class EventHubTrigger {
   // Whether the function succeeded or not: only a lost partition or the end of the host leaves the checkpoint behind.
   async #checkpoint(partition: Partition, last: ReceivedEventData, context: PartitionContext): Promise<void> {
     if (partition.stop.signal.aborted) return;
-    partition.batchesSinceCheckpoint++;
+    partition.batchesSinceCheckpoint += 1;
     if (partition.batchesSinceCheckpoint < this.#settings.batchCheckpointFrequency) return;
     try {
       await context.updateCheckpoint(last);

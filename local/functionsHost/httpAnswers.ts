@@ -3,13 +3,13 @@ import { isCorsHeader, setAppHeader } from "./cors.js";
 import { formatCookie } from "./httpMessages.js";
 import type { HttpData } from "./rpc.js";
 
-// The names of the app are in lower case, whatever it wrote; these have a spelling of their own in Kestrel.
-const knownNames = `Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers
+/** The names of the app are in lower case, whatever it wrote; these have a spelling of their own in Kestrel. */
+const KNOWN_NAMES = `Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers
   Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers Access-Control-Max-Age Age Allow
   Alt-Svc Cache-Control Connection Content-Encoding Content-Language Content-Length Content-Location Content-MD5
   Content-Range Content-Type Date ETag Expires Keep-Alive Last-Modified Location Pragma Proxy-Authenticate
   Proxy-Connection Retry-After Server Set-Cookie Trailer Transfer-Encoding Upgrade Vary Via WWW-Authenticate Warning`;
-const spellings = new Map(knownNames.split(/\s+/).map((name) => [name.toLowerCase(), name]));
+const SPELLINGS = new Map(KNOWN_NAMES.split(/\s+/).map((name) => [name.toLowerCase(), name]));
 
 /** Answers with what a function gave back. */
 export function send(response: ServerResponse, http: HttpData | null | undefined): void {
@@ -26,7 +26,7 @@ export function send(response: ServerResponse, http: HttpData | null | undefined
 function answer(response: ServerResponse, http: HttpData, headers: readonly [string, string][]): void {
   response.statusCode = Number(http.statusCode ?? 200);
   for (const [name, value] of headers)
-    setAppHeader(response, spellings.get(name.toLowerCase()) ?? name, value);
+    setAppHeader(response, SPELLINGS.get(name.toLowerCase()) ?? name, value);
   const cookies = (http.cookies ?? []).map(formatCookie);
   if (cookies.length > 0) response.appendHeader("Set-Cookie", cookies);
   const body = http.body?.bytes ?? http.body?.string;

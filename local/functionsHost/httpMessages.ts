@@ -30,13 +30,15 @@ export function headersOf({ rawHeaders }: IncomingMessage): Record<string, strin
   return joined;
 }
 
-// Kestrel reads headers as UTF-8, Node as Latin-1.
+/** Kestrel reads headers as UTF-8, Node as Latin-1. */
 function utf8(text: string): string {
   return /[\x80-\xff]/.test(text) ? Buffer.from(text, "latin1").toString() : text;
 }
 
-// Names count as one in any letter case, their values joined by commas. The name is written as it was the second time
-// where there was one: so ASP.NET Core's collection has it, and an app that looks for another spelling finds nothing.
+/**
+ * Names count as one in any letter case, their values joined by commas. The name is written as it was the second time
+ * where there was one: so ASP.NET Core's collection has it, and an app that looks for another spelling finds nothing.
+ */
 function queryOf(url: string): Record<string, string> {
   const question = url.indexOf("?");
   if (question < 0) return {};

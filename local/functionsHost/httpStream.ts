@@ -1,7 +1,7 @@
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import { setAppHeader } from "./cors.js";
 
-const hopByHop = ["connection", "keep-alive", "transfer-encoding", "upgrade", "x-ms-invocation-id"];
+const HOP_BY_HOP = ["connection", "keep-alive", "transfer-encoding", "upgrade", "x-ms-invocation-id"];
 
 /**
  * Passes a request on to the HTTP server that the app's library runs for streams, and its answer back, both as they
@@ -29,7 +29,7 @@ export function forwardToApp(
   });
   forwarded.on("response", (answer) => {
     for (const [name, value] of Object.entries(answer.headers))
-      if (value !== undefined && !hopByHop.includes(name)) setAppHeader(response, name, value);
+      if (value !== undefined && !HOP_BY_HOP.includes(name)) setAppHeader(response, name, value);
     response.statusCode = answer.statusCode ?? 200;
     answer.on("error", () => response.destroy());
     answer.pipe(response);

@@ -49,7 +49,7 @@ export function createHttpServer(worker: Worker, options: HttpOptions, log: Log)
   return server;
 }
 
-// The real host sorts the functions by name and tries their routes in that order.
+/** The real host sorts the functions by name and tries their routes in that order. */
 function routesOf(worker: Worker, routePrefix: string): RouteTable<Target> {
   const routes = new RouteTable<Target>();
   const named = [...worker.functions.values()].map((fn) => ({ fn, name: fn.metadata.name.toUpperCase() }));
@@ -102,8 +102,10 @@ function refusalForCaller(
   return disabled.has(fn) && !keyed ? 404 : undefined;
 }
 
-// The real host gives its worker a body only where a Content-Length announces one: one that comes in chunks arrives
-// empty, unless the app has HTTP streams (Node drops its bytes once the answer is out).
+/**
+ * The real host gives its worker a body only where a Content-Length announces one: one that comes in chunks arrives
+ * empty, unless the app has HTTP streams (Node drops its bytes once the answer is out).
+ */
 function readAnnouncedBody(request: IncomingMessage, most: number): ReturnType<typeof readBody> {
   const announced = Number(request.headers["content-length"] ?? 0) > 0;
   return announced ? readBody(request, most) : Promise.resolve(undefined);
@@ -130,8 +132,10 @@ async function invoke(
   send(response, http);
 }
 
-// With `app.setup({ enableHttpStream: true })` the library runs a server of its own: the host passes the request on to
-// it, and at the same time starts the invocation that the request belongs to.
+/**
+ * With `app.setup({ enableHttpStream: true })` the library runs a server of its own: the host passes the request on to
+ * it, and at the same time starts the invocation that the request belongs to.
+ */
 async function invokeStreaming(
   worker: Worker,
   httpUri: string,

@@ -1,6 +1,6 @@
 /** Levels of `logging.logLevel` in host.json, quietest last; `context.log` uses the same words in lower case. */
-const levels = ["trace", "debug", "information", "warning", "error", "critical", "none"] as const;
-export type Level = (typeof levels)[number];
+const LEVELS = ["trace", "debug", "information", "warning", "error", "critical", "none"] as const;
+export type Level = (typeof LEVELS)[number];
 
 export interface Log {
   /** Whether a line of this level is written: lets callers skip building it. */
@@ -10,13 +10,13 @@ export interface Log {
 
 /** The level a setting names, in any case; `undefined` when it names none. */
 export function parseLevel(name: string): Level | undefined {
-  return levels.find((level) => level === name.toLowerCase());
+  return LEVELS.find((level) => level === name.toLowerCase());
 }
 
 /** A log that writes lines of `minimum` and above, one line each, to `write` (stderr unless told). */
 export function createLog(minimum: Level, write = (line: string) => void process.stderr.write(line)): Log {
-  const floor = levels.indexOf(minimum);
-  const enabled = (level: Level) => level !== "none" && levels.indexOf(level) >= floor;
+  const floor = LEVELS.indexOf(minimum);
+  const enabled = (level: Level) => level !== "none" && LEVELS.indexOf(level) >= floor;
   return {
     enabled,
     write(level, text) {

@@ -10,16 +10,16 @@ export interface RequestTarget {
 }
 
 /** Kestrel's `MaxRequestLineSize`, `MaxRequestHeadersTotalSize` (bytes) and `MaxRequestHeaderCount`. */
-const limits = { line: 8_192, headers: 32_768, count: 100 };
+const LIMITS = { lineBytes: 8_192, headerBytes: 32_768, headers: 100 };
 
 /** Of Node's parser, which answers 431 by itself: more than the limits above, so that they decide. */
 export const PARSER_BYTES = 65_536;
 
 /** The status with which Kestrel refuses a request before anything else has seen it; `undefined`: it takes it. */
 export function refusalOf({ method = "GET", url = "/", rawHeaders }: IncomingMessage): number | undefined {
-  if (`${method} ${url} HTTP/1.1\r\n`.length > limits.line) return 414;
+  if (`${method} ${url} HTTP/1.1\r\n`.length > LIMITS.lineBytes) return 414;
   const bytes = rawHeaders.reduce((sum, text) => sum + text.length + 2, 0);
-  if (rawHeaders.length / 2 > limits.count || bytes > limits.headers) return 431;
+  if (rawHeaders.length / 2 > LIMITS.headers || bytes > LIMITS.headerBytes) return 431;
   const hosts = rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === "host");
   // Header bytes are read as UTF-8; Node hands them over as Latin-1.
   const unreadable = rawHeaders.some(
@@ -79,7 +79,7 @@ function withoutDots(path: string): string {
   return `/${kept.join("/")}`;
 }
 
-// What looks encoded is taken to be so, whatever it was before decoding: `%252F` arrives as `%2F`.
+/** What looks encoded is taken to be so, whatever it was before decoding: `%252F` arrives as `%2F`. */
 function encode(path: string): string {
   return path.replace(/%(?![0-9a-f]{2})|[^\w\-.~!$&'()*+,;=:@/%]+/giu, encodeURIComponent);
 }

@@ -60,7 +60,7 @@ describe("attempts", () => {
   ])("with %j are %i when all fail", async (options, expected) => {
     let attempts = 0;
     const attempt = async () => {
-      attempts++;
+      attempts += 1;
       throw new Error("no");
     };
     expect(await withRetries(options, attempt, new AbortController().signal)).toBe("failed");

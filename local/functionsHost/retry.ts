@@ -14,7 +14,7 @@ export async function withRetries(
 ): Promise<Outcome> {
   const delays = options && retryDelays(options);
   let exception: RetryContext["exception"];
-  for (let retryCount = 0; ; retryCount++) {
+  for (let retryCount = 0; ; retryCount += 1) {
     try {
       const { maxRetryCount } = options ?? { maxRetryCount: 0 };
       await attempt(options && { retryCount, maxRetryCount, ...(exception && { exception }) });

@@ -19,7 +19,7 @@ export interface RouteMatch<T> {
   readonly params: Record<string, string>;
 }
 
-const constraints: Record<string, RegExp> = {
+const CONSTRAINTS: Record<string, RegExp> = {
   int: /^[+-]?\d{1,10}$/,
   long: /^[+-]?\d{1,19}$/,
   guid: /^\{?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}?$/i,
@@ -59,7 +59,7 @@ function split(path: string): string[] {
   let from = 0;
   let to = path.length;
   if (path[0] === "/") from = 1;
-  if (to > from && path[to - 1] === "/") to--;
+  if (to > from && path[to - 1] === "/") to -= 1;
   return from === to ? [] : path.slice(from, to).split("/");
 }
 
@@ -71,16 +71,16 @@ function parseSegment(text: string, template: string): Segment {
     throw new Error(`route "${template}": "${text}" is not understood; use {id}, {id:int}, {id?} or {*rest}`);
   const [, stars, name, tests, optional] = found;
   const names = tests!.split(":").filter(Boolean);
-  const unknown = names.find((one) => constraints[one.toLowerCase()] === undefined);
+  const unknown = names.find((one) => CONSTRAINTS[one.toLowerCase()] === undefined);
   if (unknown)
     throw new Error(
-      `route "${template}": no constraint "${unknown}"; there are ${Object.keys(constraints).join(", ")}`,
+      `route "${template}": no constraint "${unknown}"; there are ${Object.keys(CONSTRAINTS).join(", ")}`,
     );
   return {
     name: name!,
     rest: stars !== "",
     optional: optional === "?",
-    tests: names.map((one) => constraints[one.toLowerCase()]!),
+    tests: names.map((one) => CONSTRAINTS[one.toLowerCase()]!),
   };
 }
 
@@ -88,7 +88,7 @@ function match(segments: readonly Segment[], parts: readonly string[]): Record<s
   const params: Record<string, string> = {};
   const last = segments[segments.length - 1];
   if (parts.length > segments.length && !last?.rest) return undefined;
-  for (let i = 0; i < segments.length; i++) {
+  for (let i = 0; i < segments.length; i += 1) {
     const segment = segments[i]!;
     const value = segment.rest ? parts.slice(i).join("/") : parts[i];
     if (segment.literal !== undefined) {

@@ -28,7 +28,7 @@ export function parseSchedule(text: string): Schedule {
     );
   }
   if (parts.length === 5) parts.unshift("0");
-  return cronSchedule(fields.map((field, index) => parseField(field, parts[index]!)));
+  return cronSchedule(FIELDS.map((field, index) => parseField(field, parts[index]!)));
 }
 
 interface Field {
@@ -38,21 +38,23 @@ interface Field {
   readonly names?: readonly string[];
 }
 
-const months = "January February March April May June July August September October November December";
-const days = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday";
+const MONTHS = "January February March April May June July August September October November December";
+const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday";
 
-const fields: readonly Field[] = [
+const FIELDS: readonly Field[] = [
   { name: "second", least: 0, most: 59 },
   { name: "minute", least: 0, most: 59 },
   { name: "hour", least: 0, most: 23 },
   { name: "day", least: 1, most: 31 },
-  { name: "month", least: 1, most: 12, names: months.split(" ") },
+  { name: "month", least: 1, most: 12, names: MONTHS.split(" ") },
   // Sunday is 0 only: a 7, which other crons take for Sunday, too, is refused.
-  { name: "day of week", least: 0, most: 6, names: days.split(" ") },
+  { name: "day of week", least: 0, most: 6, names: DAYS.split(" ") },
 ];
 
-// Read here, and handed on as plain lists, because cron dialects differ where it hurts: NCRONTAB has no L, W, # and ?,
-// shortens names to any beginning, and turns ranges round, so that SAT-SUN is SUN-SAT and means every day.
+/**
+ * Read here, and handed on as plain lists, because cron dialects differ where it hurts: NCRONTAB has no L, W, # and ?,
+ * shortens names to any beginning, and turns ranges round, so that SAT-SUN is SUN-SAT and means every day.
+ */
 function parseField(field: Field, text: string): ReadonlySet<number> {
   const values = new Set<number>();
   for (const item of text.split(",")) {
@@ -80,7 +82,7 @@ function parseValue({ name, least, most, names = [] }: Field, text: string): num
 }
 
 function cronSchedule(sets: readonly ReadonlySet<number>[]): Schedule {
-  const whole = fields.map(({ least, most }, index) => sets[index]!.size === most - least + 1);
+  const whole = FIELDS.map(({ least, most }, index) => sets[index]!.size === most - least + 1);
   const pattern = sets.map((set, index) => (whole[index] ? "*" : [...set].join(","))).join(" ");
   // Day and day of week must both match, unlike in Vixie cron.
   const cron = new Cron(pattern, { paused: true, mode: "6-part", timezone: "UTC", domAndDow: true });
@@ -100,7 +102,7 @@ function intervalSchedule(milliseconds: number): Schedule {
   };
 }
 
-const timeSpan = /^(-?)(?:(\d{1,8})(?:\.|:(?=\d+:\d+:\d)))?(\d{1,8}):(\d{1,2})(?::(\d{1,2})(\.\d{1,7})?)?$/;
+const TIME_SPAN = /^(-?)(?:(\d{1,8})(?:\.|:(?=\d+:\d+:\d)))?(\d{1,8}):(\d{1,2})(?::(\d{1,2})(\.\d{1,7})?)?$/;
 
 /**
  * Milliseconds of `[d.]hh:mm[:ss[.fff]]`; `undefined` when `text` is nothing of the kind. As in .NET a number alone is days,
@@ -108,7 +110,7 @@ const timeSpan = /^(-?)(?:(\d{1,8})(?:\.|:(?=\d+:\d+:\d)))?(\d{1,8}):(\d{1,2})(?
  */
 function parseTimeSpan(text: string): number | undefined {
   if (/^-?\d{1,8}$/.test(text)) return Number(text) * 86_400_000;
-  const match = timeSpan.exec(text);
+  const match = TIME_SPAN.exec(text);
   if (!match) return undefined;
   let parts = match.slice(2, 6).map((part) => Number(part ?? 0));
   if (match[2] === undefined && match[5] !== undefined && match[6] === undefined && parts[1]! > 23)

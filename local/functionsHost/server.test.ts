@@ -19,7 +19,7 @@ afterAll(() => rmSync(app, { recursive: true }));
 const quiet = { port: 0, log: createLog("none") };
 
 it("runs in the process of a test, one app at a time, again after it was closed", async () => {
-  for (let round = 0; round < 2; round++) {
+  for (let round = 0; round < 2; round += 1) {
     const host = await start({ ...quiet, app });
     try {
       expect(host.functions).toEqual(["hello"]);

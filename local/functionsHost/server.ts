@@ -142,12 +142,12 @@ function findDisabled(worker: Worker, env: NodeJS.ProcessEnv, log: Log): Set<Reg
   return new Set(all.filter(({ metadata }) => names.includes(metadata.name)));
 }
 
-const knownTriggers = ["httpTrigger", "eventHubTrigger", "timerTrigger"];
+const KNOWN_TRIGGERS = ["httpTrigger", "eventHubTrigger", "timerTrigger"];
 
 function warnOfOtherTriggers(worker: Worker, log: Log): void {
   for (const { metadata } of worker.functions.values())
     for (const { type } of Object.values(metadata.bindings))
-      if (/trigger$/i.test(type) && !knownTriggers.includes(type))
+      if (/trigger$/i.test(type) && !KNOWN_TRIGGERS.includes(type))
         log.write("warning", `function "${metadata.name}" is never called: this host runs no ${type}`);
 }
 

@@ -9,7 +9,7 @@ import { Lease, leaseBlob } from "./timerLease.js";
 import type { Worker } from "./worker.js";
 
 /** The longest wait, in milliseconds, of one timer of Node (24.8 days), rounded down. */
-const maxPause = 24 * 86_400_000;
+const MAX_PAUSE_MS = 24 * 86_400_000;
 
 /**
  * The timer triggers among the worker's functions, not started yet. Throws an error that names the function when a schedule
@@ -196,12 +196,14 @@ export class TimerTrigger {
   }
 }
 
-// Always lets other work go first, also when the occurrence has passed: calls that take longer than the schedule's
-// interval follow each other closely.
+/**
+ * Always lets other work go first, also when the occurrence has passed: calls that take longer than the schedule's
+ * interval follow each other closely.
+ */
 async function until(time: Date, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     const left = time.getTime() - Date.now();
-    await pause(Math.min(Math.max(left, 1), maxPause), signal);
+    await pause(Math.min(Math.max(left, 1), MAX_PAUSE_MS), signal);
     if (Date.now() >= time.getTime()) return;
   }
 }

@@ -57,7 +57,7 @@ export class Worker {
         throw new Error(
           `no function was registered by ${options.files.join(", ")}: call app.http, app.eventHub or app.timer there`,
         );
-      const { HttpUri } = await model.getCapabilities({ ...workerCapabilities });
+      const { HttpUri } = await model.getCapabilities({ ...WORKER_CAPABILITIES });
       worker.httpUri = HttpUri;
       await worker.#runHooks("appStart", {
         hookData: {},
@@ -215,7 +215,7 @@ export class Worker {
 }
 
 /** The capabilities of the public Node worker that concern HTTP and collections. */
-const workerCapabilities = {
+const WORKER_CAPABILITIES = {
   RawHttpBodyBytes: "true",
   RpcHttpTriggerMetadataRemoved: "true",
   RpcHttpBodyOnly: "true",
@@ -226,8 +226,10 @@ const workerCapabilities = {
   HandlesWorkerTerminateMessage: "true",
 };
 
-// `import` loads CommonJS as well. A second app in the same process (tests do that) must run the file again, so the
-// address differs, and a CommonJS file is forgotten first.
+/**
+ * `import` loads CommonJS as well. A second app in the same process (tests do that) must run the file again, so the
+ * address differs, and a CommonJS file is forgotten first.
+ */
 async function importFresh(file: string): Promise<void> {
   const { href } = pathToFileURL(file);
   delete createRequire(import.meta.url).cache[file];
@@ -236,6 +238,6 @@ async function importFresh(file: string): Promise<void> {
   } catch (cause) {
     throw new Error(`${file} failed while it was loaded: ${describe(cause, true)}`, { cause });
   } finally {
-    loads++;
+    loads += 1;
   }
 }

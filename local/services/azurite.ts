@@ -5,7 +5,7 @@ import { freePort, LOOPBACK } from "../ports.js";
 import { type ChildSpec, startChild } from "./child.js";
 import type { Service, ServiceOptions } from "./service.js";
 
-// The account that every storage emulator has; the key is public.
+/** The account that every storage emulator has; the key is public. */
 const ACCOUNT = "devstoreaccount1";
 const KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 

@@ -41,6 +41,7 @@ export interface ChildSpec {
 
 /** One run of a process. It never outlives us: its stdin is a pipe that ends with this process, however that ends. */
 export class Child {
+  readonly spec: ChildSpec;
   /** What the process said in its first line, like `{"ready":true,"port":7071}`. */
   report: Readonly<Record<string, unknown>> = {};
   /** Resolves when the process is gone, with the reason in words. */
@@ -49,7 +50,8 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #logStart: number;
 
-  constructor(readonly spec: ChildSpec) {
+  constructor(spec: ChildSpec) {
+    this.spec = spec;
     spec.before?.();
     mkdirSync(dirname(spec.logFile), { recursive: true });
     const log = openSync(spec.logFile, "a");

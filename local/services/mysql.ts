@@ -9,7 +9,7 @@ import { adviceFor, lowerCaseFlag, prepareFolder, temporaryFolder } from "./mysq
 import { AS_ROOT, findServer, OF_MYSQL, type Program } from "./mysqlProgram.js";
 import type { Service, ServiceOptions } from "./service.js";
 
-// sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero.
+/** sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero. */
 const MAX_SOCKET_PATH = 100;
 
 /** MySQL makes the certificate of its TLS itself: nobody has signed it, and on the loopback interface nobody stands between. */

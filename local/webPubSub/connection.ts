@@ -242,6 +242,6 @@ function cut(reason: string): string {
   const bytes = Buffer.from(reason);
   if (bytes.length <= MAX_REASON_BYTES) return reason;
   let end = MAX_REASON_BYTES;
-  while ((bytes[end]! & 0xc0) === 0x80) end--; // not in the middle of a character
+  while ((bytes[end]! & 0xc0) === 0x80) end -= 1; // not in the middle of a character
   return bytes.toString("utf8", 0, end);
 }

@@ -117,7 +117,8 @@ export class ConnectionEvents {
   }
 
   #send(kind: "sys" | "user", name: string, contentType: string, body: Buffer, gone?: AbortSignal) {
-    const id = String(this.#nextId++);
+    const id = String(this.#nextId);
+    this.#nextId += 1;
     const target = this.#routes.find(kind, name);
     if (!target) return undefined;
     const headers = [

@@ -107,7 +107,7 @@ class Parser {
   }
 
   #call(test: Test): Filter {
-    this.#next++;
+    this.#next += 1;
     this.#expect("(");
     const left = this.#value();
     this.#expect(",");
@@ -126,7 +126,7 @@ class Parser {
     if (!compare && operator !== "in" && operator !== "eq" && operator !== "ne") {
       this.#fail("one of eq, ne, gt, ge, lt, le, in");
     }
-    this.#next++;
+    this.#next += 1;
     if (operator === "in") return this.#membership(left);
     const right = this.#value();
     if (!compare) return (connection) => (left(connection) === right(connection)) === (operator === "eq");
@@ -171,7 +171,7 @@ class Parser {
   #take(kind: Token["kind"], value?: string): Token | undefined {
     const token = this.#peek();
     if (token?.kind !== kind || (value !== undefined && token.value !== value)) return undefined;
-    this.#next++;
+    this.#next += 1;
     return token;
   }
 

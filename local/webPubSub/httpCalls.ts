@@ -36,7 +36,7 @@ export class HttpCalls {
    * met no answer, or at once when `signal` aborts.
    */
   async call(call: Call, signal: AbortSignal): Promise<UpstreamAnswer> {
-    for (let attempt = 0; ; attempt++) {
+    for (let attempt = 0; ; attempt += 1) {
       const answer = await this.#try(call, signal).catch((error: Error) => error);
       const failed = answer instanceof Error;
       const isPassing = failed || answer.status === 408 || answer.status >= 500;

@@ -9,7 +9,7 @@ export function listConnections(call: RestCall, group: string): RestAnswer {
   const top = numberIn(query, "top", 1) ?? Number.MAX_SAFE_INTEGER;
   const size = Math.min(numberIn(query, "maxpagesize", 1, MAX_PAGE) ?? MAX_PAGE, top);
   const of = `${hub.name}\n${group}\n`;
-  const after = placeIn(query, of);
+  const after = lastIdIn(query, of);
   const members = [...hub.group(group)].filter(({ id }) => id > after);
   members.sort((a, b) => (a.id < b.id ? -1 : 1));
   const page = members.slice(0, size);
@@ -25,10 +25,10 @@ export function listConnections(call: RestCall, group: string): RestAnswer {
 }
 
 /** The id after which a page begins; throws RestError for a continuation that wasn't given for this group. */
-function placeIn(query: URLSearchParams, of: string): string {
+function lastIdIn(query: URLSearchParams, of: string): string {
   const [token, ...more] = query.getAll("continuationToken");
   if (token === undefined) return "";
-  const place = Buffer.from(token, "base64url").toString();
-  if (more.length === 0 && place.startsWith(of)) return place.slice(of.length);
+  const last = Buffer.from(token, "base64url").toString();
+  if (more.length === 0 && last.startsWith(of)) return last.slice(of.length);
   throw badRequest("Invalid continuationToken.", "continuationToken");
 }

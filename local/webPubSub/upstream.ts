@@ -1,5 +1,6 @@
 import { type Flat, HttpCalls, type UpstreamAnswer, wordsOf } from "./httpCalls.js";
 import type { Log } from "./log.js";
+import { TimeLimit } from "./timeLimit.js";
 import { Validations } from "./validations.js";
 
 export type { UpstreamAnswer } from "./httpCalls.js";
@@ -27,7 +28,7 @@ export class Upstream {
   readonly #options: UpstreamOptions;
   readonly #http: HttpCalls;
   readonly #validations: Validations;
-  readonly #underWay = new Set<AbortController>();
+  readonly #underWay = new Set<TimeLimit>();
   #delivered = 0;
 
   constructor(options: UpstreamOptions) {
@@ -46,21 +47,18 @@ export class Upstream {
    * given up because `gone` aborted, answers 500.
    */
   async deliver(target: Target, headers: Flat, body: Buffer, gone?: AbortSignal): Promise<UpstreamAnswer> {
-    const limit = new AbortController();
-    const { callTimeoutMs } = this.#options;
-    const late = () => limit.abort(new Error(`no answer within ${callTimeoutMs} ms`));
-    const timer = setTimeout(late, callTimeoutMs);
-    const giveUp = () => limit.abort(new Error("the client has gone"));
+    const limit = new TimeLimit(this.#options.callTimeoutMs);
+    const giveUp = () => limit.abort("the client has gone");
     gone?.addEventListener("abort", giveUp);
     if (gone?.aborted) giveUp();
     this.#underWay.add(limit);
     try {
       return await this.#deliver(target, headers, body, limit.signal);
     } finally {
-      clearTimeout(timer);
+      limit.end();
       gone?.removeEventListener("abort", giveUp);
       this.#underWay.delete(limit);
-      this.#delivered++;
+      this.#delivered += 1;
     }
   }
 
@@ -93,7 +91,7 @@ export class Upstream {
 
   /** Gives up the events on their way and closes the sockets. */
   async close(): Promise<void> {
-    for (const call of this.#underWay) call.abort(new Error("the server ends"));
+    for (const call of this.#underWay) call.abort("the server ends");
     await this.#http.close();
   }
 }

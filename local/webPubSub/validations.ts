@@ -1,6 +1,7 @@
 import { originAllowed } from "./hosts.js";
 import { type Call, type UpstreamAnswer, wordsOf } from "./httpCalls.js";
 import type { Log } from "./log.js";
+import { TimeLimit } from "./timeLimit.js";
 
 export interface ValidationOptions {
   /** How long an agreement holds before it is asked for again. */
@@ -82,13 +83,12 @@ export class Validations {
 
   async #question(method: "OPTIONS" | "GET", url: URL, origin: string): Promise<UpstreamAnswer> {
     const { call, timeoutMs } = this.#options;
-    const limit = new AbortController();
-    const timer = setTimeout(() => limit.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const limit = new TimeLimit(timeoutMs);
     const headers = ["WebHook-Request-Origin", origin, "ce-awpsversion", "1.0"];
     try {
       return await call({ method, url, headers, body: null }, limit.signal);
     } finally {
-      clearTimeout(timer);
+      limit.end();
     }
   }
 }
