@@ -8,8 +8,8 @@ const TOKEN_S = 60;
 const CALL_TIMEOUT_MS = 10_000;
 
 /**
- * Once for a data folder: makes the demo users known, a group of all of them, and a room of the first two. Rejects when a call fails;
- * the next start tries again, and then finds what was made.
+ * Makes, once for a data folder, the demo users known, a group of all of them, and a room of the first two.
+ * Rejects when a call fails. The next start then tries again, and makes only what is missing.
  */
 export async function makeDemo(data: string, { api, auth }: Pick<Addresses, "api" | "auth">): Promise<void> {
   const marker = join(data, "demo.json");
@@ -26,7 +26,7 @@ export async function makeDemo(data: string, { api, auth }: Pick<Addresses, "api
     return (await response.json()) as { rooms?: { name: string }[]; roomId?: number };
   };
   const [ann, ben] = DEMO_USERS;
-  // The service takes a user's name from their token.
+  // The service learns a user's name from their token.
   for (const user of DEMO_USERS) await call(user, "POST", "/negotiate");
   const { rooms = [] } = await call(ann, "GET", "/rooms?limit=100");
   await call(ann, "POST", "/rooms", { targetUserId: ben.userId });

@@ -5,7 +5,7 @@ import { projectRoot } from "./settings.js";
 import type { ServerName } from "./stackServers.js";
 import { FolderWatch } from "./watch.js";
 
-/** What a change under a path makes new, beside the build; the first path that fits counts. */
+/** The servers that a change under a path restarts. The first path that fits counts. */
 const EFFECTS: readonly (readonly [path: string, ...servers: ServerName[]])[] = [
   ["functions/", "functionsHost"],
   ["shared/", "functionsHost"],
@@ -33,13 +33,15 @@ export interface Running {
 
 export interface DevOptions {
   readonly stack: Running;
-  /** The project; the one this runs from if not said. */
+  /** The project's folder; that of the running program if not said. */
   readonly root?: string;
-  /** Hears what happens, one line for the screen. The compiler writes to stderr itself. */
+  /** Gets a line for the screen at each step. The compiler writes to stderr itself. */
   readonly say: (line: string) => void;
 }
 
-/** Plain JavaScript that the set-up runs before the project is built; the compiler leaves it out of `dist`. */
+/**
+ * Plain JavaScript that the set-up runs before the project is built; the compiler leaves it out of `dist`.
+ */
 interface Build {
   sources(root: string): readonly File[];
   stepsFor(changed: readonly string[]): readonly { readonly name: string }[];
@@ -53,13 +55,13 @@ interface Build {
 
 export interface Effect {
   readonly servers: readonly ServerName[];
-  /** The tables may need a migration. */
+  /** The migrations have to be applied. */
   readonly migrates: boolean;
-  /** Files that count when the stack itself is started again. */
+  /** These files count only when the stack itself is started again. */
   readonly atNextStart: readonly string[];
 }
 
-/** What has to be done once these files, by their paths from the root, are built. */
+/** The work to do once these files, by their paths from the root, are built. */
 export function effectOf(changed: readonly string[]): Effect {
   const found = changed.map((file) => ({
     file,
@@ -79,7 +81,10 @@ export async function startDev({ stack, root = projectRoot, say }: DevOptions): 
   return new DevLoop(root, build, stack, say);
 }
 
-/** One round after the other: look what changed, build it, restart what it concerns. Made by `startDev`. */
+/**
+ * Works in rounds: finds the files that changed, builds them, restarts the servers they concern. Made by
+ * `startDev`.
+ */
 export class DevLoop {
   readonly #root: string;
   readonly #build: Build;
@@ -87,9 +92,9 @@ export class DevLoop {
   readonly #say: (line: string) => void;
   readonly #watch: FolderWatch;
   readonly #stopping = new AbortController();
-  /** The files as they were looked at last. */
+  /** The files as the last round saw them. */
   #seen: ReadonlyMap<string, string>;
-  /** Changed and not yet built; more than one round's where the compiler found errors. */
+  /** Changed files that are not built yet, several rounds of them where the compiler found errors. */
   readonly #waiting = new Set<string>();
   #isAtWork = false;
   #hasMore = false;
@@ -101,7 +106,7 @@ export class DevLoop {
     this.#say = (line) => say(`dev: ${line}`);
     this.#seen = new Map([...otherFiles(root), ...(builtFiles(root) ?? build.sources(root).map(entry))]);
     this.#watch = new FolderWatch(root, FOLDERS, () => this.#changed());
-    // What changed since the build, before anything was watched.
+    // Finds the changes from before anything was watched.
     this.#changed();
   }
 
@@ -139,7 +144,7 @@ export class DevLoop {
     }
   }
 
-  /** False when there are errors; whatever waits is then built with the next change. */
+  /** False when there are errors. The waiting files are then built with the next change. */
   async #built(changed: readonly string[]): Promise<boolean> {
     const { stepsFor, buildSteps, withLock } = this.#build;
     const steps = stepsFor([...this.#waiting]);
@@ -157,7 +162,8 @@ export class DevLoop {
 
   async #apply({ servers, migrates, atNextStart }: Effect): Promise<void> {
     if (migrates) await this.#stack.migrate();
-    // Not waited for: a server that fails to start is tried again, and may need another change first.
+    // The loop does not wait for the restarts: a server that fails to start is tried again, and may need
+    // another change first.
     for (const name of servers) this.#restart(name);
     if (atNextStart.length > 0)
       this.#say(`${summary(atNextStart)}: counts when you stop and start again (Ctrl+C, npm run dev)`);
@@ -167,7 +173,7 @@ export class DevLoop {
   #restart(name: ServerName): void {
     this.#stack.restart(name).then(
       () => this.#say(`${name} runs the new code`),
-      // It is being stopped.
+      // The server is being stopped.
       () => {},
     );
   }

@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:net";
 export const LOOPBACK = "127.0.0.1";
 
 export interface PortWish {
-  /** What listens there, in the words of the message about a taken port. */
+  /** The service that listens there, as the message about a taken port names it. */
   readonly service: string;
   /** Name of the environment variable that chooses another port. */
   readonly variable: string;
@@ -13,16 +13,22 @@ export interface PortWish {
 }
 
 /**
- * Below the ports that Linux, macOS and Windows give to outgoing connections: one of those could take a port
- * between the moment it was found free and the moment a server listens there.
+ * The range is below the ports that Linux, macOS and Windows give to outgoing connections. One of those could
+ * take a port after it was found free and before a server listens there.
  */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_767;
 const PORTS = LAST_PORT - FIRST_PORT + 1;
-/** Each process goes on from a place of its own, so that two that look at the same moment find different ports. */
+/**
+ * The next port to try. Each process begins at a random one, so two that look at the same moment find
+ * different ports.
+ */
 let next = randomInt(PORTS);
 
-/** `count` different ports that are free on 127.0.0.1 at this moment; a process is given none twice until it had all. */
+/**
+ * Returns `count` different ports that are free on 127.0.0.1 at this moment. A process gets no port twice
+ * before it has had all.
+ */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
   for (let tries = 0; ports.length < count; tries += 1) {
@@ -39,7 +45,10 @@ export async function freePort(): Promise<number> {
   return (await freePorts(1))[0]!;
 }
 
-/** The port in the environment variable `variable`, or `otherwise`; throws when it holds no port number. */
+/**
+ * The port in the environment variable `variable`, or `otherwise`. Throws when the variable holds no port
+ * number.
+ */
 export function portFromEnvironment(env: NodeJS.ProcessEnv, variable: string, otherwise: number): number {
   const text = env[variable];
   if (!text) return otherwise;
@@ -48,7 +57,7 @@ export function portFromEnvironment(env: NodeJS.ProcessEnv, variable: string, ot
   throw new Error(`${variable} is "${text}" but must be a port number from 1 to 65535`);
 }
 
-/** Throws one error that names every taken port of `wishes`, its service and the ways out. */
+/** Throws one error that names every taken port of `wishes`, its service and what to do. */
 export async function requireFreePorts(wishes: readonly PortWish[]): Promise<void> {
   const problems: string[] = [];
   const firstWith = new Map<number, PortWish>();

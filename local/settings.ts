@@ -2,10 +2,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The folder of package.json; the same whether this runs from its source or from `dist`. */
+/** The folder of package.json, whether this file runs from its source or from `dist`. */
 export const projectRoot = findRoot(dirname(fileURLToPath(import.meta.url)));
 
-/** What tokens are signed with and say; see `shared/auth.ts` for the side that checks them. */
+/** The secret, the issuer and the audience of tokens. `shared` has the side that checks them. */
 export interface AuthSettings {
   readonly AUTH_JWT_SECRET: string;
   readonly AUTH_ISSUER: string;
@@ -13,8 +13,8 @@ export interface AuthSettings {
 }
 
 /**
- * The settings for tokens: the environment wins, then `local.settings.json`, then `local.settings.example.json`, the
- * order in which the functions see them. Throws when no secret can be found or a file is no JSON.
+ * The settings for tokens. The environment wins, then `local.settings.json`, then
+ * `local.settings.example.json`, as for the functions. Throws when there is no secret or a file is not JSON.
  */
 export function readAuthSettings(env: NodeJS.ProcessEnv, root = projectRoot): AuthSettings {
   const file = ["local.settings.json", "local.settings.example.json"]

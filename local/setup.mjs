@@ -8,11 +8,12 @@
  * bench   [NAME], a measurement, or all         run    SCRIPT ARGUMENT..., any script
  * build   nothing more
  *
- * Only looks at Node itself, in words that old versions understand, too: the rest needs a newer one to be read at all.
+ * This file only checks Node's version, in syntax that old versions understand too. Old versions can't even parse
+ * the other files.
  */
 import { pathToFileURL } from "node:url";
 
-/** Throws what to do unless the packages run with this version: the least of each line that Vite and Vitest take. */
+/** Throws advice unless this version is one that Vite and Vitest take: the least of each line is named here. */
 export function requireNode(version, platform) {
   const [major, minor] = version.split(".").map(Number);
   const least = { 20: 19, 22: 12 }[major];

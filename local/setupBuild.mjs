@@ -1,6 +1,6 @@
 /**
- * The packages and the build: whether they are as the sources want them, and how they are made. Plain JavaScript without packages, as it runs before
- * there are any.
+ * Makes the packages and the build, and tells whether they fit the sources. Plain JavaScript without
+ * packages, as it runs before there are any.
  */
 import { createHash } from "node:crypto";
 import {
@@ -17,18 +17,18 @@ import { join, relative } from "node:path";
 import { SetupError, say } from "./setupLock.mjs";
 import { run } from "./setupRun.mjs";
 
-/** What npm writes down of its installation. */
+/** npm's note of its installation. */
 const NPM_NOTE = "node_modules/.package-lock.json";
-/** Of the packages, in megabytes, and a little. */
+/** What the packages take, in megabytes, and some more. */
 const SPACE_MB = 600;
 const SOURCES = ["functions", "shared", "local", "bench"];
 
-/** A compiler that finds errors writes nothing: what was built before stays, and goes on running. */
+/** A compiler that finds errors writes nothing. The last build stays, and goes on running. */
 const compile = (config) => ["typescript/bin/tsc", "-p", config, "--noEmitOnError"];
 
 /**
- * What the build makes, in this order: from which folders, by which program, and the note in which the compiler keeps
- * what it has done. The page takes the client from its sources.
+ * The steps of the build in their order: their folders, their program, and the note in which the compiler
+ * keeps what it has done. The page takes the client from its sources.
  */
 const STEPS = [
   {
@@ -66,7 +66,7 @@ const STEPS = [
     run: ["vite/bin/vite.js", "build", "web", "--logLevel", "warn"],
   },
 ];
-/** Besides the sources, what decides all that the build makes. */
+/** The configurations, which decide all that the build makes. */
 const CONFIGS = [
   "tsconfig.json",
   "package-lock.json",
@@ -76,14 +76,14 @@ const CONFIGS = [
 
 // Packages
 
-/** Whether `node_modules` is what `package-lock.json` asks for. */
+/** True when `node_modules` is what `package-lock.json` asks for. */
 export function isInstalled(root) {
-  // npm writes its note last: without it an installation was stopped.
+  // npm writes its note last. Without it an installation was stopped.
   if (!existsSync(join(root, NPM_NOTE))) return false;
   const stamp = join(root, "node_modules/.nonstop-lock-hash");
   if (existsSync(stamp) && readFileSync(stamp, "utf8") === lockHash(root)) return true;
   if (!isSameAsLock(root)) return false;
-  // Installed by hand.
+  // Somebody has installed the packages by hand.
   writeFileSync(stamp, lockHash(root));
   return true;
 }
@@ -94,7 +94,10 @@ function lockHash(root) {
     .digest("hex");
 }
 
-/** Optional packages and those for other systems may be left out. */
+/**
+ * True when the installed versions are those of the lock file. Optional packages and those for other systems
+ * may be missing.
+ */
 function isSameAsLock(root) {
   const wanted = parsed(join(root, "package-lock.json")).packages;
   const installed = parsed(join(root, NPM_NOTE)).packages;
@@ -112,7 +115,10 @@ function parsed(file) {
   }
 }
 
-/** npm on a full disk complains for minutes. Old packages make room as they are replaced. */
+/**
+ * Throws when there is no room for the packages: npm on a full disk complains for minutes. Old packages make
+ * room as they are replaced.
+ */
 function requireSpace(root) {
   const { bavail, bsize } = statfsSync(root);
   const free = Math.floor((bavail * bsize) / 1_000_000);
@@ -139,14 +145,16 @@ export async function install(root) {
 
 // The build
 
-/** Whether `dist` was made from the sources as they are. */
+/** True when `dist` was made from the present sources. */
 export function isBuilt(root) {
   const stamp = join(root, "dist/.built");
   if (!existsSync(stamp)) return false;
   return readFileSync(stamp, "utf8") === JSON.stringify(sources(root));
 }
 
-/** Every file that decides what the build makes, as `[path, size in bytes, time of change in milliseconds]`. */
+/**
+ * Every file that decides what the build makes, as `[path, size in bytes, time of change in milliseconds]`.
+ */
 export function sources(root) {
   const folders = [...SOURCES, "client"];
   const files = folders.flatMap((folder) => filesBelow(join(root, folder), /(?<!\.test)\.ts$/));
@@ -157,7 +165,7 @@ export function sources(root) {
   });
 }
 
-/** The files whose names match, without what is made or installed. */
+/** The files whose names match, without made or installed ones. */
 function filesBelow(folder, name) {
   if (!existsSync(folder)) return [];
   const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
@@ -166,17 +174,20 @@ function filesBelow(folder, name) {
   return paths.filter((path) => name.test(path) && !isMade(path)).sort();
 }
 
-/** Makes everything that the sources have changed since. Throws a SetupError when they cannot be compiled. */
+/**
+ * Builds what the sources have changed since the last build. Throws a SetupError when they cannot be
+ * compiled.
+ */
 export async function build(root) {
   say("building, this takes some seconds...");
-  // The compiler of a build that was stopped may have noted more than it wrote.
+  // When a build was stopped, the compiler may have noted more than it wrote.
   if (!existsSync(join(root, "dist/.built")))
     for (const { note } of STEPS) if (note) rmSync(join(root, note), { force: true });
   const failed = await buildSteps(root, STEPS);
   if (failed !== undefined) throw new SetupError(`the build failed (${failed}): correct the errors above`);
 }
 
-/** The steps of the build that the files `changed`, by their paths from the root, concern. */
+/** The steps of the build that these changed files, by their paths from the root, concern. */
 export function stepsFor(changed) {
   if (changed.some((file) => CONFIGS.includes(file))) return STEPS;
   return STEPS.filter(({ folders }) =>
@@ -185,13 +196,14 @@ export function stepsFor(changed) {
 }
 
 /**
- * Does these steps, up to the first that fails, whose configuration it returns; what such a step has made before stays.
- * The build counts as done when `steps` are all that are missing. Aborting `signal` ends the program that runs.
+ * Does these steps up to the first that fails, and returns its configuration. The output of the steps before
+ * it stays. The caller gives all steps that are missing: when they succeed the build counts as done. Aborting
+ * `signal` ends the running program.
  */
 export async function buildSteps(root, steps, signal) {
   const stamp = join(root, "dist/.built");
   rmSync(stamp, { force: true });
-  // Taken before the compiler reads them: a file that is changed meanwhile makes the next build.
+  // Read before the compiler reads them: a file that is changed meanwhile makes the next build.
   const seen = sources(root);
   removeOrphans(root, seen);
   for (const {
@@ -207,7 +219,7 @@ export async function buildSteps(root, steps, signal) {
   return undefined;
 }
 
-/** The host loads every file in dist/functions: what has no source any more must not be one of them. */
+/** Deletes output without a source. The host loads every file in dist/functions. */
 export function removeOrphans(root, seen) {
   const kept = new Set(seen.map(([file]) => file));
   const made = SOURCES.map((name) => [join(root, "dist", name), name]);

@@ -1,4 +1,7 @@
-/** The commands of `setup.mjs`: what each needs on this machine, and what it runs then. Plain JavaScript without packages. */
+/**
+ * The commands of `setup.mjs`: what each needs on this machine, and what it then runs. Plain JavaScript
+ * without packages.
+ */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -27,7 +30,7 @@ const COMMANDS = {
   build: { services: false, run: () => 0 },
 };
 
-/** Sets the exit code; what it says goes to stderr. */
+/** Runs one command and sets the exit code. Messages go to stderr. */
 export async function runCommand(args) {
   process.exitCode = await main(args).catch(failed);
 }
@@ -51,14 +54,14 @@ function isReady(command) {
   );
 }
 
-/** Looks at each thing once more: another set-up may just have done it. */
+/** Checks each thing again, because another set-up may just have done it. */
 async function makeReady(command) {
   if (!isInstalled(ROOT)) await install(ROOT);
   if (command.services) await provideServices(process.env, command);
   if (!isBuilt(ROOT)) await build(ROOT);
 }
 
-/** Says what the user can do something about, and returns the exit code. */
+/** Tells the user what to do, and returns the exit code. Other errors are thrown. */
 function failed(error) {
   if (error instanceof SetupError) say(error.message);
   else if (error.code === "ENOSPC" || error.code === "EDQUOT")
@@ -69,18 +72,19 @@ function failed(error) {
   return error.exitCode ?? 1;
 }
 
-/** Resolves with the exit code of a Node script that has our terminal. */
+/** Runs a Node script that has our terminal, and resolves with its exit code. */
 function runScript([script, ...args]) {
   const child = spawn(process.execPath, [join(ROOT, script), ...args], { cwd: ROOT, stdio: "inherit" });
-  // Ctrl+C reaches the script by itself; we stay until it is done.
+  // Ctrl+C reaches the script by itself. This process stays until the script is done.
   process.on("SIGINT", () => {});
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   return exitCode(child);
 }
 
 /**
- * The stack gets Ctrl+C from us alone: a terminal sends it to npm, to the shell and to every process of the group, and
- * npm passes it on once more. Its stdin is a pipe that ends with us, so that it never stays behind.
+ * Runs the stack, which gets Ctrl+C from this process alone: a terminal sends it to npm, to the shell and to
+ * every process of the group, and npm passes it on once more. The stack's stdin is a pipe that ends with this
+ * process, so the stack never stays behind.
  */
 function runStack([script, ...args]) {
   const child = spawn(process.execPath, [join(ROOT, script), ...args, "--exit-with-stdin"], {

@@ -1,5 +1,6 @@
 /**
- * One set-up at a time: `npm start` beside `npm test` must not install over each other. Plain JavaScript, like the set-up.
+ * Lets one set-up work at a time: `npm start` beside `npm test` must not install over each other. Plain
+ * JavaScript, like the set-up.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,15 +8,18 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const LOCK_WAIT_MS = 15 * 60_000;
 const LOCK_MESSAGE_MS = 15_000;
-/** A lock without its owner's number for this long was left by a process that died between two steps. */
+/** A lock that has no owner's number for this long is of a process that died between two steps. */
 const LOCK_UNOWNED_MS = 10_000;
 
-/** Something the user can do something about: its message is shown without a stack trace. */
+/** The user can do something about this error. Its message is shown without a stack trace. */
 export class SetupError extends Error {}
 
 export const say = (line) => console.error(`setup: ${line}`);
 
-/** Runs `work` while no other process does so under the same lock, which is a folder; a dead one's lock is taken over. */
+/**
+ * Runs `work` while no other process does so under the same lock, which is a folder. The lock of a dead
+ * process is taken over. Throws a SetupError after `waitMs`.
+ */
 export async function withLock(folder, work, waitMs = LOCK_WAIT_MS) {
   const giveUpAt = performance.now() + waitMs;
   let saidAt = Number.NEGATIVE_INFINITY;
@@ -55,7 +59,7 @@ function tryLock(folder) {
   }
 }
 
-/** Moves the lock away before looking once more: another set-up may have replaced it since. */
+/** Moves the lock away before looking again, because another set-up may have replaced it meanwhile. */
 function removeAbandoned(folder) {
   const aside = `${folder}.${process.pid}`;
   try {
@@ -67,7 +71,7 @@ function removeAbandoned(folder) {
   rmSync(aside, { recursive: true, force: true });
 }
 
-/** The process that made the lock, as `[pid, birth]`; `undefined` before it has said so. */
+/** The process that made the lock, as `[pid, birth]`. `undefined` before it has written that. */
 function lockOwner(folder) {
   try {
     const [pid, born = ""] = readFileSync(join(folder, "pid"), "utf8").split(" ");
@@ -85,15 +89,19 @@ function isAbandoned(folder) {
     process.kill(pid, 0);
     return born !== "" && birth(pid) !== born;
   } catch (error) {
-    // ENOENT: it was released just now.
+    // ENOENT: the lock was released just now.
     return error.code === "ESRCH";
   }
 }
 
-/** When a process began, in clock ticks since boot: tells it from a later one that got its number. "" where the system doesn't say (macOS). */
+/**
+ * When a process began, in clock ticks since boot, which tells it from a later one with the same number. ""
+ * where the system doesn't say (macOS).
+ */
 function birth(pid) {
   try {
-    // From the third field, the state; the second, in brackets, may hold blanks. One that is dead may still be there.
+    // The fields from the third, the state, on. The second, in brackets, may hold blanks. A dead process may
+    // still be listed.
     const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1).split(" ");
     return fields[0] === "Z" ? "dead" : fields[19];
   } catch {

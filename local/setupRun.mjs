@@ -1,25 +1,28 @@
 /**
- * Runs the programs of a set-up so that Ctrl+C ends both: npm, the compiler and the package manager with all they started, and us. Plain
- * JavaScript, like the set-up.
+ * Runs the programs of a set-up so that Ctrl+C ends both: npm, the compiler or the package manager with all
+ * they started, and this process. Plain JavaScript, like the set-up.
  */
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import { SetupError, say } from "./setupLock.mjs";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
-/** One Ctrl+C comes more than once: by the terminal, and passed on by npm. */
+/** One Ctrl+C comes more than once: from the terminal, and passed on by npm. */
 const SAME_KEYPRESS_MS = 700;
-/** A program that has not ended by then is killed. */
+/** A program that has not ended after this time is killed. */
 const PATIENCE_MS = 1_500;
 
-/** The program that runs now, as `{ name, patient, kill }`. */
+/** The running program, as `{ name, patient, kill }`. */
 let running;
 /** The signal that ends the set-up, and when it came. */
 let asked;
 
-/** Runs `work`, which calls `run`; a signal meanwhile ends the program that runs, and this throws that the set-up was stopped. */
+/**
+ * Runs `work`, which calls `run`. A signal meanwhile ends the running program, and this function throws that
+ * the set-up was stopped.
+ */
 export async function interruptible(work) {
-  // A terminal that was closed can't be written to; that must not keep us from ending in order.
+  // A closed terminal can't be written to. That must not keep the set-up from ending in order.
   const ignore = () => {};
   process.stderr.on("error", ignore);
   for (const signal of SIGNALS) process.on(signal, interrupt);
@@ -34,9 +37,9 @@ export async function interruptible(work) {
 }
 
 /**
- * Resolves with the exit code of a program, which writes to stderr, `undefined` when it can't be run. It gets signals from us alone, unless it is
- * `attached`: sudo knows its user by the terminal. One that is `patient` is only asked to end, as killing it leaves half a package. Aborting
- * `signal` kills the program.
+ * Runs a program that writes to stderr, and resolves with its exit code, `undefined` when it can't be run. It
+ * gets signals from us alone, unless it is `attached`: sudo knows its user by the terminal. A `patient`
+ * program is only asked to end, as killing it leaves half a package. Aborting `signal` kills the program.
  */
 export async function run(
   program,
@@ -57,7 +60,7 @@ export async function run(
   signal?.removeEventListener("abort", abort);
   running = undefined;
   if (!asked) return status;
-  // What it started may still be there.
+  // Its children may still be there.
   if (child.pid && !attached) kill("SIGKILL");
   throw stopped();
 }
@@ -74,7 +77,7 @@ function interrupt(signal) {
     process.exit(exitCode);
   }
   const { name, patient, kill } = running;
-  // Behind the terminal's ^C and npm's moving signs.
+  // A new line after the terminal's ^C and npm's moving signs.
   console.error();
   say(`stopping ${name}${patient ? ", which first ends what it is at" : ""}... (Ctrl+C again kills it)`);
   // Package managers know Ctrl+C best: it ends a download, but no package that is half unpacked.
@@ -88,7 +91,7 @@ function stopped() {
   return error;
 }
 
-/** It may be gone by now, or belong to root. */
+/** The process may be gone by now, or belong to root. */
 function send(pid, signal) {
   try {
     process.kill(pid, signal);

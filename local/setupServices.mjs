@@ -1,17 +1,20 @@
 /**
- * The programs that npm does not install: MySQL, Redis and, for the tests of the page, Chromium. Plain JavaScript without packages, as
- * `setupCommands.mjs`, which calls it before there are any.
+ * The programs that npm does not install: MySQL, Redis and, for the tests of the page, Chromium. Plain
+ * JavaScript without packages, as `setupCommands.mjs` calls it before there are any.
  */
 import { spawnSync } from "node:child_process";
 import { findChromium, findMySql, findRedis, noProgram } from "./services/binaries.mjs";
 import { SetupError, say } from "./setupLock.mjs";
 import { run } from "./setupRun.mjs";
 
-/** Which of them have neither an address in the environment nor a program on this machine; a browser only if it is needed. */
+/**
+ * The programs that have neither an address in the environment nor a place on this machine. A browser counts
+ * only if it is needed.
+ */
 export function missingServices(env, { browser = false } = {}) {
   const missing = [];
   if (!env.MYSQL_URL && !findMySql(env)) {
-    // Another one would be installed in vain.
+    // Installing another one would not help.
     if (env.MYSQLD) throw new SetupError(noProgram(env.MYSQLD));
     missing.push("mysql");
   }
@@ -21,8 +24,8 @@ export function missingServices(env, { browser = false } = {}) {
 }
 
 /**
- * How each package manager installs them. What runs `before` may fail, as one of several sources may be away; `dpkg` ends what an
- * installation that was killed left half done.
+ * How each package manager installs them. The commands of `before` may fail, as one of several sources may be
+ * away. `dpkg` finishes what a killed installation left half done.
  */
 const MANAGERS = [
   {
@@ -51,7 +54,7 @@ const MANAGERS = [
     program: "brew",
     root: false,
     command: ["brew", "install"],
-    // Browsers are casks, put among the user's applications: nothing to install unasked.
+    // Browsers are casks, put among the user's applications, so they are not installed unasked.
     packages: { mysql: "mariadb", redis: "redis" },
   },
 ];
@@ -62,12 +65,12 @@ const BY_HAND = {
   chromium: "install Chromium or Google Chrome, or set CHROMIUM_PATH to the program of one",
 };
 
-/** What a user can do about those that are missing. */
+/** Advice about the missing programs. */
 function byHand(missing) {
   return missing.map((service) => `  ${service}: ${BY_HAND[service]}`).join("\n");
 }
 
-/** The command that installs those that are missing; throws what to do where none can. */
+/** The command that installs the missing programs. Throws advice where none can. */
 export function installCommand(managerName, missing) {
   const manager = MANAGERS.find(({ program }) => program === managerName);
   if (!manager || missing.some((service) => !manager.packages[service]))
@@ -75,7 +78,7 @@ export function installCommand(managerName, missing) {
   return [...manager.command, ...missing.map((service) => manager.packages[service])];
 }
 
-/** Installs what is missing, or throws what to do. */
+/** Installs the missing programs, or throws advice. */
 export async function provideServices(env, needs) {
   const missing = missingServices(env, needs);
   if (missing.length === 0) return;
@@ -96,7 +99,7 @@ export async function provideServices(env, needs) {
     throw new SetupError(`${command.join(" ")} did not help. Please do it by hand:\n${byHand(missing)}`);
 }
 
-/** What someone can run who may become root with a password, or ask of someone who may. */
+/** Advice for a user who can become root with a password, or ask somebody who can. */
 function askForRoot(manager, command, missing) {
   const own = (manager.before ?? []).filter(([program]) => program === manager.program);
   const lines = [...own, command].map((line) => `  sudo ${line.join(" ")}\n`).join("");

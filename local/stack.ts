@@ -25,7 +25,7 @@ import { Supervised } from "./supervisor.js";
 const MIGRATION_TIMEOUT_MS = 300_000;
 const NAMES = Object.keys(DEFAULT_PORTS) as ServerName[];
 
-/** What `stack.json` in the data folder says while the stack runs. */
+/** The content of `stack.json` in the data folder while the stack runs. */
 export interface Addresses {
   readonly page: string;
   readonly api: string;
@@ -35,31 +35,31 @@ export interface Addresses {
   readonly mysql: string;
   readonly redis: string;
   readonly storage: string;
-  /** What tokens for this stack are made with. */
+  /** The settings that tokens for this stack are made with. */
   readonly auth: AuthSettings;
-  /** Of the servers themselves; without those that `MYSQL_URL` and `REDIS_URL` replace. */
+  /** The pids of the servers themselves, without those that `MYSQL_URL` and `REDIS_URL` replace. */
   readonly pids: Readonly<Partial<Record<ServerName | "stack", number>>>;
 }
 
 export interface StackOptions {
-  /** Holds all data and logs of this stack; one stack at a time. */
+  /** The folder of all data and logs of this stack. One stack at a time uses it. */
   readonly data: string;
-  /** `fixed`: the usual ones, or those of the environment; `auto`: free ones. */
+  /** `fixed` takes the usual ports, or those of the environment. `auto` takes free ones. */
   readonly ports: "auto" | "fixed";
   readonly quiet?: boolean;
-  /** Wins over the environment of this process. */
+  /** Variables that win over the environment of this process. */
   readonly env?: Readonly<Record<string, string>>;
-  /** A server that keeps dying is started again for ever, as its code may be mended meanwhile. */
+  /** Starts a server that keeps dying again for ever, as its code may be mended meanwhile. */
   readonly keepsTrying?: boolean;
   /** Called after the stack has stopped because a process could not be kept running. */
   readonly onGivenUp?: (reason: string) => void;
-  /** Gets the stack as soon as its start begins: closing it then ends the start, which throws. */
+  /** Gets the stack as soon as its start begins. Closing it then ends the start, which throws. */
   readonly onStarting?: (stack: Stack) => void;
 }
 
 /**
- * Starts the whole system on this machine, each server a process of its own from `dist`, and resolves when all answer.
- * When it throws, nothing is left running.
+ * Starts the whole system on this machine, each server as a process of its own from `dist`, and resolves when
+ * all answer. When it throws, nothing is running any more.
  */
 export async function startStack(options: StackOptions): Promise<Stack> {
   const stack = new Stack(options, new StackFolder(options.data));
@@ -109,7 +109,7 @@ export class Stack {
     };
   }
 
-  /** Once, by `startStack`. */
+  /** Called once, by `startStack`. */
   async start(): Promise<void> {
     readAuthSettings(this.#env);
     await this.#folder.clearLeftovers();
@@ -117,7 +117,7 @@ export class Stack {
     this.#ports = await choosePorts(this.#options.ports, this.#env);
     const { mysql, redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
     const folder = this.#folder;
-    // Before the others, which take longer: it throws when there is no page to serve.
+    // Made before the other servers start, which takes longer: it throws when there is no page to serve.
     const env = { ...this.addresses.auth, PAGE_IMAGE_HOSTS: this.#env["PAGE_IMAGE_HOSTS"] ?? "" };
     const pageServer = pageSpec(folder, page, this.addresses, env);
     const say = (line: string) => this.#say(line);
@@ -162,7 +162,9 @@ export class Stack {
     }
   }
 
-  /** Ends a server in an orderly way and resolves when it answers again. Throws when it is not one of ours. */
+  /**
+   * Ends a server in an orderly way and resolves when it answers again. Throws when it is not one of ours.
+   */
   restart(name: ServerName): Promise<void> {
     return this.#server(name).restart();
   }
@@ -172,13 +174,13 @@ export class Stack {
     this.#server(name).kill(signal);
   }
 
-  /** Stops every server, the callers before the called; resolves when all are gone. The data stays. */
+  /** Stops every server, the callers before the called. Resolves when all are gone. The data stays. */
   close(): Promise<void> {
     this.#closed ??= this.#stopAll();
     return this.#closed;
   }
 
-  /** Kills every process at once; the data is as after a power cut. */
+  /** Kills every process at once. The data is as after a power cut. */
   killAll(): void {
     for (const server of this.#servers.values()) server.killForGood();
   }
@@ -228,7 +230,9 @@ export class Stack {
     return server;
   }
 
-  /** So that others find us, and a later start our processes should we be killed. */
+  /**
+   * Writes the addresses for other programs, and the pids for a later start should this process be killed.
+   */
   #writeDown(): void {
     if (this.#closed) return;
     this.#folder.writeChildren([...this.#servers.values()].flatMap((server) => server.pids));
@@ -263,7 +267,10 @@ async function choosePorts(mode: StackOptions["ports"], env: NodeJS.ProcessEnv):
   return Object.fromEntries(wishes.map(({ name, port }) => [name, port])) as Ports;
 }
 
-/** Waits for all of them even when one fails, so that nothing begins to run after the failure was handled. */
+/**
+ * Runs all steps and waits for each, even when one fails, so that nothing begins to run after the failure was
+ * handled.
+ */
 async function inParallel(steps: readonly (() => Promise<void>)[]): Promise<void> {
   const results = await Promise.allSettled(steps.map((step) => step()));
   const failed = results.find((result) => result.status === "rejected");
@@ -282,9 +289,9 @@ async function reachable(variable: string, ping: () => Promise<void>): Promise<v
   }
 }
 
-/** Of a cluster the first node is asked. */
+/** Pings the server, or the first node of a cluster. */
 function pingUrl(urls: string): Promise<void> {
   const { hostname, port, protocol } = new URL(urls.split(",")[0]!);
-  // With TLS there is no answer to a plain PING; the functions will tell.
+  // With TLS there is no answer to a plain PING. The functions will tell whether it is there.
   return protocol === "rediss:" ? Promise.resolve() : pingRedis(hostname, Number(port || 6379));
 }

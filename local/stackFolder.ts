@@ -2,7 +2,7 @@ import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writ
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** As long as a service of ours may take to stop by itself, and a little. */
+/** The longest time that a service of ours takes to stop by itself, and some more. */
 const LEFTOVER_WAIT_MS = 12_000;
 
 const MEANINGS: Readonly<Record<string, string>> = {
@@ -16,7 +16,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
 
 interface Owner {
   readonly pid: number;
-  /** Tells a process from a later one that got its number; "" where the system does not say. */
+  /** Tells a process from a later one with the same number. "" where the system does not say. */
   readonly born: string;
 }
 
@@ -25,7 +25,10 @@ export class StackFolder {
   readonly path: string;
   readonly #lock: string;
 
-  /** Takes the folder, made when missing; throws an error that names the stack that has it, or why it cannot be used. */
+  /**
+   * Takes the folder, and makes it when it is missing. Throws an error that names the stack that has it, or
+   * why it cannot be used.
+   */
   constructor(path: string) {
     this.path = resolve(path);
     this.#lock = this.file("lock");
@@ -52,19 +55,19 @@ export class StackFolder {
     return this.file(`logs/${name}.log`);
   }
 
-  /** Replaces a file at once: readers see the old or the new content. */
+  /** Replaces a file in one step: readers see the old or the new content. */
   write(name: string, content: unknown): void {
     const unfinished = this.file(`${name}.unfinished`);
     writeFileSync(unfinished, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
     renameSync(unfinished, this.file(name));
   }
 
-  /** Notes which processes run, for the case that we are killed. */
+  /** Writes down which processes run, for a start after this process was killed. */
   writeChildren(pids: readonly number[]): void {
     this.write("children.json", pids.map(ownerOf));
   }
 
-  /** Waits for the processes of a stack that was killed, which end by themselves, and kills those that do not. */
+  /** Waits for the processes of a killed stack, which end by themselves, and kills those that do not. */
   async clearLeftovers(): Promise<void> {
     rmSync(this.file("stack.json"), { force: true });
     const leftovers = readOwners(this.file("children.json")).filter(isAlive);
@@ -76,7 +79,7 @@ export class StackFolder {
     rmSync(this.file("children.json"), { force: true });
   }
 
-  /** After a clean stop: nothing but data and logs is left. */
+  /** Releases the folder after a clean stop. Only data and logs stay. */
   release(): void {
     for (const name of ["stack.json", "children.json", "lock"]) rmSync(this.file(name), { force: true });
   }
@@ -97,7 +100,9 @@ export class StackFolder {
     }
   }
 
-  /** Moves the lock away before looking once more: another start may have replaced it since it was read. */
+  /**
+   * Moves the lock away before looking again, because another start may have replaced it since it was read.
+   */
   #removeStale(seen: Owner | undefined): void {
     const aside = this.file(`lock.${process.pid}.stale`);
     try {
@@ -119,7 +124,7 @@ export class StackFolder {
   }
 }
 
-/** `link` makes the file with its content in one step, or fails because it is there. */
+/** Makes `to` with the content of `from` in one step. False when `to` exists. */
 function linked(from: string, to: string): boolean {
   try {
     linkSync(from, to);
@@ -152,7 +157,7 @@ function isAlive({ pid, born }: Owner): boolean {
   return birth(pid) === born && !isZombie(pid);
 }
 
-/** Clock ticks between boot and the start of the process, on Linux: field 22 of /proc/PID/stat. */
+/** The clock ticks between boot and the start of the process, on Linux: field 22 of /proc/PID/stat. */
 function birth(pid: number): string {
   return statFields(pid)[19] ?? "";
 }
@@ -161,7 +166,7 @@ function isZombie(pid: number): boolean {
   return statFields(pid)[0] === "Z";
 }
 
-/** The fields of /proc/PID/stat from the third, the state, on; the second, in brackets, may hold blanks. */
+/** The fields of /proc/PID/stat from the third, the state, on. The second, in brackets, may hold blanks. */
 function statFields(pid: number): string[] {
   try {
     return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)!.split(" ");
@@ -170,7 +175,10 @@ function statFields(pid: number): string[] {
   }
 }
 
-/** Level by level: `recursive` never comes back where a file system says that a parent is missing which is there, as /proc does. */
+/**
+ * Makes a folder level by level. `recursive` never returns where a file system says that an existing parent
+ * is missing, as /proc does.
+ */
 function makeFolder(path: string): void {
   if (existsSync(path)) return;
   makeFolder(dirname(path));

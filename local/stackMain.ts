@@ -14,7 +14,9 @@ const USAGE = `Starts the whole chat system on this machine.
 Ports: PAGE_PORT 7070, API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
 MYSQL_URL and REDIS_URL name servers to use instead of starting private ones.`;
 
-/** One Ctrl+C reaches this process more than once, by the terminal and by the programs that started it. */
+/**
+ * One Ctrl+C reaches this process more than once: from the terminal and from the programs that started it.
+ */
 const SAME_KEYPRESS_MS = 700;
 
 interface Options {
@@ -83,7 +85,7 @@ async function main(): Promise<void> {
   if (demo) console.error(`the demo rooms could not be made, the next start tries again: ${demo.message}`);
   console.log(screen(stack, options.data));
   if (watch) dev = await startDev({ stack, say: (line) => console.error(line) });
-  // A Ctrl+C that came while the loop was being made.
+  // Ctrl+C may have come while the loop was being made.
   if (askedAt !== undefined) dev?.close();
 }
 

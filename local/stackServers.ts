@@ -6,11 +6,11 @@ import type { ChildSpec } from "./services/child.js";
 import { projectRoot } from "./settings.js";
 import type { StackFolder } from "./stackFolder.js";
 
-/** Signs upstream calls and tokens between processes on the loopback interface; no secret. */
+/** Signs upstream calls and tokens between processes on the loopback interface. It is no secret. */
 const ACCESS_KEY = "bm9uc3RvcC1jaGF0LWxvY2FsLWFjY2Vzcy1rZXktMDAwMQ==";
 const EVENT_HUBS_KEY = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE";
 
-/** Every server of the stack, with its port when nobody chooses another one. */
+/** Every server of the stack, with its port when the user chooses none. */
 export const DEFAULT_PORTS = {
   page: { service: "the chat page (page)", variable: "PAGE_PORT", port: 7070 },
   functionsHost: { service: "the API (functionsHost)", variable: "API_PORT", port: 7071 },
@@ -24,12 +24,12 @@ export const DEFAULT_PORTS = {
 export type ServerName = keyof typeof DEFAULT_PORTS;
 export type Ports = Readonly<Record<ServerName, number>>;
 
-/** The connection string that the event hubs server on `port` is reached with. */
+/** The connection string for the Event Hubs server on `port`. */
 export function eventHubsConnection(port: number): string {
   return `Endpoint=sb://${LOOPBACK}:${port};${EVENT_HUBS_KEY};UseDevelopmentEmulator=true;`;
 }
 
-/** The connection string that the socket service on `port` is reached with. */
+/** The connection string for the socket service on `port`. */
 export function webPubSubConnection(port: number): string {
   return `Endpoint=http://${LOOPBACK}:${port};AccessKey=${ACCESS_KEY};Version=1.0;`;
 }
@@ -39,7 +39,7 @@ export function eventHubsSpec(folder: StackFolder, port: number): ChildSpec {
   return server("eventHubs", port, folder, ["--config", config, "--data", folder.file("eventHubs")]);
 }
 
-/** Writes the service's settings into the data folder: it calls the API at `apiPort` back. */
+/** Writes the service's settings into the data folder. The service calls the API at `apiPort`. */
 export function webPubSubSpec(folder: StackFolder, port: number, apiPort: number): ChildSpec {
   const handler = {
     urlTemplate: `http://${LOOPBACK}:${apiPort}/api/v1/chat/upstream/{event}`,
@@ -52,8 +52,8 @@ export function webPubSubSpec(folder: StackFolder, port: number, apiPort: number
 }
 
 /**
- * `env` are the settings of the app; those of `local.settings.json` count where it has none. Whatever its `Host.CORS` says, our own page
- * at `pagePort` may call.
+ * `env` holds the app's settings; `local.settings.json` counts where `env` has no value. The page at
+ * `pagePort` may always call, whatever `Host.CORS` says.
  */
 export function functionsHostSpec(
   folder: StackFolder,
@@ -63,17 +63,20 @@ export function functionsHostSpec(
 ): ChildSpec {
   const cors = corsWithPage(readCors(findSettingsFile(projectRoot))?.origins, pagePort);
   const args = ["--app", projectRoot, "--split", "--cors", cors];
-  // The host gives running calls 10 s, and the app's own end 5 s.
+  // The host gives running calls 10 s, and then the app's hooks 5 s.
   return { ...server("functionsHost", port, folder, args), env, stopTimeoutMs: 20_000 };
 }
 
-/** The origins that may call, those of the page at `port` among them, as `--cors` takes them. */
+/** The origins that may call, with those of the page at `port`, in the form that `--cors` takes. */
 export function corsWithPage(origins: readonly string[] = [], port: number): string {
   if (origins.includes("*")) return "*";
   return [...new Set([...origins, `http://${LOOPBACK}:${port}`, `http://localhost:${port}`])].join(",");
 }
 
-/** `env` holds what tokens of demo users are signed with, and `PAGE_IMAGE_HOSTS`. Throws when the page was not built. */
+/**
+ * `env` holds the settings for demo users' tokens, and `PAGE_IMAGE_HOSTS`. Throws when the page was not
+ * built.
+ */
 export function pageSpec(
   folder: StackFolder,
   port: number,
@@ -85,7 +88,7 @@ export function pageSpec(
   return { ...server("page", port, folder, args), env };
 }
 
-/** The full path of something that the build makes; throws when it was not built. */
+/** The full path of a file that the build makes. Throws when it was not built. */
 export function built(path: string): string {
   const file = join(projectRoot, "dist", path);
   if (existsSync(file)) return file;

@@ -8,7 +8,7 @@ const MAX_DEATHS_IN_WINDOW = 10;
 const LOG_CHECK_MS = 30_000;
 
 export interface Watch {
-  /** One line for the screen. */
+  /** Gets one line for the screen. */
   say(line: string): void;
   /** A process was started, for the first time or again, or answers now. */
   onRunning(): void;
@@ -22,7 +22,7 @@ interface Restart {
   reject(error: Error): void;
 }
 
-/** Keeps one process running: started again on the same port and data whenever it dies without being asked to. */
+/** Keeps one process running: when it dies unasked it is started again on the same port and data. */
 export class Supervised {
   readonly spec: ChildSpec;
   readonly #watch: Watch;
@@ -37,7 +37,9 @@ export class Supervised {
   #pause = new AbortController();
   readonly #logCheck: NodeJS.Timeout;
 
-  /** With `givesUp` false a process that keeps dying is started again for ever, at most every five seconds. */
+  /**
+   * With `givesUp` false a process that keeps dying is started again for ever, at most every five seconds.
+   */
   constructor(spec: ChildSpec, watch: Watch, givesUp = true) {
     this.spec = spec;
     this.#watch = watch;
@@ -86,8 +88,8 @@ export class Supervised {
   }
 
   /**
-   * Ends this run in an orderly way. Resolves when a later run answers, which a second call meanwhile may have asked for.
-   * Throws when the service is stopped instead.
+   * Ends this run in an orderly way. Resolves when a later run answers, which a second call meanwhile may
+   * have asked for. Throws when the service is stopped instead.
    */
   async restart(): Promise<void> {
     if (this.#stopping) throw this.#isBeingStopped();
@@ -140,10 +142,12 @@ export class Supervised {
     }
   }
 
-  /** Counts a death and pauses: the more deaths within a minute, the longer. False when it is time to give up. */
+  /**
+   * Counts a death and pauses: the more deaths within a minute, the longer. False when it is time to give up.
+   */
   async #mayStartAgain(why: string): Promise<boolean> {
     if (this.#stopping) return false;
-    // An end that was asked for is no death.
+    // An end that somebody asked for is no death.
     if (!this.#asked) {
       const deaths = this.#countDeath();
       if (deaths >= MAX_DEATHS_IN_WINDOW && this.#givesUp) {

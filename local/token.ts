@@ -13,7 +13,7 @@ const USAGE = `Prints an access token for local use, valid for 24 hours.
 USER_ID is a whole number from 1 to ${Number.MAX_SAFE_INTEGER}. The token is for the stack that runs on the data
 folder DIR (default .local), or else for the settings in local.settings.json.`;
 
-/** The settings that the running stack on `data` was started with; `undefined` when none runs there. */
+/** The settings of the running stack on `data`. `undefined` when none runs there. */
 function authOfStack(data: string): AuthSettings | undefined {
   try {
     return JSON.parse(readFileSync(join(data, "stack.json"), "utf8")).auth;

@@ -1,7 +1,7 @@
 import { SignJWT } from "jose";
 import type { AuthSettings } from "./settings.js";
 
-/** A JWT for local use, valid for so many seconds. */
+/** A JWT for local use, valid for `seconds`. */
 export function signToken(
   auth: AuthSettings,
   { userId, nickname }: { readonly userId: number; readonly nickname?: string | undefined },

@@ -1,17 +1,20 @@
 import { type FSWatcher, readdirSync, watch } from "node:fs";
 import { join } from "node:path";
 
-/** A change is told when the folders have been quiet for this long: saving many files takes an editor some time. */
+/**
+ * A change is told once the folders have been quiet for this long, as an editor takes some time to save many
+ * files.
+ */
 const QUIET_MS = 150;
-/** Where they are never quiet it is told all the same. */
+/** In folders that are never quiet a change is told after this time. */
 const LONGEST_WAIT_MS = 2_000;
 const MAX_FOLDERS = 2_000;
-/** Folders of what is made or installed. */
+/** These folders hold only made or installed files. */
 const PASSED_OVER = new Set(["dist", "node_modules"]);
 
 /**
- * Calls `changed` after each burst of changes in the folder `root` itself, and in its folders `names` with all below
- * them. Which files changed is for the caller to find out: systems tell too much, and one change twice.
+ * Calls `changed` after each burst of changes in the folder `root` itself, and in its folders `names` with
+ * all below them. The caller finds out which files changed: systems tell too much, and one change twice.
  */
 export class FolderWatch {
   readonly #root: string;
@@ -29,8 +32,8 @@ export class FolderWatch {
   }
 
   /**
-   * Watches the folders that are new. A caller who then looks at the files misses nothing. Throws where there are too
-   * many folders, for us or for the system.
+   * Watches the folders that are new. A caller who then looks at the files misses nothing. Throws where there
+   * are too many folders, for us or for the system.
    */
   refresh(): void {
     const below = this.#names.map((name) => join(this.#root, name));
@@ -48,7 +51,7 @@ export class FolderWatch {
   #add(folder: string): void {
     try {
       const watcher = watch(folder, () => this.#soon());
-      // The folder has gone, which its parent tells as well.
+      // The folder is gone, which its parent tells as well.
       watcher.on("error", () => this.#forget(folder, watcher));
       this.#watchers.set(folder, watcher);
     } catch (error) {
@@ -89,7 +92,7 @@ function listed(folder: string): string[] {
     const entries = readdirSync(folder, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
   } catch {
-    // It has gone since its parent was listed.
+    // The folder was deleted after its parent was listed.
     return [];
   }
 }

@@ -1,7 +1,8 @@
-// AMQP 1.0 messages as bytes. An event goes out with the bytes it came in with, because decoding and encoding again
-// would change types (a long becomes an int, a symbol a string): only the annotations of the broker are spliced in.
+// AMQP 1.0 messages as bytes. An event goes out with the bytes it came in with: decoding and encoding it
+// again would change types (a long becomes an int, a symbol a string). Only the broker's annotations are
+// spliced in.
 
-/** Bytes that are no AMQP message; becomes `amqp:decode-error`. */
+/** The bytes are no AMQP message. The peer gets `amqp:decode-error`. */
 export class DecodeError extends Error {}
 
 /** Section codes, AMQP 1.0 §3.2. */
@@ -12,10 +13,16 @@ export const SECTION = {
   data: 0x75,
 } as const;
 
-/** Described values may nest; nobody needs more than this, and a hostile message would end the stack. */
+/**
+ * Described values may nest. No client needs more levels than this, and a hostile message would overflow the
+ * call stack.
+ */
 const MAX_NESTING = 16;
 
-/** The position behind the value that starts at `at` (AMQP 1.0 §1.2: the constructor's high nibble tells the width). */
+/**
+ * The position behind the value that starts at `at` (AMQP 1.0 §1.2: the constructor's high nibble tells the
+ * width).
+ */
 function valueEnd(bytes: Buffer, at: number, depth = 0): number {
   if (depth > MAX_NESTING) throw new DecodeError("described values nest too deep");
   const code = byteAt(bytes, at);
@@ -88,7 +95,9 @@ export function sections(bytes: Buffer): Section[] {
   return found;
 }
 
-/** The content of every data section: in a batch (message format 0x80013700) each is one whole encoded event. */
+/**
+ * The content of every data section: in a batch (message format 0x80013700) each is one whole encoded event.
+ */
 export function dataBodies(bytes: Buffer): Buffer[] {
   return sections(bytes)
     .filter((section) => section.code === SECTION.data)
@@ -161,7 +170,10 @@ function scalar(bytes: Buffer, at: number): string | number | undefined {
   }
 }
 
-/** The message annotations of a message, scalars only; empty when it has none. Throws DecodeError for broken bytes. */
+/**
+ * The message annotations of a message, scalars only; empty when it has none. Throws DecodeError for broken
+ * bytes.
+ */
 export function annotationsOf(bytes: Buffer): Map<string, string | number> {
   const found = new Map<string, string | number>();
   for (const section of sections(bytes)) {
@@ -174,7 +186,7 @@ export function annotationsOf(bytes: Buffer): Map<string, string | number> {
   return found;
 }
 
-/** What the broker says about an event. */
+/** What the broker says about an event: its sequence number, offset (bytes), time and partition key. */
 export interface Enqueued {
   readonly sequenceNumber: number;
   readonly offset: number;
@@ -183,7 +195,9 @@ export interface Enqueued {
   readonly partitionKey: string | undefined;
 }
 
-/** An event as readers get it; `headerEnd` is where delivery annotations go (AMQP 1.0 §3.2 fixes the order). */
+/**
+ * An event as readers get it; `headerEnd` is where delivery annotations go (AMQP 1.0 §3.2 fixes the order).
+ */
 export interface WireEvent {
   readonly bytes: Buffer;
   readonly headerEnd: number;

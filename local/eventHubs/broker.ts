@@ -6,14 +6,14 @@ import type { Claims, Keys } from "./sas.js";
 /** The limit of Event Hubs for an event and for a batch, in bytes. */
 export const MAX_MESSAGE_BYTES = 1_048_576;
 
-/** What all connections share. */
+/** The part of the server that all connections share. */
 export interface Broker {
   readonly hubs: ReadonlyMap<string, Hub>;
   readonly keys: Keys;
   readonly log: (level: "info" | "warn" | "error", text: string) => void;
 }
 
-/** What one connection has. */
+/** The part of one connection that its links need. */
 export interface Peer {
   readonly broker: Broker;
   readonly claims: Claims;

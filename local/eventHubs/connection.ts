@@ -21,18 +21,18 @@ import {
 } from "./rhea.js";
 import { addClaim, type Claims, isAuthorized, isKey } from "./sas.js";
 
-/** Of Event Hubs. */
+/** The limit of Event Hubs for a frame, in bytes. */
 const MAX_FRAME_BYTES = 65_536;
 
-/** The highest channel, so also how many sessions a connection can have. */
+/** The highest channel. A connection can have one session more than this. */
 const CHANNEL_MAX = 255;
 
 const NO_BYTES = Buffer.alloc(0);
 
-/** Requests a client may have on the way. */
+/** How many requests a client may have on the way. */
 const REQUEST_CREDIT = 100;
 
-/** One client: its claims and its links. Nothing a client sends may end more than its own connection. */
+/** One client: its claims and its links. Nothing that a client sends may end more than its own connection. */
 export class Connection {
   readonly #connection: RheaConnection;
   readonly #socket: Socket;
@@ -58,10 +58,10 @@ export class Connection {
     this.#connection.accept(socket);
   }
 
-  /** Says goodbye and ends the socket; what was flushed has been confirmed before. */
+  /** Says goodbye and ends the socket. Sends that were flushed were confirmed before. */
   close(): void {
     this.#connection.close({ condition: "amqp:connection:forced", description: "The server is stopping." });
-    // Behind rhea's own nextTick, which writes the close.
+    // rhea writes the close in its own nextTick, which comes first.
     setImmediate(() => this.#socket.destroySoon());
   }
 
@@ -74,7 +74,9 @@ export class Connection {
       if (!isAuthorized(this.#claims, each.entity)) each.detach(gone.condition, gone.description);
   }
 
-  /** SASL PLAIN with a shared access key: good for everything, as long as the connection lasts. */
+  /**
+   * Checks SASL PLAIN with a shared access key, which grants everything for as long as the connection lasts.
+   */
   #login(name: string | null, key: string | null): boolean {
     if (!isKey(name, key, this.#peer.broker.keys)) return false;
     addClaim(this.#claims, "", Number.POSITIVE_INFINITY);
@@ -99,7 +101,7 @@ export class Connection {
     for (const event of ["error", "protocol_error"]) this.#on(event, (error) => this.#broken(error));
   }
 
-  /** The peer has broken the protocol: it is told so before rhea ends the socket (AMQP 1.0 §2.4.3). */
+  /** The peer has broken the protocol. It is told so before rhea ends the socket (AMQP 1.0 §2.4.3). */
   #broken(error: unknown): void {
     this.#peer.broker.log("warn", `a connection was dropped: ${String(error)}`);
     this.#connection.close({ condition: "amqp:connection:framing-error", description: String(error) });
@@ -126,8 +128,9 @@ export class Connection {
   }
 
   /**
-   * rhea decodes messages of format 0, and an event must stay as it is: with no format it leaves them alone. Here too
-   * the bytes of what is longer than any event may be are dropped, so that a long message can't fill the memory.
+   * rhea decodes messages of format 0, but an event must stay as it is, and rhea leaves messages without a
+   * format alone. A message that is longer than any event may be loses its bytes here, so that it can't fill
+   * the memory.
    */
   #takeRaw(link: RheaLink, frame: Transfer): void {
     if (frame.performative.message_format === 0) frame.performative.message_format = undefined;
@@ -186,7 +189,8 @@ export class Connection {
     const sending = this.#sending.get(receiver);
     const address = this.#requests.get(receiver);
     if (!receiver.is_open() || (!sending && !address)) {
-      // It was on its way when its link was refused or closed: nobody has taken it, and nobody is told.
+      // The message was on its way when its link was refused or closed. It is not stored, and its sender is
+      // not told.
       delivery.settled = true;
     } else if (sending) receive(sending, delivery, message, size, () => this.#cork());
     else if (address)
@@ -201,7 +205,7 @@ export class Connection {
   ): void {
     delivery.update(true, ACCEPTED);
     receiver.add_credit(1);
-    // A tick later, when rhea has written the attach of a reply link that came along with the request.
+    // In the next tick rhea has written the attach of a reply link that came along with the request.
     if (request) process.nextTick(() => this.#answer(address, request));
   }
 
@@ -226,8 +230,8 @@ export class Connection {
   }
 
   /**
-   * Behind all that has come in one read: the next frame may take the credit back or detach the link, and what had been
-   * handed to rhea before would hold the session back for ever.
+   * Pumps after everything that came in one read. The next frame may take the credit back or detach the link,
+   * and a message that rhea already had would then hold the session back for ever.
    */
   #pumpSoon(link: RheaLink): void {
     process.nextTick(() => {
@@ -272,7 +276,8 @@ function openConnection(isKey: (name: string | null, key: string | null) => bool
   const container = rhea.create_container({ id: "local-event-hubs" });
   const mechanisms = container.sasl_server_mechanisms;
   mechanisms.enable_anonymous();
-  // What other SDKs choose when claims follow over $cbs; nothing is checked at this stage, as with ANONYMOUS.
+  // Other SDKs choose this mechanism when claims follow over $cbs. Nothing is checked at this stage, as with
+  // ANONYMOUS.
   mechanisms["MSSBCBS"] = mechanisms["ANONYMOUS"];
   mechanisms.enable_plain(isKey);
   return container.create_connection({
@@ -280,14 +285,14 @@ function openConnection(isKey: (name: string | null, key: string | null) => bool
     idle_time_out: 60_000,
     max_frame_size: MAX_FRAME_BYTES,
     channel_max: CHANNEL_MAX,
-    // Room for the credit of many links: rhea fails when more deliveries than this wait for their answers.
+    // Room for the credit of many links: rhea throws when more deliveries than this wait for their answers.
     session_buffer_size: { incoming: 262_144 },
     tcp_no_delay: true,
     reconnect: false,
   });
 }
 
-/** Drops a peer that announces a frame larger than was agreed (AMQP 1.0 §2.7.1), before rhea collects it. */
+/** Drops a peer that announces a larger frame than was agreed (AMQP 1.0 §2.7.1), before rhea collects it. */
 function boundFrames(connection: RheaConnection, broker: Broker): void {
   const input = connection.input;
   connection.input = (bytes: Buffer) => {

@@ -13,7 +13,7 @@ const MAX_READERS = 5;
 /** Bytes sent before other work gets a turn. */
 const TURN_BYTES = 512 * 1024;
 
-/** Bytes that may wait in a socket whose peer doesn't read; past this the reader waits for it to drain. */
+/** Bytes that may wait in a socket whose peer doesn't read. Above this the reader waits for it to drain. */
 const MAX_SOCKET_BYTES = 4 * 1024 * 1024;
 
 const NOTHING: readonly Buffer[] = [];
@@ -53,15 +53,18 @@ export class Reader {
     this.#wantsLast = hasCapability(link, "com.microsoft:enable-receiver-runtime-metric");
     this.#next = next;
     this.#log = log;
-    // rhea writes transfers before attaches, and a client may grant credit in the same breath as it attaches: nothing
-    // may go out before rhea's own nextTick has written our attach.
+    // rhea writes transfers before attaches, and a client may grant credit together with its attach. So
+    // nothing may go out before rhea's own nextTick has written our attach.
     process.nextTick(() => {
       this.#attached = true;
       this.pump();
     });
   }
 
-  /** Sends what is flushed, within the credit. Called when there is more of either. Never throws. */
+  /**
+   * Sends the flushed events that the credit allows. To be called when there are more events or more credit.
+   * Never throws.
+   */
   pump(): void {
     try {
       this.#pump();
@@ -83,7 +86,7 @@ export class Reader {
         this.#again();
         break;
       }
-      // One write for all frames of this turn; rhea writes them in its own nextTick, which comes before ours.
+      // All frames of this turn are one write. rhea writes them in its own nextTick, which comes before ours.
       if (!corked) socket.cork();
       corked = true;
       const wire = annotate(event.event, event);
@@ -102,21 +105,26 @@ export class Reader {
     if (link._draining && this.#attached && !this.#scheduled) link.set_drained(true);
   }
 
-  /** rhea takes credit off only when a transfer is written, and throws when its buffer of unsettled ones overflows. */
+  /**
+   * True when another event may go out. rhea lowers the credit only when it writes a transfer, and throws
+   * when its buffer of unsettled ones overflows.
+   */
   #maySend(): boolean {
     const { link } = this;
     if (!this.#attached || !link.is_open() || link.session.outgoing.available() === 0) return false;
     const written = link.session.outgoing.next_pending_delivery;
     let done = 0;
     for (; done < this.#unwritten.length && this.#unwritten[done]!.id < written; done += 1) {
-      // Nobody resends: a written event isn't kept until its reader settles it.
+      // A written event isn't kept until its reader settles it, because it is never sent again.
       this.#unwritten[done]!.data = NOTHING;
     }
     if (done > 0) this.#unwritten.splice(0, done);
     return link.credit > this.#unwritten.length;
   }
 
-  /** The reader has said how long a message it takes, and 0 or nothing for any (AMQP 1.0 §2.7.3). */
+  /**
+   * The event is longer than the reader has said that it takes (AMQP 1.0 §2.7.3; 0 or nothing is any length).
+   */
   #tooLong(size: number): void {
     const limit = this.link.max_message_size;
     this.detach(
@@ -140,7 +148,7 @@ export class Reader {
     this.link.close({ condition, description });
   }
 
-  /** Takes the reader off its partition; its link is gone. */
+  /** Takes the reader off its partition. To be called when its link is gone. */
   forget(): void {
     this.#partition.readers.delete(this);
   }

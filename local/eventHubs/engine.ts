@@ -1,11 +1,14 @@
 import type { Frame, RheaConnection, RheaLink, RheaSender, RheaSession, Transfer } from "./rhea.js";
 
-// What rhea does otherwise than AMQP 1.0 says, or than clients of other languages expect, put right in one place.
+// Corrects rhea where it does something else than AMQP 1.0 says, or than clients in other languages expect.
 
-/** The highest handle of a session, so also how many links it can have; what Event Hubs says in its `begin`. */
+/**
+ * The highest handle of a session, which Event Hubs says in its `begin`. A session can have one link more
+ * than this.
+ */
 const HANDLE_MAX = 255;
 
-/** How many deliveries one disposition can be about; more than a session ever has open. */
+/** How many deliveries one disposition can be about. A session never has this many open. */
 const MAX_SETTLED_AT_ONCE = 1_000_000;
 
 const UINT = 2 ** 32;
@@ -26,8 +29,8 @@ const FIELDS: Readonly<Record<number, number>> = {
 };
 
 /**
- * Writes all fields of each performative, null where there is nothing to say. Fields at the end of a list may be left
- * out (AMQP 1.0 §1.4), but some clients read them by their place; the Python SDK is one.
+ * Writes all fields of each performative, null for those without a value. Fields at the end of a list may be
+ * missing (AMQP 1.0 §1.4), but some clients, the Python SDK for one, read them by their position.
  */
 export function writeAllFields(connection: RheaConnection): void {
   const write = connection._write_frame;
@@ -48,7 +51,9 @@ function fillError(field: unknown): void {
   if (descriptor && Array.isArray(value)) fill(value, FIELDS[Number(descriptor.value)]);
 }
 
-/** Lets detaches pass that come behind the end of their session: there is nothing left to detach. Python sends them. */
+/**
+ * Ignores detaches that come after the end of their session, as Python sends them: nothing is left to detach.
+ */
 export function tolerate(connection: RheaConnection): void {
   const { on_detach } = connection;
   connection.on_detach = (frame) => {
@@ -56,7 +61,10 @@ export function tolerate(connection: RheaConnection): void {
   };
 }
 
-/** Makes a session do what the specification asks of it; `takes` may look at a transfer, and change it, before rhea does. */
+/**
+ * Makes a session do what the specification asks of it. `takes` sees each transfer before rhea does, and may
+ * change it.
+ */
 export function correct(session: RheaSession, takes: (link: RheaLink, frame: Transfer) => void): void {
   session.local.begin.handle_max = HANDLE_MAX;
   let links = 0;
@@ -66,7 +74,7 @@ export function correct(session: RheaSession, takes: (link: RheaLink, frame: Tra
     const link = session.remote.handles[frame.performative.handle];
     if (!link) return; // It is detached already.
     on_detach.call(session, frame);
-    // From here on the handle may mean another link.
+    // From now on the handle may mean another link.
     delete session.remote.handles[frame.performative.handle];
     if (!frame.performative.closed) suspend(link);
   };
@@ -99,7 +107,10 @@ export function correct(session: RheaSession, takes: (link: RheaLink, frame: Tra
 
 const isNumber = (value: unknown): value is number => typeof value === "number";
 
-/** Ends the session with an error; what still comes on it is ignored until the peer ends it too (AMQP 1.0 §2.5.5). */
+/**
+ * Ends the session with an error. Frames that still come on it are ignored until the peer ends it too (AMQP
+ * 1.0 §2.5.5).
+ */
 function endSession(session: RheaSession, condition: string, description: string): void {
   const ignore = (): void => {};
   Object.assign(session, {
@@ -113,7 +124,7 @@ function endSession(session: RheaSession, condition: string, description: string
   session.close({ condition, description });
 }
 
-/** The link with this handle; without one the session is over (AMQP 1.0 §2.8.17). */
+/** The link with this handle. A handle without a link ends the session (AMQP 1.0 §2.8.17). */
 function linkOf(session: RheaSession, handle: number): RheaLink | undefined {
   const link = session.remote.handles[handle];
   if (!link) endSession(session, "amqp:session:unattached-handle", `No link has the handle ${handle}.`);
@@ -121,8 +132,8 @@ function linkOf(session: RheaSession, handle: number): RheaLink | undefined {
 }
 
 /**
- * Links are told apart by their handles. rhea goes by their names, for which a sender and a receiver of one name are the
- * same, and so are a link that ends and the one that follows it: so it gets a name of our own.
+ * Gives the link a name of our own. Handles tell links apart, but rhea goes by their names. To rhea a sender
+ * and a receiver of one name would be the same link, and so would a link that ends and its successor.
  */
 function attach(session: RheaSession, frame: Frame, number: number): void {
   const { name, handle, role, initial_delivery_count } = frame.performative;
@@ -144,13 +155,16 @@ function attach(session: RheaSession, frame: Frame, number: number): void {
   link.on_attach(frame);
 }
 
-/** A detach that doesn't close is answered with one that doesn't (AMQP 1.0 §2.6.6); here nothing of the link is kept. */
+/**
+ * Answers a detach that doesn't close with one that doesn't (AMQP 1.0 §2.6.6). Here nothing of the link is
+ * kept.
+ */
 function suspend(link: RheaLink): void {
   link.detach();
   setImmediate(() => link.remove());
 }
 
-/** One flow for each drain, whether there was credit left or not (AMQP 1.0 §2.6.7). */
+/** Answers each drain with one flow, whether there was credit to give back or not (AMQP 1.0 §2.6.7). */
 function drainOnce(link: RheaSender): void {
   let drained = false;
   link.set_drained = (isDrained) => {
@@ -166,7 +180,7 @@ function drainOnce(link: RheaSender): void {
   };
 }
 
-/** Behind rhea's own writing of what has been opened in this tick. */
+/** Writes the flow after rhea has written what was opened in this tick. */
 function answerFlow(session: RheaSession, link: RheaLink | undefined): void {
   if (link) {
     link.issue_flow = true;
@@ -186,12 +200,12 @@ function transfer(session: RheaSession, link: RheaLink, frame: Transfer, take: (
   if (!link.is_open()) discard(session, link, frame);
   else if (aborted) abort(session, link, frame);
   else take();
-  // Numbers start again at zero behind 2^32 - 1 (AMQP 1.0 §2.8.10), and some clients begin close to it.
+  // Numbers start again at zero after 2^32 - 1 (AMQP 1.0 §2.8.10), and some clients begin close to it.
   link.delivery_count %= UINT;
   session.incoming.next_delivery_id = (session.incoming.next_delivery_id ?? 0) % UINT;
 }
 
-/** What was on its way when we detached its link is counted, and taken by nobody (AMQP 1.0 §2.6.5). */
+/** Counts and drops a transfer that was on its way when we detached its link (AMQP 1.0 §2.6.5). */
 function discard(session: RheaSession, link: RheaLink, frame: Transfer): void {
   const { delivery_id } = frame.performative;
   session.incoming.next_transfer_id += 1;
@@ -200,7 +214,7 @@ function discard(session: RheaSession, link: RheaLink, frame: Transfer): void {
   link._incomplete = undefined;
 }
 
-/** An aborted delivery is settled, and what came of it is void (AMQP 1.0 §2.7.5). */
+/** An aborted delivery counts as settled, and the bytes that came of it are dropped (AMQP 1.0 §2.7.5). */
 function abort(session: RheaSession, link: RheaLink, frame: Transfer): void {
   discard(session, link, frame);
   link.credit -= 1;

@@ -8,14 +8,14 @@ import { syncPath } from "./segment.js";
 /** One hub as declared. */
 export interface HubConfig {
   readonly partitions: number;
-  /** A day unless told. */
+  /** A day if not said. */
   readonly retentionHours?: number;
   readonly consumerGroups: readonly string[];
 }
 
 export type HubsConfig = Readonly<Record<string, HubConfig>>;
 
-/** The declaration and the data folder don't fit, or one of them is no good. The text says what to do. */
+/** The declaration and the data folder don't fit, or one of them is wrong. The text says what to do. */
 export class ConfigError extends Error {}
 
 export interface Hub {
@@ -25,7 +25,7 @@ export interface Hub {
   /** Lower-case; `$default` is always one. */
   readonly consumerGroups: ReadonlySet<string>;
   readonly partitions: readonly Partition[];
-  /** Where the next event without a key goes. */
+  /** The index of the partition that gets the next event without a key. */
   nextPartition: number;
 }
 
@@ -72,7 +72,7 @@ function checkHub(name: string, hub: Partial<HubConfig> | null): void {
 }
 
 /**
- * Opens the data folder for these hubs and reads it back; what was declared before and isn't any more stays untouched.
+ * Opens the data folder for these hubs and reads it back. Hubs that are no longer declared stay untouched.
  * Throws ConfigError, CorruptDataError and LockedError.
  */
 export function openHubs(
@@ -145,7 +145,7 @@ function readOrMakeFacts(path: string, partitions: number): { createdAt: number;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     const facts = { createdAt: Date.now(), partitions };
-    // Written aside and renamed: a crash leaves the old state or the new one.
+    // Written to another file and renamed: a crash leaves the old state or the new one.
     writeFileSync(`${path}.new`, JSON.stringify(facts), { flush: true });
     renameSync(`${path}.new`, path);
     return facts;

@@ -23,10 +23,12 @@ const STOLEN: AmqpError = {
   description: "A producer of a higher epoch has taken over.",
 };
 
-/** Messages a sender may have on the way to us or to the disk. Below the session's window of 2,048. */
+/**
+ * How many messages a sender may have on the way to us or to the disk. Below the session's window of 2,048.
+ */
 const CREDIT = 1000;
 
-/** The outcome of a message that was taken (AMQP 1.0 §3.4.2); one object serves all. */
+/** The outcome of a message that was stored (AMQP 1.0 §3.4.2). One object serves all. */
 export const ACCEPTED = rhea.message.accepted().described();
 
 /** A link on which a client sends events. */
@@ -53,10 +55,10 @@ export function openSendingLink(peer: Peer, link: RheaReceiver, entity: string):
   link.local.attach.max_message_size = MAX_MESSAGE_BYTES;
   const idempotent = hasCapability(link, IDEMPOTENT);
   if (idempotent) link.local.attach.offered_capabilities = [IDEMPOTENT];
-  // A buffered producer opens one to the whole hub too, to learn how large an event may be.
+  // A buffered producer also opens a link to the whole hub, to learn how large an event may be.
   const producer = idempotent && partition ? openProducer(link, partition) : undefined;
   const unnumbered = idempotent && !partition;
-  // With the attach, so that the client's first send needn't wait for it.
+  // Credit goes out with the attach, so that the client's first send needn't wait for it.
   link.add_credit(CREDIT);
   return { link, entity, hub, partition, producer, unnumbered, unanswered: 0 };
 }
@@ -78,8 +80,8 @@ function openProducer(link: RheaReceiver, partition: Partition): Producer {
 }
 
 /**
- * Takes one message: a batch or a single event, `size` bytes long (the bytes of one that is too long aren't kept).
- * It is accepted once it is flushed, and rejected with a reason otherwise. Never throws.
+ * Takes one message, a batch or a single event, of `size` bytes; a message that is too long has lost its
+ * bytes. It is accepted once it is flushed, and rejected with a reason otherwise. Never throws.
  */
 export function receive(
   sending: SendingLink,
@@ -96,9 +98,10 @@ export function receive(
       return;
     }
     cork();
-    // Settled at once, also for a sender that asked to settle first (AMQP 1.0 §2.8.3): the Python SDK asks, and doesn't.
+    // Settles at once, also for a sender that asked to settle first (AMQP 1.0 §2.8.3): the Python SDK asks
+    // for that, and then doesn't settle.
     delivery.update(true, error ? rhea.message.rejected({ error }).described() : ACCEPTED);
-    // In quarters, because each is a frame.
+    // Credit is given back in quarters, because each time is a frame.
     const missing = CREDIT - sending.link.credit - sending.unanswered;
     if (missing >= CREDIT / 4) sending.link.add_credit(missing);
   };

@@ -5,8 +5,8 @@ import { join } from "node:path";
 export class LockedError extends Error {}
 
 /**
- * Makes this process the only owner of a data folder, and returns what gives it back. The lock of a process that is
- * gone is taken over. Throws LockedError.
+ * Makes this process the only owner of a data folder, and returns the function that gives the folder back.
+ * The lock of a dead process is taken over. Throws LockedError.
  */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, "lock");
@@ -28,7 +28,7 @@ export function lockFolder(folder: string): () => void {
   throw new LockedError(`${folder} is being taken by another process: choose another data folder.`);
 }
 
-/** The pid in a lock file when that very process still runs. */
+/** The pid in a lock file, when the process that wrote it still runs. */
 function ownerOf(path: string): number | undefined {
   let text: string;
   try {
@@ -47,13 +47,13 @@ function ownerOf(path: string): number | undefined {
     // EPERM: it runs and belongs to somebody else.
     if ((error as NodeJS.ErrnoException).code === "ESRCH") return undefined;
   }
-  // Pids come round again: the one in the lock must also have been started when the lock's owner was.
+  // The system uses pids again. The process must also have been started when the lock's owner was.
   return startedAt(pid) === started ? pid : undefined;
 }
 
 /**
- * When a process was started, in the kernel's ticks; the same word for every process where there is no /proc. One that is dead but not reaped
- * yet, as in containers without an init process, has no such time.
+ * When a process was started, in the kernel's ticks. Without /proc it is the same word for every process. A
+ * process that is dead but not reaped yet, as in containers without an init process, has no such time.
  */
 function startedAt(pid: number): string {
   try {

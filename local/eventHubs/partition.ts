@@ -22,19 +22,19 @@ export interface IncomingEvent {
 }
 
 export interface PartitionOptions {
-  /** Events older than this may go, whole segments at a time. */
+  /** Events older than this may be deleted, whole segments at a time. */
   readonly retentionMs: number;
   /** A segment is closed when it has grown past this. */
   readonly segmentBytes: number;
   readonly log: (level: "warn" | "error", text: string) => void;
 }
 
-/** Someone who wants to know that there are new events to read. */
+/** A reader that is told when there are new events. */
 export interface Waiting {
   pump(): void;
 }
 
-/** Told once, when what was appended is on the disk or can't get there. */
+/** Called once, when the appended events are on the disk or can't get there. */
 export type Stored = (error?: Error) => void;
 
 interface Group {
@@ -44,13 +44,16 @@ interface Group {
   told: Stored[];
 }
 
-/** What may wait for the disk; past this senders are told to come back. */
+/** Bytes that may wait for the disk. Above this senders are told to try again later. */
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
 
-/** Blocks of old events kept after reading; readers of one partition mostly walk through the same ones. */
+/**
+ * How many blocks of old events are kept after reading. Readers of one partition mostly walk through the same
+ * ones.
+ */
 const MAX_CACHED_BLOCKS = 8;
 
-/** A full disk, or a full queue in front of it. `retry` tells whether it can help to send again. */
+/** The disk is full, or the queue in front of it is. `retry` tells whether sending again can help. */
 export class AppendError extends Error {
   readonly retry: boolean;
   constructor(message: string, retry: boolean, cause?: unknown) {
@@ -60,8 +63,8 @@ export class AppendError extends Error {
 }
 
 /**
- * One partition: a log in segment files, group commit in front of it, the latest events in memory.
- * Readers see an event, and senders are told of it, only once it is flushed.
+ * One partition: a log in segment files, group commit in front of it, the latest events in memory. Readers
+ * see an event, and its sender gets its answer, only once it is flushed.
  */
 export class Partition {
   readonly id: string;
@@ -74,7 +77,10 @@ export class Partition {
   readonly #blocks = new Map<string, StoredEvent[]>();
   #file: number;
   #last: StoredEvent | undefined;
-  /** The next sequence number and offset to give out; those behind the flushed ones are on their way to the disk. */
+  /**
+   * The next sequence number and offset to give out. Events between the flushed ones and these are on their
+   * way to the disk.
+   */
   #nextSequence: number;
   #nextOffset: number;
   #flushedSequence: number;
@@ -113,7 +119,7 @@ export class Partition {
       const newest = index === this.#segments.length - 1;
       closeSync(openSync(segment.path, "a"));
       const result = recoverSegment(segment, newest, (record, at) => {
-        // Copied, so that the whole file's bytes can go.
+        // Copied, so that the bytes of the whole file can be freed.
         this.#last = { ...record, offset: at, event: Buffer.from(record.event) };
         this.#tail.push(this.#last);
         if (record.producer) this.producers.recover(record.producer);
@@ -145,14 +151,15 @@ export class Partition {
     return newest.baseOffset + newest.size;
   }
 
-  /** The newest flushed event; it stays known for as long as the process runs, even when retention has taken it. */
+  /** The newest flushed event. It stays known while the process runs, even when retention has deleted it. */
   get last(): StoredEvent | undefined {
     return this.#last;
   }
 
   /**
-   * Appends a batch, whole or not at all, and calls `stored` after the flush that holds it. An empty batch is told
-   * after the flush under way, so that a repeat isn't confirmed before its original. Throws AppendError.
+   * Appends a batch, whole or not at all, and calls `stored` after the flush that holds it. For an empty
+   * batch `stored` is called after the flush under way, so that a repeat isn't confirmed before its original.
+   * Throws AppendError.
    */
   append(batch: readonly IncomingEvent[], stored: Stored): void {
     if (this.#broken)
@@ -171,7 +178,7 @@ export class Partition {
         batchGoesOn: index < batch.length - 1,
       };
       const bytes = encodeRecord(record);
-      // The copy in the record, so that the socket's larger buffer can go.
+      // The event is the copy in the record, so that the socket's larger buffer can be freed.
       const event = bytes.subarray(bytes.length - incoming.event.length);
       this.#pending.events.push({
         sequenceNumber: record.sequenceNumber,
@@ -186,7 +193,7 @@ export class Partition {
     }
     this.#pending.told.push(stored);
     if (this.#flushing || this.#scheduled) return;
-    // After this tick, so that everything that came in one read of the socket shares one flush.
+    // The flush starts after this tick, so that everything from one read of the socket shares it.
     this.#scheduled = true;
     process.nextTick(() => this.#flush());
   }
@@ -235,8 +242,8 @@ export class Partition {
   }
 
   /**
-   * After a failed write or flush nobody knows what the disk holds (a second fdatasync may report success for pages
-   * that are gone), so the partition takes nothing more until it is read back at the next start.
+   * After a failed write or flush the content of the disk is unknown: a second fdatasync may report success
+   * for pages that are lost. So the partition takes nothing more until the next start reads it back.
    */
   #fail(group: Group, error: Error): void {
     this.#broken = error;
@@ -269,7 +276,10 @@ export class Partition {
     this.#segments.push(next);
   }
 
-  /** The event with this sequence number, or the next one still here; undefined when it isn't flushed yet. Throws CorruptDataError. */
+  /**
+   * The event with this sequence number, or the next one that retention has kept. Undefined when it isn't
+   * flushed yet. Throws CorruptDataError.
+   */
   read(sequenceNumber: number): StoredEvent | undefined {
     const wanted = Math.max(sequenceNumber, this.firstSequence);
     if (wanted >= this.#flushedSequence) return undefined;
@@ -281,7 +291,10 @@ export class Partition {
     return events[wanted - events[0]!.sequenceNumber];
   }
 
-  /** The first sequence number whose event passes; passing must not end once it has begun. The end when none does. */
+  /**
+   * The first sequence number whose event passes, or the end when none does. All events after one that passes
+   * must pass too.
+   */
   firstWhere(passes: (event: { offset: number; enqueuedTime: number }) => boolean): number {
     let low = this.firstSequence;
     let high = this.#flushedSequence;
@@ -305,7 +318,10 @@ export class Partition {
     return events;
   }
 
-  /** Deletes the segments whose newest event is older than the retention; the newest segment always stays a file. */
+  /**
+   * Deletes the segments whose newest event is older than the retention. The newest segment always stays a
+   * file.
+   */
   expire(now = Date.now()): void {
     const cutoff = now - this.#options.retentionMs;
     const busy = this.#flushing || this.#pending.told.length > 0 || this.#broken !== undefined;

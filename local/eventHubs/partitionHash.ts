@@ -1,6 +1,6 @@
 /**
- * The partition (0 … count - 1) that Event Hubs gives a partition key: lookup3 of the key's UTF-8 bytes, the two
- * results folded into a signed 16-bit number. Same key, same partition, as with the service and its SDKs.
+ * The partition (0 to `count` - 1) that Event Hubs and its SDKs choose for a partition key: lookup3 of the
+ * key's UTF-8 bytes, the two results folded into a signed 16-bit number.
  */
 export function partitionOfKey(key: string, count: number): number {
   const { b, c } = lookup3(Buffer.from(key, "utf8"));

@@ -1,9 +1,12 @@
 import type { ProducerMark } from "./record.js";
 
-/** How many idempotent producers a partition remembers; the one unused for longest goes first. */
+/**
+ * How many idempotent producers a partition remembers. The one that was unused for longest is forgotten
+ * first.
+ */
 const MAX_PRODUCERS = 1000;
 
-/** Sequence numbers of idempotent producers are 32-bit and start again at zero behind this. */
+/** Sequence numbers of idempotent producers have 32 bits, and start again at zero after this one. */
 const LAST_NUMBER = 2_147_483_647;
 
 export interface ProducerState {
@@ -30,18 +33,18 @@ interface ProducerLink {
   readonly onStolen: () => void;
 }
 
-/** What a partition knows of the producers that number their events, so that a repeat is taken once. */
+/** The producers of a partition that number their events, so that a repeat is stored once. */
 export class Producers {
   readonly #states = new Map<number, ProducerState>();
   /** The links that are attached, by the id of their producer. */
   readonly #links = new Map<number, Set<ProducerLink>>();
-  // An id handed out before a restart must not be handed out again, even when nothing was sent with it: the second
-  // of the start leaves room for a thousand ids a second.
+  // An id from before a restart must not be given out again, even when nothing was sent with it. Starting at
+  // the second of the start leaves room for a thousand ids a second.
   #nextId = Math.floor(Date.now() / 1000) * 1000;
 
   /**
-   * The producer for a link that attaches; the broker chooses what is undefined. `onStolen` is called when a higher epoch
-   * of the same producer attaches. Undefined when a higher epoch has attached before.
+   * The producer for a link that attaches; the broker chooses what is undefined. `onStolen` is called when a
+   * higher epoch of the same producer attaches. Undefined when a higher epoch has attached before.
    */
   attach(
     id: number | undefined,

@@ -1,12 +1,9 @@
 import { crc32 } from "node:zlib";
 
-// One record of a segment file, big-endian:
-//
-//   length u32 | crc32 u32 | flags u8 | key length u16 | sequence number u48 | enqueued time u48 (ms)
-//   | with flag PRODUCER: id i64, epoch i16, sequence number i32 | partition key | event
-//
-// `length` and the checksum cover everything behind the checksum. The offset of an event is the place of its record in
-// the partition's whole log, so it needs no field.
+// One record of a segment file, big-endian:  length u32 | crc32 u32 | flags u8 | key length u16 | sequence
+// number u48 | enqueued time u48 (ms) | with flag PRODUCER: id i64, epoch i16, sequence number i32 |
+// partition key | event  `length` and the checksum cover everything behind the checksum. The offset of an
+// event is the place of its record in the partition's whole log, so it needs no field.
 
 const PREFIX = 8;
 const FIXED = 15;
@@ -15,7 +12,10 @@ const FLAG_BATCH_GOES_ON = 1;
 const FLAG_PRODUCER = 2;
 const NO_KEY = 0xffff;
 
-/** The largest record: an event of 1 MiB with its key. Bounds what a broken length field can make us read. */
+/**
+ * The largest record: an event of 1 MiB with its key. It bounds how much is read where a length field is
+ * damaged.
+ */
 const MAX_RECORD = 1_048_576 + 1_048_576;
 
 /** Who sent an event with idempotent publishing, and its number there. */
@@ -30,7 +30,7 @@ export interface LogRecord {
   readonly enqueuedTime: number;
   readonly partitionKey: string | undefined;
   readonly producer: ProducerMark | undefined;
-  /** True when the next record belongs to the same batch: a batch counts whole or not at all. */
+  /** True when the next record belongs to the same batch. A batch counts whole or not at all. */
   readonly batchGoesOn: boolean;
   readonly event: Buffer;
 }
@@ -56,7 +56,7 @@ export function encodeRecord(record: LogRecord): Buffer {
   return bytes;
 }
 
-/** The record at `at` and where it ends; undefined when there is none whose length and checksum hold. */
+/** The record at `at` and where it ends. Undefined when its length or its checksum is wrong. */
 export function decodeRecord(bytes: Buffer, at: number): { record: LogRecord; end: number } | undefined {
   if (at + PREFIX + FIXED > bytes.length) return undefined;
   const length = bytes.readUInt32BE(at);
@@ -80,8 +80,8 @@ export function decodeRecord(bytes: Buffer, at: number): { record: LogRecord; en
 }
 
 /**
- * The place of the first sound record after `at` with a sequence number from `expected` on; undefined when there is
- * none. Tells a torn end (nothing sound follows) from damage in the middle (something does).
+ * The position of the first sound record after `at` with a sequence number of `expected` or more, undefined
+ * when there is none. A caller thereby tells a torn end (nothing sound follows) from damage in the middle.
  */
 export function findRecordAfter(bytes: Buffer, at: number, expected: number): number | undefined {
   for (let position = at + 1; position + PREFIX + FIXED <= bytes.length; position += 1) {

@@ -18,7 +18,7 @@ export function notFound(entity: string): Refusal {
   return new Refusal("amqp:not-found", `The messaging entity '${entity}' could not be found.`);
 }
 
-/** The refusal of something that no claim, or none that still holds, covers. */
+/** The refusal of an entity that no claim covers, or only claims that have run out. */
 export function unauthorized(entity: string): Refusal {
   return new Refusal(
     "amqp:unauthorized-access",

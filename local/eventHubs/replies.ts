@@ -3,7 +3,7 @@ import type { RheaSender } from "./rhea.js";
 /** The two request-reply addresses every connection has. */
 export type RequestAddress = "$cbs" | "$management";
 
-/** Replies that wait for credit; the oldest goes first when there are more. */
+/** How many replies may wait for credit. The oldest is dropped first. */
 const MAX_WAITING = 100;
 
 /** A link on which a client takes the replies to its requests. */
@@ -28,7 +28,10 @@ export class ReplyLink {
     this.pump();
   }
 
-  /** Sends what waits, within the credit: rhea would hold everything else of the session back behind it. */
+  /**
+   * Sends the replies that the credit allows. rhea would hold everything else of the session back behind a
+   * reply without credit.
+   */
   pump(): void {
     while (this.#waiting.length > 0 && this.#maySend())
       this.#unwritten.push(this.link.send(this.#waiting.shift()!).id);

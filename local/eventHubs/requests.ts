@@ -34,7 +34,7 @@ export function answerRequest(
   });
 }
 
-/** Claims-based security, as Event Hubs has it: a token for an audience, held until it expires. */
+/** Claims-based security as Event Hubs has it: stores a token for an audience until the token expires. */
 function putToken(peer: Peer, request: RheaMessage): Answer {
   const { operation, type, name } = request.application_properties ?? {};
   if (operation !== "put-token")
@@ -84,7 +84,7 @@ function readFacts(peer: Peer, request: RheaMessage): Answer {
   };
 }
 
-/** Some clients send the token along with the request, and nothing to `$cbs`. */
+/** Some clients send the token along with the request, and none to `$cbs`. */
 function refusalToRead(peer: Peer, hub: Hub, token: unknown): Answer | undefined {
   if (token !== undefined && token !== null) {
     const check = checkToken(token, `sb://-/${hub.name}/$management`, peer.broker.keys);

@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
 import type { Socket } from "node:net";
 
-// What we use of rhea, an AMQP 1.0 protocol engine. Its own types leave out what a server needs (the state behind a
-// link's attach, the delivery counters), so the used part is described here.
+// The used part of rhea, an AMQP 1.0 protocol engine. Its own types leave out what a server needs (the state
+// behind a link's attach, the delivery counters).
 
 /** The fields of a frame, by name; null where the peer has left one out. */
 export interface Performative {
@@ -144,7 +144,7 @@ export interface RheaContext {
 
 export interface RheaConnection {
   readonly socket: Socket;
-  /** The size of the frame that is being collected, when it didn't arrive whole. */
+  /** The size in bytes of the frame that is being collected, when it has not arrived whole. */
   readonly frame_size: number | undefined;
   readonly remote_channel_map: Record<number, RheaSession | undefined>;
   on_detach(frame: Frame): void;
@@ -160,7 +160,7 @@ export interface RheaConnection {
     performative: { value: unknown[]; constructor: { descriptor: { numeric: number } } } | undefined,
     payload?: Buffer,
   ): void;
-  /** Stops the connection's timers; what rhea itself does when the peer ends the stream. */
+  /** Stops the connection's timers, as rhea itself does when the peer ends the stream. */
   _disconnected(): void;
 }
 

@@ -4,10 +4,10 @@ import { entityOf } from "./address.js";
 /** Shared access keys by name. */
 export type Keys = Readonly<Record<string, string>>;
 
-/** What a connection may touch until when (milliseconds since 1970), by lower-case entity path. */
+/** The entities that a connection may use, by lower-case path, and until when (milliseconds since 1970). */
 export type Claims = Map<string, number>;
 
-/** Put-token of one connection keeps at most this many audiences; the oldest goes first. */
+/** How many audiences one connection's put-token calls keep. The oldest is forgotten first. */
 const MAX_CLAIMS = 1000;
 
 export type TokenCheck =
@@ -15,8 +15,9 @@ export type TokenCheck =
   | { readonly ok: false; readonly reason: string };
 
 /**
- * Checks `SharedAccessSignature sr=…&sig=…&se=…&skn=…`: the signature is HMAC-SHA256 with the named key over the `sr`
- * as it stands (still URL-encoded), a line feed, and `se` (seconds since 1970). The audience must lie below `sr`.
+ * Checks `SharedAccessSignature sr=…&sig=…&se=…&skn=…`: the signature is HMAC-SHA256 with the named key over
+ * the `sr` as it stands (still URL-encoded), a line feed, and `se` (seconds since 1970). The audience must
+ * lie below `sr`.
  */
 export function checkToken(token: unknown, audience: string, keys: Keys, now = Date.now()): TokenCheck {
   const refuse = (reason: string): TokenCheck => ({ ok: false, reason });
@@ -46,7 +47,7 @@ export function checkToken(token: unknown, audience: string, keys: Keys, now = D
 export function isKey(name: string | null, key: string | null, keys: Keys): boolean {
   const right = Object.hasOwn(keys, name ?? "") ? keys[name ?? ""] : undefined;
   if (right === undefined || key === null) return false;
-  // Of the same length always, which timingSafeEqual asks for.
+  // Digests have the same length, which timingSafeEqual asks for.
   return timingSafeEqual(digest(key), digest(right));
 }
 
@@ -54,7 +55,7 @@ const digest = (text: string): Buffer => createHash("sha256").update(text).diges
 
 /** The entity of an audience such as `sb://host:port/hub/Partitions/0`: `hub/partitions/0`, lower-case. */
 function entityPath(audience: string): string {
-  // Some clients leave the scheme out; what comes first is a host all the same.
+  // Some clients leave the scheme out. Their address begins with a host all the same.
   const url = audience.includes("://") ? audience : `sb://${audience}`;
   return entityOf(url).toLowerCase();
 }

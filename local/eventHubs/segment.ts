@@ -35,12 +35,12 @@ export interface StoredEvent {
   readonly event: Buffer;
 }
 
-/** One index entry about every so many bytes; also what is read from the disk at a time. */
+/** Bytes between two index entries, about. One block of this size is read from the disk at a time. */
 const BLOCK_BYTES = 64 * 1024;
 
 const NAME = /^(\d{16})-(\d{16})\.log$/;
 
-/** A segment that holds nothing yet. The file is the caller's to make. */
+/** A segment that holds nothing yet. The caller makes the file. */
 export function emptySegment(folder: string, baseSequence: number, baseOffset: number): Segment {
   const name = `${String(baseSequence).padStart(16, "0")}-${String(baseOffset).padStart(16, "0")}.log`;
   return {
@@ -79,8 +79,8 @@ export function noteRecord(segment: Segment, record: Omit<Block, "position">, po
 }
 
 /**
- * Reads a segment back, calls `onRecord` for every record in order and fills the index. With `mayBeTorn` (the newest
- * segment) an unfinished end, which a crash leaves and which nobody was told was stored, is cut off the file.
+ * Reads a segment back, calls `onRecord` for every record in order and fills the index. With `mayBeTorn` (the
+ * newest segment) an unfinished end is cut off the file: a crash leaves it, and its sender got no answer.
  * Throws CorruptDataError for anything else. Returns the next sequence number and how many bytes were cut.
  */
 export function recoverSegment(
@@ -154,7 +154,10 @@ export function readBlock(segment: Segment, index: number): StoredEvent[] {
   return events;
 }
 
-/** Makes what is in a file or folder survive a power cut: a new name is only safe once its folder is synced too. */
+/**
+ * Makes the content of a file or folder survive a power cut. A new name is only safe once its folder is
+ * synced too.
+ */
 export function syncPath(path: string, flags = "r"): void {
   const file = openSync(path, flags);
   try {

@@ -14,9 +14,9 @@ export interface EventHubsOptions {
   /** Shared access keys by name; without any, the well-known pair of the emulator's connection string. */
   readonly keys?: Keys;
   readonly log?: (level: "info" | "warn" | "error", text: string) => void;
-  /** A segment file is closed at this size; 16 MiB unless told. */
+  /** A segment file is closed at this size; 16 MiB if not said. */
   readonly segmentBytes?: number;
-  /** How often events past their retention are looked for, in milliseconds; a minute unless told. */
+  /** How often events past their retention are looked for, in milliseconds; a minute if not said. */
   readonly retentionCheckMs?: number;
 }
 
@@ -30,7 +30,7 @@ export interface Server {
 const DEFAULT_KEYS: Keys = { RootManageSharedAccessKey: "SAS_KEY_VALUE" };
 const MAX_CONNECTIONS = 1000;
 
-/** How often links are checked for a token that has expired. */
+/** How often links are checked for expired tokens. */
 const CLAIMS_CHECK_MS = 1000;
 
 /** How long a stopping server waits for its clients to read the goodbye. */
@@ -112,7 +112,7 @@ async function closeAll(
   hubs: Hubs,
 ): Promise<void> {
   const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
-  // First the flushes under way, so that their senders are told.
+  // The flushes under way come first, so that their senders get an answer.
   await hubs.close();
   for (const connection of connections.values()) connection.close();
   const impatient = setTimeout(() => {

@@ -12,9 +12,9 @@ const SELECTOR = /^amqp\.annotation\.x-opt-(offset|sequence-number|enqueued-time
 type Filters = Readonly<Record<string, unknown>> | null | undefined;
 
 /**
- * The sequence number a reader's filter starts at: `amqp.annotation.x-opt-<what> > 'value'` (or `>=`, which includes
- * the event itself). Without a filter, the oldest event. Throws Refusal for a filter that says something else, and for
- * a place that doesn't exist yet, which is what a checkpoint of deleted data looks like.
+ * The sequence number that a reader's filter starts at: `amqp.annotation.x-opt-<what> > 'value'`, or `>=`,
+ * which includes the event itself. Without a filter it is the oldest event. Throws Refusal for any other
+ * filter, and for a position that doesn't exist yet: a checkpoint of deleted data looks like that.
  */
 export function startOf(filter: Filters, partition: Partition): number {
   const selector = selectorIn(Object.values(filterIn(filter) ?? {})[0]);
@@ -37,19 +37,27 @@ export function startOf(filter: Filters, partition: Partition): number {
   return from;
 }
 
-/** Of a reader's filters the one that is understood here, under the name its client gave it; undefined without it. */
+/**
+ * The one filter of a reader that this server understands, under the name its client gave it. Undefined when
+ * there is none.
+ */
 export function filterIn(filter: Filters): Record<string, unknown> | undefined {
   const found = Object.entries(filter ?? {}).find(([name, value]) => name === FILTER || isSelector(value));
   return found && { [found[0]]: found[1] };
 }
 
-/** A filter is known by its descriptor (AMQP 1.0 §3.5.8); clients mostly give it that name too. */
+/**
+ * True for a filter with the selector's descriptor (AMQP 1.0 §3.5.8). Clients mostly give it that name too.
+ */
 function isSelector(value: unknown): boolean {
   const { descriptor } = (value ?? {}) as { descriptor?: { value?: unknown } };
   return descriptor?.value === FILTER || Number(descriptor?.value) === FILTER_CODE;
 }
 
-/** The filter is a described string; depending on the client it arrives as the string or around it. */
+/**
+ * The text of a filter, which is a described string. Depending on the client it arrives as the string or
+ * wrapped.
+ */
 function selectorIn(value: unknown): string | undefined {
   let inner = value;
   for (

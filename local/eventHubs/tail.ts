@@ -1,18 +1,18 @@
 import type { StoredEvent } from "./segment.js";
 
-/** What each partition keeps of its newest events. */
+/** How many bytes of its newest events each partition keeps. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** What an event costs beside its own bytes, about. */
+/** Bytes that an event costs beside its own, about. */
 const OVERHEAD = 200;
 
-/** The newest events of a partition, in one unbroken row of sequence numbers, bounded by bytes. */
+/** The newest events of a partition, with sequence numbers in one row without a hole, bounded by bytes. */
 export class Tail {
   #events: StoredEvent[] = [];
   #head = 0;
   #bytes = 0;
 
-  /** Adds the next event, and lets the oldest go when there are too many. */
+  /** Adds the next event, and drops the oldest ones when there are too many bytes. */
   push(event: StoredEvent): void {
     this.#events.push(event);
     this.#bytes += event.event.length + OVERHEAD;
@@ -26,7 +26,7 @@ export class Tail {
     return this.#events[this.#head + sequenceNumber - oldest.sequenceNumber];
   }
 
-  /** Lets go of what retention has deleted. */
+  /** Drops the events that retention has deleted. */
   dropBefore(sequenceNumber: number): void {
     while (this.#head < this.#events.length && this.#events[this.#head]!.sequenceNumber < sequenceNumber)
       this.#drop();
@@ -38,7 +38,9 @@ export class Tail {
     this.#head += 1;
   }
 
-  /** Dropped events stay in the array until half of it is dropped, so that dropping costs nothing on average. */
+  /**
+   * Dropped events stay in the array until half of it is dropped, so that dropping costs nothing on average.
+   */
   #compact(): void {
     if (this.#head < 1024 && this.#head < this.#events.length) return;
     if (this.#head * 2 < this.#events.length) return;

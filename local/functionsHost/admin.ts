@@ -11,26 +11,29 @@ export interface CalledByHand {
   callByHand(): void;
 }
 
-/** What the host offers for itself, below `/admin`. */
+/** The host's own calls, below `/admin`. */
 export interface AdminOptions {
-  /** Asked for as the real host asks for its master key; without one, whoever calls from this machine may. */
+  /**
+   * The key that callers must give, as the real host asks for its master key. Without a key every caller on
+   * this machine may.
+   */
   readonly key: string | undefined;
   readonly functions: readonly RegisteredFunction[];
   readonly disabled: ReadonlySet<RegisteredFunction>;
   readonly byHand: readonly CalledByHand[];
 }
 
-/** Whether this path is the host's own; never for pages of other origins. */
+/** True for a path of the host's own. Pages of other origins never get an answer from it. */
 export const isAdminPath = (path: string): boolean => /^\/+admin(\/|$)/i.test(path);
 
-/** Whether the request has the key, in `x-functions-key` or in `?code=`. */
+/** True when the request has the key, in `x-functions-key` or in `?code=`. */
 export function hasKey(key: string | undefined, { url = "", headers }: IncomingMessage): boolean {
   if (key === undefined) return false;
   const code = new URLSearchParams(url.split("?").slice(1).join("?")).get("code");
   return (headers["x-functions-key"] || code) === key;
 }
 
-/** Answers a request for a path of the host's own; those it doesn't know are 404. */
+/** Answers a request for one of the host's own paths. An unknown one is 404. */
 export async function answerAdmin(
   options: AdminOptions,
   path: string,
@@ -39,7 +42,7 @@ export async function answerAdmin(
 ): Promise<void> {
   const [, area, name, ...more] = path.split("/").filter((part) => part !== "");
   const call = `${request.method} ${[area, ...more].join("/").toLowerCase()}`;
-  // Load balancers ask for this, so it takes no key.
+  // Load balancers ask for this, so it needs no key.
   if (/^(GET|POST) host$/.test(call) && sameName("ping", name)) return refuse(response, 200);
   const known = call === "GET host" ? sameName("status", name) : /^(GET|POST) functions$/.test(call);
   if (!known) return refuse(response, 404, true);
@@ -80,8 +83,8 @@ function bindingsOf({ metadata }: RegisteredFunction): object[] {
 }
 
 /**
- * The answer says that the call has begun, not how it ends. What the body's "input" holds means nothing to a timer, but an
- * object of JSON must be there; and only with this content type, which no form of a foreign web page can send.
+ * The answer says that the call has begun, not how it ends. A timer does not use the body's "input", but the
+ * body must be a JSON object. It must have this content type, which no form of a foreign web page can send.
  */
 async function callByHand(
   { byHand }: AdminOptions,

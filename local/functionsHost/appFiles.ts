@@ -3,8 +3,9 @@ import { join, resolve } from "node:path";
 import { readJson } from "./settings.js";
 
 /**
- * The files that `main` in the package.json of `app` names, sorted: the real host loads its matches in that order too.
- * `main` may be a pattern with `*`, `**`, `?` and `{a,b}`, relative to `app`. Throws when nothing matches.
+ * The files that `main` in the package.json of `app` names, sorted, because the real host loads its matches
+ * in that order too. `main` may be a pattern with `*`, `**`, `?` and `{a,b}`, relative to `app`. Throws when
+ * no file matches.
  */
 export function findAppFiles(app: string, main?: string): string[] {
   const manifest = join(app, "package.json");
@@ -58,7 +59,7 @@ function wildcard(part: string): RegExp {
     .replace(/[.+^${}()|[\]\\]/g, "\\$&")
     .replace(/\*+/g, "[^/]*")
     .replace(/\?/g, "[^/]");
-  // A name that starts with a dot is matched only by a pattern that says so, as in a shell.
+  // A name that starts with a dot is matched only by a pattern that starts with one, as in a shell.
   return new RegExp(`^${part.startsWith(".") ? "" : "(?!\\.)"}${source}$`);
 }
 

@@ -5,20 +5,26 @@ import type { PartitionOwnership } from "@azure/event-hubs";
 import { BlobCheckpointStore } from "@azure/eventhubs-checkpointstore-blob";
 import { ContainerClient } from "@azure/storage-blob";
 
-/** Its name, as far as names of consumers and leases can hold it. */
+/** This machine's name, with the characters that names of consumers and leases can hold. */
 export const machine = hostname()
   .replace(/[^\w.]/g, "")
   .slice(0, 24);
 
-/** The containers that the real host uses too: of its Event Hubs extension, and of its own locks. */
+/**
+ * The containers that the real host uses too: the one of its Event Hubs extension, and the one of its own
+ * locks.
+ */
 type ContainerName = "azure-webjobs-eventhub" | "azure-webjobs-hosts";
 
-/** A name for one consumer that tells which process on which machine it lives in. */
+/** A name for one consumer, which tells the process and the machine that it lives in. */
 export function ownerName(): string {
   return `functionsHost-${machine}-${process.pid}-${randomBytes(4).toString("hex")}`;
 }
 
-/** A blob container in the storage account of AzureWebJobsStorage; throws when the connection string cannot be understood. */
+/**
+ * A blob container in the storage account of AzureWebJobsStorage. Throws when the connection string cannot be
+ * read.
+ */
 export function storageContainer(connectionString: string, name: ContainerName): ContainerClient {
   try {
     return new ContainerClient(connectionString, name, {
@@ -33,8 +39,8 @@ export function storageContainer(connectionString: string, name: ContainerName):
 }
 
 /**
- * The checkpoint store of the SDK, which besides lets go what belongs to processes of this machine that are gone.
- * A host that was killed cannot give up its partitions, and its successor would wait until the ownership expires.
+ * The checkpoint store of the SDK, which also gives up the partitions of dead processes of this machine. A
+ * host that was killed cannot give them up, and its successor would wait until the ownership expires.
  */
 export class LocalCheckpointStore extends BlobCheckpointStore {
   override async listOwnership(
@@ -45,7 +51,7 @@ export class LocalCheckpointStore extends BlobCheckpointStore {
   }
 }
 
-/** Whether this is the `ownerName` of a process of this machine that no longer runs. */
+/** True for the `ownerName` of a process of this machine that no longer runs. */
 export function isGone(ownerId: string): boolean {
   const [, where, pid] = /^functionsHost-(.*)-(\d+)-[0-9a-f]{8}$/.exec(ownerId) ?? [];
   if (where !== machine) return false;
@@ -57,7 +63,10 @@ export function isGone(ownerId: string): boolean {
   }
 }
 
-/** Ended, but its parent has not asked how: in a container whose first process asks nobody that stays so. Linux only. */
+/**
+ * True for a process that has ended and whose parent has not asked for its exit code. In a container whose
+ * first process never asks, it stays so. Linux only.
+ */
 function isZombie(pid: string): boolean {
   try {
     return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));

@@ -1,7 +1,7 @@
 import Module from "node:module";
 import type { FunctionMetadata, Handler, Hook, ProgrammingModel } from "./rpc.js";
 
-/** What an app registers while its files load. */
+/** The functions and hooks that an app registers while its files load. */
 export interface Registrations {
   registerFunction(metadata: FunctionMetadata, handler: Handler): void;
   removeFunction(metadata: FunctionMetadata): void;
@@ -35,9 +35,10 @@ let model: ProgrammingModel | undefined;
 let installed = false;
 
 /**
- * Makes the module `@azure/functions-core` available to every `require`, and sends what is registered with it to `to`.
- * The library asks for it once per process and keeps the answer, so there is one such module per process, and one app
- * at a time behind it: throws when another app is running here. Returns a function that ends the connection.
+ * Makes the module `@azure/functions-core` available to every `require`, and sends everything that is
+ * registered with it to `to`. The library asks for the module once per process and keeps it. So a process has
+ * one such module, and one app at a time behind it. Throws when another app is running here. Returns a
+ * function that ends the connection.
  */
 export function provideCoreModule(to: Registrations): () => void {
   if (receiver !== undefined)
@@ -51,14 +52,14 @@ export function provideCoreModule(to: Registrations): () => void {
   };
 }
 
-/** The library's own part, there once the app has registered anything. */
+/** The library's own part, which exists once the app has registered something. */
 export function programmingModel(): ProgrammingModel | undefined {
   return model;
 }
 
 /**
- * A require hook and not a file in node_modules: in the cloud, too, the worker provides this module, and an app that
- * finds one on its disk would behave differently there.
+ * This is a require hook and not a file in node_modules: in Azure, too, the worker provides this module, and
+ * an app that finds one on its disk would behave differently there.
  */
 function install(): void {
   installed = true;

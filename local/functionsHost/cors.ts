@@ -1,10 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 
-/** Which pages may call the app from browsers, as `Host.CORS` in the settings file says it. */
+/** The pages that may call the app from browsers, as `Host.CORS` in the settings file says. */
 export interface Cors {
   /** `*`, or origins like `http://127.0.0.1:7070`. */
   readonly origins: readonly string[];
-  /** Whether calls may bring cookies; not with `*`. */
+  /** True when calls may bring cookies. Never with `*`. */
   readonly credentials: boolean;
 }
 
@@ -12,9 +12,10 @@ export interface Cors {
 const MAX_AGE_S = 600;
 
 /**
- * What the host itself does for pages of other origins (Fetch standard, "CORS protocol"): puts the headers that allow it into the
- * answer, and answers preflights, which never reach a function; then it returns true. An origin that is not allowed gets no header,
- * so that the browser keeps the answer from the page.
+ * Treats a call from a page of another origin as the host itself does (Fetch standard, "CORS protocol"). It
+ * puts the headers that allow the origin into the answer. It answers preflights, which never reach a
+ * function, and then returns true. An origin that is not allowed gets no header, so the browser keeps the
+ * answer from the page.
  */
 export function allowOrigin(
   cors: Cors | undefined,
@@ -42,10 +43,13 @@ export function allowOrigin(
   return true;
 }
 
-/** The headers that `allowOrigin` sets; they stay whatever becomes of the answer. */
+/** The headers that `allowOrigin` sets. They stay, whatever the answer is. */
 export const isCorsHeader = (name: string): boolean => /^(access-control-|vary$)/i.test(name);
 
-/** Puts a header of the function's answer into the host's: what `allowOrigin` has set counts for more, and `Vary` names both. */
+/**
+ * Puts a header of the function's answer into the host's. A header that `allowOrigin` has set wins, and
+ * `Vary` names both.
+ */
 export function setAppHeader(response: ServerResponse, name: string, value: string | string[]): void {
   if (!isCorsHeader(name) || !response.hasHeader(name)) response.setHeader(name, value);
   else if (/^vary$/i.test(name)) response.appendHeader(name, value);

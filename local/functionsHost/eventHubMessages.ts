@@ -53,7 +53,10 @@ function oneBody(body: Buffer, binary: boolean): TypedData {
   return binary ? { bytes: body } : { string: body.toString("utf8") };
 }
 
-/** The host turns string arrays into collections without their empty strings, so the keys can be fewer than the events. */
+/**
+ * The host turns arrays of strings into collections without the empty ones, so there can be fewer keys than
+ * events.
+ */
 function manyMetadata(events: readonly ReceivedEventData[]): Record<string, TypedData> {
   const strings = (values: string[]) => ({
     collectionString: { string: values.filter((value) => value !== "") },
@@ -79,7 +82,9 @@ function oneMetadata(event: ReceivedEventData): Record<string, TypedData> {
   };
 }
 
-/** The host gives each of these twice: under its AMQP annotation's name and under its .NET property's. */
+/**
+ * The host gives each of these twice, by the name of its AMQP annotation and by that of its .NET property.
+ */
 function systemProperties(event: ReceivedEventData): Record<string, unknown> {
   const { sequenceNumber, offset, enqueuedTimeUtc, partitionKey } = event;
   return {
@@ -102,6 +107,6 @@ function bodyOf({ body }: ReceivedEventData): Buffer {
 }
 
 function json(value: unknown): TypedData {
-  // 64-bit integers of properties that fit no number arrive as bigint, which JSON has not.
+  // 64-bit integers in properties that are too large for a number arrive as bigint, which JSON does not have.
   return { json: JSON.stringify(value, (_, part) => (typeof part === "bigint" ? part.toString() : part)) };
 }

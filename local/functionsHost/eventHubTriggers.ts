@@ -16,10 +16,13 @@ import type { RegisteredFunction } from "./rpc.js";
 import { connectionString, type EventHubSettings, resolveNames } from "./settings.js";
 import type { Worker } from "./worker.js";
 
-/** Seconds that a consumer whose connection broke may stay idle before it looks again. */
+/** A consumer whose connection broke looks again after this time. */
 const MAX_IDLE_S = 1;
 
-/** Starts the Event Hub triggers among these functions of the worker; throws when one names a setting that is not there. */
+/**
+ * Starts the Event Hub triggers among the worker's functions. Throws when a trigger names a setting that does
+ * not exist.
+ */
 export function startEventHubTriggers(
   worker: Worker,
   functions: readonly RegisteredFunction[],
@@ -58,8 +61,8 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
     consumer = new EventHubConsumerClient(group, connection, hub, new LocalCheckpointStore(container), {
       identifier: ownerName(),
       retryOptions: { maxRetries: 2, timeoutInMs: 10_000, retryDelayInMs: 200, maxRetryDelayInMs: 1_000 },
-      // Greedy: takes its whole share at once instead of a partition every interval. Expiry matters only for owners
-      // on other machines, and is long enough for a busy machine to renew in time.
+      // Greedy: it takes its whole share at once instead of one partition every interval. Expiry matters only
+      // for owners on other machines, and is long enough for a busy machine to renew in time.
       loadBalancingOptions: {
         strategy: "greedy",
         updateIntervalInMs: 1_000,
@@ -81,17 +84,22 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
   return { fn, target, container, consumer };
 }
 
-/** What this host knows of one partition it reads. */
+/** The state of one partition that this host reads. */
 interface Partition {
-  /** Aborts when the partition is lost or the host stops: retries end, and no checkpoint is written any more. */
+  /**
+   * Aborts when the partition is lost or the host stops: retries end, and no more checkpoints are written.
+   */
   readonly stop: AbortController;
-  /** Events waiting for minEventBatchSize, and since when. */
+  /** Events that wait for minEventBatchSize, and since when. */
   waiting: ReceivedEventData[];
   waitingSince: number;
   batchesSinceCheckpoint: number;
 }
 
-/** One function's consumer of one hub: reads, calls, retries, writes checkpoints, until closed. */
+/**
+ * The consumer of one hub for one function. It reads, calls, retries and writes checkpoints until it is
+ * closed.
+ */
 export class EventHubTrigger {
   readonly #worker: Worker;
   readonly #prepared: Prepared;
@@ -99,7 +107,10 @@ export class EventHubTrigger {
   readonly #log: Log;
   readonly #warn: (text: string) => void;
   readonly #partitions = new Map<string, Partition>();
-  /** The end of the line of calls of each partition. It outlives losing and regaining one, so calls never overlap. */
+  /**
+   * The last call of each partition. It outlives losing the partition and getting it back, so calls never
+   * overlap.
+   */
   readonly #lines = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
   readonly #started: Promise<void>;
@@ -114,7 +125,7 @@ export class EventHubTrigger {
     this.#started = this.#start();
   }
 
-  /** Stops reading and retrying, and gives the partitions back; calls that are running go on. Never rejects. */
+  /** Stops reading and retrying, and gives the partitions back. Running calls go on. Never rejects. */
   async stop(): Promise<void> {
     this.#closing.abort();
     for (const { stop } of this.#partitions.values()) stop.abort();
@@ -131,8 +142,8 @@ export class EventHubTrigger {
     return this.#prepared.fn.metadata.name;
   }
 
-  // Storage and Event Hubs may come up after this host. The SDK waits for Event Hubs too, but tries its first request, the
-  // one for the partitions, only every 30 s, whatever the retry options of the client.
+  // Storage and Event Hubs may start after this host. The SDK also waits for Event Hubs, but repeats its
+  // first request, for the list of partitions, only every 30 s, whatever the client's retry options are.
   async #start(): Promise<void> {
     const { container, consumer } = this.#prepared;
     await this.#waitFor("the storage of AzureWebJobsStorage", (options) =>
@@ -176,7 +187,7 @@ export class EventHubTrigger {
           this.#partitions.get(context.partitionId)?.stop.abort();
         },
         processEvents: (events, context) => this.#receive(events, context),
-        // The SDK goes on by itself: it reads again from the checkpoint, at the latest with the next balancing.
+        // The SDK goes on by itself: it reads again from the checkpoint, at the latest when it next balances.
         processError: async (error, context) => {
           const where = context.partitionId === "" ? "" : ` on partition ${context.partitionId}`;
           this.#warn(`${this.#name}${where} will try again: ${describe(error)}`);
@@ -187,13 +198,13 @@ export class EventHubTrigger {
         maxWaitTimeInSeconds: MAX_IDLE_S,
         prefetchCount: Math.max(prefetchCount, maxEventBatchSize),
         startPosition: startPosition(initialOffset),
-        // Bytes stay bytes: what a body means is for the function to say.
+        // Bytes stay bytes: the function decides what a body means.
         skipParsingBodyAsJson: true,
       },
     );
   }
 
-  // Comes with no events each time `MAX_IDLE_S` passes.
+  // The SDK also calls this without events, each time `MAX_IDLE_S` passes.
   #receive(events: ReceivedEventData[], context: PartitionContext): Promise<void> {
     const partition = this.#partitions.get(context.partitionId);
     if (!partition) return Promise.resolve();
@@ -241,7 +252,8 @@ export class EventHubTrigger {
     await this.#checkpoint(partition, batch.at(-1)!, context);
   }
 
-  // Whether the function succeeded or not: only a lost partition or the end of the host leaves the checkpoint behind.
+  // The checkpoint moves whether the function succeeded or not. It stays behind only when the partition is
+  // lost or the host ends.
   async #checkpoint(partition: Partition, last: ReceivedEventData, context: PartitionContext): Promise<void> {
     if (partition.stop.signal.aborted) return;
     partition.batchesSinceCheckpoint += 1;
@@ -254,7 +266,7 @@ export class EventHubTrigger {
         `${this.#name} has partition ${context.partitionId} done up to sequence number ${last.sequenceNumber}`,
       );
     } catch (error) {
-      // The next batch tries again. Until then a restart repeats what was done since.
+      // The next batch tries again. A restart before that repeats what was done since the last checkpoint.
       this.#warn(
         `${this.#name} could not write the checkpoint of partition ${context.partitionId}: ${describe(error)}`,
       );

@@ -4,15 +4,16 @@ import { createInterface } from "node:readline";
 
 /** A host of its own for the triggers that are not HTTP. */
 export interface EventsProcess {
-  /** Calls a timer of its app now. */
+  /** Calls one of the app's timers now. */
   callTimer(name: string): void;
-  /** Ends it and waits until it has gone; bounded by its own stop. */
+  /** Ends the process and waits until it is gone. Its own stop bounds the wait. */
   close(): Promise<void>;
 }
 
 /**
- * Starts this program once more for the Event Hub and timer triggers alone, so that storing and answering share no event loop, as they
- * share no instance where Azure scales functions apart. Resolves when it is ready; `onEnd` hears when it ends by itself. It never outlives this process.
+ * Starts this program once more for the Event Hub and timer triggers alone. Storing and answering then share
+ * no event loop, just as they share no instance where Azure scales functions apart. Resolves when the process
+ * is ready. `onEnd` is called when it ends by itself. It never outlives this process.
  */
 export async function startEventsProcess(
   program: string,
@@ -31,7 +32,7 @@ export async function startEventsProcess(
   await Promise.race([once(createInterface(child.stdout!), "line"), ended]);
   return {
     callTimer(name) {
-      // It may have died just now, and so do we then.
+      // The process may have died just now, and then this one ends too.
       if (child.connected) child.send({ callTimer: name } satisfies Message, () => {});
     },
     async close() {
@@ -42,12 +43,12 @@ export async function startEventsProcess(
   };
 }
 
-/** What the process that serves HTTP sends. */
+/** The messages that the process serving HTTP sends. */
 interface Message {
   readonly callTimer: string;
 }
 
-/** In the process that was started: hears which timer is to be called. */
+/** In the process that was started: calls `call` with the name of each timer that the parent wants to run. */
 export function onCallTimer(call: (name: string) => void): void {
   process.on("message", ({ callTimer }: Message) => call(callTimer));
 }

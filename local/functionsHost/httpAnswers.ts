@@ -3,7 +3,7 @@ import { isCorsHeader, setAppHeader } from "./cors.js";
 import { formatCookie } from "./httpMessages.js";
 import type { HttpData } from "./rpc.js";
 
-/** The names of the app are in lower case, whatever it wrote; these have a spelling of their own in Kestrel. */
+/** Node writes the app's header names in lower case. Kestrel spells these names in its own way. */
 const KNOWN_NAMES = `Accept-Ranges Access-Control-Allow-Credentials Access-Control-Allow-Headers
   Access-Control-Allow-Methods Access-Control-Allow-Origin Access-Control-Expose-Headers Access-Control-Max-Age Age Allow
   Alt-Svc Cache-Control Connection Content-Encoding Content-Language Content-Length Content-Location Content-MD5
@@ -11,14 +11,14 @@ const KNOWN_NAMES = `Accept-Ranges Access-Control-Allow-Credentials Access-Contr
   Proxy-Connection Retry-After Server Set-Cookie Trailer Transfer-Encoding Upgrade Vary Via WWW-Authenticate Warning`;
 const SPELLINGS = new Map(KNOWN_NAMES.split(/\s+/).map((name) => [name.toLowerCase(), name]));
 
-/** Answers with what a function gave back. */
+/** Answers with the function's result. */
 export function send(response: ServerResponse, http: HttpData | null | undefined): void {
-  // The client may have gone by now.
+  // The client may be gone by now.
   if (response.destroyed) return;
   const headers = Object.entries(http?.headers ?? {});
-  // Kestrel puts nothing else into a header.
+  // Kestrel puts nothing but ASCII into a header.
   const writable = headers.every(([name, value]) => /^[\t\x20-\x7e]*$/.test(name + value));
-  // 204 is for a function that gives nothing back.
+  // 204 is the answer of a function that returns nothing.
   if (http && writable) answer(response, http, headers);
   else refuse(response, writable ? 204 : 500);
 }
@@ -30,12 +30,15 @@ function answer(response: ServerResponse, http: HttpData, headers: readonly [str
   const cookies = (http.cookies ?? []).map(formatCookie);
   if (cookies.length > 0) response.appendHeader("Set-Cookie", cookies);
   const body = http.body?.bytes ?? http.body?.string;
-  // In a write of its own it goes out in chunks, as the real host does it, and not with a Content-Length.
+  // A body in a write of its own goes out in chunks, as from the real host, and not with a Content-Length.
   if (body !== undefined && body.length > 0) response.write(body);
   response.end();
 }
 
-/** Answers with a status and nothing else; `close` ends the connection, whose bytes nobody reads any more. */
+/**
+ * Answers with a status and an empty body. `close` also ends the connection, and its remaining bytes are not
+ * read.
+ */
 export function refuse(response: ServerResponse, statusCode: number, close = false): void {
   if (response.headersSent) {
     // Half an answer must not look like a whole one.

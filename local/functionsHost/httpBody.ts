@@ -1,6 +1,9 @@
 import type { IncomingMessage } from "node:http";
 
-/** The request's bytes, whether their number was announced or they came in chunks; `undefined` where there are none. */
+/**
+ * The request's bytes, whether a Content-Length announced them or they came in chunks. `undefined` without a
+ * body.
+ */
 export async function readBody(
   request: IncomingMessage,
   most: number,

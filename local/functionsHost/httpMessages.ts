@@ -19,7 +19,10 @@ export function toHttpData(
   };
 }
 
-/** By names in lower case. What comes twice is joined by a comma alone, cookies too, and what is empty stays. */
+/**
+ * Headers by their names in lower case. A repeated header is joined by a comma without a blank, cookies too.
+ * Empty headers stay.
+ */
 export function headersOf({ rawHeaders }: IncomingMessage): Record<string, string> {
   const joined: Record<string, string> = Object.create(null);
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -36,8 +39,9 @@ function utf8(text: string): string {
 }
 
 /**
- * Names count as one in any letter case, their values joined by commas. The name is written as it was the second time
- * where there was one: so ASP.NET Core's collection has it, and an app that looks for another spelling finds nothing.
+ * A query name counts as one in any letter case, its values joined by commas. A repeated name is spelled as
+ * it was the second time, as in ASP.NET Core's collection. An app that looks for another spelling finds
+ * nothing.
  */
 function queryOf(url: string): Record<string, string> {
   const question = url.indexOf("?");

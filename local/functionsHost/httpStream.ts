@@ -4,8 +4,8 @@ import { setAppHeader } from "./cors.js";
 const HOP_BY_HOP = ["connection", "keep-alive", "transfer-encoding", "upgrade", "x-ms-invocation-id"];
 
 /**
- * Passes a request on to the HTTP server that the app's library runs for streams, and its answer back, both as they
- * come. The library finds the invocation by the header `x-ms-invocation-id`.
+ * Passes a request on to the HTTP server that the app's library runs for streams, and its answer back, both
+ * as streams. The library finds the invocation by the header `x-ms-invocation-id`.
  */
 export function forwardToApp(
   httpUri: string,

@@ -33,7 +33,10 @@ export interface HttpOptions {
   readonly admin: AdminOptions;
 }
 
-/** A server, not yet listening, for the HTTP-triggered functions of `worker` and the host's own calls; throws on a bad route. */
+/**
+ * A server for the HTTP-triggered functions of `worker` and for the host's own calls. It does not listen yet.
+ * Throws on a bad route.
+ */
 export function createHttpServer(worker: Worker, options: HttpOptions, log: Log): http.Server {
   const routes = routesOf(worker, options.routePrefix);
   const server = http.createServer({ maxHeaderSize: PARSER_BYTES }, (request, response) => {
@@ -42,8 +45,8 @@ export function createHttpServer(worker: Worker, options: HttpOptions, log: Log)
       refuse(response, 500);
     });
   });
-  // Longer than the keep-alive of the usual clients and gateways, so that they close first and no request meets a
-  // connection that is just being closed.
+  // Longer than the keep-alive of the usual clients and gateways. So the client closes first, and no request
+  // meets a connection that is just being closed.
   server.keepAliveTimeout = 75_000;
   server.headersTimeout = 76_000;
   return server;
@@ -77,11 +80,12 @@ async function handle(
   if (isAdminPath(target.path)) return answerAdmin(options.admin, target.path, request, response);
   if (allowOrigin(options.cors, request, response)) return;
   const found = routes.find(request.method ?? "GET", target.path);
-  // A path whose route exists for other methods only is 404 too: the real host never answers 405.
+  // A path whose route exists only for other methods is also 404: the real host never answers 405.
   if (!found) return target.path === "/" ? showHomePage(options, response) : refuse(response, 404);
   const forbidden = refusalForCaller(options.admin, found.target, request);
   if (forbidden) return refuse(response, forbidden);
-  // Nothing to make the absolute URL from, which the function gets; only HTTP/1.0 comes as far as this without it.
+  // Without a Host header the absolute URL for the function cannot be made. Only HTTP/1.0 gets this far
+  // without one.
   if (!request.headers.host) return refuse(response, 500, true);
   if (worker.httpUri !== undefined)
     return invokeStreaming(worker, worker.httpUri, found, target, request, response);
@@ -91,7 +95,10 @@ async function handle(
   await invoke(worker, found, target, request, response, body);
 }
 
-/** 401 without the key that the function's `authLevel` asks for, 404 for a function that is disabled. */
+/**
+ * The refusal of a call: 401 without the key that the function's `authLevel` asks for, 404 for a disabled
+ * function.
+ */
 function refusalForCaller(
   { key, disabled }: AdminOptions,
   { fn, binding }: Target,
@@ -103,8 +110,8 @@ function refusalForCaller(
 }
 
 /**
- * The real host gives its worker a body only where a Content-Length announces one: one that comes in chunks arrives
- * empty, unless the app has HTTP streams (Node drops its bytes once the answer is out).
+ * The real host gives its worker a body only where a Content-Length announces one. A body in chunks arrives
+ * empty, unless the app has HTTP streams (Node drops the bytes once the answer is out).
  */
 function readAnnouncedBody(request: IncomingMessage, most: number): ReturnType<typeof readBody> {
   const announced = Number(request.headers["content-length"] ?? 0) > 0;
@@ -125,7 +132,7 @@ async function invoke(
   try {
     result = await worker.invoke(target.fn, invocation);
   } catch {
-    // The worker has logged it; like in Azure the client learns nothing about it.
+    // The worker has logged the failure. As in Azure, the client learns nothing about it.
     return refuse(response, 500);
   }
   const http = result.returnValue?.http ?? result.outputData?.find(({ data }) => data.http)?.data.http;
@@ -133,8 +140,8 @@ async function invoke(
 }
 
 /**
- * With `app.setup({ enableHttpStream: true })` the library runs a server of its own: the host passes the request on to
- * it, and at the same time starts the invocation that the request belongs to.
+ * With `app.setup({ enableHttpStream: true })` the library runs a server of its own. The host passes the
+ * request on to it, and at the same time starts the invocation that the request belongs to.
  */
 async function invokeStreaming(
   worker: Worker,

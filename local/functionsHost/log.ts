@@ -1,19 +1,22 @@
-/** Levels of `logging.logLevel` in host.json, quietest last; `context.log` uses the same words in lower case. */
+/**
+ * Levels of `logging.logLevel` in host.json, the most talkative first. `context.log` uses the same words in
+ * lower case.
+ */
 const LEVELS = ["trace", "debug", "information", "warning", "error", "critical", "none"] as const;
 export type Level = (typeof LEVELS)[number];
 
 export interface Log {
-  /** Whether a line of this level is written: lets callers skip building it. */
+  /** True when a line of this level is written. A caller can save the work of building the line. */
   enabled(level: Level): boolean;
   write(level: Level, text: string): void;
 }
 
-/** The level a setting names, in any case; `undefined` when it names none. */
+/** The level that a setting names, in any case. `undefined` when it names none. */
 export function parseLevel(name: string): Level | undefined {
   return LEVELS.find((level) => level === name.toLowerCase());
 }
 
-/** A log that writes lines of `minimum` and above, one line each, to `write` (stderr unless told). */
+/** A log that writes each line of level `minimum` and above to `write`, stderr if not said. */
 export function createLog(minimum: Level, write = (line: string) => void process.stderr.write(line)): Log {
   const floor = LEVELS.indexOf(minimum);
   const enabled = (level: Level) => level !== "none" && LEVELS.indexOf(level) >= floor;
@@ -25,7 +28,7 @@ export function createLog(minimum: Level, write = (line: string) => void process
   };
 }
 
-/** A function that logs what it is told at most once in ten seconds: for loops that retry every second. */
+/** A function that logs at most once in ten seconds, for loops that retry every second. */
 export function throttled(log: Log, level: Level): (text: string) => void {
   let next = 0;
   return (text) => {
@@ -36,8 +39,8 @@ export function throttled(log: Log, level: Level): (text: string) => void {
 }
 
 /**
- * What went wrong, with its stack when asked for. The Event Hubs SDK throws an AggregateError that has neither code
- * nor message once its own retries are used up: what happened is in its `errors`.
+ * The text of an error, with its stack when asked for. Once the Event Hubs SDK has used up its own retries it
+ * throws an AggregateError without code or message; the causes are in its `errors`.
  */
 export function describe(error: unknown, withStack = false): string {
   if (error instanceof AggregateError && error.errors.length > 0)

@@ -45,7 +45,7 @@ function readArguments() {
   return { ...values, port, triggers: values.triggers as TriggerKind | undefined };
 }
 
-/** The other process of `--split`; this one ends with it, so that whoever started us starts both again. */
+/** The other process of `--split`. When it ends, this one ends too, and the parent starts both again. */
 async function startOther({ app, settings }: ReturnType<typeof readArguments>): Promise<EventsProcess> {
   const args = ["--app", app, ...(settings === undefined ? [] : ["--settings", settings])];
   return startEventsProcess(process.argv[1] as string, args, (code) =>
@@ -77,7 +77,7 @@ async function main(): Promise<void> {
   }
   // Standard output is for the ready line alone, whatever the app prints.
   globalThis.console = new Console(process.stderr, process.stderr);
-  // Either ends the real host's worker, with all its calls.
+  // Either of them ends the real host's worker, with all its calls.
   process.on("unhandledRejection", (error) => crash("a promise was rejected and nobody handles it", error));
   process.on("uncaughtException", (error) => crash("an error was thrown and nobody catches it", error));
   const kinds: TriggerKind[] | undefined = values.split ? ["http"] : values.triggers && [values.triggers];
@@ -90,7 +90,7 @@ async function main(): Promise<void> {
     ...(values.cors !== undefined && { cors: values.cors }),
     ...(values.key !== undefined && { key: values.key }),
     ...(kinds !== undefined && { triggers: kinds }),
-    // The real host restarts a worker whose function timed out; here whoever started this process does.
+    // The real host restarts a worker whose function timed out. Here the parent of this process does.
     onTimeout: () => process.exit(1),
     ...(other && { callTimer: (name) => void other.then((one) => one.callTimer(name)) }),
   });

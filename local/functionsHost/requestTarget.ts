@@ -3,32 +3,35 @@ import type { IncomingMessage } from "node:http";
 
 /** A request's path and query as Kestrel, the real host's server, reads them. */
 export interface RequestTarget {
-  /** Decoded but for `%2F`, which would otherwise look like a separator, and without dot segments. */
+  /** Decoded but for `%2F`, which would then look like a separator, and without dot segments. */
   readonly path: string;
-  /** What the app sees: `path`, percent-encoded where it must be, and the query as it came. */
+  /** The URL that the app sees: `path`, percent-encoded where it must be, and the query as it came. */
   readonly url: string;
 }
 
 /** Kestrel's `MaxRequestLineSize`, `MaxRequestHeadersTotalSize` (bytes) and `MaxRequestHeaderCount`. */
 const LIMITS = { lineBytes: 8_192, headerBytes: 32_768, headers: 100 };
 
-/** Of Node's parser, which answers 431 by itself: more than the limits above, so that they decide. */
+/** The limit of Node's parser, which answers 431 by itself. It is above the limits here, so these decide. */
 export const PARSER_BYTES = 65_536;
 
-/** The status with which Kestrel refuses a request before anything else has seen it; `undefined`: it takes it. */
+/**
+ * The status with which Kestrel refuses a request before anything else sees it. `undefined` when Kestrel
+ * takes it.
+ */
 export function refusalOf({ method = "GET", url = "/", rawHeaders }: IncomingMessage): number | undefined {
   if (`${method} ${url} HTTP/1.1\r\n`.length > LIMITS.lineBytes) return 414;
   const bytes = rawHeaders.reduce((sum, text) => sum + text.length + 2, 0);
   if (rawHeaders.length / 2 > LIMITS.headers || bytes > LIMITS.headerBytes) return 431;
   const hosts = rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === "host");
-  // Header bytes are read as UTF-8; Node hands them over as Latin-1.
+  // Kestrel reads header bytes as UTF-8. Node gives them as Latin-1.
   const unreadable = rawHeaders.some(
     (text) => /[\x80-\xff]/.test(text) && !isUtf8(Buffer.from(text, "latin1")),
   );
   return hosts.length > 1 || unreadable ? 400 : undefined;
 }
 
-/** The request's target; `undefined` when it, or its Host header, is none that Kestrel takes (it answers 400). */
+/** The request's target. `undefined` when Kestrel answers 400 to it, or to its Host header. */
 export function parseTarget({
   url = "/",
   headers: { host = "" },
@@ -43,7 +46,7 @@ export function parseTarget({
   return { path, url: encode(path) + query };
 }
 
-/** Each run of `%XX` as UTF-8; what is none, and a slash, stays as it came. */
+/** Decodes each run of `%XX` as UTF-8. A run that is no UTF-8, and a slash, stay as they came. */
 function decode(path: string): string {
   return path.replace(/(?:%[0-9a-f]{2})+/gi, (run) => {
     const bytes = Buffer.from(run.replaceAll("%", ""), "hex");
@@ -59,14 +62,14 @@ function decode(path: string): string {
   });
 }
 
-/** Of a UTF-8 sequence by its first byte (RFC 3629 §3). */
+/** The length of a UTF-8 sequence by its first byte (RFC 3629 §3). */
 function sequenceLength(first: number): number {
   if (first < 0xc0) return 1;
   if (first < 0xe0) return 2;
   return first < 0xf0 ? 3 : 4;
 }
 
-/** RFC 3986 §5.2.4, after decoding, so that `%2e` counts as a dot. */
+/** Removes dot segments (RFC 3986 §5.2.4), after decoding, so that `%2e` counts as a dot. */
 function withoutDots(path: string): string {
   const kept: string[] = [];
   const segments = path.split("/").slice(1);
@@ -79,7 +82,9 @@ function withoutDots(path: string): string {
   return `/${kept.join("/")}`;
 }
 
-/** What looks encoded is taken to be so, whatever it was before decoding: `%252F` arrives as `%2F`. */
+/**
+ * A sequence that looks encoded counts as encoded, whatever it was before decoding: `%252F` arrives as `%2F`.
+ */
 function encode(path: string): string {
   return path.replace(/%(?![0-9a-f]{2})|[^\w\-.~!$&'()*+,;=:@/%]+/giu, encodeURIComponent);
 }

@@ -1,11 +1,11 @@
 import type { Duration, RetryContext, RetryOptions } from "./rpc.js";
 
-/** How calls with retries ended: `stopped` when `signal` aborted first, with the last attempt failed. */
+/** How calls with retries ended. `stopped`: `signal` aborted first, and the last attempt had failed. */
 export type Outcome = "succeeded" | "failed" | "stopped";
 
 /**
- * Calls `attempt` until it succeeds, as a function's retry policy says (-1: for ever), or once when there is none.
- * The count lives in memory only, as in the real host. Never rejects.
+ * Calls `attempt` until it succeeds or the function's retry policy ends (-1: never), and once without a
+ * policy. The count is only in memory, as in the real host. Never rejects.
  */
 export async function withRetries(
   options: RetryOptions | undefined,
@@ -31,9 +31,9 @@ export async function withRetries(
 }
 
 /**
- * The pauses of a retry policy, in milliseconds, without end. Exponential ones start with the minimum and then add
- * it times a power of two, spread by a fifth to either side, up to the maximum; all are whole seconds at their bounds,
- * because the library rounds the options.
+ * The pauses of a retry policy, in milliseconds, without end. Exponential pauses start with the minimum and
+ * add to it the minimum times a power of two, spread by a fifth to either side, up to the maximum. Minimum
+ * and maximum are whole seconds, because the library rounds the options.
  */
 export function* retryDelays(options: RetryOptions, random = Math.random): Generator<number, never> {
   if (options.retryStrategy === "fixedDelay") for (;;) yield milliseconds(options.delayInterval);
@@ -42,7 +42,7 @@ export function* retryDelays(options: RetryOptions, random = Math.random): Gener
   yield Math.min(least, most);
   for (let power = 1, delay = least; ; power *= 2) {
     if (delay < most) delay = least + (0.8 + random() * 0.4) * power * least;
-    // A power this large is past any maximum; it must not grow into Infinity times zero.
+    // A power this large is above any maximum, and must not become Infinity times zero.
     if (power > 2 ** 30) power = 2 ** 30;
     yield Math.min(delay, most);
   }

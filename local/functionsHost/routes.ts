@@ -30,11 +30,16 @@ const CONSTRAINTS: Record<string, RegExp> = {
   required: /./s,
 };
 
-/** A table of routes: the first added that fits wins, also a parameter before a literal, as in the real host. */
+/**
+ * A table of routes. The first added route that fits wins, even a parameter before a literal, as in the real
+ * host.
+ */
 export class RouteTable<T> {
   readonly #routes: Route<T>[] = [];
 
-  /** Adds `template` (like `rooms/{id:int}/{*rest}`) for some methods; throws when it cannot be understood. */
+  /**
+   * Adds `template` (like `rooms/{id:int}/{*rest}`) for some methods. Throws when it cannot be understood.
+   */
   add(template: string, methods: readonly string[], target: T): void {
     const segments = split(template).map((text) => parseSegment(text, template));
     if (segments.slice(0, -1).some((segment) => segment.rest || segment.optional))
@@ -43,7 +48,7 @@ export class RouteTable<T> {
     this.#routes.push({ segments, methods: upper, target });
   }
 
-  /** The route for a request's path (decoded, without query), `undefined` when none fits. */
+  /** The route for a request's path (decoded, without query). `undefined` when none fits. */
   find(method: string, path: string): RouteMatch<T> | undefined {
     const parts = split(path);
     for (const route of this.#routes) {

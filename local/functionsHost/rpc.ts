@@ -1,6 +1,6 @@
 /**
- * The part of the Functions host's message protocol (FunctionRpc.proto) that crosses between this host and the
- * library `@azure/functions`: HTTP, Event Hub and timer triggers, the hooks and the log.
+ * The part of the Functions host's message protocol (FunctionRpc.proto) that crosses between this host and
+ * the library `@azure/functions`: HTTP, Event Hub and timer triggers, the hooks and the log.
  */
 
 export interface TypedData {
@@ -93,7 +93,10 @@ export interface TraceContext {
   attributes: Readonly<Record<string, string>>;
 }
 
-/** What the real host tells of a trace while no Application Insights is connected, whatever a request's headers say. */
+/**
+ * The trace context that the real host gives while no Application Insights is connected, whatever the
+ * request's headers are.
+ */
 export const unmonitored: TraceContext = { traceParent: "", traceState: "", attributes: {} };
 
 export interface InvocationRequest {
@@ -110,7 +113,7 @@ export interface InvocationResponse {
   outputData?: { name: string; data: TypedData }[];
 }
 
-/** What the library hands over with `setProgrammingModel`. */
+/** The object that the library gives to `setProgrammingModel`. */
 export interface ProgrammingModel {
   name: string;
   version: string;

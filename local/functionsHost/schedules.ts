@@ -2,20 +2,26 @@ import { Cron } from "croner";
 
 /** When a timer is due. */
 export interface Schedule {
-  /** The first occurrence after `time`; `never` when there is none. */
+  /** The first occurrence after `time`. `never` when there is none. */
   next(time: Date): Date;
-  /** What the handler is told under this name: true for calendar schedules, false for intervals. */
+  /** The handler gets this under the same name: true for calendar schedules, false for intervals. */
   readonly adjustForDst: boolean;
-  /** Whether occurrences are at least a minute apart: only then does the real host keep a schedule's status. */
+  /**
+   * True when occurrences are at least a minute apart: only then does the real host keep a schedule's status.
+   */
   readonly monitored: boolean;
 }
 
-/** The occurrence of a schedule without one, such as 31 February: the largest date that .NET has, as in the real host. */
+/**
+ * The occurrence of a schedule that has none, such as 31 February: the largest date of .NET, as in the real
+ * host.
+ */
 export const never = new Date("9999-12-31T23:59:59.999Z");
 
 /**
- * Reads the schedule of a timer: NCRONTAB with six fields, or five without the seconds, in UTC; or else a .NET TimeSpan, the
- * time from one occurrence to the next. Throws an error that says what is wrong, to be put behind "the schedule ...".
+ * Reads the schedule of a timer, in UTC: NCRONTAB with six fields, or five without the seconds. Or else a
+ * .NET TimeSpan, the time from one occurrence to the next. Throws an error whose text continues "the schedule
+ * ...".
  */
 export function parseSchedule(text: string): Schedule {
   const interval = parseTimeSpan(text.trim());
@@ -47,13 +53,13 @@ const FIELDS: readonly Field[] = [
   { name: "hour", least: 0, most: 23 },
   { name: "day", least: 1, most: 31 },
   { name: "month", least: 1, most: 12, names: MONTHS.split(" ") },
-  // Sunday is 0 only: a 7, which other crons take for Sunday, too, is refused.
+  // Sunday is 0 only. A 7, which other crons take for Sunday as well, is refused.
   { name: "day of week", least: 0, most: 6, names: DAYS.split(" ") },
 ];
 
 /**
- * Read here, and handed on as plain lists, because cron dialects differ where it hurts: NCRONTAB has no L, W, # and ?,
- * shortens names to any beginning, and turns ranges round, so that SAT-SUN is SUN-SAT and means every day.
+ * The fields are read here and passed on as plain lists, because cron dialects differ. NCRONTAB has no L, W,
+ * # and ?, accepts any beginning of a name, and turns ranges round: SAT-SUN is SUN-SAT and means every day.
  */
 function parseField(field: Field, text: string): ReadonlySet<number> {
   const values = new Set<number>();
@@ -63,7 +69,7 @@ function parseField(field: Field, text: string): ReadonlySet<number> {
       throw new Error(`has the ${field.name} "${text}", which is not understood`);
     const [, first = "", last, step] = match;
     const from = first === "*" ? field.least : parseValue(field, first);
-    // "5/10" is from 5 on, a step beyond the field leaves its first value, and a step of 0 is one of 1.
+    // "5/10" begins at 5. A step beyond the field leaves only its first value, and a step of 0 is one of 1.
     const toTheEnd = first === "*" || step !== undefined;
     const to = last !== undefined ? parseValue(field, last) : toTheEnd ? field.most : from;
     const by = Math.max(1, Number(step ?? 1));
@@ -105,8 +111,9 @@ function intervalSchedule(milliseconds: number): Schedule {
 const TIME_SPAN = /^(-?)(?:(\d{1,8})(?:\.|:(?=\d+:\d+:\d)))?(\d{1,8}):(\d{1,2})(?::(\d{1,2})(\.\d{1,7})?)?$/;
 
 /**
- * Milliseconds of `[d.]hh:mm[:ss[.fff]]`; `undefined` when `text` is nothing of the kind. As in .NET a number alone is days,
- * and three parts that begin with more than 23 are days, hours and minutes: 24:00:00 is 24 days.
+ * Milliseconds of `[d.]hh:mm[:ss[.fff]]`. `undefined` when `text` is nothing of the kind. As in .NET a number
+ * alone is days, and three parts that begin with more than 23 are days, hours and minutes: 24:00:00 is 24
+ * days.
  */
 function parseTimeSpan(text: string): number | undefined {
   if (/^-?\d{1,8}$/.test(text)) return Number(text) * 86_400_000;

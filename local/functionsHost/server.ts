@@ -12,22 +12,25 @@ import { applyAppSettings, disabledOf, httpSettings, readCors, readHostSettings 
 import { createTimerTriggers, timerNames } from "./timerTriggers.js";
 import { Worker } from "./worker.js";
 
-/** How long closing waits for running calls and for the appTerminate hooks, as the real host does, and for storage, in milliseconds. */
+/**
+ * How long closing waits, in milliseconds: for running calls and for the appTerminate hooks, as the real host
+ * does, and for storage.
+ */
 const DRAIN_MS = 10_000;
 const HOOKS_MS = 5_000;
 const STORAGE_MS = 2_000;
 
-/** The longest that `close` takes. */
+/** The longest time that `close` takes. */
 export const CLOSE_MS = DRAIN_MS + HOOKS_MS + STORAGE_MS;
 
 /** `events`: Event Hub and timer triggers. */
 export type TriggerKind = "http" | "events";
 
 export interface Options {
-  /** 0: any free port. */
+  /** 0 takes any free port. */
   readonly port?: number;
   readonly host?: string;
-  /** The folder with package.json and host.json; the current one unless told. */
+  /** The folder with package.json and host.json; the current one if not said. */
   readonly app?: string;
   /** Instead of `main` in package.json: the files that register functions, relative to `app`. */
   readonly main?: string;
@@ -35,15 +38,21 @@ export interface Options {
   readonly settings?: string;
   /** Which pages may call, instead of `Host.CORS` in the settings: origins separated by commas, or `*`. */
   readonly cors?: string;
-  /** The key that admin calls, and functions whose `authLevel` is not `anonymous`, ask for; without it neither asks for one. */
+  /**
+   * The key that admin calls, and functions whose `authLevel` is not `anonymous`, ask for; without it neither
+   * asks for one.
+   */
   readonly key?: string;
   /** Instead of a log to stderr at the level of host.json. */
   readonly log?: Log;
-  /** Only these triggers are served; all unless told. Without HTTP nothing listens, and `port` is 0. */
+  /** Only these triggers are served; all if not said. Without HTTP nothing listens, and `port` is 0. */
   readonly triggers?: readonly TriggerKind[];
-  /** Where the timers are in another process: has it call one now. */
+  /** For timers in another process: makes that process call one now. */
   readonly callTimer?: (name: string) => void;
-  /** Told when a function ran past `functionTimeout`: end the process then, as the real host does. */
+  /**
+   * Called when a function ran past `functionTimeout`. The caller ends the process then, as the real host
+   * does.
+   */
   readonly onTimeout?: (message: string) => void;
 }
 
@@ -51,16 +60,23 @@ export interface Server {
   readonly port: number;
   /** The names of the functions, sorted. */
   readonly functions: readonly string[];
-  /** Calls a timer that is served here now, whatever its schedule; nothing happens when there is none of this name. */
+  /**
+   * Calls a timer that this process serves now, whatever its schedule. Nothing happens when there is no such
+   * timer.
+   */
   callTimer(name: string): void;
-  /** Stops the triggers, waits up to 10 s for running calls, and up to 5 s for the appTerminate hooks. Repeated calls are one. */
+  /**
+   * Stops the triggers, waits up to 10 s for running calls and up to 5 s for the appTerminate hooks. Can be
+   * called again.
+   */
   close(): Promise<void>;
 }
 
 /**
- * Loads a Functions app and serves its HTTP, Event Hub and timer triggers. Resolves once HTTP is listening and all triggers
- * are started; Event Hubs and storage may still be away. Rejects, telling what to do, when the app cannot be loaded,
- * a setting is wrong or the port is taken. One app runs in a process at a time, and its settings go into `process.env`.
+ * Loads a Functions app and serves its HTTP, Event Hub and timer triggers. Resolves once HTTP is listening
+ * and all triggers are started; Event Hubs and storage may still be away. Rejects, with advice, when the app
+ * cannot be loaded, a setting is wrong or the port is taken. One app runs in a process at a time, and its
+ * settings go into `process.env`.
  */
 export async function start(options: Options = {}): Promise<Server> {
   const app = resolve(options.app ?? ".");
@@ -111,7 +127,7 @@ export async function start(options: Options = {}): Promise<Server> {
   }
 }
 
-/** Those that another process serves, which `callTimer` reaches. */
+/** The timers of another process, which `callTimer` reaches. */
 function timersElsewhere(worker: Worker, callTimer: Options["callTimer"]): CalledByHand[] {
   return callTimer ? timerNames(worker).map((name) => ({ name, callByHand: () => callTimer(name) })) : [];
 }
@@ -131,7 +147,7 @@ async function listen(server: http.Server, port: number, host: string): Promise<
   }
 }
 
-/** They stay loaded, but nothing calls them. */
+/** Disabled functions stay loaded, but nothing calls them. */
 function findDisabled(worker: Worker, env: NodeJS.ProcessEnv, log: Log): Set<RegisteredFunction> {
   const all = [...worker.functions.values()];
   const names = disabledOf(

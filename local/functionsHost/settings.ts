@@ -13,11 +13,11 @@ export interface HostSettings {
   readonly leases: LeaseSettings;
 }
 
-/** Of the lease that a timer runs under. */
+/** The lease that a timer runs under; times in milliseconds. */
 export interface LeaseSettings {
-  /** How long it lasts unless it is renewed. */
+  /** How long the lease lasts unless it is renewed. */
   readonly period: number;
-  /** How often a host that didn't get it asks again. */
+  /** How often a host without the lease asks for it. */
   readonly pollingInterval: number;
 }
 
@@ -33,8 +33,8 @@ export interface EventHubSettings {
 type Json = { [key: string]: unknown };
 
 /**
- * Reads `host.json` below `app`. Environment variables `AzureFunctionsJobHost__a__b` win over its `a.b`, as in Azure.
- * Throws an error that names the file and the setting when something in it is wrong.
+ * Reads `host.json` below `app`. Environment variables `AzureFunctionsJobHost__a__b` win over its `a.b`, as
+ * in Azure. Throws an error that names the file and the setting when something in it is wrong.
  */
 export function readHostSettings(app: string, env: NodeJS.ProcessEnv): HostSettings {
   const file = join(app, "host.json");
@@ -68,7 +68,8 @@ export function readHostSettings(app: string, env: NodeJS.ProcessEnv): HostSetti
 
 /**
  * Puts the app's settings into `env` where it has none of that name: the `Values` of `file`, or else of
- * `local.settings.json` or `local.settings.example.json` below `app`. Returns the file read, `undefined` when there is none.
+ * `local.settings.json` or `local.settings.example.json` below `app`. Returns the file that was read,
+ * `undefined` when there is none.
  */
 export function applyAppSettings(app: string, env: NodeJS.ProcessEnv, file?: string): string | undefined {
   const chosen = file ?? findSettingsFile(app);
@@ -90,8 +91,8 @@ export function applyAppSettings(app: string, env: NodeJS.ProcessEnv, file?: str
 }
 
 /**
- * Which of these functions the setting `AzureWebJobs.NAME.Disabled`, or `AzureWebJobs_NAME_Disabled`, switches off by `true` or `1`, all in any letter
- * case.
+ * The functions that the setting `AzureWebJobs.NAME.Disabled`, or `AzureWebJobs_NAME_Disabled`, switches off
+ * by `true` or `1`, all in any letter case.
  */
 export function disabledOf(names: readonly string[], env: NodeJS.ProcessEnv): string[] {
   const on = Object.entries(env).filter(([, value]) => /^(true|1)$/i.test(value ?? ""));
@@ -101,7 +102,7 @@ export function disabledOf(names: readonly string[], env: NodeJS.ProcessEnv): st
   );
 }
 
-/** What the environment says of HTTP: the largest request body in bytes, and whether `/` is a page. */
+/** The environment's settings for HTTP: the largest request body in bytes, and whether `/` is a page. */
 export function httpSettings(env: NodeJS.ProcessEnv): { maxBody: number; homePage: boolean } {
   const limit = env["FUNCTIONS_REQUEST_BODY_SIZE_LIMIT"] ?? "";
   return {
@@ -110,16 +111,19 @@ export function httpSettings(env: NodeJS.ProcessEnv): { maxBody: number; homePag
   };
 }
 
-/** The file of app settings below `app` that counts when none is named; `undefined` when there is none. */
+/**
+ * The file of app settings below `app` that counts when the caller names none. `undefined` when there is
+ * none.
+ */
 export function findSettingsFile(app: string): string | undefined {
   const candidates = ["local.settings.json", "local.settings.example.json"].map((name) => join(app, name));
   return candidates.find((candidate) => existsSync(candidate));
 }
 
 /**
- * Which pages may call the app: `Host.CORS`, origins separated by commas, and `Host.CORSCredentials` of the settings file, in any
- * letter case, as Azure Functions Core Tools reads them; `flag` (`--cors`) counts instead of `Host.CORS`. `undefined` when nobody says
- * anything. Throws when an origin is none.
+ * The pages that may call the app: `Host.CORS`, origins separated by commas, and `Host.CORSCredentials` of
+ * the settings file, in any letter case, as Azure Functions Core Tools reads them. `flag` (`--cors`) counts
+ * instead of `Host.CORS`. `undefined` when neither is there. Throws when an origin is not valid.
  */
 export function readCors(file: string | undefined, flag?: string): Cors | undefined {
   const host = (file === undefined ? undefined : anyCase(readJson(file), "Host")) ?? {};
@@ -129,7 +133,7 @@ export function readCors(file: string | undefined, flag?: string): Cors | undefi
   if (typeof text !== "string") throw new Error(`${where} must be origins separated by commas, or "*"`);
   const credentials = anyCase(host, "CORSCredentials") ?? false;
   if (typeof credentials !== "boolean") throw new Error(`${file}: "CORSCredentials" must be true or false`);
-  // As browsers write them.
+  // An origin in the form in which browsers send it.
   const written = text.split(",").map((one) => one.trim().replace(/\/$/, "").toLowerCase());
   const origins = written.filter((origin) => origin !== "");
   for (const origin of origins)
@@ -145,7 +149,7 @@ function anyCase(object: Json, name: string): unknown {
   return written === undefined ? undefined : object[written];
 }
 
-/** `text` with each `%NAME%` replaced by the setting of that name; throws when there is no such setting. */
+/** `text` with each `%NAME%` replaced by the setting of that name. Throws when there is no such setting. */
 export function resolveNames(text: string, env: NodeJS.ProcessEnv, where: string): string {
   return text.replace(/%([^%]+)%/g, (_, name: string) => {
     const value = env[name];
@@ -155,7 +159,10 @@ export function resolveNames(text: string, env: NodeJS.ProcessEnv, where: string
   });
 }
 
-/** The connection string in the setting that a trigger's `connection` names, with or without the prefix `AzureWebJobs`. */
+/**
+ * The connection string in the setting that a trigger's `connection` names, with or without the prefix
+ * `AzureWebJobs`.
+ */
 export function connectionString(name: string, env: NodeJS.ProcessEnv, where: string): string {
   const value = env[name] || env[`AzureWebJobs${name}`];
   if (value) return value;
@@ -171,7 +178,7 @@ export function connectionString(name: string, env: NodeJS.ProcessEnv, where: st
 export function readJson(file: string): Json {
   let value: unknown;
   try {
-    // A byte order mark, which some editors write, is no JSON.
+    // A byte order mark, which some editors write, is not valid JSON.
     value = JSON.parse(readFileSync(file, "utf8").replace(/^\uFEFF/, ""));
   } catch (cause) {
     throw new Error(`${file} cannot be read as JSON: ${(cause as Error).message}`, { cause });
@@ -230,7 +237,7 @@ function reader(root: Json, file: string) {
   };
 }
 
-/** A minute unless told, at least 15 seconds, at most `most` milliseconds. */
+/** A minute if not said, at least 15 seconds, at most `most` milliseconds. */
 function leaseTime(read: ReturnType<typeof reader>, path: string, most: number): number {
   const time = read.duration(path, 60_000) ?? 0;
   const wanted = `a time of at least 15 s${most < 100_000 ? ` and at most ${most / 1000} s` : ""}`;

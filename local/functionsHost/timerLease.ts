@@ -5,13 +5,16 @@ import { describe, type Log, throttled } from "./log.js";
 import { pause } from "./retry.js";
 import type { LeaseSettings } from "./settings.js";
 
-/** After storage did not answer: until it is asked again, in milliseconds. */
+/** After storage did not answer it is asked again in this time, in milliseconds. */
 const RETRY_MS = 1_000;
 
-/** Of the metadata, in which we write who has the lease. */
+/** The key of the blob's metadata that names the holder of the lease. */
 const OWNER = "functioninstance";
 
-/** The blob of a function's lease, named as the real host names it, which on a developer's machine goes by the app's folder. */
+/**
+ * The blob of a function's lease, named as the real host names it, which goes by the app's folder on a
+ * developer's machine.
+ */
 export function leaseBlob(
   container: ContainerClient,
   app: string,
@@ -24,8 +27,9 @@ export function leaseBlob(
 }
 
 /**
- * A lease that one host of an app has at a time: renewed until it is released, and free again some time after its holder died. The real host's
- * singleton listeners do the same. Besides, what belongs to a process of this machine that is gone is taken over at once.
+ * A lease that one host of an app has at a time, as the real host's singleton listeners do. The host renews
+ * it until it releases it. After the holder's death it becomes free some time later. The lease of a dead
+ * process of this machine is taken over at once.
  */
 export class Lease {
   readonly #name: string;
@@ -51,8 +55,9 @@ export class Lease {
   }
 
   /**
-   * Does `work` each time the lease is had, until `stop` aborts. The signal that it gets aborts when the lease is lost, and at `stop`: it must end
-   * then. The lease is released after it. Never rejects if `work` doesn't.
+   * Does `work` each time this host gets the lease, until `stop` aborts. The signal given to `work` aborts
+   * when the lease is lost, and at `stop`: `work` must end then. The lease is released afterwards. Never
+   * rejects if `work` doesn't.
    */
   async whileHeld(stop: AbortSignal, work: (held: AbortSignal) => Promise<void>): Promise<void> {
     while (!stop.aborted) {
@@ -71,7 +76,7 @@ export class Lease {
     }
   }
 
-  /** The id of the lease, however long that takes; `undefined` when `stop` aborted first. */
+  /** Waits for the lease and returns its id. `undefined` when `stop` aborted first. */
   async #acquire(stop: AbortSignal): Promise<string | undefined> {
     let told = false;
     while (!stop.aborted) {
@@ -90,18 +95,20 @@ export class Lease {
     return undefined;
   }
 
-  /** `undefined` when another one has it. */
+  /** `undefined` when another host has the lease. */
   async #tryAcquire(abortSignal: AbortSignal): Promise<string | undefined> {
     const id = randomUUID();
     try {
       const found = await this.#properties(abortSignal);
       if (found?.leaseState === "leased" || found?.leaseState === "breaking") {
         if (!isGone(found.metadata?.[OWNER] ?? "")) return undefined;
-        // Of several that find the dead holder, only the first may: the next one writes its name, which changes the etag.
+        // Several hosts may find the dead holder. Only the first gets its lease, because writing its name
+        // changes the etag.
         const conditions = { ifMatch: found.etag! };
         await this.#blob.getBlobLeaseClient().breakLease(0, { conditions, abortSignal });
       }
-      // Not to be aborted: a lease that was had without our knowing would keep the next host waiting.
+      // This call must not be aborted: a lease that we got without knowing it would keep the next host
+      // waiting.
       await this.#blob.getBlobLeaseClient(id).acquireLease(Math.floor(this.#settings.period / 1_000));
       await this.#blob.setMetadata({ [OWNER]: ownerName() }, { conditions: { leaseId: id } });
       return id;
@@ -111,7 +118,7 @@ export class Lease {
     }
   }
 
-  /** Makes the blob, and its container, where they are not there. */
+  /** Makes the blob and its container if they do not exist. */
   async #properties(abortSignal: AbortSignal) {
     try {
       return await this.#blob.getProperties({ abortSignal });
@@ -123,7 +130,10 @@ export class Lease {
     return undefined;
   }
 
-  /** Until `held` aborts; aborts it when the lease is lost, or when it has ended by our clock and could not be renewed. */
+  /**
+   * Renews the lease until `held` aborts. Aborts it when the lease is lost, or when it has ended by our clock
+   * without being renewed.
+   */
   async #renew(id: string, held: AbortController): Promise<void> {
     const { period } = this.#settings;
     const client = this.#blob.getBlobLeaseClient(id);
@@ -161,7 +171,7 @@ function statusOf(error: unknown): number | undefined {
   return error instanceof RestError ? error.statusCode : undefined;
 }
 
-/** The conflicts of blob leases: held by another one, or not by us. */
+/** True for the conflicts of blob leases: another host holds it, or this one does not. */
 function isTaken(error: unknown): boolean {
   return [409, 412].includes(statusOf(error) ?? 0);
 }

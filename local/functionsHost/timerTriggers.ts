@@ -8,12 +8,13 @@ import { connectionString, type LeaseSettings, resolveNames } from "./settings.j
 import { Lease, leaseBlob } from "./timerLease.js";
 import type { Worker } from "./worker.js";
 
-/** The longest wait, in milliseconds, of one timer of Node (24.8 days), rounded down. */
+/** The longest wait of one timer of Node (24.8 days), rounded down. */
 const MAX_PAUSE_MS = 24 * 86_400_000;
 
 /**
- * The timer triggers among the worker's functions, not started yet. Throws an error that names the function when a schedule
- * cannot be read, or when there is no storage for the lease under which one host of the app runs it.
+ * The timer triggers among the worker's functions, not started yet. Throws an error that names the function
+ * when its schedule cannot be read, or when there is no storage for the lease under which one host of the app
+ * runs it.
  */
 export function createTimerTriggers(
   worker: Worker,
@@ -54,7 +55,7 @@ interface Prepared {
   readonly bindingName: string;
   readonly schedule: Schedule;
   readonly runOnStartup: boolean;
-  /** Whether the real host would keep the schedule's status, and so tell it to the handler. */
+  /** True when the real host would keep the schedule's status, and so give it to the handler. */
   readonly monitored: boolean;
 }
 
@@ -74,7 +75,7 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
   return { fn, bindingName, schedule, runOnStartup: runOnStartup === true, monitored };
 }
 
-/** What the real host keeps of a timer between two calls. */
+/** The status of a timer that the real host keeps between two calls. */
 interface Status {
   readonly last: Date;
   readonly next: Date;
@@ -82,9 +83,9 @@ interface Status {
 }
 
 /**
- * Calls one function by its schedule until stopped, while this host has the lease: of several hosts of an app one does. The
- * status is not written down: no occurrence that passed while no host was there is made up for, and `isPastDue` is always
- * false.
+ * Calls one function by its schedule until it is stopped, while this host has the lease: of several hosts of
+ * an app one does. The status is not stored: occurrences that passed while no host ran are not made up for,
+ * and `isPastDue` is always false.
  */
 export class TimerTrigger {
   readonly #worker: Worker;
@@ -110,22 +111,25 @@ export class TimerTrigger {
     return this.fn.metadata.name;
   }
 
-  /** Once. */
+  /** May be called once. */
   start(): void {
     if (this.#prepared.schedule.next(new Date()) === never)
       this.#log.write("warning", `${this.name} has a schedule without any occurrence`);
     this.#running = this.#lease.whileHeld(this.#stop.signal, (held) => this.#run(held));
   }
 
-  /** Ends the schedule and the retries. Resolves when a call by the schedule has ended and the lease is released; never rejects. */
+  /**
+   * Ends the schedule and the retries. Resolves when a scheduled call has ended and the lease is released.
+   * Never rejects.
+   */
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
   }
 
   /**
-   * Calls the function now, whatever its schedule, which goes on as if nothing were. As in the real host this has the same
-   * retries, needs no lease, and does not wait for a call by the schedule: the two may overlap.
+   * Calls the function now, whatever its schedule, which goes on unchanged. As in the real host such a call
+   * has the same retries, needs no lease, and does not wait for a scheduled call: the two may overlap.
    */
   callByHand(): void {
     void this.#call(this.#stop.signal);
@@ -145,8 +149,8 @@ export class TimerTrigger {
   }
 
   /**
-   * Resolves to the next occurrence after this call began: those that passed before it ended count as one, which is due at
-   * once.
+   * Resolves to the next occurrence after this call began. Several that passed before it ended count as one,
+   * which is due at once.
    */
   async #callBySchedule(held: AbortSignal): Promise<Date> {
     const began = new Date();
@@ -171,7 +175,7 @@ export class TimerTrigger {
       this.#log.write("error", `${this.name} gave up after its retries, until it is due again`);
   }
 
-  // What .NET makes of its TimerInfo; the library turns the names into camel case.
+  // The form that .NET gives to its TimerInfo. The library turns the names into camel case.
   #request(): InvocationRequest {
     const { fn, bindingName, schedule, monitored } = this.#prepared;
     const status = monitored ? this.#status : undefined;
@@ -197,8 +201,8 @@ export class TimerTrigger {
 }
 
 /**
- * Always lets other work go first, also when the occurrence has passed: calls that take longer than the schedule's
- * interval follow each other closely.
+ * Always lets other work go first, even when the occurrence has passed: calls that take longer than the
+ * schedule's interval follow each other closely.
  */
 async function until(time: Date, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -208,7 +212,10 @@ async function until(time: Date, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** As Json.NET writes a local time where the zone is UTC: with an offset, and without zeros at a fraction's end. */
+/**
+ * A time as Json.NET writes a local time in the zone UTC: with an offset, and without zeros at the end of the
+ * fraction.
+ */
 function dotNetTime(time: Date): string {
   return time.toISOString().replace(/\.?0*Z$/, "+00:00");
 }

@@ -16,9 +16,9 @@ export interface WorkerOptions {
   readonly app: string;
   readonly files: readonly string[];
   readonly log: Log;
-  /** Milliseconds; `undefined`: no limit. */
+  /** Milliseconds. `undefined` is no limit. */
   readonly functionTimeout: number | undefined;
-  /** Told once a function ran past `functionTimeout`: the process must end, as it does in Azure. */
+  /** Called once a function ran past `functionTimeout`. The process must end then, as it does in Azure. */
   readonly onTimeout: (message: string) => void;
 }
 
@@ -27,7 +27,7 @@ let loads = 0;
 /** One loaded app: its functions and hooks, and the way to call them. */
 export class Worker {
   readonly functions = new Map<string, RegisteredFunction>();
-  /** Where the app serves HTTP itself, when it asked for HTTP streams. */
+  /** The address where the app serves HTTP itself, when it asked for HTTP streams. */
   httpUri: string | undefined;
   readonly #options: WorkerOptions;
   readonly #hooks = new Map<string, Hook[]>();
@@ -47,7 +47,10 @@ export class Worker {
     });
   }
 
-  /** Loads the files in order and runs the appStart hooks; throws, naming the file, when one of them throws. */
+  /**
+   * Loads the files in order and runs the appStart hooks. Throws an error that names the file when one of
+   * them throws.
+   */
   static async load(options: WorkerOptions): Promise<Worker> {
     const worker = new Worker(options);
     try {
@@ -73,8 +76,8 @@ export class Worker {
   }
 
   /**
-   * Calls a function once, with its hooks around it, and resolves to what it gave back in the host's own terms.
-   * Rejects with what the function, a hook or the conversion of its result threw.
+   * Calls a function once, with its hooks around it, and resolves to its result in the host's own form.
+   * Rejects with the error of the function, of a hook or of converting the result.
    */
   invoke(fn: RegisteredFunction, request: InvocationRequest): Promise<InvocationResponse> {
     const { log, functionTimeout } = this.#options;
@@ -104,7 +107,10 @@ export class Worker {
     return run;
   }
 
-  /** Waits until no call is running, but no longer than `milliseconds`; resolves to how many still are. */
+  /**
+   * Waits until no call is running, but no longer than `milliseconds`. Resolves to the number of calls that
+   * still run.
+   */
   async drain(milliseconds: number): Promise<number> {
     let timer: NodeJS.Timeout | undefined;
     const limit = new Promise<void>((resolve) => {
@@ -153,7 +159,8 @@ export class Worker {
     const invocation = programmingModel()!.getInvocationModel(context);
     const given = await invocation.getArguments();
     invocationContext = given.context;
-    // Hooks may replace the inputs, the handler, the result and the error, so they work on these very objects.
+    // Hooks may replace the inputs, the handler, the result and the error, so they work on these very
+    // objects.
     const shared = { hookData: {}, appHookData: this.#appHookData, invocationContext };
     const pre = { ...shared, functionCallback: fn.handler, inputs: given.inputs };
     context.state = "preInvocationHooks";
@@ -190,7 +197,7 @@ export class Worker {
     invocationContext?: unknown,
   ): void {
     const context: Record<string, unknown> = { level, message, category, invocationContext, hookData: {} };
-    // What a log hook logs itself must not call the log hooks again.
+    // A line that a log hook logs must not call the log hooks again.
     if (category === "user" && !this.#inLogHook) {
       this.#inLogHook = true;
       try {
@@ -227,8 +234,8 @@ const WORKER_CAPABILITIES = {
 };
 
 /**
- * `import` loads CommonJS as well. A second app in the same process (tests do that) must run the file again, so the
- * address differs, and a CommonJS file is forgotten first.
+ * `import` loads CommonJS as well. A second app in the same process (as in tests) must run the file again: so
+ * the address differs each time, and a CommonJS file is removed from the cache first.
  */
 async function importFresh(file: string): Promise<void> {
   const { href } = pathToFileURL(file);

@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** Who can be chosen on the page. */
+/** The users that one can choose on the page. */
 export const DEMO_USERS = [
   { userId: 1, nickname: "Ann" },
   { userId: 2, nickname: "Ben" },
@@ -12,7 +12,7 @@ export const DEMO_USERS = [
 
 const HOUR_S = 3_600;
 
-/** What `POST /demo/token` takes: whose token, and for how many seconds. */
+/** The body of `POST /demo/token`: the user, and for how many seconds the token is good. */
 export const TokenRequest = z.object({
   userId: z.union(
     DEMO_USERS.map(({ userId }) => z.literal(userId)),

@@ -5,9 +5,9 @@ import { gzipSync } from "node:zlib";
 export interface PageFile {
   readonly type: string;
   readonly body: Buffer;
-  /** Only where it is smaller. */
+  /** Undefined where it would not be smaller. */
   readonly gzipped: Buffer | undefined;
-  /** Its name changes with its content, so a browser may keep it for ever. */
+  /** True when the name changes with the content, so that a browser may keep the file for ever. */
   readonly isHashed: boolean;
 }
 
@@ -25,8 +25,8 @@ const TYPES: Readonly<Record<string, string>> = {
 const MOST_BYTES = 32 * 1024 * 1024;
 
 /**
- * All files of the built page by their path, `/index.html` among them. They are few and small, so they are read once; and what isn't
- * among them can't be asked for. Throws when the page was not built.
+ * All files of the built page by their path, `/index.html` among them. They are few and small, so they are
+ * read once. No other file can be asked for. Throws when the page was not built.
  */
 export function readPage(folder: string): ReadonlyMap<string, PageFile> {
   const files = new Map<string, PageFile>();

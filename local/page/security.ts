@@ -15,14 +15,18 @@ const OF_ALL = {
   "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 };
 
-/** A frame without an origin of its own, which may do nothing but show a picture of a host that a reader has agreed to. */
+/**
+ * The policy of a frame without an origin of its own. It may only show a picture, of any host, that a reader
+ * has agreed to.
+ */
 const OF_PICTURE =
   "sandbox allow-scripts; default-src 'none'; script-src 'self'; style-src 'self'; img-src https:; " +
   "base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /**
- * The headers of an answer. The page runs its own scripts, talks to the two addresses it needs, and loads pictures of the hosts it
- * was set to; all others only within `/picture.html`. Whoever serves the page elsewhere sends the same.
+ * The security headers of an answer. The page runs its own scripts, talks to the two addresses it needs, and
+ * loads pictures of the hosts it was set to, and other pictures only within `/picture.html`. A web server
+ * elsewhere should send the same.
  */
 export function securityHeaders(
   path: string,
@@ -36,7 +40,10 @@ export function securityHeaders(
   return { ...OF_ALL, "content-security-policy": path === "/picture.html" ? OF_PICTURE : policy };
 }
 
-/** In full: a path would allow that path only. Throws when it is no address. */
+/**
+ * The address without its path, because a policy with a path would allow that path only. Throws when it is no
+ * address.
+ */
 function originOf(address: string): string {
   const { protocol, host } = new URL(address);
   return `${protocol}//${host}`;
@@ -44,7 +51,10 @@ function originOf(address: string): string {
 
 const HOST = /^(\*\.)?([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9-]+(:\d{1,5})?$/;
 
-/** Reads a list of hosts, parted by commas. Throws when something in it is no host: it would be part of a header. */
+/**
+ * Reads a list of hosts, separated by commas. Throws when an entry is no host, because the hosts become part
+ * of a header.
+ */
 export function readHosts(text: string): string[] {
   const hosts = text
     .split(",")

@@ -9,11 +9,11 @@ import { type PageFile, readPage } from "./files.js";
 import { type Elsewhere, securityHeaders } from "./security.js";
 
 export interface Options extends Elsewhere {
-  /** 0: any free one. */
+  /** 0 takes any free one. */
   readonly port: number;
   /** The built page. */
   readonly folder: string;
-  /** What demo users' tokens are signed with. */
+  /** The settings that demo users' tokens are signed with. */
   readonly auth: AuthSettings;
 }
 
@@ -26,12 +26,12 @@ const MOST_BODY_BYTES = 1_024;
 const FOR_EVER_S = 31_536_000;
 
 /**
- * Serves the page, on the loopback interface only, and what it needs on a developer's machine: the API's address and tokens for demo
- * users. Rejects when the page was not built or the port is taken.
+ * Serves the page, on the loopback interface only, with what it needs on a developer's machine: the API's
+ * address and tokens for demo users. Rejects when the page was not built or the port is taken.
  */
 export async function start({ port, folder, auth, ...elsewhere }: Options): Promise<Server> {
   const served = { files: readPage(folder), auth, elsewhere };
-  // Whatever is answered, also an error. Throws now when an address is wrong.
+  // Every answer has these headers, errors too. This throws now when an address is wrong.
   const [ofPage, ofPicture] = [securityHeaders("/", elsewhere), securityHeaders("/picture.html", elsewhere)];
   const server = createServer((request, response) => {
     const isPicture = pathOf(request) === "/picture.html";
@@ -58,7 +58,10 @@ export async function start({ port, folder, auth, ...elsewhere }: Options): Prom
   };
 }
 
-/** A foreign page whose name was made to lead here would be handed tokens: only our own names count. */
+/**
+ * True when the request was made to our own name. A foreign page, whose host name was made to lead here,
+ * would otherwise get tokens.
+ */
 function isForUs({ headers, socket }: IncomingMessage): boolean {
   return [LOOPBACK, "localhost"].some((name) => headers.host === `${name}:${socket.localPort}`);
 }
@@ -78,7 +81,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
   const { api, imageHosts } = served.elsewhere;
   if (path === "/config.json") return json(response, 200, { api, imageHosts });
   if (path === "/demo/users") return json(response, 200, { users: DEMO_USERS });
-  // An address within the page; a file that is missing has an extension.
+  // An address within the page. A missing file is told by its extension.
   const file = served.files.get(path) ?? (/\.\w+$/.test(path) ? undefined : served.files.get("/index.html"));
   if (!file) return json(response, 404, { error: "there is no such file" });
   const gzipped = /\bgzip\b/.test(String(request.headers["accept-encoding"] ?? ""))
@@ -94,7 +97,9 @@ async function answer(request: IncomingMessage, response: ServerResponse, served
   response.end(request.method === "HEAD" ? undefined : (gzipped ?? file.body));
 }
 
-/** Only with this content type, which a form of a foreign page can't send. */
+/**
+ * Gives out a token. Only requests with this content type count, which a form of a foreign page can't send.
+ */
 async function token(request: IncomingMessage, response: ServerResponse, auth: AuthSettings): Promise<void> {
   if (request.method !== "POST") return notAllowed(response, "POST");
   if (!/^application\/json\s*(;|$)/i.test(request.headers["content-type"] ?? ""))
@@ -110,7 +115,7 @@ async function token(request: IncomingMessage, response: ServerResponse, auth: A
   json(response, 200, { token: await signToken(auth, user, seconds), expiresAt });
 }
 
-/** Nothing when it is too long or no JSON. */
+/** The parsed body. Undefined when it is too long or not JSON. */
 async function body(request: IncomingMessage): Promise<unknown> {
   let text = "";
   // Leaving the loop early must not close the socket: the answer still has to go out.

@@ -5,7 +5,7 @@ import { freePort, LOOPBACK } from "../ports.js";
 import { type ChildSpec, startChild } from "./child.js";
 import type { Service, ServiceOptions } from "./service.js";
 
-/** The account that every storage emulator has; the key is public. */
+/** The account that every storage emulator has. The key is public. */
 const ACCOUNT = "devstoreaccount1";
 const KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
@@ -36,7 +36,10 @@ export function azuriteSpec(data: string, port: number, logFile: string): ChildS
   };
 }
 
-/** Starts a private blob storage and waits until it answers; its `url` is a connection string. Port 0 takes a free one. */
+/**
+ * Starts a private blob storage and waits until it answers. Its `url` is a connection string. Port 0 takes a
+ * free one.
+ */
 export async function startAzurite({ data, port = 0 }: ServiceOptions): Promise<Service> {
   const chosen = port || (await freePort());
   const child = await startChild(azuriteSpec(data, chosen, join(data, "storage.log")));
@@ -44,7 +47,7 @@ export async function startAzurite({ data, port = 0 }: ServiceOptions): Promise<
 }
 
 async function pingStorage(port: number): Promise<void> {
-  // Unsigned, so it is refused; but it is answered.
+  // The call is unsigned, so it is refused. But it is answered.
   const answer = await fetch(`http://${LOOPBACK}:${port}/${ACCOUNT}?comp=list`, {
     signal: AbortSignal.timeout(2_000),
   });

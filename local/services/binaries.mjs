@@ -1,6 +1,6 @@
 /**
- * Where the programs of MySQL (or MariaDB), Redis and Chromium are on this machine. Plain JavaScript, because `local/setup.mjs`
- * needs it before the project is built.
+ * Where the programs of MySQL (or MariaDB), Redis and Chromium are on this machine. Plain JavaScript, because
+ * `local/setup.mjs` needs it before the project is built.
  */
 import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
@@ -20,7 +20,7 @@ const KEGS = ["/opt/homebrew/opt", "/usr/local/opt", "/home/linuxbrew/.linuxbrew
 
 const INSTALL = ["mariadb-install-db", "mysql_install_db"];
 
-/** The full path of the first of `names` that can be run, `undefined` when there is none. */
+/** The full path of the first of `names` that can be run. `undefined` when there is none. */
 function findProgram(names, env = process.env) {
   const folders = [...(env.PATH ?? "").split(delimiter).filter(Boolean), ...FOLDERS, ...kegFolders()];
   const paths = names.flatMap((name) => folders.map((folder) => join(folder, name)));
@@ -28,9 +28,9 @@ function findProgram(names, env = process.env) {
 }
 
 /**
- * The database server to run: `{ server, install }`, where `install` is MariaDB's program that prepares a data folder
- * (MySQL's server does that itself). `MYSQLD` names the program of one; of several on the machine MariaDB is taken. `undefined` when there is none,
- * and when what `MYSQLD` names can't be run.
+ * The database server to run, as `{ server, install }`: `install` is MariaDB's program that prepares a data
+ * folder, which MySQL's server does itself. `MYSQLD` names the server; without it MariaDB comes first.
+ * `undefined` when there is none, and when the program of `MYSQLD` can't be run.
  */
 export function findMySql(env = process.env) {
   if (env.MYSQLD) return isNamedProgram(env.MYSQLD) ? besideInstall(resolve(env.MYSQLD), env) : undefined;
@@ -41,16 +41,22 @@ export function findMySql(env = process.env) {
   return mysql ? { server: mysql, install } : undefined;
 }
 
-/** What to say where `MYSQLD` names no program. */
+/** The message when `MYSQLD` names no program. */
 export const noProgram = (path) =>
   `MYSQLD=${path}: there is no program that can be run; give the full path of a mysqld or mariadbd, or unset MYSQLD`;
 
-/** A name alone would be looked for on the PATH by some and in the current folder by others. */
+/**
+ * True for a path to a program. A name alone would be looked for on the PATH by some programs and in the
+ * current folder by others.
+ */
 function isNamedProgram(path) {
   return /[/\\]/.test(path) && isProgram(path);
 }
 
-/** MariaDB's own preparing program is that of its version, which lies beside it or in the other folder of programs. */
+/**
+ * Adds the preparing program of the server's own version, which is beside the server or in the other folder
+ * of programs.
+ */
 function besideInstall(server, env) {
   const folder = dirname(server);
   const near = [folder, join(folder, "../bin"), join(folder, "../scripts")];
@@ -58,7 +64,7 @@ function besideInstall(server, env) {
   return { server, install: paths.find(isProgram) ?? findProgram(INSTALL, env) };
 }
 
-/** The Redis server, or its fork Valkey; `undefined` when there is none. */
+/** The Redis server, or its fork Valkey. `undefined` when there is none. */
 export function findRedis(env = process.env) {
   return findProgram(["redis-server", "valkey-server"], env);
 }
@@ -68,7 +74,10 @@ const MAC_BROWSERS = [
   "/Applications/Chromium.app/Contents/MacOS/Chromium",
 ];
 
-/** Chromium or Chrome, for the tests of the page; `CHROMIUM_PATH` names another one. `undefined` when there is none. */
+/**
+ * Chromium or Chrome, for the tests of the page. `CHROMIUM_PATH` names another one. `undefined` when there is
+ * none.
+ */
 export function findChromium(env = process.env) {
   if (env.CHROMIUM_PATH) return env.CHROMIUM_PATH;
   const names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];

@@ -8,7 +8,10 @@ interface Binaries {
   findRedis(env: NodeJS.ProcessEnv): string | undefined;
 }
 
-/** The search of `binaries.mjs`, which the set-up uses before the project is built and which the compiler leaves out of `dist`. */
+/**
+ * The search in `binaries.mjs`. The set-up uses it before the project is built, and the compiler leaves it
+ * out of `dist`.
+ */
 export async function findBinaries(): Promise<Binaries> {
   return await import(pathToFileURL(join(projectRoot, "local/services/binaries.mjs")).href);
 }

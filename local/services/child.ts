@@ -22,29 +22,36 @@ const WRAPPER = join(projectRoot, "local/services/untilStdinEnds.mjs");
 /** A process of the local stack: how to run it, and when it counts as started and as stopped. */
 export interface ChildSpec {
   readonly name: string;
-  /** A script for this Node, or, with `wrapped`, any program: its real pid is then known, and it ends when we do. */
+  /**
+   * A script for this Node or, with `wrapped`, any program: the wrapper tells its pid, and ends it when this
+   * process ends.
+   */
   readonly program: string;
   readonly wrapped: boolean;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   readonly logFile: string;
-  /** Throws as long as the service does not answer; without it the line that the process prints is enough. */
+  /**
+   * Throws while the service does not answer. Without it the service counts as started once it prints a line.
+   */
   readonly probe?: () => Promise<void>;
   readonly startTimeoutMs: number;
-  /** From SIGTERM to SIGKILL. */
+  /** The time from SIGTERM to SIGKILL. */
   readonly stopTimeoutMs: number;
-  /** Done before each start. */
+  /** Called before each start. */
   readonly before?: () => void;
-  /** What to do about it when it doesn't start. */
+  /** Advice for the case that it doesn't start. */
   readonly advice?: string;
 }
 
-/** One run of a process. It never outlives us: its stdin is a pipe that ends with this process, however that ends. */
+/**
+ * One run of a process. It never outlives this process: its stdin is a pipe that ends when this process does.
+ */
 export class Child {
   readonly spec: ChildSpec;
-  /** What the process said in its first line, like `{"ready":true,"port":7071}`. */
+  /** The first line that the process printed, like `{"ready":true,"port":7071}`. */
   report: Readonly<Record<string, unknown>> = {};
-  /** Resolves when the process is gone, with the reason in words. */
+  /** Resolves when the process is gone, with the reason as text. */
   readonly exited: Promise<string>;
   #reason: string | undefined;
   readonly #process: ChildProcess;
@@ -61,7 +68,7 @@ export class Child {
     this.#process = spawn(process.execPath, args, {
       stdio: ["pipe", "pipe", log],
       env: { ...process.env, ...spec.env },
-      // A process group of its own: Ctrl+C reaches us alone, so that the stack can stop in order.
+      // The process has a group of its own: Ctrl+C reaches only us, so that the stack can stop in order.
       detached: true,
     });
     closeSync(log);
@@ -69,7 +76,7 @@ export class Child {
     this.exited = new Promise((resolve) => {
       const end = (reason: string) => {
         this.#reason ??= reason;
-        // When only the wrapper died, its program is still there, on our port.
+        // When only the wrapper died, its program still runs, on our port.
         this.kill("SIGKILL");
         resolve(this.#reason);
       };
@@ -78,12 +85,12 @@ export class Child {
     });
   }
 
-  /** Of the service itself, not of the wrapper around it. */
+  /** The pid of the service itself, not of the wrapper around it. */
   get pid(): number {
     return typeof this.report["pid"] === "number" ? this.report["pid"] : this.#process.pid!;
   }
 
-  /** Of the service, and of the wrapper around it. */
+  /** The pids of the service and of the wrapper around it. */
   get pids(): readonly number[] {
     return [...new Set([this.pid, this.#process.pid])].filter((pid) => pid !== undefined);
   }
@@ -92,7 +99,7 @@ export class Child {
     return this.#reason === undefined;
   }
 
-  /** Resolves when the service answers; throws with the end of its log when it ends before, or takes too long. */
+  /** Resolves when the service answers. Throws the end of its log when it ends before, or takes too long. */
   async ready(): Promise<void> {
     const giveUp = AbortSignal.timeout(this.spec.startTimeoutMs);
     const tooLate = new Promise<never>((_, reject) => {
@@ -107,8 +114,8 @@ export class Child {
   }
 
   /**
-   * Resolves when a process that does something and ends has ended well; throws with the end of its log otherwise. After `startTimeoutMs`, or
-   * by `signal`, it is stopped.
+   * Waits for a process that ends by itself. Throws the end of its log unless the exit code is 0. After
+   * `startTimeoutMs`, or by `signal`, the process is stopped.
    */
   async done(signal: AbortSignal): Promise<void> {
     const enough = AbortSignal.any([signal, AbortSignal.timeout(this.spec.startTimeoutMs)]);
@@ -120,19 +127,19 @@ export class Child {
     if (reason !== ENDED_WELL) throw this.#failure("failed", reason);
   }
 
-  /** To the process and all it started. Nothing happens when it is gone. */
+  /** Sends a signal to the process and all it started. Nothing happens when they are gone. */
   kill(signal: NodeJS.Signals): void {
     if (this.#process.pid === undefined) return;
     try {
       process.kill(-this.#process.pid, signal);
     } catch (error) {
-      // EPERM is what macOS says of a group whose last process has just ended.
+      // macOS answers EPERM for a group whose last process has just ended.
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "ESRCH" && code !== "EPERM") throw error;
     }
   }
 
-  /** Asks the process to end, and kills it after its time. */
+  /** Asks the process to end, and kills it after `stopTimeoutMs`. */
   async stop(): Promise<void> {
     if (!this.running) return;
     this.#process.kill("SIGTERM");
@@ -171,7 +178,7 @@ export class Child {
   }
 }
 
-/** Starts one process and waits until it answers; whatever was started is gone when it throws. */
+/** Starts one process and waits until it answers. When this throws, the process is gone. */
 export async function startChild(spec: ChildSpec): Promise<Child> {
   const child = new Child(spec);
   try {
@@ -183,7 +190,10 @@ export async function startChild(spec: ChildSpec): Promise<Child> {
   }
 }
 
-/** Empties a log above 10 MB, keeping nothing: it is there to explain the present. Returns its size in bytes. */
+/**
+ * Empties a log above 10 MB and keeps nothing of it, because a log is there to explain the present. Returns
+ * its size in bytes.
+ */
 export function boundLog(file: string): number {
   const { size } = statSync(file);
   if (size <= MAX_LOG_BYTES) return size;
@@ -201,8 +211,8 @@ function parseReport(line: string): Record<string, unknown> | undefined {
 }
 
 /**
- * The last lines that were written after `from`, indented, or of MariaDB's, which buries its reasons, those that it calls errors; nothing where the
- * log has gone with its folder.
+ * The last lines written after `from`, indented. Of lines that MariaDB calls errors only those, because it
+ * buries its reasons. Nothing where the log is gone with its folder.
  */
 function logTail(file: string, from: number): string {
   if (!existsSync(file)) return "";

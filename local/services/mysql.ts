@@ -9,10 +9,15 @@ import { adviceFor, lowerCaseFlag, prepareFolder, temporaryFolder } from "./mysq
 import { AS_ROOT, findServer, OF_MYSQL, type Program } from "./mysqlProgram.js";
 import type { Service, ServiceOptions } from "./service.js";
 
-/** sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero. */
+/**
+ * The field sun_path of a Unix socket address holds 104 bytes on macOS and 108 on Linux, with the final zero.
+ */
 const MAX_SOCKET_PATH = 100;
 
-/** MySQL makes the certificate of its TLS itself: nobody has signed it, and on the loopback interface nobody stands between. */
+/**
+ * MySQL makes its TLS certificate itself, so no authority has signed it. On the loopback interface nobody can
+ * stand between.
+ */
 const OWN_CERTIFICATE = encodeURIComponent(JSON.stringify({ rejectUnauthorized: false }));
 
 /** The URL of the database `chat` on a private server. */
@@ -21,8 +26,8 @@ export function mySqlUrl({ isMariaDb }: Program, port: number): string {
 }
 
 /**
- * A MySQL or MariaDB of our own in the folder `data`, which is prepared on its first start; `say` hears when that happens.
- * Throws when the folder cannot be used.
+ * A private MySQL or MariaDB in the folder `data`, which is prepared on its first start; `say` gets a line
+ * when that happens. Throws when the folder cannot be used.
  */
 export async function mySqlSpec(
   program: Program,
@@ -42,7 +47,8 @@ export async function mySqlSpec(
     wrapped: true,
     args: serverArguments(program, folder, port),
     logFile,
-    // MySQL's own note of who uses the socket: one that was killed leaves it behind, and whoever has its number by now is taken for it. The data's own locks stay.
+    // MySQL's note of the socket's owner stays behind when the server is killed. A later process with the
+    // same number would then be taken for the owner. The data's own locks stay.
     before: () => rmSync(`${socketPath(folder)}.lock`, { force: true }),
     probe: () => pingMySql(mySqlUrl(program, port)),
     startTimeoutMs: 300_000,
@@ -59,7 +65,10 @@ export async function startMySql({ data, port = 0 }: ServiceOptions): Promise<Se
   return { url: mySqlUrl(program, chosen), port: chosen, pid: child.pid, close: () => child.stop() };
 }
 
-/** Throws unless the server at `url` lets us in within 3 s; a missing database is no reason, migrations make it. */
+/**
+ * Throws unless the server at `url` lets us in within 3 s. The database may be missing, because migrations
+ * make it.
+ */
 export async function pingMySql(url: string): Promise<void> {
   try {
     const connection = await mysql.createConnection({ uri: url, connectTimeout: 3_000 });
@@ -71,7 +80,7 @@ export async function pingMySql(url: string): Promise<void> {
 
 function serverArguments(program: Program, folder: string, port: number): string[] {
   return [
-    // Must come first: nothing of the machine's own database settings is read.
+    // This flag must come first. With it the server reads none of the machine's own database settings.
     "--no-defaults",
     ...AS_ROOT,
     `--datadir=${join(folder, "files")}`,
@@ -89,14 +98,14 @@ function serverArguments(program: Program, folder: string, port: number): string
     "--innodb-flush-log-at-trx-commit=1",
     "--innodb-buffer-pool-size=256M",
     "--max-connections=200",
-    // MySQL turns it on by itself.
+    // MySQL has the binary log on by default.
     "--skip-log-bin",
     ...(program.isMariaDb ? [] : OF_MYSQL),
     ...lowerCaseFlag(folder, program),
   ];
 }
 
-/** Runs at every start; each statement has its own line, as an init file wants it. */
+/** The statements of every start. Each has a line of its own, as an init file needs it. */
 function accounts(program: Program): string {
   const at = (user: string, password: string) =>
     ["127.0.0.1", "localhost"].flatMap((host) => [

@@ -20,17 +20,22 @@ import { copyTemplate, isUsable, TEMPLATES } from "./mysqlTemplate.js";
 const PREPARE_TIMEOUT_MS = 300_000;
 /** What the first files of MariaDB or of MySQL take, in megabytes, and some more. */
 const SPACE_MB = 200;
-/** Names of tables are lower-case, as in Azure. A MySQL that was prepared without this flag does not start with it. */
+/**
+ * Names of tables are lower-case, as in Azure. A MySQL that was prepared without this flag does not start
+ * with it.
+ */
 const LOWER_CASE = "--lower-case-table-names=1";
 /** A file with this name says that the data folder was prepared with `LOWER_CASE`. */
 const LOWER_CASE_NOTE = "nonstop-lower-case-names";
-/** MySQL makes these again when they are missing: its server uuid, and the keys and certificates of its TLS. */
+/**
+ * MySQL makes these again when they are missing: its server uuid, and the keys and certificates of its TLS.
+ */
 const IDENTITY = /^auto\.cnf$|\.pem$/;
 
 export interface Preparation {
   readonly program: Program;
   readonly logFile: string;
-  /** Hears what takes long, one line for the screen. */
+  /** Gets a line for the screen when something takes long. */
   readonly say: (line: string) => void;
   /** Ends the preparation, which then throws. */
   readonly stopping: AbortSignal;
@@ -39,8 +44,9 @@ export interface Preparation {
 }
 
 /**
- * Makes the system tables in `folder/files`, unless they are there. They come into being in a folder beside it, which
- * is renamed when it is whole: `files` is never half prepared, at whatever moment the preparation ends.
+ * Makes the system tables in `folder/files`, unless they are there. They come into being in a folder beside
+ * it, which is renamed when it is whole: `files` is never half prepared, at whatever moment the preparation
+ * ends.
  */
 export async function prepareFolder(folder: string, preparation: Preparation): Promise<void> {
   const files = join(folder, "files");
@@ -48,7 +54,7 @@ export async function prepareFolder(folder: string, preparation: Preparation): P
   if (existsSync(join(files, "mysql"))) return requireOwnFiles(files, preparation.program);
   if (existsSync(join(files, "chat")))
     throw new Error(
-      `${files} holds a database "chat" but no system tables: restore it, or move it away to start anew.`,
+      `${files} holds a database "chat" but no system tables: restore it, or move it away to start afresh.`,
     );
   requireSpace(folder);
   preparation.say("mysql: first start, preparing its data folder...");
@@ -63,14 +69,16 @@ export function lowerCaseFlag(folder: string, { isMariaDb }: Program): string[] 
   return !isMariaDb && existsSync(join(folder, "files", LOWER_CASE_NOTE)) ? [LOWER_CASE] : [];
 }
 
-/** The folder of temporary tables. A server that starts deletes those it finds, so no two servers share one. */
+/**
+ * The folder of temporary tables. A server that starts deletes those it finds, so no two servers share one.
+ */
 export function temporaryFolder(folder: string): string {
   const own = join(folder, "tmp");
   mkdirSync(own, { recursive: true });
   return own;
 }
 
-/** What a message about a failed start says besides the log. */
+/** The advice that a message about a failed start has besides the log. */
 export function adviceFor({ server, isMariaDb }: Program): Pick<ChildSpec, "advice"> {
   const advice = isMariaDb ? undefined : appArmorAdvice(server);
   return advice === undefined ? {} : { advice };
@@ -138,7 +146,10 @@ function freeMegabytes(folder: string): number {
   return Math.floor((bavail * bsize) / 1_000_000);
 }
 
-/** The folder by a path that MariaDB's script can take: run as root it passes the path to chown without quotes. */
+/**
+ * The folder by a path that MariaDB's script can take: run as root it passes the path to chown without
+ * quotes.
+ */
 function withoutSpaces(folder: string): string {
   if (!/\s/.test(folder)) return folder;
   const link = join(mkdtempSync(join(tmpdir(), "nonstop-mysql-")), "data");

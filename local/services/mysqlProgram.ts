@@ -6,7 +6,7 @@ import { findBinaries } from "./binaries.js";
 
 const run = promisify(execFile);
 
-/** The server that is run: Oracle's MySQL, or MariaDB with the program that prepares its data folder. */
+/** The server to run: Oracle's MySQL, or MariaDB with the program that prepares its data folder. */
 export interface Program {
   readonly server: string;
   readonly install?: string;
@@ -18,7 +18,10 @@ export interface Program {
 /** Neither server runs as root unless it is told to. */
 export const AS_ROOT: readonly string[] = process.getuid?.() === 0 ? ["--user=root"] : [];
 
-/** The server that `MYSQLD` names, or else one of this machine, MariaDB first. Throws what to do where there is none. */
+/**
+ * The server that `MYSQLD` names, or else one of this machine, MariaDB first. Throws advice where there is
+ * none.
+ */
 export async function findServer(env: NodeJS.ProcessEnv = process.env): Promise<Program> {
   const { findMySql, noProgram } = await findBinaries();
   const found = findMySql(env);
@@ -36,7 +39,9 @@ export async function findServer(env: NodeJS.ProcessEnv = process.env): Promise<
   return { ...found, isMariaDb, version };
 }
 
-/** Of a server, as it says it: `9.7.4` or `10.11.19-MariaDB-0+deb12u1`. Before it stands the program's path, which may hold any word. */
+/**
+ * The server's version as it prints it. Before the version comes the program's path, which may hold any word.
+ */
 async function versionOf(server: string): Promise<string> {
   const said = await run(server, ["--no-defaults", "--version"], { timeout: 20_000 }).then(
     ({ stdout }) => stdout,
@@ -50,25 +55,28 @@ async function versionOf(server: string): Promise<string> {
 }
 
 /**
- * What Oracle's server is told besides, when its data folder is prepared and at every start. As Azure Database for MySQL has it, a table without a primary
- * key gets one that nobody sees, and connections without TLS are refused.
+ * Flags of Oracle's server, both for preparing its data folder and for every start. As in Azure Database for
+ * MySQL, a table without a primary key gets an invisible one, and connections without TLS are refused.
  */
 export const OF_MYSQL: readonly string[] = [
   "--loose-sql-generate-invisible-primary-key=ON",
   "--require-secure-transport=ON",
-  // Packages set a folder that belongs to another user; with it the server does not start.
+  // Packages set a folder that belongs to another user. With it the server does not start.
   "--secure-file-priv=NULL",
-  // Some 300 MB, for views that nobody here reads.
+  // Saves some 300 MB for views that nobody here reads.
   "--performance-schema=OFF",
   "--loose-mysqlx=OFF",
 ];
 
-/** Throws where `files`, a prepared data folder, was made by the other of the two: neither reads the other's, and each may damage them. */
+/**
+ * Throws when `files`, a prepared data folder, was made by the other of the two servers. Neither reads the
+ * other's data, and each may damage it.
+ */
 export function requireOwnFiles(
   files: string,
   { isMariaDb, server }: Pick<Program, "isMariaDb" | "server">,
 ): void {
-  // MySQL 8 keeps all system tables in this one file; MariaDB has its Aria engine's log.
+  // MySQL 8 keeps all system tables in this one file. MariaDB has the log of its Aria engine.
   const made = existsSync(join(files, "mysql.ibd")) ? "MySQL" : "MariaDB";
   if ((made === "MariaDB") === isMariaDb) return;
   throw new Error(
@@ -77,8 +85,9 @@ export function requireOwnFiles(
 }
 
 /**
- * What to do where AppArmor may have kept the server out of a folder, as Ubuntu's profile of MySQL does with all but its own;
- * nothing where there is no profile of this program. `root` is where the machine's files begin.
+ * Advice for the case that AppArmor keeps the server out of a folder, as Ubuntu's profile of MySQL does with
+ * all but its own. Undefined where there is no profile of this program. `root` is the folder of the machine's
+ * files.
  */
 export function appArmorAdvice(server: string, root = "/"): string | undefined {
   const name = server.replace(/^\/+/, "").replaceAll("/", ".");

@@ -15,7 +15,10 @@ import { cp } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { projectRoot } from "../settings.js";
 
-/** `npm ci` deletes it with all of `node_modules`; nothing in it is worth more than the seconds it took to make. */
+/**
+ * `npm ci` deletes it with all of `node_modules`; nothing in it is worth more than the seconds it took to
+ * make.
+ */
 export const TEMPLATES = join(projectRoot, "node_modules/.cache/nonstop-chat");
 
 const FILES = "files";
@@ -28,13 +31,18 @@ const ABANDONED_MS = 15 * 60_000;
 export interface Templates {
   /** The folder of all templates. */
   readonly folder: string;
-  /** The name of one template: it tells the program, its version and everything else that decides the content. */
+  /**
+   * The name of one template: it tells the program, its version and everything else that decides the content.
+   */
   readonly name: string;
   /** Prepares the folder `files`, which does not exist yet. A failure or an interruption is thrown. */
   make(files: string): Promise<void>;
 }
 
-/** True when templates can be kept in `folder`. A clone may belong to another user, or lie on a read-only disk. */
+/**
+ * True when templates can be kept in `folder`. A clone may belong to another user, or lie on a read-only
+ * disk.
+ */
 export function isUsable(folder: string): boolean {
   try {
     mkdirSync(folder, { recursive: true });
@@ -46,8 +54,9 @@ export function isUsable(folder: string): boolean {
 }
 
 /**
- * Copies the template into the folder `target`, which does not exist yet, and makes the template first where it is
- * missing or damaged. Processes may do this at the same time. What is left of `target` after a failure is not usable.
+ * Copies the template into the folder `target`, which does not exist yet, and makes the template first where
+ * it is missing or damaged. Processes may do this at the same time. What is left of `target` after a failure
+ * is not usable.
  */
 export async function copyTemplate(templates: Templates, target: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
@@ -101,7 +110,7 @@ function rename(unfinished: string, template: string): void {
   }
 }
 
-/** What processes that were killed have left behind. */
+/** Removes what killed processes have left behind. */
 function removeAbandoned(folder: string): void {
   for (const name of readdirSync(folder).filter((each) => /\.(unfinished|damaged)-/.test(each))) {
     const path = join(folder, name);
@@ -110,7 +119,10 @@ function removeAbandoned(folder: string): void {
   }
 }
 
-/** File systems that can (Btrfs, XFS, APFS) share the blocks until one side writes. Throws when the copy is not whole. */
+/**
+ * File systems that can (Btrfs, XFS, APFS) share the blocks until one side writes. Throws when the copy is
+ * not whole.
+ */
 async function copyFiles(template: string, target: string): Promise<void> {
   const list = readFileSync(join(template, LIST), "utf8");
   mkdirSync(dirname(target), { recursive: true });

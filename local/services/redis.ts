@@ -6,7 +6,7 @@ import { findBinaries } from "./binaries.js";
 import { type ChildSpec, startChild } from "./child.js";
 import type { Service, ServiceOptions } from "./service.js";
 
-/** A Redis of our own in the folder `data`; nothing in it survives a stop, as nothing in it is only there. */
+/** A private Redis in the folder `data`. Its content does not survive a stop, as none of it is only there. */
 export async function redisSpec(data: string, port: number, logFile: string): Promise<ChildSpec> {
   const { findRedis } = await findBinaries();
   const program = findRedis(process.env);
@@ -20,7 +20,7 @@ export async function redisSpec(data: string, port: number, logFile: string): Pr
     save: "",
     appendonly: "no",
     maxmemory: "256mb",
-    // Full is an error to see: an evicted key would be a session that silently vanished.
+    // A full Redis is an error that shows. An evicted key would be a session that silently vanished.
     "maxmemory-policy": "noeviction",
   };
   return {
@@ -47,12 +47,12 @@ export async function startRedis({ data, port = 0 }: ServiceOptions): Promise<Se
   };
 }
 
-/** Throws unless something that speaks the Redis protocol answers within 2 s. */
+/** Throws unless a server that speaks the Redis protocol answers within 2 s. */
 export async function pingRedis(host: string, port: number): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const socket = connect({ host, port, timeout: 2_000 });
     socket.once("connect", () => socket.write("PING\r\n"));
-    // Without its password a server answers -NOAUTH, while it loads its data -LOADING.
+    // Without its password a server answers -NOAUTH, and while it loads its data -LOADING.
     socket.once("data", (bytes) =>
       /^(\+PONG|-NOAUTH)/.test(bytes.toString()) ? resolve() : reject(new Error("no Redis answer")),
     );

@@ -1,5 +1,5 @@
 export interface ServiceOptions {
-  /** A folder that belongs to this service alone; made when missing. */
+  /** The folder of this service alone. It is made when it is missing. */
   readonly data: string;
   /** 0 takes a free port. */
   readonly port?: number;
@@ -10,7 +10,7 @@ export interface Service {
   /** How clients reach it: a URL, or a connection string. */
   readonly url: string;
   readonly port: number;
-  /** Of the server process itself. */
+  /** The pid of the server process itself. */
   readonly pid: number;
   /** Resolves when the process is gone; its data stays. */
   close(): Promise<void>;

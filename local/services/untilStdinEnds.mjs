@@ -1,9 +1,8 @@
 /**
- * Runs a program that knows nothing of its parent, and ends it when our stdin ends: that happens even when the parent
- * is killed with SIGKILL, so that no database outlives the stack it belongs to.
- *
- * Usage: node untilStdinEnds.mjs PROGRAM [ARGUMENT...]
- * Prints one line `{"pid":N}`, the program's, and leaves with the program's exit code.
+ * Runs a program that knows nothing of its parent, and ends it when our stdin ends. That happens even when
+ * the parent is killed with SIGKILL, so no database outlives its stack. Usage: `node untilStdinEnds.mjs
+ * PROGRAM [ARGUMENT...]`. Prints one line `{"pid":N}` with the program's pid, and leaves with the program's
+ * exit code.
  */
 import { spawn } from "node:child_process";
 
@@ -13,7 +12,7 @@ const child = spawn(program, args, { stdio: ["ignore", 2, 2] });
 
 let stopping = false;
 
-/** The whole group, which we lead: what the program started as well. */
+/** Ends the whole group that this process leads, with all that the program started. */
 function stop() {
   if (stopping) return;
   stopping = true;
@@ -33,7 +32,7 @@ child.once("exit", (code, signal) => {
 process.stdin.resume();
 process.stdin.once("end", stop);
 process.stdin.once("error", stop);
-// The parent may be gone when the line above is written.
+// The parent may be gone before the line above is written.
 process.stdout.on("error", stop);
 process.on("SIGTERM", stop);
 process.on("SIGINT", stop);

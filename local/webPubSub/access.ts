@@ -6,9 +6,9 @@ import { Identity } from "./identity.js";
 import { RestError } from "./restCall.js";
 import { algorithmOf, audienceMatches, TokenError, Tokens } from "./tokens.js";
 
-/** By what callers prove who they are, and this server proves who it is. */
+/** How callers prove who they are, and how this server proves who it is. */
 export interface Access {
-  /** Signs and verifies by the access keys; without them, by a key that nobody else has. */
+  /** Signs and verifies by the access keys. Without any, by a key that only this server has. */
   readonly tokens: Tokens;
   readonly takesKeys: boolean;
   readonly identity: Identity | undefined;
@@ -20,13 +20,16 @@ export function accessBy({ accessKeys, managedIdentity, disableLocalAuth }: Conf
   const takesKeys = !disableLocalAuth;
   const identity = managedIdentity && new Identity(managedIdentity);
   const proofs: Proof[] = takesKeys ? [signatures(accessKeys)] : [];
-  // The same for all connections, but not for ever.
+  // One for all connections, but not for ever.
   if (identity) proofs.push(() => () => ["Authorization", `Bearer ${identity.upstreamToken()}`]);
   const tokens = new Tokens(takesKeys ? accessKeys : [randomBytes(32).toString("base64")]);
   return { tokens, takesKeys, identity, proofs };
 }
 
-/** Lets a REST call in by a token of an access key, which must name this very URL (with or without its query), or by an Entra token; throws RestError. */
+/**
+ * Lets a REST call in by a token of an access key, which must name this very URL (with or without its query),
+ * or by an Entra token. Throws RestError.
+ */
 export function authenticate(
   { tokens, takesKeys, identity }: Access,
   request: IncomingMessage,
@@ -40,7 +43,7 @@ export function authenticate(
       identity.verifyRest(token);
       return;
     }
-    // Case doesn't count anywhere in it, as a hub's name may be written in any.
+    // Letter case doesn't count in the URL, as a hub's name may be written in any.
     const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase();
     const names = (aud: URL, path: string, query: string) =>
       same(aud.pathname, path) && (aud.search === "" || same(aud.search, query));

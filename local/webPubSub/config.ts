@@ -15,18 +15,18 @@ const eventHandler = z.strictObject({
 const hub = z.strictObject({
   anonymousConnectPolicy: z.enum(["allow", "deny"]).default("deny"),
   eventHandlers: z.array(eventHandler).default([]),
-  // 1 to 120 is what the service takes for this setting.
+  // The service accepts 1 to 120 for this setting.
   webSocketKeepAliveIntervalInSeconds: z.number().min(1).max(120).default(30),
 });
 
 const hubName = z.string().regex(HUB_NAME, "is not a hub name");
 
-/** The identity that the service has in Entra ID: what it says of itself in upstream calls, by tokens that this server issues. */
+/** The service's identity in Entra ID. Upstream calls carry tokens of it that this server issues. */
 const managedIdentity = z.strictObject({
   issuer: z.string().min(1),
   audience: z.string().min(1),
   objectId: z.string().min(1),
-  /** What an application that asks for tokens must have in `IDENTITY_HEADER`. */
+  /** The value that an application must have in `IDENTITY_HEADER` when it asks for tokens. */
   identityHeader: z.string().min(1).default("local-use-only"),
 });
 
@@ -35,7 +35,7 @@ function areDifferent(hubs: object): boolean {
   return new Set(names.map((name) => name.toLowerCase())).size === names.length;
 }
 
-/** Also when other fields are wrong, so that all are named together. */
+/** Checked even when other fields are wrong, so that the error names all of them together. */
 function isObject({ value }: { value: unknown }): boolean {
   return typeof value === "object" && value !== null;
 }
@@ -45,7 +45,10 @@ const config = z
     accessKeys: z.array(z.string().min(1)).max(2).default([]),
     hubs: z.record(hubName, hub).refine(areDifferent, "hub names differ in more than their case"),
     managedIdentity: managedIdentity.optional(),
-    /** Access keys don't count: calls by REST need an Entra token, and upstream calls have no `ce-signature`. */
+    /**
+     * True: access keys don't count. REST calls need an Entra token, and upstream calls have no
+     * `ce-signature`.
+     */
     disableLocalAuth: z.boolean().default(false),
   })
   .refine(({ accessKeys, disableLocalAuth }) => disableLocalAuth === true || accessKeys?.length !== 0, {
@@ -59,13 +62,13 @@ const config = z
     when: isObject,
   });
 
-/** What a caller writes; everything but keys and hub names may be left out. */
+/** A configuration as its author writes it: everything but keys and hub names may be missing. */
 export type ConfigInput = z.input<typeof config>;
 export type Config = z.output<typeof config>;
 export type HubConfig = Config["hubs"][string];
 export type EventHandler = HubConfig["eventHandlers"][number];
 
-/** Checks a configuration and fills in the defaults; throws one Error that names every wrong field. */
+/** Checks a configuration and fills in the defaults. Throws one Error that names every wrong field. */
 export function parseConfig(input: unknown): Config {
   const parsed = config.safeParse(input);
   if (parsed.success) return parsed.data;

@@ -6,21 +6,21 @@ import { encodeFrame, MAX_MESSAGE_BYTES } from "./frames.js";
 import type { Log } from "./log.js";
 import type { UpstreamAnswer } from "./upstream.js";
 
-/** Unsent bytes a client may let pile up before it counts as not reading any more. */
+/** Unsent bytes that may pile up for a client before it counts as not reading any more. */
 const MAX_UNSENT_BYTES = 1024 * 1024;
 /** Received frames that may wait for the handler's answer before we stop reading the socket. */
 const MAX_WAITING_FRAMES = 64;
 const MAX_WAITING_BYTES = 1024 * 1024;
 /** How long a client has to answer our close frame (RFC 6455 §7.1.1 leaves it open). */
 const CLOSE_TIMEOUT_MS = 5000;
-/** What stands for a close frame that never came (RFC 6455 §7.4.1). */
+/** The code of a close frame that never came (RFC 6455 §7.4.1). */
 const NO_CLOSE_FRAME = 1006;
 /** A close frame's payload is at most 125 bytes, two of them the code (RFC 6455 §5.5). */
 const MAX_REASON_BYTES = 123;
 
 export interface ConnectionParts {
   readonly id: string;
-  /** Nobody's where neither the token nor `connect` named a user. */
+  /** Undefined when neither the token nor `connect` named a user. */
   readonly userId: string | undefined;
   readonly roles: Iterable<string>;
   readonly webSocket: WebSocket;
@@ -35,21 +35,23 @@ interface Waiting {
 }
 
 /**
- * One open client. Its frames go to the event handler one at a time, the next after the answer to the one before. A client's close frame has its place behind them: `disconnected` comes
- * after the frames before it. A socket that goes without one, or that this server closes, ends all at once: the event under way is given up, what waits is dropped, and `disconnected` follows.
+ * One open client. Its frames go to the event handler one at a time, the next after the answer to the one
+ * before. A client's close frame waits behind them: `disconnected` comes after the frames before it. A socket
+ * that goes without a close frame, or that this server closes, ends all at once. The event under way is given
+ * up, the frames behind it are dropped, and `disconnected` follows.
  */
 export class Connection {
   readonly id: string;
   readonly userId: string | undefined;
   readonly roles: Set<string>;
   readonly groups = new Set<string>();
-  /** Resolves when `disconnected` was delivered or given up. */
+  /** Resolves when `disconnected` is delivered or given up. */
   readonly finished: Promise<void>;
   readonly #parts: ConnectionParts;
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #handling = false;
-  /** Aborts when the socket has gone, and with it the event under way. */
+  /** Aborts when the socket is gone, which ends the event under way. */
   readonly #gone = new AbortController();
   #closing = false;
   #ended: string | undefined;
@@ -79,28 +81,29 @@ export class Connection {
 
   readonly #onGone: (connection: Connection) => void;
 
-  /** Tells the handler that the client is connected; nobody waits for the answer. */
+  /** Sends `connected` to the handler, without waiting for the answer. */
   announce(): void {
     const delivery = this.#parts.events.system("connected", {});
     void delivery?.then((answer) => this.#expectSuccess("connected", answer));
   }
 
-  /** Writes one encoded frame; a client that left more than 1 MiB unread is cut off instead. */
+  /** Writes one encoded frame. A client with more than 1 MiB unread is cut off instead. */
   send(frame: Buffer): void {
     const { socket, webSocket } = this.#parts;
-    // Nothing may follow a close frame, and `ws` has sent its own as soon as it is no longer OPEN (RFC 6455 §5.5.1).
+    // Nothing may follow a close frame, and `ws` has sent its own once it is no longer OPEN (RFC 6455
+    // §5.5.1).
     if (this.#closing || webSocket.readyState !== webSocket.OPEN) return;
     if (socket.writableLength > MAX_UNSENT_BYTES) {
       this.#note("warn", `cut off: it left ${socket.writableLength} bytes unread`);
       this.#abort("The client does not read what is sent to it.");
       return;
     }
-    // The socket is written behind the back of `ws`, which writes its own frames (pings, close) at once and
-    // whole, so that the order stays: one encoded frame serves all members of a group.
+    // Writes to the socket directly, past `ws`, so that one encoded frame serves all members of a group. `ws`
+    // writes its own frames (pings, close) at once and whole, so the order is kept.
     socket.write(frame);
   }
 
-  /** Sends a close frame after everything sent so far; frames not yet handled are dropped. */
+  /** Sends a close frame after everything sent so far. Frames that were not handled yet are dropped. */
   close(code: number, reason = ""): void {
     if (this.#closing) return;
     this.#leave(reason);
@@ -120,7 +123,7 @@ export class Connection {
   beat(): void {
     const { webSocket } = this.#parts;
     if (this.#closing || webSocket.readyState !== webSocket.OPEN) return;
-    // While we don't read, a pong can't be seen either.
+    // While this server doesn't read, it can't see a pong either.
     if (!this.#alive && !webSocket.isPaused) {
       this.#note("info", "did not answer a ping");
       this.#abort("The client did not answer a ping.");
@@ -180,7 +183,7 @@ export class Connection {
     this.send(encodeFrame(answer.body, isBinary));
   }
 
-  /** A user event that came to nothing ends its connection; the client is not told why. */
+  /** Ends the connection of a user event that failed. The client is not told why. */
   #fail(why: string): void {
     this.#note("warn", why);
     this.close(1011, "The message could not be handled.");
@@ -227,7 +230,7 @@ export class Connection {
 }
 
 function answerIsBinary({ headers, body }: UpstreamAnswer): boolean | undefined {
-  // Without a type it is bytes, as in the vendor's emulator.
+  // An answer without a type is bytes, as in the vendor's emulator.
   const contentType = String(headers["content-type"] || "application/octet-stream")
     .split(";")[0]!
     .trim()

@@ -1,16 +1,19 @@
 import type { Duplex } from "node:stream";
 
-/** A client has no reason to say anything before its handshake is answered. */
+/** A limit for bytes before the handshake is answered, when a client has no reason to send any. */
 const MAX_EARLY_BYTES = 64 * 1024;
 
 export interface EarlySocket {
-  /** Aborts when the client has gone. */
+  /** Aborts when the client is gone. */
   readonly gone: AbortSignal;
-  /** Ends the watch and pauses the socket; what the client has sent meanwhile. */
+  /** Ends the watch and pauses the socket. Returns the bytes that the client has sent meanwhile. */
   stop(): Buffer;
 }
 
-/** Watches a socket whose handshake is not answered yet: only a socket that is read tells that it ends. */
+/**
+ * Watches a socket whose handshake is not answered yet. The socket has to be read, because only then does its
+ * end show.
+ */
 export function watchEarly(socket: Duplex, head: Buffer): EarlySocket {
   const gone = new AbortController();
   const chunks = [head];

@@ -13,7 +13,9 @@ export class EventRoutes {
     this.#handlers = config.eventHandlers;
   }
 
-  /** The URL for a system event (`sys`) or a client's own event (`user`); undefined when nobody wants it. */
+  /**
+   * The URL for a system event (`sys`) or a client's own event (`user`). Undefined when no handler wants it.
+   */
   find(kind: "sys" | "user", name: string): Target | undefined {
     const key = `${kind}.${name}`;
     if (!this.#targets.has(key)) this.#targets.set(key, this.#resolve(kind, name));
@@ -40,7 +42,10 @@ function patternMatches(pattern: string, name: string): boolean {
   return parts.includes("*") || parts.includes(name.toLowerCase());
 }
 
-/** For a connection: the headers that prove to a handler that its events come from the service, asked for each event. */
+/**
+ * The headers of a connection that prove to a handler that its events come from the service. Made for each
+ * event.
+ */
 export type Proof = (connectionId: string) => () => readonly string[];
 
 /** `ce-signature`: one HMAC-SHA256 of the connection's id for each access key, primary first. */
@@ -86,7 +91,7 @@ export class ConnectionEvents {
     ];
   }
 
-  /** What later events say about the client; `connect` itself may know the user already, from the token. */
+  /** The user that later events name. `connect` itself may know the user already, from the token. */
   identify(userId: string | undefined, subprotocol: string | undefined): void {
     this.#known = [
       ...(userId === undefined ? [] : ["ce-userId", headerValue(userId)]),
@@ -94,23 +99,29 @@ export class ConnectionEvents {
     ];
   }
 
-  /** Delivers a system event; undefined when no handler listens to it. */
+  /** Delivers a system event. Undefined when no handler listens to it. */
   system(name: "connected" | "disconnected", body: object): Promise<UpstreamAnswer> | undefined {
     return this.#send("sys", name, JSON_TYPE, Buffer.from(JSON.stringify(body)));
   }
 
-  /** The same for `connect`, which is given up when `gone` aborts. Its id is 0, whether it is listened to or not. */
+  /**
+   * Delivers `connect`, which is given up when `gone` aborts. Its id is 0, even where no handler listens to
+   * it.
+   */
   connect(body: object, gone: AbortSignal): Promise<UpstreamAnswer> | undefined {
     return this.#send("sys", "connect", JSON_TYPE, Buffer.from(JSON.stringify(body)), gone);
   }
 
-  /** Delivers a client's frame as a `message` event until `gone` aborts; undefined when no handler listens to it. */
+  /**
+   * Delivers a client's frame as a `message` event until `gone` aborts. Undefined when no handler listens to
+   * it.
+   */
   message(data: Buffer, isBinary: boolean, gone: AbortSignal): Promise<UpstreamAnswer> | undefined {
     const type = isBinary ? "application/octet-stream" : "text/plain; charset=utf-8";
     return this.#send("user", "message", type, data, gone);
   }
 
-  /** A blocking event's answer replaces the state; without the header the state stays as it is. */
+  /** The answer to a blocking event replaces the state. Without the header the state stays as it is. */
   takeState(answer: UpstreamAnswer): void {
     const state = answer.headers["ce-connectionstate"];
     if (typeof state === "string") this.state = state;
@@ -133,7 +144,10 @@ export class ConnectionEvents {
   }
 }
 
-/** HTTP headers hold printable ASCII; what else a user id may contain is percent-encoded (CloudEvents HTTP §3.1.3.2). */
+/**
+ * HTTP headers hold printable ASCII. Other characters of a user id are percent-encoded (CloudEvents HTTP
+ * §3.1.3.2).
+ */
 function headerValue(value: string): string {
   return value.replace(/[^\x20-\x7e]+/g, (part) => encodeURIComponent(part.toWellFormed()));
 }

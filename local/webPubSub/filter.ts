@@ -7,7 +7,7 @@ export interface Filterable {
 
 export type Filter = (connection: Filterable) => boolean;
 
-/** A filter that this server can't evaluate; the message names the place and what is understood. */
+/** This server can't evaluate the filter. The message names the position and what is understood. */
 export class FilterError extends Error {}
 
 type Value = (connection: Filterable) => string | null;
@@ -22,9 +22,9 @@ const MAX_DEPTH = 64;
 const PATTERN = /\s+|'((?:[^']|'')*)'|([A-Za-z_][A-Za-z0-9_]*)|([(),])/y;
 
 /**
- * Compiles the part of OData's $filter (OData 4.01 URL conventions §5.1.1) that picks connections: `userId` and
- * `connectionId` with `eq`, `ne`, `gt`, `ge`, `lt`, `le`, `in (...)`; `'g' in groups`; `startswith`, `endswith`,
- * `contains`; `null`; `and`, `or`, `not` and parentheses. Throws FilterError for everything else.
+ * Compiles the part of OData's $filter (OData 4.01 URL conventions §5.1.1) that picks connections: `userId`
+ * and `connectionId` with `eq`, `ne`, `gt`, `ge`, `lt`, `le`, `in (...)`; `'g' in groups`; `startswith`,
+ * `endswith`, `contains`; `null`; `and`, `or`, `not` and parentheses. Throws FilterError for everything else.
  */
 export function compileFilter(source: string): Filter {
   if (source.length > MAX_LENGTH)

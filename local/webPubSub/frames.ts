@@ -1,9 +1,11 @@
-/** The most a client may send in one message, and a REST call or an upstream answer may send to clients: 1 MB. */
+/**
+ * The most a client may send in one message, and a REST call or an upstream answer may send to clients: 1 MB.
+ */
 export const MAX_MESSAGE_BYTES = 1024 * 1024;
 
 /**
- * One whole, unmasked WebSocket message as it goes on the wire (RFC 6455 §5.2). Server frames carry no mask and
- * no extension is negotiated, so the same bytes serve every receiver.
+ * One whole, unmasked WebSocket message as it goes on the wire (RFC 6455 §5.2). Server frames carry no mask
+ * and no extension is negotiated, so the same bytes serve every receiver.
  */
 export function encodeFrame(payload: Buffer, isBinary: boolean): Buffer {
   const length = payload.length;

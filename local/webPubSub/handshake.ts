@@ -15,7 +15,7 @@ import type { Upstream, UpstreamAnswer } from "./upstream.js";
 
 export interface HandshakeParts {
   readonly hubs: ReadonlyMap<string, Hub>;
-  /** What proves to event handlers that an event comes from the service. */
+  /** Makes the headers that prove to event handlers that an event comes from the service. */
   readonly proofs: readonly Proof[];
   readonly tokens: Tokens;
   readonly upstream: Upstream;
@@ -40,7 +40,7 @@ interface Request {
   readonly subprotocols: readonly string[];
 }
 
-/** What became of `connect`: who the client is, if anybody, and what it starts with. */
+/** The result of `connect`: who the client is, if anybody, and what it starts with. */
 interface Welcome {
   readonly userId: string | undefined;
   readonly subprotocol: string | undefined;
@@ -104,7 +104,7 @@ export class Handshakes {
     const hub = this.#parts.hubs.get(hubOfClientPath(url) ?? "");
     if (!hub) throw new Refusal(404, "There is no such hub.");
     const { upgrade, "sec-websocket-key": key, "sec-websocket-version": version } = message.headers;
-    // Checked before `connect`, so that the handler hears only of handshakes that can succeed (RFC 6455 §4.2.1).
+    // Checked before `connect`, so that the handler gets only handshakes that can succeed (RFC 6455 §4.2.1).
     if (message.method !== "GET" || upgrade?.toLowerCase() !== "websocket") {
       throw new Refusal(400, "The client endpoint expects a WebSocket handshake.");
     }
@@ -121,7 +121,7 @@ export class Handshakes {
 
   /**
    * The claims of the service token, or undefined for an anonymous client. A bearer token that is not the
-   * service's own may belong to the application: with anonymous clients allowed, `connect` gets to judge it.
+   * service's own may be the application's: with anonymous clients allowed, `connect` decides about it.
    */
   #authenticate({ message, url, hub }: Request): Claims | undefined {
     const inQuery = url.searchParams.get("access_token");
@@ -149,7 +149,7 @@ export class Handshakes {
     }
   }
 
-  /** A handshake that fails from `connect` on brings no `disconnected`, also where the handler had agreed. */
+  /** A handshake that fails from `connect` on brings no `disconnected`, even where the handler had agreed. */
   async #connect(
     request: Request,
     claims: Claims | undefined,
@@ -170,7 +170,7 @@ export class Handshakes {
     events.identify(userId, subprotocol);
     if (subprotocol !== undefined) this.#chosen.set(message, subprotocol);
     if (this.#closed) throw new Refusal(503, "The server is closing.");
-    // Calls back at once or, when the socket is gone, never.
+    // `ws` calls back at once or, when the socket is gone, never.
     this.#webSockets.handleUpgrade(message, socket, early.stop(), (webSocket) => {
       const parts = { id, userId, roles, webSocket, socket, events, log };
       const connection = new Connection(parts, (gone) => hub.remove(gone));
@@ -190,7 +190,10 @@ function parseTarget(target = "/"): URL {
   }
 }
 
-/** Every value is an array, since each of these can repeat. An `Authorization` that is the service's own token has been taken out by now; another one is the application's, which may judge it. */
+/**
+ * The headers that `connect` gets, each as an array because it can be repeated. The service's own token has
+ * been taken out of `Authorization` by now. Another token there is the application's, which decides about it.
+ */
 function connectBody({ message, url, subprotocols }: Request, claims: Claims | undefined): object {
   const query: Record<string, string[]> = {};
   for (const name of new Set(url.searchParams.keys())) {
@@ -219,10 +222,10 @@ function welcomeOf(
     );
   }
   return {
-    // An empty one says that it is nobody.
+    // An empty user id makes the client anonymous.
     userId: (said.userId ?? subject) || undefined,
     subprotocol,
-    // What is said replaces what the token holds; an empty list does so for roles only.
+    // A value of the answer replaces the token's. An empty list does so for roles only.
     groups: said.groups?.length ? said.groups : groupsOf(claims),
     roles: said.roles ?? strings(claims?.["role"]),
   };
@@ -248,7 +251,9 @@ function strings(value: unknown): string[] {
   );
 }
 
-/** What the handler said to `connect` becomes the handshake's answer; a redirect would make no sense to a client. */
+/**
+ * Turns the handler's answer to `connect` into the handshake's. A redirect would make no sense to a client.
+ */
 function relayed({ status, headers, body }: UpstreamAnswer): Refusal {
   const contentType = headers["content-type"];
   const type = typeof contentType === "string" ? contentType : "text/plain; charset=utf-8";

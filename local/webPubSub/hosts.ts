@@ -1,12 +1,12 @@
-/** Whether a host name (no port) means this machine itself. */
+/** True for a host name (without port) that means this machine itself. */
 export function isLoopback(hostname: string): boolean {
   const name = hostname.toLowerCase();
   return name === "localhost" || name === "[::1]" || name === "::1" || /^127(\.\d{1,3}){3}$/.test(name);
 }
 
 /**
- * Whether a `WebHook-Allowed-Origin` header (one host or `*`; one of them where it is repeated, and no list) lets `origin` in;
- * names of the loopback address count as one, and a name without a port allows every port.
+ * True when a `WebHook-Allowed-Origin` header lets `origin` in. The header holds one host or `*`, no list; it
+ * may be repeated. Names of the loopback address count as one, and a name without a port allows every port.
  */
 export function originAllowed(allowed: string | string[] | undefined, origin: string): boolean {
   return (Array.isArray(allowed) ? allowed : [allowed ?? ""]).some((entry) => {

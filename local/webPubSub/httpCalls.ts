@@ -20,7 +20,7 @@ export interface Call {
 
 const MAX_SOCKETS = 256;
 
-/** HTTP exchanges with event handlers, over sockets that are kept. */
+/** HTTP exchanges with event handlers, over sockets that are kept open. */
 export class HttpCalls {
   readonly #retryPausesMs: readonly number[];
   #closed = false;
@@ -32,8 +32,8 @@ export class HttpCalls {
   }
 
   /**
-   * One call; 408, 5xx and network failures are tried again with the same headers, the event id among them. Answers what came last. Rejects when the last try
-   * met no answer, or at once when `signal` aborts.
+   * Makes one call. After 408, 5xx and network failures it is tried again with the same headers, the event id
+   * among them. Returns the last answer. Rejects when the last try got none, or at once when `signal` aborts.
    */
   async call(call: Call, signal: AbortSignal): Promise<UpstreamAnswer> {
     for (let attempt = 0; ; attempt += 1) {
@@ -48,7 +48,7 @@ export class HttpCalls {
     }
   }
 
-  /** Closes the sockets, whatever is on its way. */
+  /** Closes the sockets, even those in use. */
   async close(): Promise<void> {
     this.#closed = true;
     await this.#agent.destroy();
@@ -100,7 +100,7 @@ export class HttpCalls {
   }
 }
 
-/** What an error of a call says. */
+/** The text of a failed call's error. */
 export function wordsOf(error: unknown): string {
   const { message, code } = error as { message?: string; code?: string };
   return message || code || String(error);

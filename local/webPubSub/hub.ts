@@ -2,7 +2,7 @@ import type { Config, HubConfig } from "./config.js";
 import type { Connection } from "./connection.js";
 import { EventRoutes } from "./events.js";
 
-/** Who receives a send or close: all of them but the excluded and those a filter does not pick. */
+/** The receivers of a send or close: all but the excluded ones and those that a filter does not pick. */
 export interface Selection {
   readonly excluded: ReadonlySet<string>;
   readonly filter: ((connection: Connection) => boolean) | undefined;
@@ -17,7 +17,7 @@ export class Hub {
   readonly config: HubConfig;
   readonly routes: EventRoutes;
   readonly connections = new Map<string, Connection>();
-  /** Those whose `disconnected` is still to come: the open ones and some that are gone. */
+  /** The connections whose `disconnected` is still to come: the open ones and some that are gone. */
   readonly unfinished = new Set<Connection>();
   readonly #groups = new Map<string, Set<Connection>>();
   readonly #users = new Map<string, Set<Connection>>();
@@ -67,7 +67,7 @@ export class Hub {
     return this.#users.get(id) ?? NOBODY;
   }
 
-  /** Ends the keep-alive; the connections are the server's to close. */
+  /** Ends the keep-alive. The server closes the connections. */
   stop(): void {
     clearInterval(this.#keepAlive);
   }

@@ -4,9 +4,15 @@ import { type Claims, checkTimes, parseObject, splitToken, TokenError } from "./
 
 type Settings = NonNullable<Config["managedIdentity"]>;
 
-/** What the SDKs ask a token for (scope `https://webpubsub.azure.com/.default`), and REST calls must bring. */
+/**
+ * The audience that the SDKs ask a token for (scope `https://webpubsub.azure.com/.default`), and that REST
+ * calls must bring.
+ */
 const REST_AUDIENCE = "https://webpubsub.azure.com";
-/** Of whoever asks the token endpoint: in Azure the application's identity is another one than the service's, too. */
+/**
+ * The identity of the application that asks the token endpoint. In Azure, too, it is another one than the
+ * service's.
+ */
 const APPLICATION_OBJECT_ID = "00000000-0000-4000-8000-00000000a991";
 const TOKEN_SECONDS = 3_600;
 /** A token that goes into a call has at least this long to live. */
@@ -22,8 +28,9 @@ export interface IssuedToken {
 }
 
 /**
- * Stands in for Entra ID: signs RS256 tokens with a key pair of its own, made at start, for two identities: that of this service, which goes into upstream calls, and
- * that of the application, which asks for tokens as it does in App Service and Functions.
+ * Stands in for Entra ID: signs RS256 tokens with a key pair that it makes at the start. Its tokens are for
+ * two identities: that of this service, for upstream calls, and that of the application, which asks for
+ * tokens as in App Service and Functions.
  */
 export class Identity {
   readonly #settings: Settings;
@@ -45,7 +52,7 @@ export class Identity {
     return { keys: [{ kty, n, e, use: "sig", alg: "RS256", kid: this.#keyId }] };
   }
 
-  /** The service's token for an upstream call; the same for many calls. */
+  /** The service's token for an upstream call. Many calls share one token. */
   upstreamToken(nowMs = Date.now()): string {
     const now = Math.floor(nowMs / 1000);
     if (this.#upstream.expires - now < LEFT_SECONDS) {
@@ -58,7 +65,7 @@ export class Identity {
     return this.#upstream.token;
   }
 
-  /** Answers the managed identity endpoint of App Service; undefined for what isn't a right call of it. */
+  /** Answers the managed identity endpoint of App Service. Undefined for a call that is not valid there. */
   issue(query: URLSearchParams, header: unknown, nowMs = Date.now()): IssuedToken | undefined {
     const resource = query.get("resource");
     if (header !== this.#settings.identityHeader || query.get("api-version") !== API_VERSION || !resource)

@@ -1,7 +1,7 @@
 export type LogLevel = "info" | "warn" | "error";
 export type Log = (level: LogLevel, text: string) => void;
 
-/** Says nothing; the default when the server runs inside another process. */
+/** Logs nothing. The default when the server runs inside another process. */
 export const silent: Log = () => {};
 
 /** One plain line on stderr for each call, with time, level and this server's name. */

@@ -90,7 +90,7 @@ function explain(error: NodeJS.ErrnoException, { host, port }: Flags): string {
 
 function exitCleanly(server: Server, exitWithStdin: boolean): void {
   let ending = false;
-  // The parent that read our output may be gone before us; that must not spoil a clean end.
+  // The parent that read our output may end before us. That must not spoil a clean end.
   process.stdout.on("error", () => {});
   process.stderr.on("error", () => {});
   const end = async (why: string) => {

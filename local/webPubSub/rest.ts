@@ -15,8 +15,8 @@ const GONE: RestAnswer = { status: 204 };
 const MAX_TTL_SECONDS = 300;
 
 /**
- * Every call by its method and the shape of its path; `*` is a name. All of them are synchronous, so that calls
- * take effect in the order in which they arrived.
+ * Every call by its method and the shape of its path, where `*` is a name. All handlers are synchronous, so
+ * calls take effect in the order in which they arrived.
  */
 const HANDLERS: Record<string, Handler> = {
   "POST :send": (call) => send(call, call.hub.connections.values()),
@@ -68,7 +68,7 @@ const BY_SHAPE = new Map(Object.entries(HANDLERS));
 /** Carries out one call; throws RestError. */
 export function handleRest(call: RestCall): RestAnswer {
   const segments = call.path.split("/");
-  // Words and names alternate; an action starts with a colon, which is encoded inside a name.
+  // Words and names alternate. An action starts with a colon, which is encoded inside a name.
   const isWord = (segment: string, at: number) => at % 2 === 0 || segment.startsWith(":");
   const shape = segments.map((segment, at) => (isWord(segment, at) ? segment : "*")).join("/");
   const handler = BY_SHAPE.get(`${call.method} ${shape}`);
@@ -92,14 +92,14 @@ function nameIn(segment: string, word: string): string {
   try {
     name = decodeURIComponent(segment);
   } catch {
-    // No name, then.
+    // The name is not valid.
   }
   if (name === "" || (word === "groups" && !isGroupName(name))) throw badRequest(`Invalid ${kind}.`);
   return name;
 }
 
 function send(call: RestCall, targets: Iterable<Connection>): RestAnswer {
-  // Its range alone: nothing is kept here for a client that can't be sent to, so nothing can get too old.
+  // Only its range is checked: messages are never kept here, so none can get too old.
   numberIn(call.query, "messageTtlSeconds", 0, MAX_TTL_SECONDS);
   const selection = selectionOf(call.query);
   requireLength(call);

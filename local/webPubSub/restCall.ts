@@ -10,7 +10,7 @@ export interface RestCall {
   readonly query: URLSearchParams;
   readonly contentType: string;
   readonly body: Buffer;
-  /** Whether the caller said how long the body is. */
+  /** True when the caller said how long the body is. */
   readonly hasLength: boolean;
   /** `http://host:port` as the caller wrote it, for the links in an answer. */
   readonly origin: string;
@@ -24,7 +24,7 @@ export interface RestAnswer {
   readonly errorCode?: string;
 }
 
-/** A call that is refused; becomes the service's error body `{code, message, target}`. */
+/** A call that is refused. Its answer is the service's error body `{code, message, target}`. */
 export class RestError extends Error {
   readonly status: number;
   readonly code: string;

@@ -4,7 +4,7 @@ import { MAX_MESSAGE_BYTES } from "./frames.js";
 import { badRequest, type RestAnswer, type RestError } from "./restCall.js";
 import { SUPPORTED_VERSIONS } from "./restQuery.js";
 
-/** Reads a call's body whole; one that is too long is answered here. */
+/** Reads a call's body whole. A body that is too long is answered here. */
 export function readBody(
   request: IncomingMessage,
   response: ServerResponse,
@@ -23,7 +23,10 @@ export function readBody(
   request.on("error", () => response.destroy());
 }
 
-/** More than 1 MB is a bad request, as in the vendor's emulator. Says so at once and ends the connection: reading the rest would only keep the sender busy. */
+/**
+ * A body of more than 1 MB is a bad request, as in the vendor's emulator. It is answered at once and the
+ * connection ends: reading the rest would only keep the sender busy.
+ */
 function tooLarge(request: IncomingMessage, response: ServerResponse): void {
   response.setHeader("Connection", "close");
   respond(response, failed(badRequest("Invalid Content-Length header.")));
@@ -31,7 +34,7 @@ function tooLarge(request: IncomingMessage, response: ServerResponse): void {
   timer.unref();
 }
 
-/** What a refusal is answered with. */
+/** The answer to a refused call. */
 export function failed({ status, code, message, target }: RestError): RestAnswer {
   return { status, body: { code, message, ...(target === undefined ? {} : { target }) } };
 }
@@ -53,7 +56,7 @@ export function respond(response: ServerResponse, { status, body, errorCode }: R
   response.writeHead(status, headers).end(json);
 }
 
-/** Answers what is no HTTP. */
+/** Answers bytes that are not HTTP. */
 export function answerGarbage(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === "ECONNRESET" || !socket.writable) {
     socket.destroy();

@@ -3,7 +3,10 @@ import { numberIn } from "./restQuery.js";
 
 const MAX_PAGE = 200;
 
-/** A page of a group in the order of connection ids; the continuation holds the last id given, so pages survive changes. */
+/**
+ * A page of a group in the order of connection ids. The continuation holds the last id of the page, so pages
+ * survive changes.
+ */
 export function listConnections(call: RestCall, group: string): RestAnswer {
   const { hub, query, origin, path } = call;
   const top = numberIn(query, "top", 1) ?? Number.MAX_SAFE_INTEGER;
@@ -24,7 +27,9 @@ export function listConnections(call: RestCall, group: string): RestAnswer {
   };
 }
 
-/** The id after which a page begins; throws RestError for a continuation that wasn't given for this group. */
+/**
+ * The id after which a page begins. Throws RestError for a continuation that was not given for this group.
+ */
 function lastIdIn(query: URLSearchParams, of: string): string {
   const [token, ...more] = query.getAll("continuationToken");
   if (token === undefined) return "";

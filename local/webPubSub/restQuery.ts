@@ -2,10 +2,10 @@ import { compileFilter, FilterError } from "./filter.js";
 import type { Selection } from "./hub.js";
 import { badRequest } from "./restCall.js";
 
-/** The versions of the data plane; a call without one is taken, as the vendor's emulator does. */
+/** The versions of the data plane. A call without one is accepted, as by the vendor's emulator. */
 const API_VERSIONS = ["2021-10-01", "2022-11-01", "2023-07-01", "2024-01-01", "2024-12-01"];
 
-/** What every answer says in `api-supported-versions`. */
+/** The value of `api-supported-versions` in every answer. */
 export const SUPPORTED_VERSIONS = API_VERSIONS.join(", ");
 
 /** Throws RestError for an `api-version` that isn't one. */
@@ -15,7 +15,7 @@ export function requireVersion(query: URLSearchParams): void {
   throw badRequest("The specified API version is not supported.", "api-version");
 }
 
-/** A parameter's whole number from `least` to `most`, undefined where it isn't said; throws RestError. */
+/** A parameter's whole number from `least` to `most`. Undefined when it is missing. Throws RestError. */
 export function numberIn(
   query: URLSearchParams,
   name: string,
@@ -29,12 +29,12 @@ export function numberIn(
   throw badRequest(`Invalid ${name}.`, name);
 }
 
-/** Whom a call leaves out or picks; throws RestError. */
+/** The receivers that a call leaves out or picks. Throws RestError. */
 export function selectionOf(query: URLSearchParams): Selection {
   return { excluded: new Set(query.getAll("excluded")), filter: filterOf(query.get("filter")) };
 }
 
-/** The compiled filter; undefined where there is none; throws RestError. */
+/** The compiled filter. Undefined without one. Throws RestError. */
 export function filterOf(filter: string | null): Selection["filter"] {
   if (!filter) return undefined;
   try {

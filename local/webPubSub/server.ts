@@ -23,7 +23,7 @@ export interface Options {
   readonly log?: Log;
   /** Pauses before an event's second and later tries. */
   readonly retryPausesMs?: readonly number[];
-  /** For an event in all, its repeats included. */
+  /** How long an event may take in all, with its repeats. */
   readonly callTimeoutMs?: number;
   /** How long an event handler's agreement to get events holds before it is asked again. */
   readonly validationIntervalMs?: number;
@@ -43,7 +43,7 @@ const CLOSE_GRACE_MS = 2000;
 export async function start(options: Options): Promise<Server> {
   const config = parseConfig(options.config);
   let ended = false;
-  // What is cut off at the end is told once, in sum, and not for each connection.
+  // Events that are cut off at the end are told once, in sum, and not for each connection.
   const log: Log = (level, text) => ended || (options.log ?? silent)(level, text);
   const { retryPausesMs = [1000, 3000, 5000], host = "127.0.0.1" } = options;
   const access = accessBy(config);
@@ -109,7 +109,8 @@ function buildHttp(plane: Plane, handshakes: Handshakes): HttpServer {
   const http = createServer({ keepAliveTimeout: 65_000, noDelay: true });
   http.maxConnections = MAX_SOCKETS;
   http.on("request", (request, response) => {
-    // Calls without a body wait for its end too, so that all are handled in the order in which they arrived.
+    // Calls without a body wait for their end too, so that all are handled in the order in which they
+    // arrived.
     readBody(request, response, (body) => respond(response, route(plane, request, body)));
   });
   http.on("upgrade", (request, socket, head) => void handshakes.accept(request, socket, head));
@@ -160,13 +161,13 @@ function dispatch(plane: Plane, request: IncomingMessage, body: Buffer): RestAns
   });
 }
 
-/** In the service every hub exists; here one that is not declared is more likely a slip. */
+/** In the service every hub exists. Here an undeclared one is more likely a mistake. */
 function hubNamed(segment: string, hubs: Plane["hubs"]): Hub {
   let name = "";
   try {
     name = decodeURIComponent(segment);
   } catch {
-    // No name, then.
+    // The name is not valid.
   }
   if (!HUB_NAME.test(name)) throw badRequest("Invalid hub name.");
   const hub = hubs.get(name.toLowerCase());
@@ -174,7 +175,10 @@ function hubNamed(segment: string, hubs: Plane["hubs"]): Hub {
   throw new RestError(404, "HubNotFound", `There is no hub "${name}".`);
 }
 
-/** Counters of this server alone, not of the real service: how many events went out to handlers, and how many calls came in by REST. */
+/**
+ * The counters of this server, which the real service does not have: how many events went out to handlers,
+ * and how many REST calls came in.
+ */
 function stats({ counts, upstream }: Plane): RestAnswer {
   return { status: 200, body: { upstreamCalls: upstream.delivered, ...counts } };
 }
@@ -186,7 +190,10 @@ function notFound(pathname: string): RestError {
   return new RestError(404, "NotFound", `There is nothing at ${pathname}.`);
 }
 
-/** What stands in for Entra ID: the public keys, and tokens for the application as App Service gives them out. */
+/**
+ * The endpoints that stand in for Entra ID: the public keys, and tokens for the application in App Service's
+ * form.
+ */
 function identityAnswer(
   identity: Identity,
   pathname: string,
@@ -216,7 +223,7 @@ function listen(http: HttpServer, port: number, host: string): Promise<void> {
   });
 }
 
-/** Closes the clients and waits, for a while, until their last events are delivered. */
+/** Closes the clients and waits, up to a limit, until their last events are delivered. */
 async function drain({ http, hubs, handshakes, upstream, log }: Parts): Promise<void> {
   http.close();
   handshakes.close();

@@ -3,12 +3,14 @@ import { isLoopback } from "./hosts.js";
 
 export type Claims = Record<string, unknown>;
 
-/** A token that can't be accepted; the message is meant for the caller. */
+/** The token can't be accepted. The message is meant for the caller. */
 export class TokenError extends Error {}
 
 const HEADER = Buffer.from('{"alg":"HS256","typ":"JWT"}').toString("base64url");
 
-/** Signs and verifies HS256 tokens (RFC 7515, RFC 7519) with the raw access key strings; the first key signs. */
+/**
+ * Signs and verifies HS256 tokens (RFC 7515, RFC 7519) with the raw access key strings; the first key signs.
+ */
 export class Tokens {
   readonly #keys: readonly KeyObject[];
 
@@ -22,7 +24,7 @@ export class Tokens {
     return `${signed}.${hmac(this.#keys[0]!, signed).toString("base64url")}`;
   }
 
-  /** The claims of a token that one of the keys signed and that is valid now; throws TokenError. */
+  /** The claims of a token that one of the keys signed and that is valid now. Throws TokenError. */
   verify(token: string, nowMs = Date.now()): Claims {
     const { head, payload, signature: given } = splitToken(token);
     if (head !== HEADER && parseObject(head)["alg"] !== "HS256") {
@@ -39,8 +41,9 @@ export class Tokens {
 }
 
 /**
- * Whether `aud` names this request. Host and port are not compared literally: a client may say localhost and
- * another 127.0.0.1 for the same server, so any loopback name passes, and whatever the request's Host says.
+ * True when `aud` names this request. Host and port are not compared literally: one client may say localhost
+ * and another 127.0.0.1 for the same server. So any loopback name passes, and any name that the request's
+ * Host has.
  */
 export function audienceMatches(
   claims: Claims,
@@ -64,7 +67,7 @@ function equal(a: Buffer, b: Buffer): boolean {
   return a.length === b.length && timingSafeEqual(a, b);
 }
 
-/** The parts of a JWT, the first two still encoded; throws TokenError. */
+/** The parts of a JWT, the first two still encoded. Throws TokenError. */
 export function splitToken(token: string): { head: string; payload: string; signature: Buffer } {
   const parts = token.split(".");
   if (parts.length !== 3) throw new TokenError("The token is not a JWT.");
@@ -72,12 +75,12 @@ export function splitToken(token: string): { head: string; payload: string; sign
   return { head, payload, signature: Buffer.from(signature, "base64url") };
 }
 
-/** What a JWT says that it is signed with; throws TokenError. */
+/** The algorithm that a JWT names. Throws TokenError. */
 export function algorithmOf(token: string): unknown {
   return parseObject(splitToken(token).head)["alg"];
 }
 
-/** A decoded part of a JWT; throws TokenError. */
+/** A decoded part of a JWT. Throws TokenError. */
 export function parseObject(part: string): Claims {
   let value: unknown;
   try {
@@ -89,7 +92,7 @@ export function parseObject(part: string): Claims {
   return value as Claims;
 }
 
-/** Throws TokenError unless `exp` is to come and `nbf` isn't. */
+/** Throws TokenError unless `exp` is in the future and `nbf` is not. */
 export function checkTimes(claims: Claims, nowSeconds: number): void {
   const { exp, nbf } = claims;
   if (typeof exp !== "number") throw new TokenError("The token has no exp.");

@@ -15,15 +15,17 @@ export interface UpstreamOptions {
   readonly log: Log;
 }
 
-/** Where an event goes, and where its handler is asked first whether it wants any. */
+/** The URL that gets an event, and the URL that is asked first whether its handler wants any. */
 export interface Target {
   readonly url: URL;
   readonly validationUrl: URL;
 }
 
-/** Delivers events to event handler URLs: validation first, then each event until an answer or the last try. */
+/**
+ * Delivers events to event handler URLs: validation first, then each event until an answer or the last try.
+ */
 export class Upstream {
-  /** What `WebHook-Request-Origin` says; known once the server listens. */
+  /** The value of `WebHook-Request-Origin`, known once the server listens. */
   origin = "localhost";
   readonly #options: UpstreamOptions;
   readonly #http: HttpCalls;
@@ -43,8 +45,8 @@ export class Upstream {
   }
 
   /**
-   * Posts one event and answers what the handler said last. Never rejects: one that can't be reached in time, that did not accept validation, or whose event was
-   * given up because `gone` aborted, answers 500.
+   * Posts one event and returns the handler's last answer. Never rejects. The answer is 500 when the handler
+   * can't be reached in time or did not accept validation, and when `gone` aborted.
    */
   async deliver(target: Target, headers: Flat, body: Buffer, gone?: AbortSignal): Promise<UpstreamAnswer> {
     const limit = new TimeLimit(this.#options.callTimeoutMs);
@@ -79,12 +81,12 @@ export class Upstream {
     }
   }
 
-  /** How many events are on their way, those that wait for their next try among them. */
+  /** The number of events on their way, with those that wait for their next try. */
   get delivering(): number {
     return this.#underWay.size;
   }
 
-  /** How many events have been answered or given up. */
+  /** The number of events that were answered or given up. */
   get delivered(): number {
     return this.#delivered;
   }
@@ -96,7 +98,7 @@ export class Upstream {
   }
 }
 
-/** As the promise, but rejects as soon as the signal aborts. */
+/** The same promise, which also rejects as soon as the signal aborts. */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error);

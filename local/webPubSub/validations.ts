@@ -16,17 +16,21 @@ interface Known {
   allowed: boolean;
   pauseMs: number;
   askAgainAt: number;
-  /** Under way; the very first is waited for. */
+  /** The question under way. Only the very first answer is waited for. */
   asking: Promise<boolean> | undefined;
   isFirst: boolean;
 }
 
-/** After a refusal it is asked again so soon, then after twice as long each time, up to the interval. */
+/**
+ * After a refusal the handler is asked again after this pause, then after twice as long each time, up to the
+ * interval.
+ */
 const FIRST_PAUSE_MS = 1000;
 
 /**
- * Which URLs have agreed to get events (CloudEvents webhooks §4). The first event of a URL waits for its answer; later ones go by the last answer known, and one that comes
- * after the interval has it asked again beside it, as in the vendor's emulator.
+ * Knows which URLs have agreed to get events (CloudEvents webhooks §4), as the vendor's emulator does. The
+ * first event of a URL waits for the answer. Later events go by the last known answer; one that comes after
+ * the interval has the handler asked again meanwhile.
  */
 export class Validations {
   readonly #options: ValidationOptions;
@@ -36,7 +40,7 @@ export class Validations {
     this.#options = options;
   }
 
-  /** Whether events may go to the handler of this validation URL; never rejects. */
+  /** True when events may go to the handler of this validation URL. Never rejects. */
   async allows(url: URL, origin: string): Promise<boolean> {
     const known = this.#of(url.href);
     if (known.asking === undefined && performance.now() >= known.askAgainAt)
@@ -66,7 +70,10 @@ export class Validations {
     return allowed;
   }
 
-  /** Why the handler may get nothing; undefined where it may. A handler that does not know OPTIONS is asked by GET. */
+  /**
+   * The reason why the handler may get nothing, undefined when it may. A handler that does not know OPTIONS
+   * is asked by GET.
+   */
   async #refusalOf(url: URL, origin: string): Promise<string | undefined> {
     const what = `The event handler ${url.href} did not accept validation:`;
     try {
