@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { makeDemo } from "./demo.js";
 
 const auth = {
@@ -42,7 +42,7 @@ const make = () =>
   makeDemo(data, { api: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, auth });
 
 describe("the demo rooms", () => {
-  it("are made once for a data folder", async () => {
+  test("are made once for a data folder", async () => {
     await make();
     expect(calls).toEqual([
       ...Array.from({ length: 6 }, () => "POST /negotiate"),
@@ -54,7 +54,7 @@ describe("the demo rooms", () => {
     expect(calls).toHaveLength(9);
   });
 
-  it("are tried again after a failure, and what was made before is not made twice", async () => {
+  test("are tried again after a failure, and what was made before is not made twice", async () => {
     answers = { "POST /group-rooms": [503, '{"code":"UNAVAILABLE"}'] };
     await expect(make()).rejects.toThrow('POST /group-rooms answered 503 {"code":"UNAVAILABLE"}');
     expect(existsSync(join(data, "demo.json"))).toBe(false);

@@ -1,16 +1,16 @@
 import { createServer } from "node:net";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { freePorts, portFromEnvironment, requireFreePorts } from "./ports.js";
 
 const api = { service: "the API", variable: "API_PORT" };
 
-it("finds different free ports", async () => {
+test("finds different free ports", async () => {
   const ports = await freePorts(20);
   expect(new Set(ports).size).toBe(20);
   await requireFreePorts(ports.map((port, index) => ({ ...api, variable: `PORT_${index}`, port })));
 });
 
-it("names a taken port, its service and the ways out", async () => {
+test("names a taken port, its service and the ways out", async () => {
   const holder = createServer();
   await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
   const { port } = holder.address() as { port: number };
@@ -20,7 +20,7 @@ it("names a taken port, its service and the ways out", async () => {
   await new Promise((resolve) => holder.close(resolve));
 });
 
-it.each([
+test.each([
   [undefined, 7071],
   ["", 7071],
   ["8000", 8000],
@@ -28,6 +28,6 @@ it.each([
   expect(portFromEnvironment(text === undefined ? {} : { API_PORT: text }, "API_PORT", 7071)).toBe(port);
 });
 
-it.each(["http", "0", "65536", "-1", "80.5", " 80", "0x50"])("refuses %j as a port", (text) => {
+test.each(["http", "0", "65536", "-1", "80.5", " 80", "0x50"])("refuses %j as a port", (text) => {
   expect(() => portFromEnvironment({ API_PORT: text }, "API_PORT", 7071)).toThrow("must be a port number");
 });

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
 
 // Plain JavaScript without declarations: imported by address.
 const load = (name: string) =>
@@ -33,19 +33,19 @@ beforeEach(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("the Node version", () => {
-  it.each(["20.19.0", "20.20.2", "22.12.0", "24.0.0", "25.1.0"])("may be %s", (version) => {
+  test.each(["20.19.0", "20.20.2", "22.12.0", "24.0.0", "25.1.0"])("may be %s", (version) => {
     requireNode(version, "linux");
   });
-  it.each(["18.20.0", "20.18.3", "0.10.0", "21.7.3", "22.11.0", "23.11.0"])("must not be %s", (version) => {
+  test.each(["18.20.0", "20.18.3", "0.10.0", "21.7.3", "22.11.0", "23.11.0"])("must not be %s", (version) => {
     expect(() => requireNode(version, "linux")).toThrow(
       `Node 20.19, 22.12 or 24, or later ones of these, is needed, this is ${version}: install a newer one`,
     );
   });
-  it("is looked at in words that Node 12 understands", () => {
+  test("is looked at in words that Node 12 understands", () => {
     const source = readFileSync(join(import.meta.dirname, "setup.mjs"), "utf8");
     expect(source).not.toMatch(/\?\?|\?\.|\|\|=|^\s*await |^import (?!.*"node:url")/m);
   });
-  it("is of no use on Windows itself", () => {
+  test("is of no use on Windows itself", () => {
     expect(() => requireNode("24.0.0", "win32")).toThrow("On Windows use WSL");
   });
 });
@@ -59,30 +59,30 @@ describe("the packages", () => {
   };
   const ws = { "node_modules/ws": { version: "8.0.0" } };
 
-  it("are missing in a fresh clone", () => {
+  test("are missing in a fresh clone", () => {
     lock(ws);
     expect(isInstalled(root)).toBe(false);
   });
-  it("are there when npm installed them by hand, without what is optional", () => {
+  test("are there when npm installed them by hand, without what is optional", () => {
     lock({ ...ws, "node_modules/fast": { version: "1.0.0", optional: true } });
     note(ws);
     expect(isInstalled(root)).toBe(true);
     // Noted now, so that the next look is quick.
     expect(readFileSync(join(root, "node_modules/.nonstop-lock-hash"), "utf8")).toMatch(/^[0-9a-f]{64}$/);
   });
-  it("are missing when an installation was stopped, whatever was noted before", () => {
+  test("are missing when an installation was stopped, whatever was noted before", () => {
     lock(ws);
     note(ws);
     expect(isInstalled(root)).toBe(true);
     rmSync(join(root, "node_modules/.package-lock.json"));
     expect(isInstalled(root)).toBe(false);
   });
-  it("can't be looked at with a lock file that is broken, which is said", () => {
+  test("can't be looked at with a lock file that is broken, which is said", () => {
     note(ws);
     writeFileSync(join(root, "package-lock.json"), "<<<<<<< HEAD");
     expect(() => isInstalled(root)).toThrow(/package-lock\.json cannot be read .*: restore it/);
   });
-  it("are missing when package-lock.json asks for another version since", () => {
+  test("are missing when package-lock.json asks for another version since", () => {
     lock(ws);
     note(ws);
     expect(isInstalled(root)).toBe(true);
@@ -92,7 +92,7 @@ describe("the packages", () => {
 });
 
 describe("the build", () => {
-  it("is not there in a fresh clone, and stale once a source changes", () => {
+  test("is not there in a fresh clone, and stale once a source changes", () => {
     mkdirSync(join(root, "shared"));
     mkdirSync(join(root, "dist"));
     writeFileSync(join(root, "shared/a.ts"), "1");
@@ -111,7 +111,7 @@ describe("the build", () => {
     }
   };
 
-  it("is of the client and of whatever the page is made of", () => {
+  test("is of the client and of whatever the page is made of", () => {
     const page = ["index.html", "package.json", "public/a.svg", "src/a.tsx", "src/a.ts", "src/a.css"];
     put(...page.map((name) => `web/${name}`), "client/a.ts", "client/tsconfig.build.json");
     put("web/src/a.test.ts", "web/src/a.test.tsx", "web/node_modules/b.ts", "web/dist/b.ts");
@@ -122,7 +122,7 @@ describe("the build", () => {
     );
   });
 
-  it("leaves nothing of a source that is gone", () => {
+  test("leaves nothing of a source that is gone", () => {
     put("client/a.ts", "functions/a.ts");
     const made = (folder: string, name: string) =>
       [".js", ".js.map", ".d.ts", ".d.ts.map"].map((end) => `${folder}/${name}${end}`);
@@ -136,7 +136,7 @@ describe("the build", () => {
 });
 
 describe("a build that fails or is stopped", () => {
-  it("is done again, from the beginning: what the compiler noted may be more than it wrote", async () => {
+  test("is done again, from the beginning: what the compiler noted may be more than it wrote", async () => {
     const note = join(root, "client/dist/.tsbuildinfo");
     for (const file of [note, join(root, "dist/.built")]) {
       mkdirSync(dirname(file), { recursive: true });
@@ -152,20 +152,20 @@ describe("a build that fails or is stopped", () => {
 });
 
 describe("the services", () => {
-  it("need no program where their address is given", () => {
+  test("need no program where their address is given", () => {
     expect(missingServices({ PATH: "", MYSQL_URL: "mysql://a", REDIS_URL: "redis://a" })).toEqual([]);
   });
-  it("are not replaced by another where the one that is named is missing", () => {
+  test("are not replaced by another where the one that is named is missing", () => {
     expect(() => missingServices({ PATH: "", MYSQLD: join(folder, "none"), REDIS_URL: "redis://a" })).toThrow(
       /MYSQLD=.*none: there is no program that can be run/,
     );
     expect(missingServices({ PATH: "", MYSQLD: process.execPath, REDIS_URL: "redis://a" })).toEqual([]);
   });
-  it("may be a browser of one's own", () => {
+  test("may be a browser of one's own", () => {
     const env = { PATH: "", MYSQL_URL: "mysql://a", REDIS_URL: "redis://a", CHROMIUM_PATH: "/opt/browser" };
     expect(missingServices(env, { browser: true })).toEqual([]);
   });
-  it.each([
+  test.each([
     ["apt-get", ["redis", "chromium"], "install -y --no-install-recommends redis-server chromium"],
     ["dnf", ["mysql", "chromium"], "dnf install -y mariadb-server chromium"],
     ["apk", ["chromium"], "apk add chromium"],
@@ -173,7 +173,7 @@ describe("the services", () => {
   ])("are installed by %s: %j", (manager, missing, command) => {
     expect(installCommand(manager, missing).join(" ")).toContain(command);
   });
-  it.each([
+  test.each([
     ["brew", ["redis", "chromium"], /redis: install Redis.*\n {2}chromium: install Chromium .*CHROMIUM_PATH/],
     [
       undefined,
@@ -188,7 +188,7 @@ describe("the services", () => {
 describe("the lock", () => {
   const lock = join(folder, "lock");
 
-  it("lets one set-up after the other work, and is gone then", async () => {
+  test("lets one set-up after the other work, and is gone then", async () => {
     const events: string[] = [];
     const work = (name: string) => async () => {
       events.push(`${name} begins`);
@@ -201,12 +201,12 @@ describe("the lock", () => {
     expect(() => statSync(lock)).toThrow("ENOENT");
   });
 
-  it("is released when the work fails", async () => {
+  test("is released when the work fails", async () => {
     await expect(withLock(lock, () => Promise.reject(new Error("no network")))).rejects.toThrow("no network");
     expect(await withLock(lock, () => "next")).toBe("next");
   });
 
-  it("is taken over from a process that is gone", async () => {
+  test("is taken over from a process that is gone", async () => {
     const gone: ChildProcess = spawn(process.execPath, ["-e", ""]);
     await new Promise((resolve) => gone.once("exit", resolve));
     mkdirSync(lock);
@@ -214,19 +214,19 @@ describe("the lock", () => {
     expect(await withLock(lock, () => "mine")).toBe("mine");
   });
 
-  it("is taken over from a process whose number another one has by now", async () => {
+  test("is taken over from a process whose number another one has by now", async () => {
     mkdirSync(lock);
     writeFileSync(join(lock, "pid"), `${process.pid} 1`);
     expect(await withLock(lock, () => "mine")).toBe("mine");
   });
 
-  it("is taken over when its owner died before saying who it is", async () => {
+  test("is taken over when its owner died before saying who it is", async () => {
     mkdirSync(lock);
     utimesSync(lock, 1, 1);
     expect(await withLock(lock, () => "mine")).toBe("mine");
   });
 
-  it("is not waited for without end", async () => {
+  test("is not waited for without end", async () => {
     mkdirSync(lock);
     writeFileSync(join(lock, "pid"), String(process.pid));
     await expect(withLock(lock, () => "never", 300)).rejects.toThrow(`process ${process.pid} holds`);
@@ -250,7 +250,10 @@ describe("a set-up that is stopped", () => {
     return run;
   }
 
-  /** A set-up that runs one program of the shell under its lock; `program` says "pid N" of whatever must not stay behind. */
+  /**
+   * A set-up that runs one program of the shell under its lock; `program` says "pid N" of whatever must not
+   * stay behind.
+   */
   function running(program: string, options: object = {}) {
     const folder = join(root, "lock");
     const script = `
@@ -271,7 +274,7 @@ describe("a set-up that is stopped", () => {
   };
   const STOPPED = "stopped before all was ready: the next start goes on where this one ended";
 
-  it.each([
+  test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
     ["SIGHUP", 129],
@@ -285,7 +288,7 @@ describe("a set-up that is stopped", () => {
     expect(existsSync(join(root, "lock"))).toBe(false);
   });
 
-  it("kills a program that doesn't end by itself", async () => {
+  test("kills a program that doesn't end by itself", async () => {
     const run = await running("trap '' INT; echo pid $$; while :; do sleep 0.1; done");
     run.child.kill("SIGINT");
     // As a terminal and npm send it.
@@ -295,7 +298,7 @@ describe("a set-up that is stopped", () => {
     await expect.poll(() => pids(run.output).every(isGone)).toBe(true);
   });
 
-  it("lets a package manager end what it is at, until the second Ctrl+C", async () => {
+  test("lets a package manager end what it is at, until the second Ctrl+C", async () => {
     const program = "trap 'sleep 1; echo done; exit 1' INT; echo pid $$; while :; do sleep 0.1; done";
     const patient = await running(program, { patient: true });
     patient.child.kill("SIGHUP");
@@ -316,7 +319,7 @@ describe("a set-up that is stopped", () => {
     expect(existsSync(join(root, "lock"))).toBe(false);
   });
 
-  it("ends while it waits for another one, whose lock stays", async () => {
+  test("ends while it waits for another one, whose lock stays", async () => {
     const other = await running("echo pid $$; sleep 10000");
     const folder = join(root, "lock");
     const script = `
@@ -352,7 +355,7 @@ describe("a set-up that is stopped", () => {
     return folder;
   }
 
-  it("in the middle of npm ci leaves nothing running, and the next one does all", async () => {
+  test("in the middle of npm ci leaves nothing running, and the next one does all", async () => {
     const folder = project("echo pid $$; test -e go || sleep 10000");
     const env = { ...process.env, npm_config_foreground_scripts: "true" };
     const build = join(folder, "local/setup.mjs");

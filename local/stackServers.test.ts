@@ -1,7 +1,7 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { corsWithPage } from "./stackServers.js";
 
-it.each([
+test.each([
   [undefined, "http://127.0.0.1:7070,http://localhost:7070"],
   [["*"], "*"],
   [["https://a.example.com", "*"], "*"],

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { jwtVerify } from "jose";
-import { afterAll, expect, it } from "vitest";
+import { afterAll, expect, test } from "vitest";
 
 const folder = mkdtempSync(join(tmpdir(), "nonstop-token-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -24,7 +24,7 @@ function token(args: string[], env: Record<string, string> = auth) {
   });
 }
 
-it("prints nothing but a token that says who someone is, for a day", async () => {
+test("prints nothing but a token that says who someone is, for a day", async () => {
   const { stdout } = await token(["17", "김 Ann"]);
   const { payload } = await jwtVerify(stdout.trimEnd(), new TextEncoder().encode(secret), {
     issuer: "us",
@@ -34,7 +34,7 @@ it("prints nothing but a token that says who someone is, for a day", async () =>
   expect(payload.exp! - payload.iat!).toBe(24 * 60 * 60);
 });
 
-it("signs for the stack that runs on the data folder", async () => {
+test("signs for the stack that runs on the data folder", async () => {
   writeFileSync(join(folder, "stack.json"), JSON.stringify({ auth: { ...auth, AUTH_ISSUER: "the stack" } }));
   const { stdout } = await token(["1"], {});
   const { payload } = await jwtVerify(stdout.trimEnd(), new TextEncoder().encode(secret));
@@ -42,7 +42,7 @@ it("signs for the stack that runs on the data folder", async () => {
   expect(payload).not.toHaveProperty("nickname");
 });
 
-it.each([
+test.each([
   [[], "USER_ID is missing"],
   [["0"], 'USER_ID is "0"'],
   [["01"], 'USER_ID is "01"'],

@@ -1,8 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { entityOf } from "./address.js";
 
 describe("the entity of an address", () => {
-  it.each([
+  test.each([
     ["hub", "hub"],
     ["/hub", "hub"],
     ["hub/Partitions/0", "hub/Partitions/0"],

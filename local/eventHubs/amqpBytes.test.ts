@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { annotate, annotationsOf, DecodeError, dataBodies, sections } from "./amqpBytes.js";
 
 const hex = (text: string) => Buffer.from(text.replaceAll(" ", ""), "hex");
@@ -9,14 +9,14 @@ const ours =
   "a313 782d6f70742d656e7175657565642d74696d65 83 00000000000003e8";
 
 describe("annotate", () => {
-  it("puts our annotations in front of a bare body", () => {
+  test("puts our annotations in front of a bare body", () => {
     const { bytes } = annotate(hex("00 53 75 a0 01 ff"), place);
     expect(bytes.toString("hex")).toBe(
       hex(`00 53 72 d1 00000054 00000006 ${ours} 00 53 75 a0 01 ff`).toString("hex"),
     );
   });
 
-  it("keeps a header in front, the sender's annotations as they are, and drops what only we may say", () => {
+  test("keeps a header in front, the sender's annotations as they are, and drops what only we may say", () => {
     const header = "00 53 70 c0 02 01 41";
     const theirs = "a3 01 61 55 05";
     const forged = "a30c 782d6f70742d6f6666736574 a101 31";
@@ -29,7 +29,7 @@ describe("annotate", () => {
 });
 
 describe("bytes that are no message", () => {
-  it.each([
+  test.each([
     ["no descriptor", "75 a0 01 ff"],
     ["a body that ends outside", "00 53 75 a0 05 ff"],
     ["a length that ends outside", "00 53 75 b0 00 00"],
@@ -42,11 +42,11 @@ describe("bytes that are no message", () => {
     expect(() => sections(hex(bytes))).toThrow(DecodeError);
   });
 
-  it("an annotation that ends outside its map is an error", () => {
+  test("an annotation that ends outside its map is an error", () => {
     expect(() => annotationsOf(hex("00 53 72 c1 05 02 a1 02 61 62"))).toThrow(DecodeError);
   });
 
-  it("a batch whose data holds no binary is an error", () => {
+  test("a batch whose data holds no binary is an error", () => {
     expect(() => dataBodies(hex("00 53 75 a1 01 61"))).toThrow(DecodeError);
   });
 });

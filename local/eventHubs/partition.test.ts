@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { LockedError, lockFolder } from "./lock.js";
 import { Partition } from "./partition.js";
 import { Producers } from "./producers.js";
@@ -57,7 +57,7 @@ function everything(partition: Partition): string[] {
 }
 
 describe("a partition", () => {
-  it("reads back what it was given, from memory and from its files, over several segments", async () => {
+  test("reads back what it was given, from memory and from its files, over several segments", async () => {
     const first = openPartition(2_000_000);
     for (let index = 0; index < 100; index += 1) await append(first, bodies(index * 10, 10, 10_000));
     expect(files().length).toBeGreaterThan(3);
@@ -67,7 +67,7 @@ describe("a partition", () => {
     expect(everything(openPartition())).toEqual(expected);
   });
 
-  it("shows nothing before it is flushed", async () => {
+  test("shows nothing before it is flushed", async () => {
     const partition = openPartition();
     const stored = append(partition, [body(0)]);
     expect(partition.read(0)).toBeUndefined();
@@ -75,7 +75,7 @@ describe("a partition", () => {
     expect(partition.read(0)!.event).toEqual(body(0));
   });
 
-  it("gives the same offsets and times after a restart", async () => {
+  test("gives the same offsets and times after a restart", async () => {
     const first = openPartition(500);
     for (let index = 0; index < 20; index += 1) await append(first, [body(index)]);
     const before = Array.from({ length: 20 }, (_, index) => first.read(index));
@@ -87,7 +87,7 @@ describe("a partition", () => {
     expect(second.firstWhere((event) => event.offset > before[9]!.offset)).toBe(10);
   });
 
-  it("drops a batch that was not written whole, at whatever byte it was cut", async () => {
+  test("drops a batch that was not written whole, at whatever byte it was cut", async () => {
     const first = openPartition();
     await append(first, bodies(0, 2));
     await append(first, bodies(2, 3));
@@ -104,7 +104,7 @@ describe("a partition", () => {
     }
   });
 
-  it("cuts garbage and zeros behind the last record", async () => {
+  test("cuts garbage and zeros behind the last record", async () => {
     await append(openPartition(), bodies(0, 3));
     await closeAll();
     const path = join(folder, files()[0]!);
@@ -115,7 +115,7 @@ describe("a partition", () => {
     expect(openPartition().endSequence).toBe(3);
   });
 
-  it.each([
+  test.each([
     ["a flipped bit", 200],
     ["a broken length", 126],
   ])("refuses to open with %s before sound records, and names the place", async (_name, at) => {
@@ -130,7 +130,7 @@ describe("a partition", () => {
     expect(statSync(path).size).toBe(bytes.length);
   });
 
-  it("refuses to open when a segment in the middle is gone or cut", async () => {
+  test("refuses to open when a segment in the middle is gone or cut", async () => {
     const partition = openPartition(300);
     for (let index = 0; index < 12; index += 1) await append(partition, [body(index)]);
     await closeAll();
@@ -142,7 +142,7 @@ describe("a partition", () => {
     expect(() => openPartition(300)).toThrow("a file is missing or cut");
   });
 
-  it("deletes whole segments past the retention and goes on counting after a restart", async () => {
+  test("deletes whole segments past the retention and goes on counting after a restart", async () => {
     const partition = openPartition(300, 1000);
     for (let index = 0; index < 12; index += 1) await append(partition, [body(index)]);
     partition.expire(Date.now() + 5000);
@@ -156,7 +156,7 @@ describe("a partition", () => {
 });
 
 describe("idempotent producers", () => {
-  it.each([
+  test.each([
     ["the next", 5, 2, "new"],
     ["a repeat", 3, 2, "repeat"],
     ["an old repeat", 0, 1, "repeat"],
@@ -169,7 +169,7 @@ describe("idempotent producers", () => {
     expect(producers.judge({ id: 9, epoch: 0, sequenceNumber }, count)).toBe("stolen");
   });
 
-  it("tell the links of an older epoch that a newer one has taken over, and no others", () => {
+  test("tell the links of an older epoch that a newer one has taken over, and no others", () => {
     const producers = new Producers();
     const stolen: string[] = [];
     const attach = (name: string, id: number, epoch: number) =>
@@ -186,7 +186,7 @@ describe("idempotent producers", () => {
     expect(stolen).toEqual(["first", "second", "newer"]);
   });
 
-  it("get an id of the broker's when they name none, and go on where they were", () => {
+  test("get an id of the broker's when they name none, and go on where they were", () => {
     const producers = new Producers();
     const first = producers.attach(undefined, undefined, undefined, () => {})!;
     const second = producers.attach(undefined, undefined, undefined, () => {})!;
@@ -197,14 +197,14 @@ describe("idempotent producers", () => {
 });
 
 describe("the lock of a data folder", () => {
-  it("keeps a second owner out, and is free again afterwards", () => {
+  test("keeps a second owner out, and is free again afterwards", () => {
     const unlock = lockFolder(folder);
     expect(() => lockFolder(folder)).toThrow(LockedError);
     unlock();
     lockFolder(folder)();
   });
 
-  it.each([["2147483646 5\n"], [`${process.pid} 1\n`], [""], ["nonsense"]])(
+  test.each([["2147483646 5\n"], [`${process.pid} 1\n`], [""], ["nonsense"]])(
     "is taken over from the dead: %j",
     (left) => {
       writeFileSync(join(folder, "lock"), left);

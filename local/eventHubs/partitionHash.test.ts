@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { partitionOfKey } from "./partitionHash.js";
 
 // The SDK's own mapper is not exported, so it is loaded by its place in the package.
@@ -27,7 +27,7 @@ const keys = [
   ),
 ];
 
-it.each([1, 2, 3, 10, 32])("chooses of %i partitions the one the SDK chooses, for every key", (count) => {
+test.each([1, 2, 3, 10, 32])("chooses of %i partitions the one the SDK chooses, for every key", (count) => {
   const ours = keys.map((key) => partitionOfKey(key, count));
   expect(ours).toEqual(keys.map((key) => sdk.mapPartitionKeyToId(key, count)));
 });

@@ -5,13 +5,13 @@ import { createRequire } from "node:module";
 import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ConfigError } from "./hubs.js";
 import { LockedError } from "./lock.js";
 import { type Server, start } from "./server.js";
 
-// A bare AMQP client, for what the SDK never does: single events without a batch, repeats, and things it would not send.
-// rhea's types leave out the events' payloads, hence `any`.
+// A bare AMQP client, for what the SDK never does: single events without a batch, repeats, and things it
+// would not send. rhea's types leave out the events' payloads, hence `any`.
 const rhea = createRequire(import.meta.url)("rhea");
 // biome-ignore lint/suspicious/noExplicitAny: see above
 type Loose = any;
@@ -92,7 +92,7 @@ async function read(count: number): Promise<Loose[]> {
 }
 
 describe("the server", () => {
-  it("takes single events of message format 0, and hands them on as they are", async () => {
+  test("takes single events of message format 0, and hands them on as they are", async () => {
     expect(await putToken(token("SAS_KEY_VALUE", 60))).toBe(202);
     const link = connection.open_sender({ target: "h/Partitions/0" });
     await event(link, "sendable");
@@ -111,7 +111,7 @@ describe("the server", () => {
     });
   });
 
-  it("stores what an idempotent producer repeats once, refuses a gap, and knows the numbers after a restart", async () => {
+  test("stores what an idempotent producer repeats once, refuses a gap, and knows the numbers after a restart", async () => {
     expect(await putToken(token("SAS_KEY_VALUE", 60))).toBe(202);
     const open = () =>
       connection.open_sender({
@@ -148,7 +148,7 @@ describe("the server", () => {
     expect((await read(4)).at(-1).body).toBe("number 3");
   });
 
-  it("detaches a producer's link when a newer epoch of it attaches, and refuses the older one from then on", async () => {
+  test("detaches a producer's link when a newer epoch of it attaches, and refuses the older one from then on", async () => {
     expect(await putToken(token("SAS_KEY_VALUE", 60))).toBe(202);
     const open = (epoch: number) =>
       connection.open_sender({
@@ -168,7 +168,7 @@ describe("the server", () => {
     expect((await event(open(1), "sender_error")).sender.error.condition).toBe(stolen);
   });
 
-  it.each([
+  test.each([
     ["a wrong key", token("wrong", 60)],
     ["an expired token", token("SAS_KEY_VALUE", -5)],
     ["no token at all", "hello"],
@@ -177,7 +177,7 @@ describe("the server", () => {
     expect(await putToken(body)).toBe(401);
   });
 
-  it("refuses to send and to read without a claim", async () => {
+  test("refuses to send and to read without a claim", async () => {
     const { sender } = await event(connection.open_sender({ target: "h" }), "sender_error");
     expect(sender.error.condition).toBe("amqp:unauthorized-access");
     const source = "h/ConsumerGroups/$Default/Partitions/0";
@@ -185,14 +185,14 @@ describe("the server", () => {
     expect(receiver.error.condition).toBe("amqp:unauthorized-access");
   });
 
-  it("detaches a link whose token has run out", async () => {
+  test("detaches a link whose token has run out", async () => {
     await putToken(token("SAS_KEY_VALUE", 2));
     const link = connection.open_sender({ target: "h" });
     const { sender } = await event(link, "sender_error");
     expect(sender.error.condition).toBe("amqp:unauthorized-access");
   });
 
-  it("refuses a sixth reader without an epoch", async () => {
+  test("refuses a sixth reader without an epoch", async () => {
     await putToken(token("SAS_KEY_VALUE", 60));
     const source = "h/ConsumerGroups/$Default/Partitions/0";
     for (let index = 0; index < 5; index += 1)
@@ -201,7 +201,7 @@ describe("the server", () => {
     expect(receiver.error.condition).toBe("amqp:resource-limit-exceeded");
   });
 
-  it.each([
+  test.each([
     ["no AMQP at all", Buffer.from("GET / HTTP/1.1\r\n\r\n")],
     [
       "a frame of 2 GiB",
@@ -218,7 +218,7 @@ describe("the server", () => {
     expect(await putToken(token("SAS_KEY_VALUE", 60))).toBe(202);
   });
 
-  it("keeps a second server off its folder, and another number of partitions off its data", async () => {
+  test("keeps a second server off its folder, and another number of partitions off its data", async () => {
     await expect(start({ port: 0, data, hubs })).rejects.toThrow(LockedError);
     await server.close();
     const fewer = { h: { ...hubs.h, partitions: 1 } };

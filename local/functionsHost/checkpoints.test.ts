@@ -2,12 +2,12 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { expect, it, vi } from "vitest";
+import { expect, test, vi } from "vitest";
 import { isGone, machine, ownerName } from "./checkpoints.js";
 
 const owner = (pid: number | string, where = machine) => `functionsHost-${where}-${pid}-0123abcd`;
 
-it("knows whether an owner of this machine still runs", async () => {
+test("knows whether an owner of this machine still runs", async () => {
   expect(isGone(ownerName())).toBe(false);
   const child = spawn(process.execPath, ["--version"], { stdio: "ignore" });
   await once(child, "exit");
@@ -16,7 +16,7 @@ it("knows whether an owner of this machine still runs", async () => {
   expect(isGone("")).toBe(false);
 });
 
-it.runIf(existsSync("/proc/self/status"))("takes one for gone that nobody asked how it ended", async () => {
+test.runIf(existsSync("/proc/self/status"))("takes one for gone that nobody asked how it ended", async () => {
   // The second sleep stands in for a parent that never asks.
   const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"]);
   const [pid] = await once(createInterface(parent.stdout), "line");

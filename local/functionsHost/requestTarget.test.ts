@@ -1,12 +1,12 @@
 import type { IncomingMessage } from "node:http";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { parseTarget, refusalOf } from "./requestTarget.js";
 
 const request = (url: string, host?: string, rawHeaders: string[] = []) =>
   ({ method: "GET", url, rawHeaders, headers: host === undefined ? {} : { host } }) as IncomingMessage;
 
 describe("a target", () => {
-  it.each([
+  test.each([
     ["/", "/", "/"],
     ["?a=1", "/", "/?a=1"],
     ["/a/b?x=/../%2e", "/a/b", "/a/b?x=/../%2e"],
@@ -26,7 +26,7 @@ describe("a target", () => {
     ["http://h/a/../b?c", "/b", "/b?c"],
   ])("%s", (url, path, seen) => expect(parseTarget(request(url, "h"))).toEqual({ path, url: seen }));
 
-  it.each([
+  test.each([
     ["/a%00b", "h"],
     ["/\u00e9", "h"],
     ["a/b", "h"],
@@ -40,7 +40,7 @@ describe("a target", () => {
 describe("a request", () => {
   const headers = (count: number, value = "1") => Array.from({ length: count }, () => ["x-a", value]).flat();
 
-  it.each([
+  test.each([
     { what: "of usual size", url: "/", raw: headers(100), status: undefined },
     { what: "with a line of 8 KiB", url: `/${"a".repeat(8_192 - 16)}`, raw: [], status: undefined },
     { what: "with a longer line", url: `/${"a".repeat(8_192 - 15)}`, raw: [], status: 414 },

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { pause, retryDelays, withRetries } from "./retry.js";
 import type { RetryContext, RetryOptions } from "./rpc.js";
 
@@ -8,13 +8,13 @@ function take(options: RetryOptions, count: number, random = () => 0.5): number[
 }
 
 describe("the pauses between attempts", () => {
-  it("stay the same for fixedDelay", () => {
+  test("stay the same for fixedDelay", () => {
     expect(take({ maxRetryCount: 3, retryStrategy: "fixedDelay", delayInterval: { seconds: 2 } }, 3)).toEqual(
       [2000, 2000, 2000],
     );
   });
 
-  it.each([
+  test.each([
     [1, 10, 0.5, [1000, 2000, 3000, 5000, 9000, 10_000, 10_000]],
     [1, 10, 0, [1000, 1800, 2600, 4200, 7400, 10_000]],
     [5, 2, 0.5, [2000, 2000]],
@@ -39,7 +39,7 @@ describe("attempts", () => {
     delayInterval: { seconds: 0 },
   };
 
-  it("know which one they are and how the last one ended", async () => {
+  test("know which one they are and how the last one ended", async () => {
     const seen: (RetryContext | undefined)[] = [];
     const attempt = async (retry: RetryContext | undefined) => {
       seen.push(retry);
@@ -53,7 +53,7 @@ describe("attempts", () => {
     ]);
   });
 
-  it.each([
+  test.each([
     [undefined, 1],
     [{ ...never, maxRetryCount: 0 }, 1],
     [{ ...never, maxRetryCount: 2 }, 3],
@@ -67,7 +67,7 @@ describe("attempts", () => {
     expect(attempts).toBe(expected);
   });
 
-  it("end in the middle of a pause when they are stopped", async () => {
+  test("end in the middle of a pause when they are stopped", async () => {
     const stop = new AbortController();
     const attempt = async () => {
       setImmediate(() => stop.abort());
@@ -78,6 +78,6 @@ describe("attempts", () => {
   });
 });
 
-it("a pause that was stopped before it began is none", async () => {
+test("a pause that was stopped before it began is none", async () => {
   await pause(24 * 3_600_000, AbortSignal.abort());
 });

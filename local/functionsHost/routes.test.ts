@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { RouteTable } from "./routes.js";
 
 function tableOf(...templates: string[]): RouteTable<string> {
@@ -8,14 +8,14 @@ function tableOf(...templates: string[]): RouteTable<string> {
 }
 
 describe("a route table", () => {
-  it("takes the first that fits, and knows no better one", () => {
+  test("takes the first that fits, and knows no better one", () => {
     const table = tableOf("a/{x:int}", "a/{x}", "a/b", "a/{*rest}");
     expect(table.find("GET", "/a/1")?.target).toBe("a/{x:int}");
     expect(table.find("GET", "/a/b")?.target).toBe("a/{x}");
     expect(table.find("GET", "/a/b/c")?.target).toBe("a/{*rest}");
   });
 
-  it.each([
+  test.each([
     ["{id:guid}", "/6f9619ff-8b86-d011-b42d-00cf4fc964ff", true],
     ["{id:guid}", "/6f9619ff", false],
     ["{id:int}", "/12", true],
@@ -32,11 +32,11 @@ describe("a route table", () => {
     expect(tableOf(template).find("GET", path) !== undefined).toBe(fits);
   });
 
-  it("keeps a parameter named like a property of every object apart", () => {
+  test("keeps a parameter named like a property of every object apart", () => {
     expect(tableOf("{constructor}/{toString?}").find("GET", "/a")?.params).toEqual({ constructor: "a" });
   });
 
-  it.each([
+  test.each([
     ["a{x}b", '"a{x}b" is not understood'],
     ["{x=5}", "is not understood"],
     ["{x:colour}", 'no constraint "colour"'],

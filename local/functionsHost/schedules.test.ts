@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { never, parseSchedule } from "./schedules.js";
 
 /** The first occurrences after a time; 1 January 2026 is a Thursday. */
@@ -10,7 +10,7 @@ function occurrences(schedule: string, count: number, after = "2026-01-01T00:00:
 }
 
 describe("six fields, the seconds first", () => {
-  it.each([
+  test.each([
     ["* * * * * *", ["2026-01-01T00:00:01", "2026-01-01T00:00:02"]],
     ["*/25 * * * * *", ["2026-01-01T00:00:25", "2026-01-01T00:00:50", "2026-01-01T00:01:00"]],
     ["0 */5 * * * *", ["2026-01-01T00:05:00", "2026-01-01T00:10:00"]],
@@ -23,36 +23,36 @@ describe("six fields, the seconds first", () => {
     ["  0  0 0 * *   0 ", ["2026-01-04T00:00:00"]],
   ])("%s", (schedule, expected) => expect(occurrences(schedule, expected.length)).toEqual(expected));
 
-  it("need both the day and the day of the week", () => {
+  test("need both the day and the day of the week", () => {
     expect(occurrences("0 0 0 13 * Fri", 2)).toEqual(["2026-02-13T00:00:00", "2026-03-13T00:00:00"]);
   });
 
-  it("have ranges that are turned round, so that SAT-SUN is every day", () => {
+  test("have ranges that are turned round, so that SAT-SUN is every day", () => {
     expect(occurrences("0 0 0 * * SAT-SUN", 3)).toEqual(occurrences("0 0 0 * * *", 3));
     expect(occurrences("0 0 22-20 * * *", 3)).toEqual(occurrences("0 0 20-22 * * *", 3));
   });
 
-  it("take a step of 0 as 1, and one beyond the field as its first value alone", () => {
+  test("take a step of 0 as 1, and one beyond the field as its first value alone", () => {
     expect(occurrences("*/0 * * * * *", 2)).toEqual(occurrences("* * * * * *", 2));
     expect(occurrences("0 */90 * * * *", 2)).toEqual(["2026-01-01T01:00:00", "2026-01-01T02:00:00"]);
   });
 
-  it("may never come true", () => {
+  test("may never come true", () => {
     expect(parseSchedule("0 0 0 31 2 *").next(new Date())).toBe(never);
   });
 
-  it("are looked for after the time given, to the millisecond", () => {
+  test("are looked for after the time given, to the millisecond", () => {
     expect(occurrences("* * * * * *", 1, "2026-01-01T00:00:00.999Z")).toEqual(["2026-01-01T00:00:01"]);
     expect(occurrences("* * * * * *", 1, "2026-01-01T00:00:01.001Z")).toEqual(["2026-01-01T00:00:02"]);
   });
 });
 
-it("five fields begin with the minutes", () => {
+test("five fields begin with the minutes", () => {
   expect(occurrences("*/30 * * * *", 2)).toEqual(["2026-01-01T00:30:00", "2026-01-01T01:00:00"]);
 });
 
 describe("a time is the one between two calls", () => {
-  it.each([
+  test.each([
     ["00:00:01", 1_000],
     ["00:00:00.25", 250],
     ["1:30", 90 * 60_000],
@@ -69,14 +69,14 @@ describe("a time is the one between two calls", () => {
     expect(parseSchedule(schedule).next(time).getTime() - time.getTime()).toBe(milliseconds);
   });
 
-  it("up to the end of time", () => {
+  test("up to the end of time", () => {
     expect(parseSchedule("99999999").next(new Date())).toEqual(never);
   });
 });
 
 describe("what cannot be read is refused", () => {
   const count = /fields?: it must be \{second\} \{minute\}/;
-  it.each([
+  test.each([
     ["", count],
     ["often", count],
     ["@daily", count],
@@ -117,7 +117,7 @@ describe("what cannot be read is refused", () => {
   ])("%j", (schedule, message) => expect(() => parseSchedule(schedule)).toThrow(message));
 });
 
-it.each([
+test.each([
   ["* * * * * *", true, false],
   ["0,30 * * * * *", true, false],
   ["0 * * * * *", true, true],

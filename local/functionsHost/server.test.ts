@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { createLog } from "./log.js";
 import { start } from "./server.js";
 
@@ -18,7 +18,7 @@ afterAll(() => rmSync(app, { recursive: true }));
 
 const quiet = { port: 0, log: createLog("none") };
 
-it("runs in the process of a test, one app at a time, again after it was closed", async () => {
+test("runs in the process of a test, one app at a time, again after it was closed", async () => {
   for (let round = 0; round < 2; round += 1) {
     const host = await start({ ...quiet, app });
     try {
@@ -32,7 +32,7 @@ it("runs in the process of a test, one app at a time, again after it was closed"
   }
 });
 
-it("can be started after a start that failed", async () => {
+test("can be started after a start that failed", async () => {
   await expect(start({ ...quiet, app, main: "none.mjs" })).rejects.toThrow("matches no file");
   writeFileSync(join(app, "throws.mjs"), "throw new Error('boo');");
   await expect(start({ ...quiet, app, main: "throws.mjs" })).rejects.toThrow(/throws\.mjs failed .*boo/);

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   applyAppSettings,
   connectionString,
@@ -23,7 +23,7 @@ function put(name: string, text: string): void {
 }
 
 describe("host.json", () => {
-  it("need not be there: the defaults are the real host's", () => {
+  test("need not be there: the defaults are the real host's", () => {
     expect(readHostSettings(app, {})).toEqual({
       routePrefix: "api",
       functionTimeout: 1_800_000,
@@ -40,7 +40,7 @@ describe("host.json", () => {
     });
   });
 
-  it("may begin with a byte order mark, and gives way to the environment", () => {
+  test("may begin with a byte order mark, and gives way to the environment", () => {
     put("host.json", '\uFEFF{"functionTimeout":"1.02:03:04","extensions":{"http":{"routePrefix":""}}}');
     const env = {
       AzureFunctionsJobHost__extensions__eventHubs__maxEventBatchSize: "7",
@@ -54,7 +54,7 @@ describe("host.json", () => {
     });
   });
 
-  it("knows no limit as -1, and a time to start from", () => {
+  test("knows no limit as -1, and a time to start from", () => {
     const initialOffsetOptions = { type: "fromEnqueuedTime", enqueuedTimeUtc: "2025-01-31T00:00:00Z" };
     put(
       "host.json",
@@ -65,7 +65,7 @@ describe("host.json", () => {
     expect(settings.eventHubs.initialOffset).toEqual({ enqueuedOn: new Date("2025-01-31T00:00:00Z") });
   });
 
-  it.each([
+  test.each([
     ['{"version": ', "host.json cannot be read as JSON"],
     ["[]", "host.json must hold one JSON object"],
     ['{"functionTimeout":"5 minutes"}', 'functionTimeout is "5 minutes" but must be a time like "00:05:00"'],
@@ -92,7 +92,7 @@ describe("host.json", () => {
 });
 
 describe("app settings", () => {
-  it("come from local.settings.json and not from the example, and never over the environment", () => {
+  test("come from local.settings.json and not from the example, and never over the environment", () => {
     put("local.settings.example.json", '{"Values":{"A":"example","C":"example"}}');
     put("local.settings.json", '{"Values":{"A":"file","B":"file","N":5}}');
     const env: NodeJS.ProcessEnv = { B: "environment" };
@@ -100,7 +100,7 @@ describe("app settings", () => {
     expect(env).toEqual({ A: "file", B: "environment", N: "5" });
   });
 
-  it("come from a file that is named", () => {
+  test("come from a file that is named", () => {
     put("other.json", '{"Values":{"A":"other"}}');
     const env: NodeJS.ProcessEnv = {};
     applyAppSettings(app, env, join(app, "other.json"));
@@ -108,7 +108,7 @@ describe("app settings", () => {
     expect(() => applyAppSettings(app, env, join(app, "none.json"))).toThrow("none.json does not exist");
   });
 
-  it.each([
+  test.each([
     ['{"Values":', "local.settings.json cannot be read as JSON"],
     ['{"Values":[]}', '"Values" must be an object'],
     ['{"Values":{"A":{}}}', 'the value of "A" must be a string'],
@@ -118,7 +118,7 @@ describe("app settings", () => {
     expect(() => applyAppSettings(app, {})).toThrow(message);
   });
 
-  it("fill %NAMES% and connections, or are asked for", () => {
+  test("fill %NAMES% and connections, or are asked for", () => {
     expect(resolveNames("a-%X%-%Y%", { X: "1", Y: "2" }, "f")).toBe("a-1-2");
     expect(() => resolveNames("%X%", {}, 'function "f"')).toThrow('function "f": "%X%" needs the setting X');
     expect(connectionString("Storage", { AzureWebJobsStorage: "s" }, "f")).toBe("s");
@@ -131,7 +131,7 @@ describe("app settings", () => {
   });
 });
 
-it.each([
+test.each([
   ["AzureWebJobs.sweep.Disabled", "true", ["sweep"]],
   ["AzureWebJobs.sweep.Disabled", "TRUE", ["sweep"]],
   ["AZUREWEBJOBS_Sweep_DISABLED", "1", ["sweep"]],
@@ -143,7 +143,7 @@ it.each([
   expect(disabledOf(["health", "sweep"], { [name]: value })).toEqual(expected);
 });
 
-it("HTTP takes 100 MB and shows a page, unless told", () => {
+test("HTTP takes 100 MB and shows a page, unless told", () => {
   expect(httpSettings({})).toEqual({ maxBody: 104_857_600, homePage: true });
   const told = { FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: "7", AzureWebJobsDisableHomepage: "True" };
   expect(httpSettings(told)).toEqual({ maxBody: 7, homePage: false });
@@ -156,7 +156,7 @@ describe("the pages that may call", () => {
     return readCors(join(app, "settings.json"));
   };
 
-  it.each([
+  test.each([
     ["{}", undefined],
     ['{"CORS":""}', undefined],
     ['{"CORS":"*"}', { origins: ["*"], credentials: false }],
@@ -167,13 +167,13 @@ describe("the pages that may call", () => {
     ],
   ])("%s", (host, expected) => expect(cors(host)).toEqual(expected));
 
-  it("are not said where there is no Host", () => {
+  test("are not said where there is no Host", () => {
     put("settings.json", "{}");
     expect(readCors(join(app, "settings.json"))).toBeUndefined();
     expect(readCors(undefined)).toBeUndefined();
   });
 
-  it("are named in any letter case, and --cors counts for more", () => {
+  test("are named in any letter case, and --cors counts for more", () => {
     put("settings.json", '{"host":{"Cors":"https://a.example.com","corsCredentials":true}}');
     const file = join(app, "settings.json");
     expect(readCors(file)).toEqual({ origins: ["https://a.example.com"], credentials: true });
@@ -183,7 +183,7 @@ describe("the pages that may call", () => {
     expect(() => readCors(undefined, "b.example.com")).toThrow('--cors has "b.example.com"');
   });
 
-  it.each([
+  test.each([
     ["[]", '"Host" must be an object'],
     ['{"CORS":7}', '"CORS" must be origins separated by commas'],
     ['{"CORS":"chat.example.com"}', '"CORS" has "chat.example.com" but must have origins like'],

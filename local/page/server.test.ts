@@ -3,7 +3,7 @@ import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeJwt, jwtVerify } from "jose";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readHosts } from "./security.js";
 import { type Server, start } from "./server.js";
 
@@ -56,7 +56,7 @@ function raw(path: string, headers: Record<string, string> = {}): Promise<{ stat
 }
 
 describe("the page", () => {
-  it.each(["/", "/index.html", "/rooms/7", "/?lang=ko"])(
+  test.each(["/", "/index.html", "/rooms/7", "/?lang=ko"])(
     "is at %s, never kept without asking",
     async (path) => {
       const answer = await fetch(url(path));
@@ -72,7 +72,7 @@ describe("the page", () => {
     },
   );
 
-  it("talks to the two addresses it needs, and loads pictures of the hosts it was set to", async () => {
+  test("talks to the two addresses it needs, and loads pictures of the hosts it was set to", async () => {
     const policy = (await fetch(url("/"))).headers.get("content-security-policy") ?? "";
     const directives = Object.fromEntries(
       policy.split("; ").map((one) => [one.split(" ")[0], one.split(" ").slice(1).join(" ")]),
@@ -87,38 +87,41 @@ describe("the page", () => {
     expect(policy).not.toContain("unsafe");
   });
 
-  it("has a frame for pictures of any host, that can do nothing else", async () => {
+  test("has a frame for pictures of any host, that can do nothing else", async () => {
     const policy = (await fetch(url("/picture.html"))).headers.get("content-security-policy") ?? "";
     expect(policy).toMatch(/^sandbox allow-scripts; default-src 'none';/);
     expect(policy).toContain("img-src https:;");
     expect(policy).not.toContain("connect-src");
   });
 
-  it("has files whose names change with their content, kept for ever", async () => {
+  test("has files whose names change with their content, kept for ever", async () => {
     const answer = await fetch(url("/assets/main-a1b2.js"));
     expect(answer.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
     expect(answer.headers.get("content-type")).toBe("text/javascript; charset=utf-8");
     expect(await answer.text()).toBe("1;");
   });
 
-  it("is told without its body to HEAD", async () => {
+  test("is told without its body to HEAD", async () => {
     const answer = await fetch(url("/"), { method: "HEAD", headers: { "accept-encoding": "identity" } });
     expect(answer.headers.get("content-length")).toBe(String(index.length));
     expect(await answer.text()).toBe("");
   });
 
-  it.each(["/secret.txt", "/../secret.txt", "/%2e%2e/secret.txt", "/assets/../../secret.txt", "/nowhere.js"])(
-    "has nothing at %s",
-    async (path) => expect((await raw(path)).status).toBe(404),
-  );
+  test.each([
+    "/secret.txt",
+    "/../secret.txt",
+    "/%2e%2e/secret.txt",
+    "/assets/../../secret.txt",
+    "/nowhere.js",
+  ])("has nothing at %s", async (path) => expect((await raw(path)).status).toBe(404));
 
-  it("can't be written", async () => {
+  test("can't be written", async () => {
     const answer = await fetch(url("/"), { method: "PUT" });
     expect(answer.status).toBe(405);
     expect(answer.headers.get("allow")).toBe("GET, HEAD");
   });
 
-  it.each([
+  test.each([
     (port: number) => `evil.example.com:${port}`,
     (port: number) => `127.0.0.1.evil.example.com:${port}`,
     (port: number) => `evil.example.com#127.0.0.1:${port}`,
@@ -129,7 +132,7 @@ describe("the page", () => {
       expect((await raw(path, { host: host(server.port) })).status).toBe(400);
   });
 
-  it("lets no other page read it", async () => {
+  test("lets no other page read it", async () => {
     const answer = await fetch(url("/demo/users"), { headers: { origin: "https://evil.example.com" } });
     expect(answer.headers.get("access-control-allow-origin")).toBeNull();
     const preflight = await fetch(url("/demo/token"), {
@@ -140,13 +143,13 @@ describe("the page", () => {
     expect(preflight.headers.get("access-control-allow-origin")).toBeNull();
   });
 
-  it("may be called localhost", async () => {
+  test("may be called localhost", async () => {
     expect((await raw("/demo/users", { host: `localhost:${server.port}` })).status).toBe(200);
   });
 });
 
 describe("what the page needs on a developer's machine", () => {
-  it("is where the API is, and who can be chosen", async () => {
+  test("is where the API is, and who can be chosen", async () => {
     expect(await (await fetch(url("/config.json"))).json()).toEqual({
       api: "http://127.0.0.1:7071",
       imageHosts: ["pictures.example", "*.faces.example"],
@@ -156,7 +159,7 @@ describe("what the page needs on a developer's machine", () => {
     expect(users).toContainEqual({ userId: 4, nickname: "민준" });
   });
 
-  it("is a token for one of them", async () => {
+  test("is a token for one of them", async () => {
     const answer = await post({ userId: 4 });
     const { token, expiresAt } = (await answer.json()) as { token: string; expiresAt: string };
     const key = new TextEncoder().encode(auth.AUTH_JWT_SECRET);
@@ -167,13 +170,13 @@ describe("what the page needs on a developer's machine", () => {
     expect(answer.headers.get("cache-control")).toBe("no-store");
   });
 
-  it("may be a short one", async () => {
+  test("may be a short one", async () => {
     const { token } = (await (await post({ userId: 1, seconds: 30 })).json()) as { token: string };
     const { exp, iat } = decodeJwt(token);
     expect(exp! - iat!).toBe(30);
   });
 
-  it.each([
+  test.each([
     [{ userId: 7 }, "must be one of the demo users' ids: 1, 2, 3, 4, 5, 6"],
     [{}, "must be one of the demo users' ids"],
     [{ userId: "1" }, "must be one of the demo users' ids"],
@@ -189,20 +192,20 @@ describe("what the page needs on a developer's machine", () => {
     expect(((await answer.json()) as { error: string }).error).toContain(message);
   });
 
-  it("is not for a form of another page", async () => {
+  test("is not for a form of another page", async () => {
     expect((await post({ userId: 1 }, "text/plain")).status).toBe(415);
     expect((await fetch(url("/demo/token"))).status).toBe(405);
   });
 });
 
-it("does not start without the built page", async () => {
+test("does not start without the built page", async () => {
   await expect(start({ port: 0, folder: join(folder, "nowhere"), ...elsewhere, auth })).rejects.toThrow(
     "has no index.html: build the page, which npm start does first",
   );
 });
 
 describe("hosts of pictures", () => {
-  it("are read from a list", () => {
+  test("are read from a list", () => {
     expect(readHosts(" pictures.example, *.Faces.example,a.example:8443,")).toEqual([
       "pictures.example",
       "*.faces.example",
@@ -211,7 +214,7 @@ describe("hosts of pictures", () => {
     expect(readHosts("")).toEqual([]);
   });
 
-  it.each([
+  test.each([
     "*",
     "https://a.example",
     "a.example/b",

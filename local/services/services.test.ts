@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { BlobServiceClient } from "@azure/storage-blob";
 import { Redis } from "ioredis";
 import mysql from "mysql2/promise";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { startAzurite } from "./azurite.js";
 import { startMySql } from "./mysql.js";
 import { startRedis } from "./redis.js";
@@ -14,7 +14,7 @@ const folder = mkdtempSync(join(tmpdir(), "nonstop-services-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("a private MySQL", () => {
-  it("lets chat and root in over TCP, and keeps committed rows through kill -9", async () => {
+  test("lets chat and root in over TCP, and keeps committed rows through kill -9", async () => {
     const data = join(folder, "mysql");
     const first = await startMySql({ data });
     const connection = await mysql.createConnection(first.url);
@@ -37,7 +37,7 @@ describe("a private MySQL", () => {
 });
 
 describe("a private Redis", () => {
-  it("answers, and refuses to write rather than to forget when it is full", async () => {
+  test("answers, and refuses to write rather than to forget when it is full", async () => {
     const service = await startRedis({ data: join(folder, "redis") });
     const redis = new Redis(service.url);
     expect(await redis.set("key", "value")).toBe("OK");
@@ -46,7 +46,7 @@ describe("a private Redis", () => {
     await service.close();
   });
 
-  it("says why it cannot start", async () => {
+  test("says why it cannot start", async () => {
     const holder = createServer((socket) => socket.resume());
     await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
     const { port } = holder.address() as { port: number };
@@ -58,7 +58,7 @@ describe("a private Redis", () => {
 });
 
 describe("a private blob storage", () => {
-  it("keeps its blobs for the next start", async () => {
+  test("keeps its blobs for the next start", async () => {
     const data = join(folder, "storage");
     const first = await startAzurite({ data });
     const container = BlobServiceClient.fromConnectionString(first.url).getContainerClient("kept");

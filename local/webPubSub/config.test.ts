@@ -1,9 +1,9 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { parseConfig } from "./config.js";
 import { originAllowed } from "./hosts.js";
 
 describe("a configuration", () => {
-  it("needs keys and hubs only; the rest has defaults", () => {
+  test("needs keys and hubs only; the rest has defaults", () => {
     expect(parseConfig({ accessKeys: ["k"], hubs: { chat: {} } })).toEqual({
       accessKeys: ["k"],
       hubs: {
@@ -13,7 +13,7 @@ describe("a configuration", () => {
     });
   });
 
-  it("needs no keys where they are turned off, but an identity", () => {
+  test("needs no keys where they are turned off, but an identity", () => {
     const managedIdentity = { issuer: "https://issuer/", audience: "api://chat", objectId: "o" };
     const off = { disableLocalAuth: true, hubs: {} };
     expect(parseConfig({ ...off, managedIdentity })).toEqual({
@@ -26,7 +26,7 @@ describe("a configuration", () => {
     expect(() => parseConfig({ ...off, managedIdentity: {} })).toThrow("managedIdentity.issuer");
   });
 
-  it("names every wrong field at once", () => {
+  test("names every wrong field at once", () => {
     const handler = { urlTemplate: "nowhere", systemEvents: ["conect"] };
     const parse = () =>
       parseConfig({ accessKeys: [], hubs: { chat: { eventHandlers: [handler], speed: 1 } } });
@@ -40,7 +40,7 @@ describe("a configuration", () => {
     }
   });
 
-  it.each([[undefined], [null], [7], ["{}"], [{ accessKeys: ["k"], hubs: { "a/b": {} } }]])(
+  test.each([[undefined], [null], [7], ["{}"], [{ accessKeys: ["k"], hubs: { "a/b": {} } }]])(
     "can't be %j",
     (input) => {
       expect(() => parseConfig(input)).toThrow("The configuration is not usable.");
@@ -49,7 +49,7 @@ describe("a configuration", () => {
 });
 
 describe("WebHook-Allowed-Origin", () => {
-  it.each([
+  test.each([
     ["*", true],
     ["127.0.0.1:8080", true],
     ["localhost:8080", true],

@@ -1,10 +1,10 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { compileFilter, FilterError } from "./filter.js";
 
 const ann = { id: "c1", userId: "ann", groups: new Set(["room", "it's", "and"]) };
 
 describe("a filter", () => {
-  it.each([
+  test.each([
     ["userId eq 'ann'", true],
     ["userId eq 'Ann'", false],
     ["userId ne 'bob'", true],
@@ -30,7 +30,7 @@ describe("a filter", () => {
     expect(compileFilter(source)(ann)).toBe(picks);
   });
 
-  it.each([
+  test.each([
     [""],
     ["userId"],
     ["userId eq"],
@@ -52,7 +52,7 @@ describe("a filter", () => {
     expect(() => compileFilter(source)).toThrow(FilterError);
   });
 
-  it("says where it stopped understanding", () => {
+  test("says where it stopped understanding", () => {
     expect(() => compileFilter("userId eq ann")).toThrow(
       'The filter has "ann" at position 10 where userId, connectionId, null or a text in single quotes is expected.',
     );

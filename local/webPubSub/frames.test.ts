@@ -1,13 +1,13 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { encodeFrame } from "./frames.js";
 
 // The headers of RFC 6455 §5.7, and those at the edges of the three length forms.
 describe("a server frame", () => {
-  it("is the RFC's own example for Hello", () => {
+  test("is the RFC's own example for Hello", () => {
     expect(encodeFrame(Buffer.from("Hello"), false).toString("hex")).toBe("810548656c6c6f");
   });
 
-  it.each([
+  test.each([
     [0, "8200"],
     [125, "827d"],
     [126, "827e007e"],

@@ -1,5 +1,5 @@
 import { createHmac } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { audienceMatches, TokenError, Tokens } from "./tokens.js";
 
 const NOW = 1_700_000_000_000;
@@ -13,15 +13,15 @@ function make(claims: object, key = "primary", header: object = { typ: "JWT", al
 }
 
 describe("a token", () => {
-  it.each(["primary", "secondary"])("is taken with the %s key", (key) => {
+  test.each(["primary", "secondary"])("is taken with the %s key", (key) => {
     expect(tokens.verify(make({ exp, sub: "7" }, key), NOW)).toEqual({ exp, sub: "7" });
   });
 
-  it("that we sign is one that we take", () => {
+  test("that we sign is one that we take", () => {
     expect(tokens.verify(tokens.sign({ exp }), NOW)).toEqual({ exp });
   });
 
-  it.each([
+  test.each([
     ["another key", make({ exp }, "other")],
     ["no exp", make({})],
     ["an exp that is text", make({ exp: "soon" })],
@@ -41,7 +41,7 @@ describe("a token", () => {
 
 describe("an audience", () => {
   const accepts = (url: URL) => url.pathname === "/client/hubs/chat";
-  it.each([
+  test.each([
     ["http://127.0.0.1:8080/client/hubs/chat", true],
     ["http://localhost/client/hubs/chat", true],
     ["https://[::1]:1/client/hubs/chat", true],

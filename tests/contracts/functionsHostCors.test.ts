@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { appFolder, builtHost, type Running, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 const PAGE = "https://chat.example.com";
@@ -34,7 +34,7 @@ describe("the Functions host, called by pages", () => {
     const call = (method: string, path: string, headers: Record<string, string>) =>
       fetch(`http://127.0.0.1:${host.ready.port}${path}`, { method, headers });
 
-    it.each(["/api/rooms/7", "/api/nowhere", "/api/echo"])(
+    test.each(["/api/rooms/7", "/api/nowhere", "/api/echo"])(
       "a preflight for %s is answered by the host",
       async (path) => {
         const answer = await call("OPTIONS", path, {
@@ -54,7 +54,7 @@ describe("the Functions host, called by pages", () => {
       },
     );
 
-    it.each([
+    test.each([
       ["/api/rooms/7", 200],
       ["/api/nowhere", 404],
       ["/api/throws", 500],
@@ -65,7 +65,7 @@ describe("the Functions host, called by pages", () => {
       expect(answer.headers.get("vary")).toBe(vary);
     });
 
-    it("what the host has for itself is not for pages", async () => {
+    test("what the host has for itself is not for pages", async () => {
       const answer = await call("GET", "/admin/host/status", { origin: PAGE });
       expect(answer.headers.get("access-control-allow-origin")).toBeNull();
       const preflight = await call("OPTIONS", "/admin/functions/tick", {
@@ -75,25 +75,25 @@ describe("the Functions host, called by pages", () => {
       expect(preflight.status).toBe(404);
     });
 
-    it("a call that no page makes is as without", async () => {
+    test("a call that no page makes is as without", async () => {
       const answer = await call("GET", "/api/rooms/7", {});
       expect(answer.headers.get("access-control-allow-origin")).toBeNull();
     });
 
-    it("OPTIONS that is no preflight is for the function that lists it", async () => {
+    test("OPTIONS that is no preflight is for the function that lists it", async () => {
       const answer = await call("OPTIONS", "/api/echo", { "webhook-request-origin": "127.0.0.1" });
       expect([answer.status, answer.headers.get("x-method")]).toEqual([200, "OPTIONS"]);
       const fromPage = await call("OPTIONS", "/api/echo", { origin: PAGE });
       expect([fromPage.status, fromPage.headers.get("x-method")]).toEqual([200, "OPTIONS"]);
     });
 
-    it("what the function says of other origins does not count", async () => {
+    test("what the function says of other origins does not count", async () => {
       const answer = await call("GET", "/api/ownLeave", { origin: PAGE });
       expect(answer.headers.get("access-control-allow-origin")).toBe(origin);
       expect(answer.headers.get("vary")).toBe(vary === null ? "Accept" : "Origin, Accept");
     });
 
-    it("another origin gets no leave", async () => {
+    test("another origin gets no leave", async () => {
       const elsewhere = { origin: "https://elsewhere.example.com" };
       const answer = await call("GET", "/api/rooms/7", elsewhere);
       expect(answer.status).toBe(200);
@@ -108,7 +108,7 @@ describe("the Functions host, called by pages", () => {
     });
   });
 
-  it("--cors counts instead of what the settings say", async () => {
+  test("--cors counts instead of what the settings say", async () => {
     const file = join(scratch.path, "flag.json");
     const said = { CORS: "https://elsewhere.example.com", CORSCredentials: true };
     writeFileSync(file, JSON.stringify({ Host: said, Values: { ORDERS_HUB: "o", ORDERS_GROUP: "g" } }));
@@ -124,7 +124,7 @@ describe("the Functions host, called by pages", () => {
     await host.end();
   });
 
-  it("without a word nobody gets leave, and OPTIONS goes on to the function", async () => {
+  test("without a word nobody gets leave, and OPTIONS goes on to the function", async () => {
     const host = await runHost(main, {}, "--app", appFolder, "--triggers", "http");
     const answer = await fetch(`http://127.0.0.1:${host.ready.port}/api/echo`, {
       method: "OPTIONS",

@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EventHubProducerClient } from "@azure/event-hubs";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { start } from "../../local/eventHubs/server.js";
 import { freePort } from "../../local/ports.js";
 import {
@@ -115,7 +115,7 @@ describe("the Functions host, reading Event Hubs", () => {
   }
 
   describe("batches", () => {
-    it("are bytes in order, no larger than maxEventBatchSize, with their metadata", async () => {
+    test("are bytes in order, no larger than maxEventBatchSize, with their metadata", async () => {
       await send(numbered(1, 12), { partitionKey: "key" });
       const running = await host();
       await eventually(() => texts().length === 12);
@@ -143,14 +143,14 @@ describe("the Functions host, reading Event Hubs", () => {
       );
     });
 
-    it("lose the empty keys of events without one", async () => {
+    test("lose the empty keys of events without one", async () => {
       await send(["a", "b"]);
       await host();
       await eventually(() => texts().length === 2);
       expect(calls()[0]!.metadata["partitionKeyArray"]).toEqual([]);
     });
 
-    it("are single events, parsed when they are JSON, for a cardinality of one", async () => {
+    test("are single events, parsed when they are JSON, for a cardinality of one", async () => {
       await send(['{"n":1}', "plain"], { partitionKey: "key" });
       await host({ ORDERS: "one" });
       await eventually(() => texts().length === 2);
@@ -162,7 +162,7 @@ describe("the Functions host, reading Event Hubs", () => {
       });
     });
 
-    it("wait for minEventBatchSize, or for maxWaitTime", async () => {
+    test("wait for minEventBatchSize, or for maxWaitTime", async () => {
       await host({
         AzureFunctionsJobHost__extensions__eventHubs__minEventBatchSize: "3",
         AzureFunctionsJobHost__extensions__eventHubs__maxWaitTime: "00:00:05",
@@ -176,7 +176,7 @@ describe("the Functions host, reading Event Hubs", () => {
     });
   });
 
-  it("a function that is disabled reads nothing", async () => {
+  test("a function that is disabled reads nothing", async () => {
     await send(["one"]);
     const running = await host({ "AzureWebJobs.orders.Disabled": "1" });
     expect(running.log()).toContain("Function 'Functions.orders' is disabled");
@@ -187,7 +187,7 @@ describe("the Functions host, reading Event Hubs", () => {
   });
 
   describe("retries", () => {
-    it("repeat the same batch until it succeeds, later events waiting", async () => {
+    test("repeat the same batch until it succeeds, later events waiting", async () => {
       await host({ RETRIES: "-1" });
       await send(["poison"]);
       await eventually(() => calls().length === 2);
@@ -205,7 +205,7 @@ describe("the Functions host, reading Event Hubs", () => {
       ]);
     });
 
-    it("end at maxRetryCount, and the checkpoint moves past the batch that failed", async () => {
+    test("end at maxRetryCount, and the checkpoint moves past the batch that failed", async () => {
       const first = await host({ RETRIES: "1" });
       await send(["poison"]);
       await eventually(() => first.log().includes("gave up 1 event(s)"));
@@ -219,7 +219,7 @@ describe("the Functions host, reading Event Hubs", () => {
       expect(texts().filter((text) => text === "poison")).toHaveLength(2);
     });
 
-    it("begin again with the same batch after the process was killed in between", async () => {
+    test("begin again with the same batch after the process was killed in between", async () => {
       const first = await host({ RETRIES: "-1" });
       await send(["poison-1"]);
       await eventually(() => calls().length === 1);
@@ -234,7 +234,7 @@ describe("the Functions host, reading Event Hubs", () => {
   });
 
   describe("restarts", () => {
-    it("of the host resume after the last batch", async () => {
+    test("of the host resume after the last batch", async () => {
       const first = await host();
       await send(numbered(1, 3));
       await eventually(() => texts().length === 3);
@@ -246,7 +246,7 @@ describe("the Functions host, reading Event Hubs", () => {
       expect(texts()).toEqual(numbered(1, 6));
     });
 
-    it("do not wait for Event Hubs and storage that are gone", async () => {
+    test("do not wait for Event Hubs and storage that are gone", async () => {
       const running = await host();
       await send(["one"]);
       await eventually(() => texts().includes("one"));
@@ -257,7 +257,7 @@ describe("the Functions host, reading Event Hubs", () => {
       eventHubs = await startEventHubs();
     });
 
-    it("of Event Hubs that come up after storage and the host are noticed within seconds", async () => {
+    test("of Event Hubs that come up after storage and the host are noticed within seconds", async () => {
       await eventHubs.close();
       const running = await host();
       await eventually(() => running.log().includes("orders waits for its event hub"));
@@ -266,7 +266,7 @@ describe("the Functions host, reading Event Hubs", () => {
       await eventually(() => texts().includes("one"));
     });
 
-    it("of Event Hubs and of storage are survived, also when both are away at the start", async () => {
+    test("of Event Hubs and of storage are survived, also when both are away at the start", async () => {
       await eventHubs.close();
       await azurite.end();
       const running = await host();
@@ -289,7 +289,7 @@ describe("the Functions host, reading Event Hubs", () => {
     });
   });
 
-  it("two hosts share the partitions, and no event is left out", async () => {
+  test("two hosts share the partitions, and no event is left out", async () => {
     hub = names[0]!;
     const both = await Promise.all([host(), host()]);
     const pids = both.map((one) => one.child.pid!);

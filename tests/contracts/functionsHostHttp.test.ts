@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { appFolder, builtHost, type Running, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 /** Calls over HTTP, and what happens around them. */
@@ -44,7 +44,7 @@ describe("the Functions host, serving HTTP", () => {
   }
 
   describe("routes", () => {
-    it.each([
+    test.each([
       ["GET", "/api/rooms/7", "room", { id: "7" }],
       ["GET", "/api/rooms/7/", "room", { id: "7" }],
       ["GET", "/API/Rooms/Seven", "room", { id: "Seven" }],
@@ -64,7 +64,7 @@ describe("the Functions host, serving HTTP", () => {
       expect(await response.json()).toEqual({ name, params });
     });
 
-    it.each([
+    test.each([
       ["GET", "/rooms/7"],
       ["GET", "/api/rooms"],
       ["GET", "/api/rooms//members"],
@@ -79,7 +79,7 @@ describe("the Functions host, serving HTTP", () => {
   });
 
   describe("requests and answers", () => {
-    it("hands over method, headers, query and the bytes of the body", async () => {
+    test("hands over method, headers, query and the bytes of the body", async () => {
       const response = await call("/api/echo?a=1&b=x%20y&a=2", {
         method: "POST",
         headers: { "x-one": "1", "content-type": "application/x-bytes" },
@@ -98,7 +98,7 @@ describe("the Functions host, serving HTTP", () => {
       });
     });
 
-    it.each([
+    test.each([
       ["X-A: 1", "x-a: 2", '"x-a":"1,2"'],
       ["Authorization: Bearer a", "Authorization: Bearer b", '"authorization":"Bearer a,Bearer b"'],
       ["Cookie: a=1", "Cookie: b=2", '"cookie":"a=1,b=2"'],
@@ -108,13 +108,13 @@ describe("the Functions host, serving HTTP", () => {
       expect(answer).toContain(seen);
     });
 
-    it("keeps a header that is empty, and reads headers as UTF-8", async () => {
+    test("keeps a header that is empty, and reads headers as UTF-8", async () => {
       const answer = await raw(`GET /api/echo HTTP/1.1\r\nHost: h\r\nX-Empty:\r\nX-E: é\r\n${close}`);
       expect(answer).toContain('"x-empty":""');
       expect(answer).toContain('"x-e":"é"');
     });
 
-    it.each([
+    test.each([
       ["a=1&A=2", "A=1%2C2"],
       ["a=1&A=2&a=3&b=", "A=1%2C2%2C3&b="],
       ["a=x+y", "a=x+y"],
@@ -122,7 +122,7 @@ describe("the Functions host, serving HTTP", () => {
       expect((await call(`/api/echo?${query}`)).headers.get("x-query")).toBe(seen);
     });
 
-    it("takes a chunked body for none, though its header is seen", async () => {
+    test("takes a chunked body for none, though its header is seen", async () => {
       const answer = await raw(
         `POST /api/echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n${close}2\r\nhe\r\n1\r\ny\r\n0\r\n\r\n`,
       );
@@ -130,7 +130,7 @@ describe("the Functions host, serving HTTP", () => {
       expect(answer).toContain('"body":""');
     });
 
-    it("goes on with the connection after a chunked body that nobody read", async () => {
+    test("goes on with the connection after a chunked body that nobody read", async () => {
       const head = "POST /api/echo HTTP/1.1\r\nHost: h\r\n";
       const answer = await raw(
         `${head}Transfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0\r\n\r\n${head}Content-Length: 1\r\n${close}x`,
@@ -138,7 +138,7 @@ describe("the Functions host, serving HTTP", () => {
       expect(answer).toMatch(/"body":"".*"body":"78"/s);
     });
 
-    it.each(["/api/rooms/../rooms/./7", "/x/%2e%2e/api/rooms/7", "/%61pi/rooms/%37"])(
+    test.each(["/api/rooms/../rooms/./7", "/x/%2e%2e/api/rooms/7", "/%61pi/rooms/%37"])(
       "finds the way of %s",
       async (path) => {
         const answer = await raw(`GET ${path} HTTP/1.1\r\nHost: h\r\n${close}`);
@@ -146,20 +146,20 @@ describe("the Functions host, serving HTTP", () => {
       },
     );
 
-    it("tells the function the address it found", async () => {
+    test("tells the function the address it found", async () => {
       const answer = await raw(`GET /x/../api/ech%6f?%6f HTTP/1.1\r\nHost: h\r\n${close}`);
       expect(answer).toContain("x-url: http://h/api/echo?%6f\r\n");
       const encoded = await raw(`GET /api/rooms/1%252F2 HTTP/1.1\r\nHost: h\r\n${close}`);
       expect(encoded).toContain('{"id":"1%2F2"}');
     });
 
-    it("tells of no trace, whatever the request's headers say", async () => {
+    test("tells of no trace, whatever the request's headers say", async () => {
       const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
       const answer = await call("/api/trace", { headers: { traceparent, tracestate: "a=1" } });
       expect(await answer.json()).toEqual({ traceParent: "", traceState: "", attributes: {} });
     });
 
-    it("writes the headers of an answer as Kestrel does, and a body in chunks", async () => {
+    test("writes the headers of an answer as Kestrel does, and a body in chunks", async () => {
       const answer = await raw(`GET /api/headers?value=1 HTTP/1.1\r\nHost: h\r\n${close}`);
       expect(answer).toMatch(/^HTTP\/1\.1 200 OK\r\n/);
       for (const line of ["x-own: 1", 'ETag: "1"', "WWW-Authenticate: Basic", "Transfer-Encoding: chunked"])
@@ -168,11 +168,11 @@ describe("the Functions host, serving HTTP", () => {
       expect(answer).toContain("\r\n\r\n9\r\nread them\r\n0\r\n\r\n");
     });
 
-    it("cannot send a header that is not ASCII", async () => {
+    test("cannot send a header that is not ASCII", async () => {
       expect((await call("/api/headers?value=%C3%A9")).status).toBe(500);
     });
 
-    it("answers OPTIONS by the function that lists it", async () => {
+    test("answers OPTIONS by the function that lists it", async () => {
       const response = await call("/api/echo", {
         method: "OPTIONS",
         headers: { "WebHook-Request-Origin": "x" },
@@ -180,7 +180,7 @@ describe("the Functions host, serving HTTP", () => {
       expect([response.status, response.headers.get("x-method")]).toEqual([200, "OPTIONS"]);
     });
 
-    it("answers HEAD without a body", async () => {
+    test("answers HEAD without a body", async () => {
       const response = await call("/api/echo", { method: "HEAD" });
       expect([response.status, response.headers.get("x-method"), await response.text()]).toEqual([
         201,
@@ -189,7 +189,7 @@ describe("the Functions host, serving HTTP", () => {
       ]);
     });
 
-    it("sets each cookie in a header of its own", async () => {
+    test("sets each cookie in a header of its own", async () => {
       const response = await call("/api/cookies");
       expect(response.headers.getSetCookie()).toEqual([
         "a=1%202; max-age=60; path=/; secure; samesite=strict; httponly",
@@ -197,13 +197,13 @@ describe("the Functions host, serving HTTP", () => {
       ]);
     });
 
-    it("sends bytes as they are", async () => {
+    test("sends bytes as they are", async () => {
       const response = await call("/api/binary");
       expect(response.headers.get("content-type")).toBe("application/octet-stream");
       expect(Buffer.from(await response.arrayBuffer()).toString("hex")).toBe("00ff800a");
     });
 
-    it.each([
+    test.each([
       ["/api/stream", 200, "first,second"],
       ["/api/nothing", 204, ""],
       ["/api/throws", 500, ""],
@@ -214,14 +214,14 @@ describe("the Functions host, serving HTTP", () => {
       expect([response.status, await response.text()]).toEqual([status, body]);
     });
 
-    it("logs what a function threw, which its client does not hear", async () => {
+    test("logs what a function threw, which its client does not hear", async () => {
       await call("/api/throws");
       expect(host.log()).toMatch(
         /error functionsHost: throws [0-9a-f]{8} failed after .*a secret detail \| at /,
       );
     });
 
-    it.each([
+    test.each([
       { what: "of an address of 15 KB", head: head("GET", `/api/echo?${"a".repeat(15_000)}`), status: 414 },
       { what: "of 101 headers", head: head("GET", "/api/echo", "a: b\r\n".repeat(99)), status: 431 },
       {
@@ -251,7 +251,7 @@ describe("the Functions host, serving HTTP", () => {
       expect(answer).toMatch(/\r\nConnection: close\r\n/i);
     });
 
-    it("takes a body of 30 MiB", async () => {
+    test("takes a body of 30 MiB", async () => {
       const body = Buffer.alloc(30 << 20, "a");
       const answer = await call("/api/echo", { method: "POST", body });
       expect(answer.status).toBe(201);
@@ -260,7 +260,7 @@ describe("the Functions host, serving HTTP", () => {
   });
 
   describe("preflights that nobody was told to answer", () => {
-    it.each([
+    test.each([
       ["/api/rooms/7", 404],
       ["/api/nowhere", 404],
       ["/api/echo", 200],
@@ -275,7 +275,7 @@ describe("the Functions host, serving HTTP", () => {
     const keyed = { "x-functions-key": "open-sesame" };
     const json = { method: "POST", headers: { "content-type": "application/json" }, body: "{}" };
 
-    it.each([
+    test.each([
       ["/", 200],
       ["/admin/host/ping", 200],
       ["/admin/host/status", 200],
@@ -292,7 +292,7 @@ describe("the Functions host, serving HTTP", () => {
       expect((await call(path)).status).toBe(status);
     });
 
-    it("tells of functions", async () => {
+    test("tells of functions", async () => {
       const all = (await (await call("/admin/functions")).json()) as { name: string }[];
       expect(all.map(({ name }) => name).sort()).toEqual(host.ready.functions);
       const httpTrigger = { type: "httpTrigger", direction: "in", methods: ["GET"], authLevel: "function" };
@@ -304,7 +304,7 @@ describe("the Functions host, serving HTTP", () => {
       });
     });
 
-    it("asks for the key that --key names, as do functions whose authLevel says so", async () => {
+    test("asks for the key that --key names, as do functions whose authLevel says so", async () => {
       const other = await runHost(main, {}, "--app", appFolder, "--triggers", "http", "--key", "open-sesame");
       const base = `http://127.0.0.1:${other.ready.port}`;
       const closed = ["/admin/host/status", "/admin/functions", "/admin/functions/echo", "/api/locked"];
@@ -322,7 +322,7 @@ describe("the Functions host, serving HTTP", () => {
       await other.end();
     });
 
-    it("shows no page when the settings say so", async () => {
+    test("shows no page when the settings say so", async () => {
       const off = { AzureWebJobsDisableHomepage: "True" };
       const other = await runHost(main, off, "--app", appFolder, "--triggers", "http");
       expect((await fetch(`http://127.0.0.1:${other.ready.port}/`)).status).toBe(204);
@@ -331,7 +331,7 @@ describe("the Functions host, serving HTTP", () => {
   });
 
   describe("a function that is disabled", () => {
-    it.each([
+    test.each([
       ["AzureWebJobs.echo.Disabled", "1", 404],
       ["AzureWebJobs_Echo_Disabled", "TRUE", 404],
       ["azurewebjobs.ECHO.disabled", "true", 404],
@@ -349,18 +349,18 @@ describe("the Functions host, serving HTTP", () => {
   });
 
   describe("the app", () => {
-    it("is loaded from CommonJS and ESM files alike", () => {
+    test("is loaded from CommonJS and ESM files alike", () => {
       expect(host.ready.functions).toEqual(expect.arrayContaining(["binary", "echo", "room", "roomSearch"]));
     });
 
-    it("gets settings from the file, but the environment wins", async () => {
+    test("gets settings from the file, but the environment wins", async () => {
       expect(await (await call("/api/settings")).json()).toEqual({
         greeting: "from the example file",
         overridden: "from the environment",
       });
     });
 
-    it("runs hooks around calls, which can replace handler and result", async () => {
+    test("runs hooks around calls, which can replace handler and result", async () => {
       const response = await call("/api/hooks");
       expect([response.status, await response.text()]).toEqual([202, "replaced by the hook"]);
       expect(readFileSync(hookLog, "utf8").split("\n").slice(0, 3)).toEqual([
@@ -370,7 +370,7 @@ describe("the Functions host, serving HTTP", () => {
       ]);
     });
 
-    it("finishes running calls and runs the appTerminate hooks before it ends", async () => {
+    test("finishes running calls and runs the appTerminate hooks before it ends", async () => {
       const log = join(scratch.path, "terminate.log");
       const other = await runHost(main, { HOOK_LOG: log }, "--app", appFolder);
       const slow = fetch(`http://127.0.0.1:${other.ready.port}/api/slow`);
@@ -380,14 +380,14 @@ describe("the Functions host, serving HTTP", () => {
       expect([code, readFileSync(log, "utf8")]).toEqual([0, "appStart\nappTerminate\n"]);
     });
 
-    it("has some seconds for its appTerminate hooks", async () => {
+    test("has some seconds for its appTerminate hooks", async () => {
       const log = join(scratch.path, "late.log");
       const other = await runHost(main, { HOOK_LOG: log, TERMINATE_MS: "1500" }, "--app", appFolder);
       expect(await other.end("SIGTERM")).toBe(0);
       expect(readFileSync(log, "utf8")).toContain("appTerminate");
     });
 
-    it.each([
+    test.each([
       ["rejectsUnseen", "a promise was rejected and nobody handles it", "nobody waits for this"],
       ["throwsLater", "an error was thrown and nobody catches it", "nobody catches this"],
     ])("takes its host along when one of its functions %s", async (name, what, why) => {
@@ -397,14 +397,14 @@ describe("the Functions host, serving HTTP", () => {
       expect(other.log()).toMatch(new RegExp(`critical functionsHost: ${what}, the process ends: .*${why}`));
     });
 
-    it("ends when its stdin does", async () => {
+    test("ends when its stdin does", async () => {
       const other = await runHost(main, {}, "--app", appFolder);
       other.child.stdin?.end();
       await new Promise((resolve) => other.child.once("exit", resolve));
       expect(other.child.exitCode).toBe(0);
     });
 
-    it("goes down with a function that runs past functionTimeout", async () => {
+    test("goes down with a function that runs past functionTimeout", async () => {
       const env = { AzureFunctionsJobHost__functionTimeout: "00:00:01" };
       const other = await runHost(main, env, "--app", appFolder);
       await expect(fetch(`http://127.0.0.1:${other.ready.port}/api/tooSlow`)).rejects.toThrow();

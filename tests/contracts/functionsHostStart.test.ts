@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { builtHost, runHost, scratchFolder } from "./functionsApp/processes.js";
 
 /** What the host starts with, and what it refuses to start with. */
@@ -47,7 +47,7 @@ describe("the Functions host, starting", () => {
   }
 
   describe("a host that cannot start says why, in a line, and ends with 1", () => {
-    it.each<[string, Record<string, string>, RegExp]>([
+    test.each<[string, Record<string, string>, RegExp]>([
       ["no package.json", {}, /has no package\.json: --app must name/],
       ["no main", { "package.json": "{}" }, /package\.json needs "main"/],
       [
@@ -98,7 +98,7 @@ describe("the Functions host, starting", () => {
       expect(lines[0]).toMatch(message);
     });
 
-    it("a port that is taken", async () => {
+    test("a port that is taken", async () => {
       const other = createServer().listen(0, "127.0.0.1");
       await new Promise((resolve) => other.once("listening", resolve));
       const { port } = other.address() as { port: number };
@@ -113,7 +113,7 @@ describe("the Functions host, starting", () => {
   });
 
   describe("the command line", () => {
-    it.each([
+    test.each([
       [["--colour"]],
       [["--port", "http"]],
       [["--port", "65536"]],
@@ -126,14 +126,14 @@ describe("the Functions host, starting", () => {
       expect(stderr).toContain("--exit-with-stdin");
     });
 
-    it("explains itself", async () => {
+    test("explains itself", async () => {
       const { code, stdout } = await run("--help");
       expect([code, stdout]).toEqual([0, expect.stringContaining("--settings FILE")]);
     });
   });
 
   describe("an app", () => {
-    it("of many files is found by patterns, sorted, without what lies in node_modules or is not named", async () => {
+    test("of many files is found by patterns, sorted, without what lies in node_modules or is not named", async () => {
       const file = (name: string) => hello.replace("hello", name);
       const app = appOf({
         "package.json": '{"type":"module","main":"src/{api,jobs}/**/*.js"}',
@@ -149,7 +149,7 @@ describe("the Functions host, starting", () => {
       expect(await host.end()).toBe(0);
     });
 
-    it("can stream requests and answers", async () => {
+    test("can stream requests and answers", async () => {
       const app = appOf({
         "package.json": manifest,
         "app.js": `import { app } from "@azure/functions";
@@ -180,7 +180,7 @@ describe("the Functions host, starting", () => {
       expect(await host.end()).toBe(0);
     });
 
-    it("may print what it likes: standard output holds the ready line alone", async () => {
+    test("may print what it likes: standard output holds the ready line alone", async () => {
       const app = appOf({ "package.json": manifest, "app.js": `console.log("loading"); ${hello}` });
       const host = await runHost(main, {}, "--app", app);
       expect(host.ready.functions).toEqual(["hello"]);
@@ -188,7 +188,7 @@ describe("the Functions host, starting", () => {
       expect(await host.end()).toBe(0);
     });
 
-    it("hears of a trigger that this host does not run", async () => {
+    test("hears of a trigger that this host does not run", async () => {
       const queue = 'app.storageQueue("jobs", { queueName: "jobs", connection: "NONE", handler() {} });';
       const host = await runHost(
         main,

@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { ContainerClient } from "@azure/storage-blob";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createLog } from "../../local/functionsHost/log.js";
 import { Lease } from "../../local/functionsHost/timerLease.js";
 import { freePort } from "../../local/ports.js";
@@ -109,7 +109,7 @@ describe("the Functions host, running timers", () => {
   }
 
   describe("a schedule", () => {
-    it("of seconds calls again and again, and tells no status", async () => {
+    test("of seconds calls again and again, and tells no status", async () => {
       await host({ TICK: everySecond });
       await eventually(() => begun().length >= 3);
       for (const { begin, metadata, retry } of begun()) {
@@ -118,7 +118,7 @@ describe("the Functions host, running timers", () => {
       }
     });
 
-    it("can be a time, and in a setting", async () => {
+    test("can be a time, and in a setting", async () => {
       await host({ TICK: "%EVERY%", EVERY: "00:00:01" });
       await eventually(() => begun().length >= 2);
       expect(begun()[0]!.begin).toEqual({
@@ -128,7 +128,7 @@ describe("the Functions host, running timers", () => {
       });
     });
 
-    it("is in UTC, and a time zone is said not to count", async () => {
+    test("is in UTC, and a time zone is said not to count", async () => {
       const zone = { WEBSITE_TIME_ZONE: "Asia/Seoul", TZ: "Asia/Seoul" };
       const running = await host({ TICK: newYear, TICK_ON_STARTUP: "true", ...zone });
       const warning = "WEBSITE_TIME_ZONE is Asia/Seoul, but this host runs all timers in UTC";
@@ -137,13 +137,13 @@ describe("the Functions host, running timers", () => {
       expect(begun()[0]!.begin!.scheduleStatus!.next).toMatch(/^\d{4}-01-01T00:00:00\+00:00$/);
     });
 
-    it("without any occurrence is warned of", async () => {
+    test("without any occurrence is warned of", async () => {
       const running = await host({ TICK: "0 0 0 31 2 *" });
       await eventually(() => running.log().includes("tick has a schedule without any occurrence"));
       expect(await running.end()).toBe(0);
     });
 
-    it.each([
+    test.each([
       ["", /function "tick" needs a schedule/],
       ["%NO_SUCH%", /function "tick": "%NO_SUCH%" needs the setting NO_SUCH/],
       ["* * * *", /function "tick": the schedule "\* \* \* \*" has 4 fields: it must be \{second\}/],
@@ -158,7 +158,7 @@ describe("the Functions host, running timers", () => {
   });
 
   describe("a timer", () => {
-    it("can run at the start, and then tells the status of the call before", async () => {
+    test("can run at the start, and then tells the status of the call before", async () => {
       const running = await host({ TICK: newYear, TICK_ON_STARTUP: "true" });
       await eventually(() => lines().some((line) => line.end));
       const first = begun()[0]!.begin!;
@@ -177,13 +177,13 @@ describe("the Functions host, running timers", () => {
       expect([next, lastUpdated]).toEqual([first.scheduleStatus!.next, last]);
     });
 
-    it("tells no status when it is not monitored", async () => {
+    test("tells no status when it is not monitored", async () => {
       await host({ TICK: newYear, TICK_ON_STARTUP: "true", TICK_MONITOR: "false" });
       await eventually(() => begun().length === 1);
       expect(begun()[0]!.begin!.scheduleStatus).toBeNull();
     });
 
-    it("is never called twice at once, and a slow one is due again at once", async () => {
+    test("is never called twice at once, and a slow one is due again at once", async () => {
       await host({ TICK: everySecond, TICK_MS: "1500" });
       await eventually(() => begun().length >= 4);
       expect(lines().map((line) => (line.begin ? "begin" : "end"))).toEqual(
@@ -191,7 +191,7 @@ describe("the Functions host, running timers", () => {
       );
     });
 
-    it("that fails is called again when it is due", async () => {
+    test("that fails is called again when it is due", async () => {
       const running = await host({ TICK: everySecond, HEALED: healed });
       await eventually(() => begun().length >= 2);
       await eventually(() => /tick \w+ failed after .*poisoned/.test(running.log()));
@@ -200,7 +200,7 @@ describe("the Functions host, running timers", () => {
       await eventually(() => lines().some((line) => line.end));
     });
 
-    it("is retried as its policy says, and then goes on", async () => {
+    test("is retried as its policy says, and then goes on", async () => {
       const running = await host({ TICK: everySecond, HEALED: healed, RETRIES: "1" });
       await eventually(() => begun().length >= 4);
       const exception = expect.objectContaining({ message: "poisoned" });
@@ -219,21 +219,21 @@ describe("the Functions host, running timers", () => {
   });
 
   describe("a call by hand", () => {
-    it("finds the function in any case", async () => {
+    test("finds the function in any case", async () => {
       const running = await host({ TICK: newYear });
       expect((await callByHand(running, "TICK")).status).toBe(202);
       await eventually(() => lines().some((line) => line.end));
       expect(begun()).toHaveLength(1);
     });
 
-    it("is retried, too", async () => {
+    test("is retried, too", async () => {
       const running = await host({ TICK: newYear, HEALED: healed, RETRIES: "1" });
       await callByHand(running);
       await eventually(() => running.log().includes("tick gave up after its retries"));
       expect(begun().map(({ retry }) => retry!.retryCount)).toEqual([0, 1]);
     });
 
-    it("is refused unless it is a POST of a JSON object for a timer", async () => {
+    test("is refused unless it is a POST of a JSON object for a timer", async () => {
       const running = await host({ TICK: newYear });
       const answers = [
         await callByHand(running, "nobody"),
@@ -255,7 +255,7 @@ describe("the Functions host, running timers", () => {
     .flat()
     .find((address) => address?.family === "IPv4" && !address.internal)?.address;
 
-  it.runIf(outside)("takes no call by hand from elsewhere, whatever it listens on", async () => {
+  test.runIf(outside)("takes no call by hand from elsewhere, whatever it listens on", async () => {
     const running = await host({ TICK: newYear }, "--host", "0.0.0.0");
     const { port } = running.ready;
     const init = { method: "POST", headers: { "content-type": "application/json" }, body: '{"input":""}' };
@@ -268,14 +268,14 @@ describe("the Functions host, running timers", () => {
   });
 
   describe("closing", () => {
-    it("waits for the call that is running and begins no other one", async () => {
+    test("waits for the call that is running and begins no other one", async () => {
       const running = await host({ TICK: everySecond, TICK_MS: "1500" });
       await eventually(() => begun().length === 1);
       expect(await running.end()).toBe(0);
       expect(lines().filter((line) => line.end)).toHaveLength(begun().length);
     });
 
-    it("ends the retries", async () => {
+    test("ends the retries", async () => {
       const running = await host({ TICK: everySecond, HEALED: healed, RETRIES: "-1" });
       await eventually(() => begun().length >= 2);
       expect(await running.end()).toBe(0);
@@ -289,7 +289,7 @@ describe("the Functions host, running timers", () => {
     }
 
     // The host's own program exits in any case; without it, what is left open would keep the process alive.
-    it("leaves no timer and no lease behind", async () => {
+    test("leaves no timer and no lease behind", async () => {
       const server = pathToFileURL(join(dirname(main), "server.js")).href;
       const script = `import { start } from ${JSON.stringify(server)};
         const host = await start({ app: ${JSON.stringify(appFolder)} });
@@ -328,7 +328,7 @@ describe("the Functions host, running timers", () => {
       ),
     ];
 
-    it("is had by one host of an app, and goes to another one when that is killed, or ends", async () => {
+    test("is had by one host of an app, and goes to another one when that is killed, or ends", async () => {
       const first = await host(quick, "--split");
       await eventually(() => begun().length >= 2);
       const [firstPid] = callers(0);
@@ -351,7 +351,7 @@ describe("the Functions host, running timers", () => {
       expect(callers(before)).toEqual([third.child.pid]);
     });
 
-    it("is free again some time after a holder elsewhere has died", async () => {
+    test("is free again some time after a holder elsewhere has died", async () => {
       const { container, blob, lease } = leaseBlob();
       await container.createIfNotExists();
       await blob.upload("", 0);
@@ -361,7 +361,7 @@ describe("the Functions host, running timers", () => {
       await eventually(() => begun().length >= 1, long);
     });
 
-    it("is the end of calls when it is lost, until it is had again", async () => {
+    test("is the end of calls when it is lost, until it is had again", async () => {
       const running = await host(quick);
       await eventually(() => begun().length >= 1);
       const { lease } = leaseBlob();
@@ -377,7 +377,7 @@ describe("the Functions host, running timers", () => {
       await eventually(() => begun().length > calls, long);
     });
 
-    it("waits for storage that is away, which is said, and not in every second", async () => {
+    test("waits for storage that is away, which is said, and not in every second", async () => {
       const port = await freePort();
       const away = azurite.connection.replace(/:\d+\//, `:${port}/`);
       const running = await host({ ...quick, AzureWebJobsStorage: away });
@@ -392,7 +392,7 @@ describe("the Functions host, running timers", () => {
       expect(await running.end()).toBe(0);
     });
 
-    it("is given back by a host that is stopped in the moment that it gets it", async () => {
+    test("is given back by a host that is stopped in the moment that it gets it", async () => {
       const stop = new AbortController();
       const storage = new URL(/BlobEndpoint=([^;]+)/.exec(azurite.connection)![1]!);
       const between = createServer(({ url, method, headers }, response) => {
@@ -426,13 +426,13 @@ describe("the Functions host, running timers", () => {
       between.closeAllConnections();
     });
 
-    it("needs storage", async () => {
+    test("needs storage", async () => {
       const wanted = 'function "tick": the setting AzureWebJobsStorage must hold a connection string';
       await expect(host({ ...quick, AzureWebJobsStorage: "" })).rejects.toThrow(wanted);
     });
   });
 
-  it("that is disabled is called by hand alone", async () => {
+  test("that is disabled is called by hand alone", async () => {
     const running = await host({ TICK: everySecond, "AzureWebJobs.tick.Disabled": "true" });
     expect(running.log()).toContain("Function 'Functions.tick' is disabled");
     // Time for a schedule that ran to show itself.
@@ -444,7 +444,7 @@ describe("the Functions host, running timers", () => {
   });
 
   describe("timers and HTTP in two processes", () => {
-    it("are what --split makes, and both end together", async () => {
+    test("are what --split makes, and both end together", async () => {
       const running = await host({ TICK: everySecond }, "--split");
       await eventually(() => begun().length >= 2);
       const [pid, ...others] = new Set(lines().map((line) => line.pid));
@@ -455,7 +455,7 @@ describe("the Functions host, running timers", () => {
       expect(() => process.kill(pid!, 0)).toThrow("ESRCH");
     });
 
-    it("take calls by hand in the one and make them in the other", async () => {
+    test("take calls by hand in the one and make them in the other", async () => {
       const running = await host({ TICK: newYear }, "--split");
       const names = ["tick", "TICK", "nobody", "echo"];
       const answers = await Promise.all(names.map((name) => callByHand(running, name)));
@@ -465,7 +465,7 @@ describe("the Functions host, running timers", () => {
       expect(await running.end()).toBe(0);
     });
 
-    it("are what --triggers chooses", async () => {
+    test("are what --triggers chooses", async () => {
       const web = await host({ TICK: everySecond }, "--triggers", "http");
       const events = await host({ TICK: everySecond }, "--triggers", "events");
       await eventually(() => begun().length >= 3);

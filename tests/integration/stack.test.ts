@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual, promisify } from "node:util";
 import { Redis } from "ioredis";
 import mysql from "mysql2/promise";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startMySql } from "../../local/services/mysql.js";
 import { type Addresses, type Stack, startStack } from "../../local/stack.js";
 
@@ -97,7 +97,7 @@ describe("a running stack", () => {
   });
   afterAll(() => stack?.close());
 
-  it("says in stack.json where everything is", () => {
+  test("says in stack.json where everything is", () => {
     const written = JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
     expect(written).toEqual(stack.addresses);
     expect(Object.keys(written.pids).sort()).toEqual(
@@ -106,7 +106,7 @@ describe("a running stack", () => {
     expect(pidsOf(written.pids).every(isRunning)).toBe(true);
   });
 
-  it("has its tables, in UTC and with a character set that takes everything", async () => {
+  test("has its tables, in UTC and with a character set that takes everything", async () => {
     const rows = await query(
       stack.addresses.mysql,
       "SELECT @@time_zone zone, @@character_set_server charset",
@@ -115,7 +115,7 @@ describe("a running stack", () => {
     expect(await query(stack.addresses.mysql, "SHOW TABLES")).not.toEqual([]);
   });
 
-  it("serves the page, which may call the API", async () => {
+  test("serves the page, which may call the API", async () => {
     const { page, api } = stack.addresses;
     const index = await fetch(page);
     expect([index.status, index.headers.get("content-type")]).toEqual([200, "text/html; charset=utf-8"]);
@@ -133,7 +133,7 @@ describe("a running stack", () => {
     expect(await roomsOf(stack.addresses, 1)).toEqual([]);
   });
 
-  it("calls a timer by hand, as the real host does", async () => {
+  test("calls a timer by hand, as the real host does", async () => {
     const post = (name: string) =>
       fetch(`${stack.addresses.api}/admin/functions/${name}`, {
         method: "POST",
@@ -143,13 +143,13 @@ describe("a running stack", () => {
     expect([(await post("sweep")).status, (await post("nobody")).status]).toEqual([202, 404]);
   });
 
-  it("refuses a second stack on its data folder, and says who has it", async () => {
+  test("refuses a second stack on its data folder, and says who has it", async () => {
     const second = startStack({ data, ports: "auto", quiet: true, env });
     await expect(second).rejects.toThrow(`process ${process.pid} is running on the data folder ${data}`);
     expect(existsSync(join(data, "stack.json"))).toBe(true);
   });
 
-  it.each(["redis", "mysql", "storage", "eventHubs", "webPubSub", "functionsHost", "page"] as const)(
+  test.each(["redis", "mysql", "storage", "eventHubs", "webPubSub", "functionsHost", "page"] as const)(
     "starts %s again when it is killed, at the same address",
     async (name) => {
       const before = stack.addresses;
@@ -162,7 +162,7 @@ describe("a running stack", () => {
     },
   );
 
-  it("answers at the restarted services", async () => {
+  test("answers at the restarted services", async () => {
     const redis = new Redis(stack.addresses.redis, { lazyConnect: true });
     await redis.connect();
     expect(await redis.ping()).toBe("PONG");
@@ -170,13 +170,13 @@ describe("a running stack", () => {
     expect(await query(stack.addresses.mysql, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
   });
 
-  it("restarts a service on request", async () => {
+  test("restarts a service on request", async () => {
     const before = stack.addresses.pids.redis;
     await stack.restart("redis");
     expect(stack.addresses.pids.redis).not.toBe(before);
   });
 
-  it("leaves no process and no stack.json behind, and its data to the next start", async () => {
+  test("leaves no process and no stack.json behind, and its data to the next start", async () => {
     await query(stack.addresses.mysql, "CREATE TABLE kept (word VARCHAR(10))");
     await query(stack.addresses.mysql, "INSERT INTO kept VALUES ('still')");
     const pids = pidsOf(stack.addresses.pids);
@@ -192,7 +192,7 @@ describe("a running stack", () => {
 });
 
 describe("the command", () => {
-  it("names the taken port, its service and the ways out, and leaves nothing running", async () => {
+  test("names the taken port, its service and the ways out, and leaves nothing running", async () => {
     const holder = createServer();
     await new Promise<void>((resolve) => holder.listen(0, "127.0.0.1", resolve));
     const { port } = holder.address() as { port: number };
@@ -206,7 +206,7 @@ describe("the command", () => {
     await new Promise((resolve) => holder.close(resolve));
   });
 
-  it.each<[string[], Record<string, string>, number, string]>([
+  test.each<[string[], Record<string, string>, number, string]>([
     [["--prots", "auto"], {}, 2, "--prots"],
     [["--ports", "some"], {}, 2, "must be auto or fixed"],
     [["--data", "package.json"], {}, 1, "cannot be used"],
@@ -226,7 +226,7 @@ describe("the command", () => {
     expect(existsSync(join(folder, "wrong/lock"))).toBe(false);
   });
 
-  it("stops once at Ctrl+C, with exit code 0, although the signal comes twice", async () => {
+  test("stops once at Ctrl+C, with exit code 0, although the signal comes twice", async () => {
     const data = join(folder, "interrupted");
     const command = runCommand(["--data", data, "--ports", "auto"]);
     await isUp(command);
@@ -237,7 +237,7 @@ describe("the command", () => {
     expect(Object.values<number>(pids).filter(isRunning)).toEqual([]);
   });
 
-  it("makes demo rooms on the first start, and leaves them alone from then on", async () => {
+  test("makes demo rooms on the first start, and leaves them alone from then on", async () => {
     const data = join(folder, "demo");
     const run = async (use: (addresses: Addresses) => Promise<void>) => {
       const command = runCommand(["--data", data, "--ports", "auto"]);
@@ -271,7 +271,7 @@ describe("the command", () => {
     return stdout.split("\n").filter((line) => line.includes(data) && !line.startsWith("Z"));
   };
 
-  it("can be stopped at any moment of its first start, at once and for good", async () => {
+  test("can be stopped at any moment of its first start, at once and for good", async () => {
     const data = join(folder, "early");
     for (const moment of [
       "mysql: first start, preparing its data folder...",
@@ -295,7 +295,7 @@ describe("the command", () => {
     await stack.close();
   });
 
-  it("is killed with all it has started by a second Ctrl+C, when a server doesn't stop", async () => {
+  test("is killed with all it has started by a second Ctrl+C, when a server doesn't stop", async () => {
     const data = join(folder, "stubborn");
     const command = runCommand(["--data", data, "--ports", "auto"]);
     await expect.poll(() => command.output, { interval: 5 }).toContain("mysql: bringing");
@@ -312,7 +312,7 @@ describe("the command", () => {
     await next.close();
   });
 
-  it("takes its servers along when it is killed, and its folder can be used at once", async () => {
+  test("takes its servers along when it is killed, and its folder can be used at once", async () => {
     const data = join(folder, "killed");
     const command = runCommand(["--data", data, "--ports", "auto"]);
     await isUp(command);
@@ -326,7 +326,7 @@ describe("the command", () => {
 });
 
 describe("a MySQL data folder", () => {
-  it("is prepared again when its preparation was interrupted", async () => {
+  test("is prepared again when its preparation was interrupted", async () => {
     const data = join(folder, "half");
     mkdirSync(join(data, "files.unfinished/mysql"), { recursive: true });
     writeFileSync(join(data, "files.unfinished/ibdata1"), "half of it");
@@ -337,14 +337,14 @@ describe("a MySQL data folder", () => {
     expect(isRunning(service.pid)).toBe(false);
   });
 
-  it("is never prepared over a database", async () => {
+  test("is never prepared over a database", async () => {
     const data = join(folder, "damaged");
     mkdirSync(join(data, "files/chat"), { recursive: true });
     await expect(startMySql({ data, port: 0 })).rejects.toThrow("no system tables");
     expect(existsSync(join(data, "files/chat"))).toBe(true);
   });
 
-  it("may have a path that is too long for a socket", async () => {
+  test("may have a path that is too long for a socket", async () => {
     const data = join(folder, "deep/".repeat(20));
     const service = await startMySql({ data, port: 0 });
     expect(await query(service.url, "SELECT 1 AS one")).toEqual([{ one: 1 }]);
