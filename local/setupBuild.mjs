@@ -183,7 +183,7 @@ export async function build(root) {
   // When a build was stopped, the compiler may have noted more than it wrote.
   if (!existsSync(join(root, "dist/.built")))
     for (const { note } of STEPS) if (note) rmSync(join(root, note), { force: true });
-  const failed = await buildSteps(root, STEPS);
+  const failed = await buildSteps(root, stepsFor(CONFIGS));
   if (failed !== undefined) throw new SetupError(`the build failed (${failed}): correct the errors above`);
 }
 
