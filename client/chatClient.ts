@@ -9,7 +9,7 @@ import { Reads } from "./reads.js";
 import { Room } from "./room.js";
 import { ROOMS, RoomList } from "./roomList.js";
 import { Sender } from "./sender.js";
-import { after, backoff, within } from "./timing.js";
+import { type ChatTiming, pauseAfter, sleep, timingOf, within } from "./timing.js";
 import { type TokenSource, Tokens } from "./tokens.js";
 import type {
   ConnectionState,
@@ -33,6 +33,8 @@ export interface ChatClientOptions {
   readonly deviceId?: string;
   /** Where unsent messages are kept; usually in memory. */
   readonly outbox?: Outbox;
+  /** Other waiting times than the usual ones: for tests, or a network that is known well. */
+  readonly timing?: Partial<ChatTiming>;
 }
 
 export type ChatEvents = {
@@ -63,7 +65,6 @@ const FIND_PAGE = 100;
 const MOST_FIND_PAGES = 20;
 /** How far the clocks of device and service may differ: a day and more, where a time zone is set wrong. */
 const CLOCKS_MS = 26 * 3_600_000;
-const FLUSH_MS = 2_000;
 const AFTER_ALL = 3;
 const ROOM = /^\/sub\/chat\/room\/(\d+)(\/read)?$/;
 
@@ -73,6 +74,7 @@ const ROOM = /^\/sub\/chat\/room\/(\d+)(\/read)?$/;
  * and repeats, whatever happens to the connection.
  */
 export class ChatClient extends Emitter<ChatEvents> {
+  readonly #timing: ChatTiming;
   readonly #tokens: Tokens;
   readonly #givenUserId: number | undefined;
   readonly #http: Http;
@@ -97,19 +99,22 @@ export class ChatClient extends Emitter<ChatEvents> {
     [globalThis.document, "resume", () => this.#look()],
   ];
 
-  constructor({ url, token, userId, deviceId, outbox = memoryOutbox() }: ChatClientOptions) {
+  constructor({ url, token, userId, deviceId, outbox = memoryOutbox(), timing }: ChatClientOptions) {
     super();
+    this.#timing = timingOf(timing);
     this.#givenUserId = userId;
-    this.#tokens = new Tokens(token);
-    this.#http = new Http(url, this.#tokens);
+    this.#tokens = new Tokens(token, this.#timing);
+    this.#http = new Http(url, this.#tokens, this.#timing);
     this.#connection = new Connection({
       http: this.#http,
       tokens: this.#tokens,
+      timing: this.#timing,
       deviceId,
       onMessage: (destination, data) => this.#take(destination, data),
       onState: (state) => this.#onState(state),
     });
     this.#sender = new Sender({
+      timing: this.#timing,
       outbox,
       send: (body) => this.#connection.send("/pub/chat/message", body),
       isConnected: () => this.connection.status === "connected",
@@ -118,10 +123,11 @@ export class ChatClient extends Emitter<ChatEvents> {
       onPaused: (until) => this.emit("sending", until),
       onError: (error) => this.emit("error", error),
     });
-    this.#reads = new Reads((destination, body) => this.#connection.send(destination, body));
+    this.#reads = new Reads((destination, body) => this.#connection.send(destination, body), this.#timing);
     this.#list = new RoomList({
       connection: this.#connection,
       http: this.#http,
+      timing: this.#timing,
       userId: () => this.userId,
       onChange: () => this.emit("rooms", this.roomList!),
     });
@@ -197,7 +203,9 @@ export class ChatClient extends Emitter<ChatEvents> {
   /** A read that is a moment old must not be lost with the connection. */
   async #flushReads(): Promise<void> {
     if (this.connection.status !== "connected") return;
-    await within(FLUSH_MS, "the last reads were not taken", () => this.#reads.flush()).catch(() => {});
+    await within(this.#timing.lastReadsMs, "the last reads were not taken", () => this.#reads.flush()).catch(
+      () => {},
+    );
   }
 
   /** Ends all sessions of the user, this one too. */
@@ -226,6 +234,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       connection: this.#connection,
       http: this.#http,
       sender: this.#sender,
+      timing: this.#timing,
       userId: () => this.userId,
       isGroup: () => this.#list.isGroup(roomId),
       unread: () => this.#list.unread(roomId),
@@ -377,9 +386,9 @@ export class ChatClient extends Emitter<ChatEvents> {
             if (message.state === "stored" && message.senderId === userId) this.#sender.seen(message);
         if (this.connection.status === "connected") this.#sender.flush();
         return true;
-      } catch {
+      } catch (thrown) {
         // The connection tells what is wrong with tokens.
-        await new Promise<void>((resolve) => after(backoff(failures), resolve));
+        await sleep(pauseAfter(thrown as ChatError, failures, this.#timing));
       }
     return false;
   }

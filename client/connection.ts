@@ -1,19 +1,11 @@
 import { ChatError, isFinal } from "./errors.js";
 import type { Http } from "./http.js";
 import { ERRORS, Link, SESSION } from "./link.js";
-import { after, backoff } from "./timing.js";
+import { after, type ChatTiming, pauseAfter, sleep } from "./timing.js";
 import type { Tokens } from "./tokens.js";
 import type { ConnectionState } from "./types.js";
 
 const RENEW_TOKEN = "/pub/session/token";
-const PROBE_EVERY_MS = 120_000;
-/** A connection that lasted so long was a good one: the pauses begin anew. */
-const GOOD_AFTER_MS = 5_000;
-const LATEST_RENEWAL_MS = 60_000;
-const SOONEST_RENEWAL_MS = 5_000;
-const RENEW_AGAIN_MS = 10_000;
-/** Whoever says that it is to be left alone for longer may be wrong. */
-const LONGEST_WAIT_MS = 3_600_000;
 
 /** Who wants to hear a destination. */
 export interface Listener {
@@ -39,6 +31,7 @@ interface Subscription {
 export interface ConnectionOptions {
   readonly http: Http;
   readonly tokens: Tokens;
+  readonly timing: ChatTiming;
   readonly deviceId: string | undefined;
   /** Each MESSAGE once, after the listeners of its destination have heard it. */
   readonly onMessage: (destination: string, data: unknown) => void;
@@ -71,7 +64,11 @@ export class Connection {
   #next: Promise<void> | undefined;
   #tellNext = () => {};
 
-  constructor(private readonly options: ConnectionOptions) {}
+  readonly #options: ConnectionOptions;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
 
   /** Connects, and comes back until `stop` or a final refusal. When it waits, it tries at once. */
   start(): void {
@@ -180,8 +177,9 @@ export class Connection {
     try {
       const url = await untilAborted(attempt.signal, () => this.#negotiate(attempt.signal));
       if (running.stopped) throw new ChatError("ABORTED", "disconnected");
-      this.#accepted = this.options.tokens.current?.text;
+      this.#accepted = this.#options.tokens.current?.text;
       link = new Link(this.#clientUrl(url), {
+        timing: this.#options.timing,
         subscribeHeaders: (destination) => this.#headersOf(destination),
         onMessage: (destination, data) => this.#take(destination, data),
       });
@@ -190,7 +188,10 @@ export class Connection {
       // First of all: from here on a refusal doesn't close the connection.
       await Promise.all([link.join(ERRORS), link.join(SESSION)]);
       openedAt = Date.now();
-      return { error: await this.#live(link), lasted: Date.now() - openedAt > GOOD_AFTER_MS };
+      return {
+        error: await this.#live(link),
+        lasted: Date.now() - openedAt > this.#options.timing.goodAfterMs,
+      };
     } catch (error) {
       link?.close(error as ChatError);
       // What the connection was closed for says more than that a frame was not answered.
@@ -201,7 +202,7 @@ export class Connection {
   }
 
   async #negotiate(signal: AbortSignal): Promise<string> {
-    return (await this.options.http.request<{ url: string }>("POST", "/negotiate", { signal })).url;
+    return (await this.#options.http.request<{ url: string }>("POST", "/negotiate", { signal })).url;
   }
 
   async #live(link: Link): Promise<ChatError> {
@@ -236,9 +237,7 @@ export class Connection {
         const error = thrown as ChatError;
         if (!isWanted() || error.code === "OFFLINE") return;
         if (error.code === "UNAVAILABLE" || error.code === "RATE_LIMIT_EXCEEDED")
-          await new Promise<void>((resolve) =>
-            after((error.retryAfter ?? 0) * 1_000 || backoff(failures), resolve),
-          );
+          await sleep(pauseAfter(error, failures, this.#options.timing));
         else {
           subscription.link = undefined;
           for (const { onRefused } of [...subscription.listeners]) onRefused?.(error);
@@ -252,7 +251,7 @@ export class Connection {
     for (const { onMessage } of [...(this.#subscriptions.get(destination)?.listeners ?? [])])
       onMessage?.(data);
     // Last: who is told of a message finds it in its room.
-    this.options.onMessage(destination, data);
+    this.#options.onMessage(destination, data);
   }
 
   /** Whoever has the fewest messages decides; the others drop what they have. */
@@ -268,14 +267,14 @@ export class Connection {
     url.searchParams.set("connect", "implicit");
     // Else the service takes it for one that comes back by itself, and sends it away.
     if (this.#takesOver) url.searchParams.set("takeOver", "true");
-    if (this.options.deviceId !== undefined) url.searchParams.set("deviceId", this.options.deviceId);
+    if (this.#options.deviceId !== undefined) url.searchParams.set("deviceId", this.#options.deviceId);
     return url.href;
   }
 
   /** Whether another token makes a refusal for identity worth another try; never twice without a connection between. */
   async #hasNewToken(error: ChatError, lasted: boolean): Promise<boolean> {
     if (error.code !== "TOKEN_EXPIRED" || !lasted) return false;
-    const { tokens } = this.options;
+    const { tokens } = this.#options;
     // It may be there already: what a source gives twice is no reason to stay away then.
     if (tokens.current && tokens.current.text !== this.#accepted) return true;
     try {
@@ -287,12 +286,13 @@ export class Connection {
   }
 
   #renewInTime(link: Link): () => void {
-    const { tokens } = this.options;
+    const { tokens, timing } = this.#options;
     let end = () => {};
     const plan = () => {
       const left = (tokens.current?.expiresAt ?? 0) - Date.now();
+      const before = Math.min(timing.renewBeforeMs, left * 0.2);
       // By a clock that is far ahead a token has always ended.
-      end = after(Math.max(left - Math.min(LATEST_RENEWAL_MS, left * 0.2), SOONEST_RENEWAL_MS), renew);
+      end = after(Math.max(left - before, timing.soonestRenewalMs), renew);
     };
     const renew = async () => {
       try {
@@ -301,7 +301,7 @@ export class Connection {
         this.#accepted = text;
         if (this.#link === link) plan();
       } catch {
-        if (this.#link === link) end = after(RENEW_AGAIN_MS, renew);
+        if (this.#link === link) end = after(timing.renewAgainMs, renew);
       }
     };
     plan();
@@ -310,11 +310,12 @@ export class Connection {
 
   /** A network that died without a word is noticed within this and the time for a probe, also when nobody says anything. */
   #probeNowAndThen(link: Link): () => void {
+    const { probeEveryMs } = this.#options.timing;
     let end = () => {};
     const plan = () => {
-      const left = link.lastHeardAt + PROBE_EVERY_MS - Date.now();
+      const left = link.lastHeardAt + probeEveryMs - Date.now();
       if (left <= 0) void link.probe();
-      end = after(left > 0 ? left : PROBE_EVERY_MS, plan);
+      end = after(left > 0 ? left : probeEveryMs, plan);
     };
     plan();
     return () => end();
@@ -322,9 +323,8 @@ export class Connection {
 
   /** A timer that keeps a process running: it is on its way back. */
   #pause(error: ChatError, failures: number): Promise<void> {
-    const { retryAfter = 0 } = error;
-    const ms = Math.min(retryAfter * 1_000, LONGEST_WAIT_MS) || backoff(failures);
-    this.#mustWait = retryAfter > 0;
+    const ms = pauseAfter(error, failures, this.#options.timing);
+    this.#mustWait = (error.retryAfter ?? 0) > 0;
     return new Promise((resolve) => {
       const end = () => {
         clearTimeout(timer);
@@ -345,7 +345,7 @@ export class Connection {
       this.#tellNext();
       this.#next = undefined;
     }
-    this.options.onState(state);
+    this.#options.onState(state);
   }
 }
 

@@ -1,12 +1,9 @@
 import { newClientMessageId } from "./clientMessageId.js";
 import { ChatError } from "./errors.js";
-import { after, backoff } from "./timing.js";
+import { type ChatTiming, pauseAfter, sleep } from "./timing.js";
 import type { Tokens } from "./tokens.js";
 
 const PREFIX = "/api/v1/chat";
-const TIMEOUT_MS = 20_000;
-/** For so long a call that makes something is begun anew by itself. */
-const TRY_FOR_MS = 10_000;
 const MOST_UNANSWERED = 100;
 
 interface Call {
@@ -22,11 +19,13 @@ export class Http {
   /** Of calls that make something and whose answer never came, the keys. */
   readonly #unanswered = new Map<string, string>();
 
-  constructor(
-    url: string,
-    private readonly tokens: Tokens,
-  ) {
+  readonly #tokens: Tokens;
+  readonly #timing: ChatTiming;
+
+  constructor(url: string, tokens: Tokens, timing: ChatTiming) {
     this.#url = url.replace(/\/+$/, "") + PREFIX;
+    this.#tokens = tokens;
+    this.#timing = timing;
   }
 
   /**
@@ -34,12 +33,12 @@ export class Http {
    * that is refused is renewed once.
    */
   async request<T>(method: string, path: string, call: Call = {}): Promise<T> {
-    const token = await this.tokens.get();
+    const token = await this.#tokens.get();
     const response = await this.#fetch(method, path, call, token.text);
     if (response.status !== 401) return await read<T>(response);
     // Meanwhile another call may have renewed it.
-    const { current } = this.tokens;
-    const renewed = current && current.text !== token.text ? current : await this.tokens.renew();
+    const { current } = this.#tokens;
+    const renewed = current && current.text !== token.text ? current : await this.#tokens.renew();
     return await read<T>(await this.#fetch(method, path, call, renewed.text));
   }
 
@@ -52,19 +51,19 @@ export class Http {
     const key = this.#unanswered.get(what) ?? newClientMessageId();
     // Another call at the same time is meant to make another one.
     this.#unanswered.delete(what);
-    const until = Date.now() + TRY_FOR_MS;
+    const until = Date.now() + this.#timing.makeForMs;
     for (let failures = 0; ; failures += 1)
       try {
         return await this.request<T>("POST", path, { body, key });
-      } catch (error) {
-        const pause = backoff(failures);
-        if (!isPassing(error as ChatError)) throw error;
-        if (Date.now() + pause < until && (error as ChatError).code !== "RATE_LIMIT_EXCEEDED") {
-          await new Promise<void>((resolve) => after(pause, resolve));
-          continue;
+      } catch (thrown) {
+        const error = thrown as ChatError;
+        if (!isPassing(error)) throw error;
+        const ms = pauseAfter(error, failures, this.#timing);
+        if (error.code === "RATE_LIMIT_EXCEEDED" || Date.now() + ms >= until) {
+          this.#keep(what, key);
+          throw error;
         }
-        this.#keep(what, key);
-        throw error;
+        await sleep(ms);
       }
   }
 
@@ -75,7 +74,7 @@ export class Http {
   }
 
   async #fetch(method: string, path: string, { body, key, signal }: Call, token: string): Promise<Response> {
-    const timeout = AbortSignal.timeout(TIMEOUT_MS);
+    const timeout = AbortSignal.timeout(this.#timing.callTimeoutMs);
     try {
       return await fetch(this.#url + path, {
         method,

@@ -1,6 +1,6 @@
 import { LeftBehind } from "./leftBehind.js";
 import { type Change, OutboxDatabase } from "./outboxDatabase.js";
-import { after, backoff } from "./timing.js";
+import { after, backoff, DEFAULT_TIMING } from "./timing.js";
 import type { Outbox, OutboxEntry } from "./types.js";
 
 /** After so many failures in a row nothing is tried by itself; the next call, or look at the page, begins anew. */
@@ -113,7 +113,7 @@ class Written {
       await this.#writeChanges();
     } catch (error) {
       this.#failures += 1;
-      if (this.#failures < MOST_FAILURES) this.#writeAfter(backoff(this.#failures));
+      if (this.#failures < MOST_FAILURES) this.#writeAfter(backoff(this.#failures, DEFAULT_TIMING));
       throw error;
     }
     this.#failures = 0;

@@ -1,9 +1,7 @@
 import { ChatError } from "./errors.js";
-import { within } from "./timing.js";
+import { type ChatTiming, within } from "./timing.js";
 import type { Outbox, OutboxEntry } from "./types.js";
 
-/** An outbox that takes longer is not waited for. */
-const OUTBOX_MS = 3_000;
 /** Without a token nobody knows yet whose a message is; such ones are not written down. */
 export const NOBODY = 0;
 
@@ -11,36 +9,40 @@ export const NOBODY = 0;
 export class KeptOutbox {
   /** Whether the last call failed. */
   fails = false;
+  readonly #outbox: Outbox;
+  readonly #timing: ChatTiming;
+  readonly #onError: (error: ChatError) => void;
 
   /** `onError` hears that it fails, once until it works again. */
-  constructor(
-    private readonly outbox: Outbox,
-    private readonly onError: (error: ChatError) => void,
-  ) {}
+  constructor(outbox: Outbox, timing: ChatTiming, onError: (error: ChatError) => void) {
+    this.#outbox = outbox;
+    this.#timing = timing;
+    this.#onError = onError;
+  }
 
   /** Undefined where it could not be read now. */
   load(userId: number): Promise<readonly OutboxEntry[] | undefined> {
-    return this.#try(() => this.outbox.load(userId));
+    return this.#try(() => this.#outbox.load(userId));
   }
 
   async put(entry: OutboxEntry): Promise<void> {
-    if (entry.userId !== NOBODY) await this.#try(() => this.outbox.put(entry));
+    if (entry.userId !== NOBODY) await this.#try(() => this.#outbox.put(entry));
   }
 
   async remove(entry: OutboxEntry): Promise<void> {
-    await this.#try(() => this.outbox.remove(entry));
+    await this.#try(() => this.#outbox.remove(entry));
   }
 
   async #try<T>(work: () => Promise<T>): Promise<T | undefined> {
     try {
-      const result = await within(OUTBOX_MS, "the outbox did not answer", work);
+      const result = await within(this.#timing.outboxTimeoutMs, "the outbox did not answer", work);
       this.fails = false;
       return result;
     } catch (cause) {
       const isNew = !this.fails;
       this.fails = true;
       const text = "unsent messages can't be kept over a reload";
-      if (isNew) this.onError(new ChatError("OUTBOX_FAILED", text, { cause }));
+      if (isNew) this.#onError(new ChatError("OUTBOX_FAILED", text, { cause }));
       return undefined;
     }
   }

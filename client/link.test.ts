@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
 import { Link } from "./link.js";
+import { DEFAULT_TIMING } from "./timing.js";
 
 const ended: (() => unknown)[] = [];
 afterEach(async () => {
@@ -26,7 +27,7 @@ async function service(heartBeat: string, everyMs?: number): Promise<string> {
 }
 
 async function linkTo(url: string) {
-  const link = new Link(url, { subscribeHeaders: () => ({}), onMessage: () => {} });
+  const link = new Link(url, { timing: DEFAULT_TIMING, subscribeHeaders: () => ({}), onMessage: () => {} });
   ended.push(() => link.close(new Error("the test is over") as never));
   const state = { link, why: undefined as string | undefined, at: 0 };
   void link.closed.then(({ code, message }) => {

@@ -6,15 +6,8 @@ import {
 } from "@azure/web-pubsub-client";
 import { ChatError, isFinal } from "./errors.js";
 import { type RefusalDetail, stompProtocol } from "./stompProtocol.js";
-import { after, within } from "./timing.js";
+import { after, type ChatTiming, within } from "./timing.js";
 
-const OPEN_TIMEOUT_MS = 15_000;
-/** When no frame is answered for so long, or one of them for the longest, the connection is given up. */
-const ANSWER_TIMEOUT_MS = 20_000;
-const LONGEST_ANSWER_MS = 180_000;
-const PROBE_TIMEOUT_MS = 10_000;
-/** A timer that fires so much too late was held up. */
-const LATE_MS = 5_000;
 /** An id that is never in use: unsubscribing it changes nothing and is answered. */
 const NOWHERE = "nowhere";
 
@@ -22,6 +15,7 @@ export const ERRORS = "/user/queue/errors";
 export const SESSION = "/user/queue/session";
 
 export interface LinkOptions {
+  readonly timing: ChatTiming;
   readonly subscribeHeaders: (destination: string) => Readonly<Record<string, string>>;
   readonly onMessage: (destination: string, data: unknown) => void;
 }
@@ -37,10 +31,12 @@ export class Link {
   #watch = () => {};
   #answeredAt = Date.now();
 
-  constructor(
-    url: string,
-    private readonly options: LinkOptions,
-  ) {
+  readonly #options: LinkOptions;
+  readonly #timing: ChatTiming;
+
+  constructor(url: string, options: LinkOptions) {
+    this.#options = options;
+    this.#timing = options.timing;
     this.closed = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -91,7 +87,7 @@ export class Link {
       this.closed.then((why) => Promise.reject(why)),
     ]);
     try {
-      await within(OPEN_TIMEOUT_MS, "the connection did not open", () => opened);
+      await within(this.#timing.openTimeoutMs, "the connection did not open", () => opened);
     } catch (error) {
       this.close(error as ChatError);
       throw error;
@@ -117,7 +113,7 @@ export class Link {
   /** Asks for a sign of life, and closes the connection when there is none. Never rejects. */
   async probe(): Promise<void> {
     const ask = (abortSignal: AbortSignal) => this.#client.leaveGroup(NOWHERE, { abortSignal });
-    await this.#answered(ask, PROBE_TIMEOUT_MS).catch(() => {});
+    await this.#answered(ask, this.#timing.probeTimeoutMs).catch(() => {});
   }
 
   close(why: ChatError): void {
@@ -130,13 +126,14 @@ export class Link {
 
   /** A service that promises to say something so often is gone when it has been silent for twice as long: messages take their time. */
   #expect(everyMs: number): void {
+    const { lateTimerMs } = this.#timing;
     const watchFor = (ms: number): void => {
       const due = Date.now() + ms;
       this.#watch = after(ms, () => {
         const left = this.lastHeardAt + 2 * everyMs - Date.now();
         if (left > 0) watchFor(left);
         // The page was frozen: what came meanwhile is only about to be heard.
-        else if (Date.now() - due > LATE_MS) watchFor(LATE_MS);
+        else if (Date.now() - due > lateTimerMs) watchFor(lateTimerMs);
         else this.close(new ChatError("OFFLINE", "the service has fallen silent"));
       });
     };
@@ -147,12 +144,12 @@ export class Link {
     const { type, reason } = Object(data) as { type?: string; reason?: string };
     if (destination === SESSION && type === "SESSION_CLOSED") {
       this.close(new ChatError("SESSION_CLOSED", "the session was closed", reason ? { reason } : {}));
-    } else if (!this.#ended) this.options.onMessage(destination, data);
+    } else if (!this.#ended) this.#options.onMessage(destination, data);
   }
 
   async #answered(
     ask: (signal: AbortSignal) => Promise<unknown>,
-    timeoutMs = ANSWER_TIMEOUT_MS,
+    timeoutMs = this.#timing.answerTimeoutMs,
   ): Promise<void> {
     if (this.#ended) throw new ChatError("OFFLINE", "not connected");
     const { signal, end } = this.#untilSilent(timeoutMs);
@@ -185,7 +182,7 @@ export class Link {
       const now = Date.now();
       const left = Math.min(
         timeoutMs - (now - Math.max(since, this.#answeredAt)),
-        LONGEST_ANSWER_MS - (now - since),
+        this.#timing.longestAnswerMs - (now - since),
       );
       if (left <= 0) aborted.abort();
       else end = after(left, watch);

@@ -1,5 +1,5 @@
 import { type DBSchema, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
-import { after, within } from "./timing.js";
+import { sleep, within } from "./timing.js";
 import type { OutboxEntry } from "./types.js";
 
 type Key = [userId: number, roomId: number, clientMessageId: string];
@@ -76,7 +76,7 @@ export class OutboxDatabase {
       } catch (error) {
         this.#forget(opened);
         if (tries === MOST_TRIES) throw error;
-        await new Promise<void>((resolve) => after(PAUSE_MS * tries, resolve));
+        await sleep(PAUSE_MS * tries);
       }
     }
   }

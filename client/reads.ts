@@ -1,28 +1,32 @@
 import type { ChatError } from "./errors.js";
 import { isPassing } from "./http.js";
-import { after } from "./timing.js";
+import { after, type ChatTiming, pauseAfter } from "./timing.js";
 
 const SEND_READ = "/pub/chat/read";
-/** Of a room's reads, at most one goes out in this time. */
-const EVERY_MS = 500;
-const AGAIN_MS = 2_000;
 
 interface Read {
   /** The furthest message that was read, and the furthest whose read the service has taken. */
   wanted: number;
   sent: number;
+  /** How often in a row the service could not take it. */
+  failures: number;
   pause: (() => void) | undefined;
 }
 
 /** The user's reads on their way to the service: throttled, and kept until they are taken, also when the room is closed meanwhile. */
 export class Reads {
   readonly #rooms = new Map<number, Read>();
+  readonly #say: (destination: string, body: object) => Promise<void>;
+  readonly #timing: ChatTiming;
 
   /** `send` resolves when the service has taken it for good, and rejects with a `ChatError`. */
-  constructor(private readonly send: (destination: string, body: object) => Promise<void>) {}
+  constructor(send: (destination: string, body: object) => Promise<void>, timing: ChatTiming) {
+    this.#say = send;
+    this.#timing = timing;
+  }
 
   mark(roomId: number, messageId: number): void {
-    const read = this.#rooms.get(roomId) ?? { wanted: 0, sent: 0, pause: undefined };
+    const read = this.#rooms.get(roomId) ?? { wanted: 0, sent: 0, failures: 0, pause: undefined };
     this.#rooms.set(roomId, read);
     if (messageId <= read.wanted) return;
     read.wanted = messageId;
@@ -43,18 +47,22 @@ export class Reads {
 
   async #send(roomId: number, read: Read): Promise<void> {
     const { wanted } = read;
-    this.#pause(roomId, read, EVERY_MS, wanted);
-    await this.send(SEND_READ, { roomId, messageId: wanted }).then(
-      () => {
-        read.sent = Math.max(read.sent, wanted);
-      },
-      (error: ChatError) => {
-        // Without a connection it goes out with the next one; what is refused for good never will.
-        if (!isPassing(error)) read.sent = Math.max(read.sent, wanted);
-        else if (error.code !== "OFFLINE")
-          this.#pause(roomId, read, (error.retryAfter ?? 0) * 1_000 || AGAIN_MS, 0);
-      },
-    );
+    this.#pause(roomId, read, this.#timing.readEveryMs, wanted);
+    try {
+      await this.#say(SEND_READ, { roomId, messageId: wanted });
+    } catch (thrown) {
+      const error = thrown as ChatError;
+      // Without a connection it goes out with the next one.
+      if (error.code === "OFFLINE") return;
+      if (isPassing(error)) {
+        this.#pause(roomId, read, pauseAfter(error, read.failures, this.#timing), 0);
+        read.failures += 1;
+        return;
+      }
+      // What is refused for good is done with, as what was taken is.
+    }
+    read.failures = 0;
+    read.sent = Math.max(read.sent, wanted);
   }
 
   /** What is wanted beyond `than` when the pause is over goes out then. */

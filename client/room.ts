@@ -8,7 +8,7 @@ import type { Sender } from "./sender.js";
 import { ShownMessages } from "./shownMessages.js";
 import { isSystem, subjectsOf } from "./systemMessages.js";
 import { Timeline } from "./timeline.js";
-import { after, backoff, spread } from "./timing.js";
+import { after, type ChatTiming, pauseAfter, sleep, spread } from "./timing.js";
 import type { ContentType, Member, Message, MessageReaders, RoomMessage, StoredMessage } from "./types.js";
 
 const PAGE = 50;
@@ -17,13 +17,13 @@ const GAP_PAGE = 100;
 const LONGEST_GAP = 200;
 const MOST_REFRESHED_PAGES = 10;
 const MOST_OLDER_PAGES = 30;
-const MEMBERS_AFTER_MS = 200;
 const OPEN_ROOMS_FIRST = 1;
 
 export interface RoomOptions {
   readonly connection: Connection;
   readonly http: Http;
   readonly sender: Sender;
+  readonly timing: ChatTiming;
   readonly userId: () => number | undefined;
   /** Whether it is a group, as far as the list of rooms tells. */
   readonly isGroup: () => Promise<boolean | undefined>;
@@ -420,7 +420,7 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   #planMembers(): void {
-    const ms = MEMBERS_AFTER_MS + spread(this.#readers.memberCount);
+    const ms = this.options.timing.membersAfterMs + spread(this.#readers.memberCount);
     this.#membersPlanned ??= after(ms, () => {
       this.#membersPlanned = undefined;
       void this.#whileOpen(() => this.#loadMembers());
@@ -454,8 +454,7 @@ export class Room extends Emitter<{ change: undefined }> {
       } catch (thrown) {
         const error = thrown as ChatError;
         if (isOfRoom(error.code)) return this.end(error);
-        const ms = (error.retryAfter ?? 0) * 1_000 || backoff(failures);
-        await new Promise<void>((resolve) => after(ms, resolve));
+        await sleep(pauseAfter(error, failures, this.options.timing));
         await this.options.connection.connected();
       }
   }

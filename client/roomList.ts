@@ -3,7 +3,7 @@ import type { ChatError } from "./errors.js";
 import { type Http, isPassing } from "./http.js";
 import type { ReadMove } from "./readers.js";
 import { isSystem, subjectsOf } from "./systemMessages.js";
-import { after, backoff, spread } from "./timing.js";
+import { after, type ChatTiming, pauseAfter, sleep, spread } from "./timing.js";
 import type { LastMessage, Message, RoomSummary } from "./types.js";
 import { Unread } from "./unread.js";
 
@@ -18,9 +18,6 @@ const LIVE_ROOMS = 30;
 const READ_ROOMS = 10;
 /** How far behind a room may fall before it is let go, so that rooms don't come and go. */
 const SLACK = 5;
-const REFRESH_AFTER_MS = 300;
-/** The other rooms, and whatever was missed, are asked for so often. */
-const POLL_MS = 60_000;
 const LAST = 2;
 
 /** Where the service tells of rooms that came or went. */
@@ -29,6 +26,7 @@ export const ROOMS = "/user/queue/rooms";
 export interface RoomListOptions {
   readonly connection: Connection;
   readonly http: Http;
+  readonly timing: ChatTiming;
   readonly userId: () => number | undefined;
   readonly onChange: () => void;
 }
@@ -61,14 +59,18 @@ export class RoomList {
   /** Counts the loads that have begun. */
   #loads = 0;
 
-  constructor(private readonly options: RoomListOptions) {}
+  readonly #options: RoomListOptions;
+
+  constructor(options: RoomListOptions) {
+    this.#options = options;
+  }
 
   /** Loads the list and keeps it live from then on. Rejects with a `ChatError` when it can't be loaded now. */
   async start(): Promise<readonly RoomSummary[]> {
     if (!this.#isLive) {
       this.#isLive = true;
       // With it comes whatever was missed without a connection.
-      this.options.connection.listen(ROOMS, { priority: 0, onJoined: () => this.refresh(0) });
+      this.#options.connection.listen(ROOMS, { priority: 0, onJoined: () => this.refresh(0) });
     }
     if (!this.snapshot) await this.#load();
     return this.snapshot!;
@@ -78,14 +80,14 @@ export class RoomList {
   poll(isConnected: boolean): void {
     this.#polling?.();
     if (!isConnected) return;
-    this.#polling = after(POLL_MS * (0.75 + Math.random() / 2), () => {
+    this.#polling = after(this.#options.timing.pollEveryMs * (0.75 + Math.random() / 2), () => {
       this.refresh();
       this.poll(true);
     });
   }
 
   /** Loads it once more, soon; calls in between are one, at the earliest of their times. */
-  refresh(ms = REFRESH_AFTER_MS): void {
+  refresh(ms = this.#options.timing.refreshAfterMs): void {
     const at = Date.now() + ms;
     if (!this.#isLive || (this.#planned && this.#planned.at <= at)) return;
     this.#planned?.end();
@@ -102,10 +104,11 @@ export class RoomList {
         // One that began before may lack what this one is asked for.
         await this.#loading?.catch(() => {});
         return await this.#load();
-      } catch (error) {
+      } catch (thrown) {
+        const error = thrown as ChatError;
         // Without a connection the next one asks.
-        if (!isPassing(error as ChatError) || this.options.connection.state.status !== "connected") return;
-        await new Promise<void>((resolve) => after(backoff(failures), resolve));
+        if (!isPassing(error) || this.#options.connection.state.status !== "connected") return;
+        await sleep(pauseAfter(error, failures, this.#options.timing));
       }
   }
 
@@ -130,7 +133,7 @@ export class RoomList {
       return;
     }
     const { roomId, seq, roomName } = message;
-    const isOwn = message.senderId === this.options.userId();
+    const isOwn = message.senderId === this.#options.userId();
     // Sending reads.
     if (isOwn) entry.unread.read(seq);
     if (seq > entry.lastSeq) {
@@ -145,7 +148,9 @@ export class RoomList {
         entry.namedBy = seq;
       }
       // All members do so.
-      if (subjectsOf(message).length > 0) this.refresh(REFRESH_AFTER_MS + spread(entry.summary.memberCount));
+      if (subjectsOf(message).length > 0) {
+        this.refresh(this.#options.timing.refreshAfterMs + spread(entry.summary.memberCount));
+      }
       this.#toFront(roomId, entry);
     }
     this.#changed();
@@ -153,7 +158,7 @@ export class RoomList {
 
   read(roomId: number, { userId, lastReadSeq }: ReadMove): void {
     const entry = this.#entries.get(roomId);
-    if (!entry || userId !== this.options.userId()) return;
+    if (!entry || userId !== this.#options.userId()) return;
     if (!entry.unread.read(lastReadSeq)) this.refresh();
     this.#changed();
   }
@@ -216,7 +221,7 @@ export class RoomList {
 
   #page(cursor?: string): Promise<{ rooms: readonly RoomSummary[]; cursor: string | null }> {
     const from = cursor === undefined ? "" : `&cursor=${encodeURIComponent(cursor)}`;
-    return this.options.http.request("GET", `/rooms?limit=${PAGE}${from}`);
+    return this.#options.http.request("GET", `/rooms?limit=${PAGE}${from}`);
   }
 
   #toFront(roomId: number, entry: Entry): void {
@@ -236,12 +241,12 @@ export class RoomList {
     this.#emitting = true;
     queueMicrotask(() => {
       this.#emitting = false;
-      this.options.onChange();
+      this.#options.onChange();
     });
   }
 
   #hearLatest(): void {
-    const { connection } = this.options;
+    const { connection } = this.#options;
     const ids = [...this.#entries.keys()];
     // Refused means removed meanwhile, which the next list tells.
     keepUp(this.#heard.messages, ids, LIVE_ROOMS, (roomId) =>

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ChatError } from "./errors.js";
 import { memoryOutbox } from "./outbox.js";
 import { Sender, type SenderOptions } from "./sender.js";
+import { DEFAULT_TIMING } from "./timing.js";
 import type { Message, Outbox, OutboxEntry } from "./types.js";
 
 const USER = 1;
@@ -26,6 +27,7 @@ function setUp(
   const errors: ChatError[] = [];
   const network = { isConnected: true };
   const sender = new Sender({
+    timing: DEFAULT_TIMING,
     outbox: memoryOutbox(),
     send: async (body) => {
       sent.push(body as Body);

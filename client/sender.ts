@@ -4,13 +4,11 @@ import { isPassing } from "./http.js";
 import { KeptOutbox, NOBODY } from "./keptOutbox.js";
 import { utf8Length } from "./stompFrames.js";
 import { MAX_BODY_BYTES } from "./stompProtocol.js";
-import { after, backoff } from "./timing.js";
+import { after, backoff, type ChatTiming, pauseAfter, sleep } from "./timing.js";
 import type { ContentType, Message, Outbox, OutboxEntry, PendingMessage, StoredMessage } from "./types.js";
 
 /** How many messages may wait to be sent. */
 const MOST_PENDING = 1_000;
-/** An accepted message is shown within moments; after so long it is looked for. */
-const LOOK_AFTER_MS = 10_000;
 const MOST_LOOK_UPS = 5;
 /** How often the outbox is read when it can't be. */
 const MOST_LOADS = 6;
@@ -28,6 +26,7 @@ interface Pending {
 }
 
 export interface SenderOptions {
+  readonly timing: ChatTiming;
   readonly outbox: Outbox;
   /** Resolves when the service has taken it for good; rejects with a `ChatError`. */
   readonly send: (body: object) => Promise<void>;
@@ -50,12 +49,18 @@ export class Sender {
   readonly #draining = new Set<number>();
   readonly #timers = new Set<() => void>();
   #count = 0;
-  #stopped = false;
+  /** Aborted by `stop`, and another one since `start`. */
+  #stopping = new AbortController();
   #loading: Promise<unknown> | undefined;
   readonly #outbox: KeptOutbox;
 
-  constructor(private readonly options: SenderOptions) {
-    this.#outbox = new KeptOutbox(options.outbox, options.onError);
+  readonly #options: SenderOptions;
+  readonly #timing: ChatTiming;
+
+  constructor(options: SenderOptions) {
+    this.#options = options;
+    this.#timing = options.timing;
+    this.#outbox = new KeptOutbox(options.outbox, options.timing, options.onError);
   }
 
   /** Says whose messages these are, and takes over what an earlier run of the user has left. */
@@ -72,7 +77,10 @@ export class Sender {
     if (entries) this.#takeOver(entries);
     // Nobody waits for it: what is written now must go out.
     else if (tries < MOST_LOADS)
-      this.#later(backoff(tries), () => void this.#load(userId, tries + 1).then(() => this.flush()));
+      this.#later(
+        backoff(tries, this.#timing),
+        () => void this.#load(userId, tries + 1).then(() => this.flush()),
+      );
   }
 
   #takeOver(entries: readonly OutboxEntry[]): void {
@@ -91,7 +99,7 @@ export class Sender {
       pending.stored.catch(() => {});
       pending.isLeft = true;
       if (entry.state === "accepted") this.#lookLater(pending, 0);
-      this.options.onChange(entry.roomId);
+      this.#options.onChange(entry.roomId);
     }
     // What was written meanwhile comes behind.
     for (const [roomId, before] of written) {
@@ -117,7 +125,7 @@ export class Sender {
 
   #begin({ entry, stored }: Pending): Promise<StoredMessage> {
     const { roomId } = entry;
-    this.options.onChange(roomId);
+    this.#options.onChange(roomId);
     // Written down first: what was sent must be known after a reload. But not at any price.
     const saved = this.#outbox.put(entry);
     if (this.#outbox.fails) this.flush(roomId);
@@ -207,17 +215,21 @@ export class Sender {
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#stopping.abort();
     for (const end of [...this.#timers]) end();
     this.#timers.clear();
     this.#pause(undefined);
   }
 
   start(): void {
-    if (!this.#stopped) return;
-    this.#stopped = false;
+    if (!this.#isStopped) return;
+    this.#stopping = new AbortController();
     for (const pending of [...this.#rooms.values()].flat())
-      if (pending.entry.state === "accepted") this.#lookLater(pending, LOOK_AFTER_MS);
+      if (pending.entry.state === "accepted") this.#lookLater(pending, this.#timing.lookAfterMs);
+  }
+
+  get #isStopped(): boolean {
+    return this.#stopping.signal.aborted;
   }
 
   async #drain(roomId: number): Promise<void> {
@@ -227,38 +239,42 @@ export class Sender {
       await this.#loading;
       for (let failures = 0; ; ) {
         const next = this.#rooms.get(roomId)?.find(({ entry }) => entry.state === "sending");
-        if (!next || this.#stopped || this.pausedUntil || !this.options.isConnected()) return;
-        failures = (await this.#send(next)) ? 0 : failures + 1;
-        if (failures > 0 && !this.pausedUntil && this.options.isConnected())
-          await this.#sleep(backoff(failures));
+        if (!next || this.#isStopped || this.pausedUntil || !this.#options.isConnected()) return;
+        const error = await this.#send(next);
+        failures = error ? failures + 1 : 0;
+        if (error && !this.pausedUntil && this.#options.isConnected())
+          await sleep(pauseAfter(error, failures, this.#timing), this.#stopping.signal);
       }
     } finally {
       this.#draining.delete(roomId);
     }
   }
 
-  /** Whether it is through with the message, one way or the other. */
-  async #send(pending: Pending): Promise<boolean> {
+  /** Resolves with why the message must be sent again; without it the sender is through with the message. */
+  async #send(pending: Pending): Promise<ChatError | undefined> {
     const body = bodyOf(pending.entry);
     if (utf8Length(JSON.stringify(body)) > MAX_BODY_BYTES) {
       // The service would close the connection.
       this.#refuse(pending, new ChatError("MESSAGE_TOO_LARGE", "a message has at most 5,000 characters"));
-      return true;
+      return undefined;
     }
     try {
-      await this.options.send(body);
+      await this.#options.send(body);
     } catch (thrown) {
       const error = thrown as ChatError;
-      if (!isPassing(error)) this.#refuse(pending, error);
-      if (error.code === "RATE_LIMIT_EXCEEDED") this.#pauseFor(error.retryAfter ?? 1);
-      return !isPassing(error);
+      if (isPassing(error)) {
+        if (error.code === "RATE_LIMIT_EXCEEDED") this.#pauseFor(error.retryAfter ?? 1);
+        return error;
+      }
+      this.#refuse(pending, error);
+      return undefined;
     }
     // It may have been seen before its receipt.
     if (this.#isQueued(pending)) {
       this.#change(pending, { ...pending.entry, state: "accepted" });
-      this.#lookLater(pending, LOOK_AFTER_MS);
+      this.#lookLater(pending, this.#timing.lookAfterMs);
     }
-    return true;
+    return undefined;
   }
 
   /** The limit is the user's: all rooms wait. */
@@ -274,17 +290,17 @@ export class Sender {
   #pause(until: number | undefined): void {
     if (this.pausedUntil === until) return;
     this.pausedUntil = until;
-    this.options.onPaused(until);
+    this.#options.onPaused(until);
   }
 
   /** Its MESSAGE may have been missed, or it was stored in an earlier run: then it is in the history. */
   #lookLater(pending: Pending, ms: number): void {
     pending.look?.();
     const end = this.#later(ms, async () => {
-      if (this.options.isConnected() && !this.pausedUntil) await this.#look(pending);
+      if (this.#options.isConnected() && !this.pausedUntil) await this.#look(pending);
       // Another look may be planned by now.
       if (pending.look === end && this.#isQueued(pending) && pending.entry.state === "accepted")
-        this.#lookLater(pending, LOOK_AFTER_MS + backoff(pending.lookUps));
+        this.#lookLater(pending, this.#timing.lookAfterMs + backoff(pending.lookUps, this.#timing));
     });
     pending.look = end;
   }
@@ -294,7 +310,7 @@ export class Sender {
     pending.lookUps += 1;
     let message: Message | undefined;
     try {
-      message = await this.options.find(pending.entry);
+      message = await this.#options.find(pending.entry);
     } catch (error) {
       // Whatever else is in the way: it was accepted.
       if (isOfRoom((error as ChatError).code)) this.#refuse(pending, error as ChatError);
@@ -304,7 +320,7 @@ export class Sender {
     else if (pending.lookUps === MOST_LOOK_UPS) this.#giveUp(pending);
     // A repeat is stored once; and if it never can be stored, it is refused once more.
     else if (pending.lookUps === 1)
-      await this.options.send(bodyOf(pending.entry)).catch((error: ChatError) => {
+      await this.#options.send(bodyOf(pending.entry)).catch((error: ChatError) => {
         if (!isPassing(error)) this.#refuse(pending, error);
       });
   }
@@ -324,7 +340,7 @@ export class Sender {
   #later(ms: number, run: () => void): () => void {
     const stop = after(ms, () => {
       this.#timers.delete(end);
-      if (!this.#stopped) run();
+      if (!this.#isStopped) run();
     });
     const end = () => {
       this.#timers.delete(end);
@@ -332,20 +348,6 @@ export class Sender {
     };
     this.#timers.add(end);
     return end;
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = after(ms, () => {
-        this.#timers.delete(wake);
-        resolve();
-      });
-      const wake = () => {
-        end();
-        resolve();
-      };
-      this.#timers.add(wake);
-    });
   }
 
   #enqueue(entry: OutboxEntry, error: ChatError | undefined): Pending {
@@ -383,7 +385,7 @@ export class Sender {
   #change(pending: Pending, entry: OutboxEntry): void {
     pending.entry = entry;
     void this.#outbox.put(entry);
-    this.options.onChange(entry.roomId);
+    this.#options.onChange(entry.roomId);
   }
 
   #drop(pending: Pending): void {
@@ -395,7 +397,7 @@ export class Sender {
     else this.#rooms.set(entry.roomId, left);
     this.#count -= 1;
     void this.#outbox.remove(entry);
-    this.options.onChange(entry.roomId);
+    this.#options.onChange(entry.roomId);
   }
 }
 

@@ -1,5 +1,5 @@
 import { ChatError } from "./errors.js";
-import { within } from "./timing.js";
+import { type ChatTiming, within } from "./timing.js";
 
 /** Where access tokens come from: called when one is needed, with a new one each time the last is about to end. */
 export type TokenSource = () => string | Promise<string>;
@@ -13,16 +13,18 @@ export interface Token {
   readonly receivedAt: number;
 }
 
-const SOURCE_TIMEOUT_MS = 20_000;
-/** One that ends sooner is not used for another call. */
-const LEAST_LEFT_MS = 5_000;
-
 /** The token in use. */
 export class Tokens {
   #token: Token | undefined;
   #asking: Promise<Token> | undefined;
 
-  constructor(private readonly source: TokenSource) {}
+  readonly #source: TokenSource;
+  readonly #timing: ChatTiming;
+
+  constructor(source: TokenSource, timing: ChatTiming) {
+    this.#source = source;
+    this.#timing = timing;
+  }
 
   get current(): Token | undefined {
     return this.#token;
@@ -31,7 +33,7 @@ export class Tokens {
   /** The token in use, or a new one when that is about to end. Rejects with a `ChatError`. */
   async get(): Promise<Token> {
     const token = this.#token;
-    return token && token.expiresAt - Date.now() > LEAST_LEFT_MS ? token : this.renew();
+    return token && token.expiresAt - Date.now() > this.#timing.leastTokenMs ? token : this.renew();
   }
 
   /** A new one from the source; calls at the same time share it. Rejects with a `ChatError`. */
@@ -45,7 +47,8 @@ export class Tokens {
   async #ask(): Promise<Token> {
     let text: string;
     try {
-      text = await within(SOURCE_TIMEOUT_MS, "the token source did not answer", async () => this.source());
+      const ms = this.#timing.tokenTimeoutMs;
+      text = await within(ms, "the token source did not answer", async () => this.#source());
     } catch (cause) {
       if (cause instanceof ChatError) throw cause;
       throw new ChatError("OFFLINE", `no access token: ${(cause as Error)?.message ?? cause}`, { cause });
