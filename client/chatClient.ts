@@ -1,6 +1,7 @@
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
+import { findSent } from "./history.js";
 import { Http } from "./http.js";
 import { ERRORS, errorOf } from "./link.js";
 import { memoryOutbox } from "./outbox.js";
@@ -11,16 +12,7 @@ import { ROOMS, RoomList } from "./roomList.js";
 import { Sender } from "./sender.js";
 import { type ChatTiming, pauseAfter, sleep, timingOf, within } from "./timing.js";
 import { type TokenSource, Tokens } from "./tokens.js";
-import type {
-  ConnectionState,
-  Member,
-  Message,
-  NamedUser,
-  Outbox,
-  OutboxEntry,
-  RoomAdded,
-  RoomSummary,
-} from "./types.js";
+import type { ConnectionState, Member, Message, NamedUser, Outbox, RoomAdded, RoomSummary } from "./types.js";
 
 export interface ChatClientOptions {
   /** Where the service's HTTP API is: `https://chat.example.com`. */
@@ -61,10 +53,6 @@ interface Hint {
   readonly timestamp?: number;
 }
 
-const FIND_PAGE = 100;
-const MOST_FIND_PAGES = 20;
-/** How far the clocks of device and service may differ: a day and more, where a time zone is set wrong. */
-const CLOCKS_MS = 26 * 3_600_000;
 const AFTER_ALL = 3;
 const ROOM = /^\/sub\/chat\/room\/(\d+)(\/read)?$/;
 
@@ -118,7 +106,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       outbox,
       send: (body) => this.#connection.send("/pub/chat/message", body),
       isConnected: () => this.connection.status === "connected",
-      find: (entry) => this.#find(entry),
+      find: (entry) => findSent(this.#http, entry, this.userId),
       onChange: (roomId) => this.#onPending(roomId),
       onPaused: (until) => this.emit("sending", until),
       onError: (error) => this.emit("error", error),
@@ -391,23 +379,6 @@ export class ChatClient extends Emitter<ChatEvents> {
         await sleep(pauseAfter(thrown as ChatError, failures, this.#timing));
       }
     return false;
-  }
-
-  /** One's own message by its `clientMessageId`, from the newest back to when it was written. */
-  async #find({ roomId, clientMessageId, createdAt }: OutboxEntry): Promise<Message | undefined> {
-    const since = Date.parse(createdAt) - CLOCKS_MS;
-    let before = "";
-    for (let pages = 0; pages < MOST_FIND_PAGES; pages += 1) {
-      const path = `/rooms/${roomId}/messages?limit=${FIND_PAGE}${before}`;
-      const { messages } = await this.#http.request<{ messages: Message[] }>("GET", path);
-      const isIt = (message: Message) =>
-        message.senderId === this.userId && message.clientMessageId === clientMessageId;
-      const found = messages.find(isIt);
-      const oldest = messages.at(-1);
-      if (found || !oldest || messages.length < FIND_PAGE || Date.parse(oldest.sentAt) < since) return found;
-      before = `&before=${oldest.seq}`;
-    }
-    return undefined;
   }
 
   #listenToDevice(on: boolean): void {
