@@ -1,190 +1,44 @@
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { afterEach, describe, expect, test } from "vitest";
-import { type WebSocket, WebSocketServer } from "ws";
-import { ChatClient } from "./chatClient.js";
+import { describe, expect, test } from "vitest";
+import {
+  ANN,
+  type Answer,
+  type Asked,
+  BEN,
+  CEM,
+  ended,
+  isHeard,
+  member,
+  message,
+  ROOM,
+  roomsAnswer,
+  Service,
+  summary,
+  tellRoom,
+  tokenOf,
+  until,
+  wait,
+} from "../tests/support/scriptedService.js";
+import { ChatClient, type ChatClientOptions } from "./chatClient.js";
 import type { Room } from "./room.js";
-import { decodeFrames } from "./stompFrames.js";
 import type { ChatTiming } from "./timing.js";
-import type { ConnectionState, Member, Message, RoomSummary } from "./types.js";
-
-/** What the client makes of what a service says, word by word: also of one that is newer or older than the one beside it. */
-const [ANN, BEN, CEM] = [1, 2, 3] as const;
-const ROOM = 7;
-
-const ended: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const end of ended.splice(0)) await end();
-});
-
-const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-const until = (holds: () => boolean, what: string): Promise<void> =>
-  expect.poll(holds, { message: what, interval: 5 }).toBe(true);
-
-interface Asked {
-  readonly method: string;
-  readonly path: string;
-  readonly key: string | undefined;
-  readonly body: string;
-}
-interface Answer {
-  readonly status?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: object;
-}
-
-/** A service that says what a test wants to be said. */
-class Service {
-  readonly asked: Asked[] = [];
-  readonly frames: {
-    readonly command: string;
-    readonly headers: ReadonlyMap<string, string>;
-    readonly body: string;
-  }[] = [];
-  readonly sockets = new Set<WebSocket>();
-  readonly handshakes: URL[] = [];
-  /** Answers a call; what it leaves open is answered with nothing in it. */
-  answer: (asked: Asked) => Answer | undefined = () => undefined;
-  /** Instead of a RECEIPT. */
-  reply: (frame: {
-    readonly command: string;
-    readonly headers: ReadonlyMap<string, string>;
-  }) => readonly string[] | undefined = () => undefined;
-  /** Refuses handshakes with this status line and headers. */
-  refusal: string | undefined;
-  /** How a frame stands in its WebSocket message. */
-  dress = (frame: string): readonly string[] => [frame];
-  url = "";
-
-  async start(): Promise<this> {
-    const sockets = new WebSocketServer({ noServer: true, handleProtocols: () => "v12.stomp" });
-    const server = createServer((request, response) => void this.#answer(request, response));
-    server.on("upgrade", (request, socket, head) => {
-      this.handshakes.push(new URL(request.url ?? "", this.url));
-      if (this.refusal) socket.end(`HTTP/1.1 ${this.refusal}\r\ncontent-length: 0\r\n\r\n`);
-      else sockets.handleUpgrade(request, socket, head, (client) => this.#open(client));
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    this.url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
-    ended.push(async () => {
-      for (const socket of this.sockets) socket.terminate();
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    });
-    return this;
-  }
-
-  /** To all who have subscribed. */
-  tell(destination: string, body: object): void {
-    this.say(`MESSAGE\nsubscription:${destination}\ndestination:${destination}\n\n${JSON.stringify(body)}\0`);
-  }
-
-  say(frame: string): void {
-    for (const socket of this.sockets) for (const text of this.dress(frame)) socket.send(text);
-  }
-
-  asksFor(path: RegExp): readonly Asked[] {
-    return this.asked.filter((asked) => path.test(asked.path));
-  }
-
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk as Buffer);
-    const asked: Asked = {
-      method: request.method ?? "",
-      path: (request.url ?? "").replace("/api/v1/chat", ""),
-      key: request.headers["idempotency-key"] as string | undefined,
-      body: Buffer.concat(chunks).toString(),
-    };
-    this.asked.push(asked);
-    const { status = 200, headers = {}, body } = this.answer(asked) ?? { body: this.#usual(asked.path) };
-    response
-      .writeHead(status, { "content-type": "application/json", ...headers })
-      .end(JSON.stringify(body ?? {}));
-  }
-
-  #usual(path: string): object {
-    if (path === "/negotiate")
-      return { url: `${this.url.replace("http", "ws")}/client`, protocol: "v12.stomp" };
-    if (path.startsWith("/rooms?")) return { rooms: [], cursor: null };
-    if (path.includes("/messages")) return { messages: [] };
-    return path.endsWith("/members") ? { members: [] } : {};
-  }
-
-  #open(socket: WebSocket): void {
-    this.sockets.add(socket);
-    socket.once("close", () => this.sockets.delete(socket));
-    const say = (frame: string) => {
-      for (const text of this.dress(frame)) socket.send(text);
-    };
-    say("CONNECTED\nversion:1.2\nsession:c-1\nuser-name:1\nheart-beat:0,0\n\n\0");
-    socket.on("message", (data) => {
-      for (const frame of decodeFrames(String(data))) {
-        this.frames.push(frame);
-        const receipt = `RECEIPT\nreceipt-id:${frame.headers.get("receipt")}\n\n\0`;
-        for (const text of this.reply(frame) ?? [receipt]) say(text);
-      }
-    });
-  }
-}
-
-const tokenOf = (userId: number): string => {
-  const payload = { sub: String(userId), exp: Math.floor(Date.now() / 1_000) + 3_600 };
-  return `x.${Buffer.from(JSON.stringify(payload)).toString("base64url")}.x`;
-};
+import type { ConnectionState, Member } from "./types.js";
 
 /** Long enough for a client with such pauses to come back several times. */
 const QUIET_MS = 300;
 /** Pauses that a test needn't wait for. */
 const QUICK: Partial<ChatTiming> = { firstPauseMs: 20, longestPauseMs: 40 };
 
-function clientOf(service: Service, timing: Partial<ChatTiming> = QUICK): ChatClient {
-  const client = new ChatClient({ url: service.url, token: () => tokenOf(ANN), timing });
+function clientOf(service: Service, options: Partial<ChatClientOptions> = {}): ChatClient {
+  const client = new ChatClient({ url: service.url, token: () => tokenOf(ANN), timing: QUICK, ...options });
   ended.unshift(() => client.disconnect());
   return client;
 }
 
-async function connectedTo(service: Service): Promise<ChatClient> {
-  const client = clientOf(service);
+async function connectedTo(service: Service, options?: Partial<ChatClientOptions>): Promise<ChatClient> {
+  const client = clientOf(service, options);
   await client.connect();
   return client;
 }
-
-const summary = (more: Partial<RoomSummary> = {}): RoomSummary => ({
-  roomId: ROOM,
-  type: "GROUP",
-  name: "room",
-  imageUrl: null,
-  memberCount: 3,
-  unreadCount: 0,
-  lastMessage: null,
-  ...more,
-});
-const message = (seq: number, more: Partial<Message> = {}): Message => ({
-  messageId: 100 + seq,
-  seq,
-  roomId: ROOM,
-  senderId: BEN,
-  senderNickname: "Ben",
-  clientMessageId: `${seq}`,
-  type: "TEXT",
-  content: `message ${seq}`,
-  sentAt: "2026-01-02T03:04:05.678Z",
-  unreadCount: 1,
-  ...more,
-});
-const member = (userId: number, lastReadMessageId: number | null, more: Partial<Member> = {}): Member => ({
-  userId,
-  nickname: `user ${userId}`,
-  profileImageUrl: null,
-  joinedAt: "2026-01-01T00:00:00.000Z",
-  isCreator: userId === ANN,
-  lastReadMessageId,
-  ...more,
-});
-const roomsAnswer = (...rooms: RoomSummary[]): Answer => ({ body: { rooms, cursor: null } });
-const tellRoom = (service: Service, one: Message) => service.tell(`/sub/chat/room/${one.roomId}`, one);
-const isHeard = (service: Service, roomId: number) =>
-  service.frames.some(({ headers }) => headers.get("destination") === `/sub/chat/room/${roomId}`);
 
 describe("however the service packs its frames", () => {
   test.each<[how: string, dress: (frame: string) => readonly string[]]>([
@@ -466,7 +320,7 @@ describe("calls that make something", () => {
 
   test("that failed after all go on where they ended when they are made again; refused ones don't", async () => {
     const service = await new Service().start();
-    const client = clientOf(service, { ...QUICK, makeForMs: 500 });
+    const client = clientOf(service, { timing: { ...QUICK, makeForMs: 500 } });
     let answer: Answer = { status: 503 };
     service.answer = ({ path }) => (path === "/group-rooms" ? answer : undefined);
     await expect(client.createGroup("room", [BEN])).rejects.toMatchObject({ code: "UNAVAILABLE" });
@@ -494,7 +348,7 @@ describe("a service that wants to be left alone", () => {
     let refusals = 1;
     service.answer = ({ path }) =>
       path === "/negotiate" && refusals-- > 0 ? { status: 429, headers: headers(), body } : undefined;
-    const client = clientOf(service, { longestRetryAfterMs: 100 });
+    const client = clientOf(service, { timing: { longestRetryAfterMs: 100 } });
     const waits: ConnectionState[] = [];
     client.on("connection", (state) => state.status === "waiting" && waits.push(state));
     await client.connect();

@@ -1,6 +1,6 @@
 import { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
-import { ChatError } from "./errors.js";
+import { ChatError, isHopeless, toChatError } from "./errors.js";
 import { findSent } from "./history.js";
 import { Http } from "./http.js";
 import { ERRORS, errorOf } from "./link.js";
@@ -90,6 +90,7 @@ export class ChatClient extends Emitter<ChatEvents> {
   constructor({ url, token, userId, deviceId, outbox = memoryOutbox(), timing }: ChatClientOptions) {
     super();
     this.#timing = timingOf(timing);
+    const onError = this.#onError;
     this.#givenUserId = userId;
     this.#tokens = new Tokens(token, this.#timing);
     this.#http = new Http(url, this.#tokens, this.#timing);
@@ -100,6 +101,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       deviceId,
       onMessage: (destination, data) => this.#take(destination, data),
       onState: (state) => this.#onState(state),
+      onError,
     });
     this.#sender = new Sender({
       timing: this.#timing,
@@ -109,17 +111,24 @@ export class ChatClient extends Emitter<ChatEvents> {
       find: (entry) => findSent(this.#http, entry, this.userId),
       onChange: (roomId) => this.#onPending(roomId),
       onPaused: (until) => this.emit("sending", until),
-      onError: (error) => this.emit("error", error),
+      onError,
     });
-    this.#reads = new Reads((destination, body) => this.#connection.send(destination, body), this.#timing);
+    this.#reads = new Reads({
+      timing: this.#timing,
+      send: (destination, body) => this.#connection.send(destination, body),
+      onError,
+    });
     this.#list = new RoomList({
       connection: this.#connection,
       http: this.#http,
       timing: this.#timing,
       userId: () => this.userId,
       onChange: () => this.emit("rooms", this.roomList!),
+      onError,
     });
   }
+
+  readonly #onError = (error: ChatError): void => this.emit("error", error);
 
   /** Known with the first token, if it wasn't given. */
   get userId(): number | undefined {
@@ -234,6 +243,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       },
       onDeleted: (message) => this.#list.deleted(message),
       onClose: () => this.#close(room),
+      onError: this.#onError,
     });
     this.#rooms.set(roomId, { room, opened: 1 });
     return room;
@@ -241,12 +251,12 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** The one-to-one room with a user, made if need be. */
   async openWith(userId: number): Promise<number> {
-    return (await this.#make<{ roomId: number }>("/rooms", { targetUserId: userId })).roomId;
+    return await this.#make("/rooms", { targetUserId: userId }, "roomId");
   }
 
   /** A new group; the caller is its creator and a member. */
   async createGroup(name: string, userIds: readonly number[]): Promise<number> {
-    return (await this.#make<{ roomId: number }>("/group-rooms", { roomName: name, userIds })).roomId;
+    return await this.#make("/group-rooms", { roomName: name, userIds }, "roomId");
   }
 
   async renameGroup(roomId: number, name: string): Promise<void> {
@@ -255,7 +265,7 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** Answers with those who were no members before. */
   async invite(roomId: number, userIds: readonly number[]): Promise<readonly number[]> {
-    return (await this.#make<{ invited: number[] }>(`/group-rooms/${roomId}/invite`, { userIds })).invited;
+    return await this.#make(`/group-rooms/${roomId}/invite`, { userIds }, "invited");
   }
 
   /** Removes a member; only a group's creator may. */
@@ -270,11 +280,11 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   /** A group's members, the longest-standing first. */
   async members(roomId: number): Promise<readonly Member[]> {
-    return (await this.#http.request<{ members: Member[] }>("GET", `/group-rooms/${roomId}/members`)).members;
+    return await this.#http.field("GET", `/group-rooms/${roomId}/members`, "members");
   }
 
-  async #make<T>(path: string, body: object): Promise<T> {
-    const answer = await this.#http.make<T>(path, body);
+  async #make<T>(path: string, body: object, field: string): Promise<T> {
+    const answer = await this.#http.make<T>(path, body, field);
     this.#list.refresh(0);
     return answer;
   }
@@ -376,7 +386,9 @@ export class ChatClient extends Emitter<ChatEvents> {
         return true;
       } catch (thrown) {
         // The connection tells what is wrong with tokens.
-        await sleep(pauseAfter(thrown as ChatError, failures, this.#timing));
+        const error = toChatError(thrown, this.#onError);
+        if (isHopeless(error, failures)) return false;
+        await sleep(pauseAfter(error, failures, this.#timing));
       }
     return false;
   }

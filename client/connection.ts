@@ -1,5 +1,5 @@
-import { ChatError, isFinal } from "./errors.js";
-import type { Http } from "./http.js";
+import { ChatError, isFinal, isHopeless, isUnexpected, toChatError } from "./errors.js";
+import { type Http, isPassing } from "./http.js";
 import { ERRORS, Link, SESSION } from "./link.js";
 import { after, type ChatTiming, pauseAfter, sleep } from "./timing.js";
 import type { Tokens } from "./tokens.js";
@@ -36,6 +36,8 @@ export interface ConnectionOptions {
   /** Each MESSAGE once, after the listeners of its destination have heard it. */
   readonly onMessage: (destination: string, data: unknown) => void;
   readonly onState: (state: ConnectionState) => void;
+  /** Hears what was not expected. */
+  readonly onError: (error: ChatError) => void;
 }
 
 /** From a start to its stop. */
@@ -157,7 +159,8 @@ export class Connection {
       const { error, lasted } = await this.#once(running);
       if (running.stopped) return;
       if (lasted) failures = 0;
-      const end = isFinal(error.code) && !(await this.#hasNewToken(error, lasted));
+      const isRefused = isFinal(error.code) && !(await this.#hasNewToken(error, lasted));
+      const end = isRefused || isHopeless(error, failures);
       if (running.stopped) return;
       if (end) {
         this.#running = undefined;
@@ -183,7 +186,7 @@ export class Connection {
         subscribeHeaders: (destination) => this.#headersOf(destination),
         onMessage: (destination, data) => this.#take(destination, data),
       });
-      attempt.signal.onabort = () => link!.close(attempt.signal.reason as ChatError);
+      attempt.signal.onabort = () => link!.close(toChatError(attempt.signal.reason));
       await link.open();
       // First of all: from here on a refusal doesn't close the connection.
       await Promise.all([link.join(ERRORS), link.join(SESSION)]);
@@ -192,17 +195,18 @@ export class Connection {
         error: await this.#live(link),
         lasted: Date.now() - openedAt > this.#options.timing.goodAfterMs,
       };
-    } catch (error) {
-      link?.close(error as ChatError);
+    } catch (thrown) {
+      const error = toChatError(thrown, this.#options.onError);
+      link?.close(error);
       // What the connection was closed for says more than that a frame was not answered.
-      return { error: link ? await link.closed : (error as ChatError), lasted: false };
+      return { error: link ? await link.closed : error, lasted: false };
     } finally {
       if (this.#attempt === attempt) this.#attempt = undefined;
     }
   }
 
   async #negotiate(signal: AbortSignal): Promise<string> {
-    return (await this.#options.http.request<{ url: string }>("POST", "/negotiate", { signal })).url;
+    return await this.#options.http.field("POST", "/negotiate", "url", { signal });
   }
 
   async #live(link: Link): Promise<ChatError> {
@@ -210,17 +214,19 @@ export class Connection {
     this.#takesOver = false;
     this.generation += 1;
     const ends = [this.#renewInTime(link), this.#probeNowAndThen(link)];
-    this.#set({ status: "connected" });
-    const wanted = [...this.#subscriptions.values()].sort((a, b) => priorityOf(a) - priorityOf(b));
-    // All at once: the service takes a connection's frames one after the other, in this order.
-    // Whoever heard of the connection may have begun to listen already.
-    for (const subscription of wanted) if (subscription.link !== link) void this.#join(subscription, link);
-    const why = await link.closed;
-    for (const end of ends) end();
-    if (this.#link === link) this.#link = undefined;
-    for (const subscription of this.#subscriptions.values())
-      if (subscription.link === link) Object.assign(subscription, { link: undefined, joined: false });
-    return why;
+    try {
+      this.#set({ status: "connected" });
+      const wanted = [...this.#subscriptions.values()].sort((a, b) => priorityOf(a) - priorityOf(b));
+      // All at once: the service takes a connection's frames one after the other, in this order.
+      // A listener that heard of the connection may have subscribed already.
+      for (const subscription of wanted) if (subscription.link !== link) void this.#join(subscription, link);
+      return await link.closed;
+    } finally {
+      for (const end of ends) end();
+      if (this.#link === link) this.#link = undefined;
+      for (const subscription of this.#subscriptions.values())
+        if (subscription.link === link) Object.assign(subscription, { link: undefined, joined: false });
+    }
   }
 
   async #join(subscription: Subscription, link: Link): Promise<void> {
@@ -229,29 +235,44 @@ export class Connection {
     for (let failures = 0; isWanted(); failures += 1) {
       try {
         await link.join(subscription.destination);
-        if (!isWanted()) return;
-        subscription.joined = true;
-        for (const { onJoined } of [...subscription.listeners]) onJoined?.();
+        if (isWanted()) this.#onJoined(subscription);
         return;
       } catch (thrown) {
-        const error = thrown as ChatError;
+        const error = toChatError(thrown, this.#options.onError);
         if (!isWanted() || error.code === "OFFLINE") return;
-        if (error.code === "UNAVAILABLE" || error.code === "RATE_LIMIT_EXCEEDED")
-          await sleep(pauseAfter(error, failures, this.#options.timing));
-        else {
-          subscription.link = undefined;
-          for (const { onRefused } of [...subscription.listeners]) onRefused?.(error);
+        if (!isPassing(error)) {
+          this.#onRefused(subscription, error);
           return;
         }
+        await sleep(pauseAfter(error, failures, this.#options.timing));
       }
+    }
+  }
+
+  #onJoined(subscription: Subscription): void {
+    subscription.joined = true;
+    for (const { onJoined } of [...subscription.listeners]) this.#tell(() => onJoined?.());
+  }
+
+  #onRefused(subscription: Subscription, error: ChatError): void {
+    subscription.link = undefined;
+    for (const { onRefused } of [...subscription.listeners]) this.#tell(() => onRefused?.(error));
+  }
+
+  /** Runs what hears of something: where that fails, the others hear of it all the same. */
+  #tell(hear: () => void): void {
+    try {
+      hear();
+    } catch (thrown) {
+      toChatError(thrown, this.#options.onError);
     }
   }
 
   #take(destination: string, data: unknown): void {
     for (const { onMessage } of [...(this.#subscriptions.get(destination)?.listeners ?? [])])
-      onMessage?.(data);
-    // Last: who is told of a message finds it in its room.
-    this.#options.onMessage(destination, data);
+      this.#tell(() => onMessage?.(data));
+    // Last: a listener that hears of a message finds it in its room.
+    this.#tell(() => this.#options.onMessage(destination, data));
   }
 
   /** Whoever has the fewest messages decides; the others drop what they have. */
@@ -281,7 +302,7 @@ export class Connection {
       return (await tokens.renew()).text !== this.#accepted;
     } catch (cause) {
       // Without an answer nothing is known: the next attempt asks again.
-      return !isFinal((cause as ChatError).code);
+      return !isFinal(toChatError(cause).code);
     }
   }
 
@@ -300,8 +321,10 @@ export class Connection {
         await link.send(RENEW_TOKEN, { token: text });
         this.#accepted = text;
         if (this.#link === link) plan();
-      } catch {
-        if (this.#link === link) end = after(timing.renewAgainMs, renew);
+      } catch (thrown) {
+        const error = toChatError(thrown, this.#options.onError);
+        // After a bug the connection ends with its token, and the next one asks for another.
+        if (this.#link === link && !isUnexpected(error)) end = after(timing.renewAgainMs, renew);
       }
     };
     plan();

@@ -19,6 +19,7 @@ export type ErrorCode =
   | "MESSAGE_NOT_FOUND"
   | "OUTBOX_FULL"
   | "OUTBOX_FAILED"
+  | "UNEXPECTED"
   // The HTTP calls have more, and later services may have others.
   | (string & {});
 
@@ -54,6 +55,33 @@ export class ChatError extends Error {
     Object.assign(this, details);
   }
 }
+
+/** What a thrown thing says about itself. */
+export const textOf = (thrown: unknown): string =>
+  thrown instanceof Error ? thrown.message : String(thrown);
+
+/**
+ * Returns a `ChatError` as it is. Anything else is a bug, here or elsewhere: it becomes the cause of an `UNEXPECTED`. `tell` hears
+ * of what was not expected.
+ */
+export function toChatError(thrown: unknown, tell?: (error: ChatError) => void): ChatError {
+  const text = "something unexpected happened";
+  const error =
+    thrown instanceof ChatError
+      ? thrown
+      : new ChatError("UNEXPECTED", `${text}: ${textOf(thrown)}`, { cause: thrown });
+  if (isUnexpected(error)) tell?.(error);
+  return error;
+}
+
+export const isUnexpected = ({ code }: ChatError): boolean => code === "UNEXPECTED";
+
+/** How many tries in a row a work has that fails in an unexpected way. A bug seldom passes by itself. */
+const MOST_TRIES = 3;
+
+/** Whether a work is not tried again after this error, where this many tries have failed before. */
+export const isHopeless = (error: ChatError, failures: number): boolean =>
+  isUnexpected(error) && failures >= MOST_TRIES - 1;
 
 const FINAL: ReadonlySet<string> = new Set(["SESSION_CLOSED", "UNAUTHORIZED", "TOKEN_EXPIRED"]);
 

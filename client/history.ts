@@ -12,10 +12,8 @@ const CLOCKS_MS = 26 * 3_600_000;
  * A page of a room's history. With `before`, and without either, the newest message is the first; with `after` the oldest is.
  * Rejects with a `ChatError`.
  */
-export async function historyPage(http: Http, roomId: number, query: string): Promise<readonly Message[]> {
-  const path = `/rooms/${roomId}/messages?${query}`;
-  return (await http.request<{ messages: Message[] }>("GET", path)).messages;
-}
+export const historyPage = (http: Http, roomId: number, query: string): Promise<readonly Message[]> =>
+  http.field("GET", `/rooms/${roomId}/messages?${query}`, "messages");
 
 /**
  * Looks for a message that this client has sent, from the newest page back to the time at which it was written. Resolves with

@@ -1,5 +1,5 @@
 import { newClientMessageId } from "./clientMessageId.js";
-import { ChatError } from "./errors.js";
+import { ChatError, textOf, toChatError } from "./errors.js";
 import { type ChatTiming, pauseAfter, sleep } from "./timing.js";
 import type { Tokens } from "./tokens.js";
 
@@ -42,11 +42,16 @@ export class Http {
     return await read<T>(await this.#fetch(method, path, call, renewed.text));
   }
 
+  /** Resolves with one field of the answer. Rejects as `request` does, and with `UNEXPECTED` where the answer lacks it. */
+  async field<T>(method: string, path: string, name: string, call?: Call): Promise<T> {
+    return fieldOf<T>(await this.request(method, path, call), name);
+  }
+
   /**
    * Makes something by a POST, once, however often it has to be asked for: for some seconds it is tried again when the answer was lost
    * or the service could not, and the same call after a failure of that kind goes on where this one has ended.
    */
-  async make<T>(path: string, body: object): Promise<T> {
+  async make<T>(path: string, body: object, name: string): Promise<T> {
     const what = `${path} ${JSON.stringify(body)}`;
     const key = this.#unanswered.get(what) ?? newClientMessageId();
     // Another call at the same time is meant to make another one.
@@ -54,9 +59,9 @@ export class Http {
     const until = Date.now() + this.#timing.makeForMs;
     for (let failures = 0; ; failures += 1)
       try {
-        return await this.request<T>("POST", path, { body, key });
+        return await this.field<T>("POST", path, name, { body, key });
       } catch (thrown) {
-        const error = thrown as ChatError;
+        const error = toChatError(thrown);
         if (!isPassing(error)) throw error;
         const ms = pauseAfter(error, failures, this.#timing);
         if (error.code === "RATE_LIMIT_EXCEEDED" || Date.now() + ms >= until) {
@@ -88,9 +93,15 @@ export class Http {
         signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
       });
     } catch (cause) {
-      throw new ChatError("OFFLINE", `the service was not reached: ${(cause as Error).message}`, { cause });
+      throw new ChatError("OFFLINE", `the service was not reached: ${textOf(cause)}`, { cause });
     }
   }
+}
+
+function fieldOf<T>(answer: unknown, name: string): T {
+  const value = Object(answer)[name];
+  if (value === undefined) throw new ChatError("UNEXPECTED", `the service's answer has no ${name}`);
+  return value;
 }
 
 /** An error answer is a problem (RFC 9457) with the service's code; a gateway's may be anything. */

@@ -130,7 +130,7 @@ class Written {
     } catch (error) {
       // Where there is no room for what comes, what goes may make some.
       const removed = () => all().filter(({ isRemoved }) => isRemoved);
-      if ((error as Error).name === "QuotaExceededError" && removed().length > 0)
+      if (error instanceof Error && error.name === "QuotaExceededError" && removed().length > 0)
         this.#made(await this.#database.write(removed));
       throw error;
     }

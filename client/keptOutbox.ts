@@ -22,7 +22,13 @@ export class KeptOutbox {
 
   /** Undefined where it could not be read now. */
   load(userId: number): Promise<readonly OutboxEntry[] | undefined> {
-    return this.#try(() => this.#outbox.load(userId));
+    return this.#try(async () => {
+      const entries = await this.#outbox.load(userId);
+      const readable = entries.filter(isEntry);
+      const count = entries.length - readable.length;
+      if (count > 0) this.#onError(new ChatError("OUTBOX_FAILED", `${count} kept messages can't be read`));
+      return readable;
+    });
   }
 
   async put(entry: OutboxEntry): Promise<void> {
@@ -47,3 +53,9 @@ export class KeptOutbox {
     }
   }
 }
+
+/** Whether it can be sent. Another program, or an earlier version, may have written it. */
+const isEntry = (entry: unknown): entry is OutboxEntry => {
+  const { roomId, clientMessageId, content } = Object(entry);
+  return Number.isInteger(roomId) && [clientMessageId, content].every((text) => typeof text === "string");
+};

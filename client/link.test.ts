@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from "vitest";
 import { WebSocketServer } from "ws";
+import { ChatError } from "./errors.js";
 import { Link } from "./link.js";
 import { DEFAULT_TIMING } from "./timing.js";
 
@@ -28,7 +29,7 @@ async function service(heartBeat: string, everyMs?: number): Promise<string> {
 
 async function linkTo(url: string) {
   const link = new Link(url, { timing: DEFAULT_TIMING, subscribeHeaders: () => ({}), onMessage: () => {} });
-  ended.push(() => link.close(new Error("the test is over") as never));
+  ended.push(() => link.close(new ChatError("ABORTED", "the test is over")));
   const state = { link, why: undefined as string | undefined, at: 0 };
   void link.closed.then(({ code, message }) => {
     state.why = `${code}: ${message}`;

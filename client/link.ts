@@ -3,8 +3,10 @@ import {
   type OnServerDataMessageArgs,
   SendMessageError,
   WebPubSubClient,
+  type WebPubSubClientProtocol,
+  type WebPubSubMessage,
 } from "@azure/web-pubsub-client";
-import { ChatError, isFinal } from "./errors.js";
+import { ChatError, isFinal, toChatError } from "./errors.js";
 import { type RefusalDetail, stompProtocol } from "./stompProtocol.js";
 import { after, type ChatTiming, within } from "./timing.js";
 
@@ -30,6 +32,8 @@ export class Link {
   #ended = false;
   #watch = () => {};
   #answeredAt = Date.now();
+  /** Why frames could not be written, by their `ackId`. */
+  readonly #unwritten = new Map<number | undefined, unknown>();
 
   readonly #options: LinkOptions;
   readonly #timing: ChatTiming;
@@ -49,7 +53,7 @@ export class Link {
       onHeartBeat: (everyMs) => this.#expect(everyMs),
     });
     this.#client = new WebPubSubClient(url, {
-      protocol,
+      protocol: { ...protocol, writeMessage: (message) => this.#write(message, protocol) },
       // Coming back is decided above, where it is known why the connection ended.
       autoReconnect: false,
       autoRejoinGroups: false,
@@ -88,8 +92,9 @@ export class Link {
     ]);
     try {
       await within(this.#timing.openTimeoutMs, "the connection did not open", () => opened);
-    } catch (error) {
-      this.close(error as ChatError);
+    } catch (thrown) {
+      const error = toChatError(thrown);
+      this.close(error);
       throw error;
     }
   }
@@ -162,11 +167,23 @@ export class Link {
       // It is the connection that is refused then, not the frame: another one may take it.
       if (detail && isFinal(detail.name)) this.close(refusalOf(detail, cause));
       else if (detail) throw refusalOf(detail, cause);
+      if (cause instanceof SendMessageError && this.#unwritten.has(cause.ackId))
+        throw toChatError(this.#unwritten.get(cause.ackId));
       // Nobody knows which of the frames before it were heard.
       if (signal.aborted) this.close(new ChatError("OFFLINE", "the service has stopped answering"));
       throw new ChatError("OFFLINE", "the connection was lost before the answer", { cause });
     } finally {
       end();
+    }
+  }
+
+  /** The SDK tells of a frame that can't be written as of a lost connection, without the error. */
+  #write(message: WebPubSubMessage, { writeMessage }: WebPubSubClientProtocol) {
+    try {
+      return writeMessage(message);
+    } catch (error) {
+      if ("ackId" in message) this.#unwritten.set(message.ackId, error);
+      throw error;
     }
   }
 

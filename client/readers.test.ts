@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { movesOf, Readers } from "./readers.js";
 import type { Member, Message } from "./types.js";
 
@@ -28,7 +28,7 @@ const members = (positions: Readonly<Record<number, number | null>>) =>
 const ids = (list: readonly Member[] | undefined) => list?.map(({ userId }) => userId);
 
 describe("in a room of two", () => {
-  it("a message has the count that came with it, until the other one has read it", () => {
+  test("a message has the count that came with it, until the other one has read it", () => {
     const readers = new Readers();
     expect(readers.unreadCount(message(5))).toBe(1);
     readers.move(2, 4);
@@ -37,19 +37,19 @@ describe("in a room of two", () => {
     expect(readers.unreadCount(message(5))).toBe(0);
   });
 
-  it("its sender's position says nothing", () => {
+  test("its sender's position says nothing", () => {
     const readers = new Readers();
     readers.move(1, 9);
     expect(readers.unreadCount(message(5))).toBe(1);
   });
 
-  it("a read that comes before its message, twice or late counts once", () => {
+  test("a read that comes before its message, twice or late counts once", () => {
     const readers = new Readers();
     expect([7, 7, 3].map((position) => readers.move(2, position))).toEqual([true, false, false]);
     expect([message(6), message(7), message(8)].map((one) => readers.unreadCount(one))).toEqual([0, 0, 1]);
   });
 
-  it("a page that counts the read already is not lowered once more", () => {
+  test("a page that counts the read already is not lowered once more", () => {
     const readers = new Readers();
     readers.move(2, 7);
     expect(readers.unreadCount(message(7, { unreadCount: 0 }))).toBe(0);
@@ -57,13 +57,13 @@ describe("in a room of two", () => {
 });
 
 describe("in a group", () => {
-  it("a message is unread by those whose position is before it", () => {
+  test("a message is unread by those whose position is before it", () => {
     const readers = new Readers();
     readers.setMembers(members({ 1: 10, 2: null, 3: 5, 4: 7 }));
     expect([5, 6, 7, 8, 10, 11].map((id) => readers.unreadCount(message(id)))).toEqual([1, 2, 2, 3, 3, 4]);
   });
 
-  it("what was heard and what the service told count both, whichever is further", () => {
+  test("what was heard and what the service told count both, whichever is further", () => {
     const readers = new Readers();
     readers.move(2, 8);
     readers.setMembers(members({ 1: 8, 2: 3, 3: 6 }));
@@ -73,7 +73,7 @@ describe("in a group", () => {
     expect(readers.positionOf(3)).toBe(8);
   });
 
-  it("who was invited counts from the invitation on, and who is gone no more", () => {
+  test("who was invited counts from the invitation on, and who is gone no more", () => {
     const readers = new Readers();
     readers.setMembers(members({ 1: 5, 2: 5 }));
     const invitation = message(6, { type: "SYSTEM_INVITE", target: { userId: 3, nickname: "Cem" } });
@@ -84,7 +84,7 @@ describe("in a group", () => {
     expect(readers.unreadCount(message(6))).toBe(2);
   });
 
-  it("an invitation of several is about all of them", () => {
+  test("an invitation of several is about all of them", () => {
     const readers = new Readers();
     readers.setMembers(members({ 1: 5, 2: 5 }));
     const targets = [3, 4, 5].map((userId) => ({ userId, nickname: `user ${userId}` }));
@@ -97,14 +97,14 @@ describe("in a group", () => {
     expect(readers.unreadCount(message(7))).toBe(4);
   });
 
-  it("as long as its members are not known, a message has the count that came with it", () => {
+  test("as long as its members are not known, a message has the count that came with it", () => {
     const readers = new Readers();
     readers.isGroup = true;
     readers.move(2, 9);
     expect(readers.unreadCount(message(5, { unreadCount: 7 }))).toBe(7);
   });
 
-  it("who has never been here is waited for from when they come", () => {
+  test("who has never been here is waited for from when they come", () => {
     const readers = new Readers();
     readers.setMembers([member(1, 5), member(2, 5), member(3, 5, { isAwaited: true })]);
     expect(readers.unreadCount(message(6))).toBe(2);
@@ -116,7 +116,7 @@ describe("in a group", () => {
     expect(readers.unreadCount(message(7))).toBe(3);
   });
 
-  it("who has come though nobody told is missed by the count of a message", () => {
+  test("who has come though nobody told is missed by the count of a message", () => {
     const readers = new Readers();
     readers.setMembers([member(1, 5), member(2, 5)]);
     expect(readers.lacks(message(6, { unreadCount: 3 }))).toBe(false);
@@ -124,7 +124,7 @@ describe("in a group", () => {
     expect([2, 3].map((unreadCount) => readers.lacks(message(6, { unreadCount })))).toEqual([false, true]);
   });
 
-  it("members are the same array until something changes", () => {
+  test("members are the same array until something changes", () => {
     const readers = new Readers();
     expect(readers.members).toBeUndefined();
     readers.setMembers(members({ 1: 5, 2: 5 }));
@@ -137,7 +137,7 @@ describe("in a group", () => {
     expect(readers.members?.[0]).toBe(before?.[0]);
   });
 
-  it("readers are as many as the count says, without who joined later or was never here", () => {
+  test("readers are as many as the count says, without who joined later or was never here", () => {
     const readers = new Readers();
     readers.setMembers([
       ...members({ 1: 6, 2: 7, 3: null, 4: 5 }),
@@ -154,7 +154,7 @@ describe("in a group", () => {
     expect(new Readers().readersOf(message(6))).toBeUndefined();
   });
 
-  it("the move of someone who is no member counts nothing", () => {
+  test("the move of someone who is no member counts nothing", () => {
     const readers = new Readers();
     readers.setMembers(members({ 1: 5, 2: null }));
     readers.move(9, 5);
@@ -162,7 +162,7 @@ describe("in a group", () => {
   });
 });
 
-it.each(["SYSTEM_INVITE", "SYSTEM_LEAVE", "SYSTEM_KICK", "SYSTEM_RENAME"] as const)(
+test.each(["SYSTEM_INVITE", "SYSTEM_LEAVE", "SYSTEM_KICK", "SYSTEM_RENAME"] as const)(
   "%s is not to be read, whatever the service says",
   (type) => {
     const readers = new Readers();
@@ -172,7 +172,7 @@ it.each(["SYSTEM_INVITE", "SYSTEM_LEAVE", "SYSTEM_KICK", "SYSTEM_RENAME"] as con
   },
 );
 
-it("several moves may come as one", () => {
+test("several moves may come as one", () => {
   const move = { userId: 2, lastReadMessageId: 9, lastReadSeq: 5 };
   expect(movesOf(move)).toEqual([move]);
   expect(movesOf({ reads: [move, move] })).toEqual([move, move]);

@@ -1,4 +1,4 @@
-import type { ChatError } from "./errors.js";
+import { type ChatError, isUnexpected, toChatError } from "./errors.js";
 import { isPassing } from "./http.js";
 import { after, type ChatTiming, pauseAfter } from "./timing.js";
 
@@ -13,16 +13,21 @@ interface Read {
   pause: (() => void) | undefined;
 }
 
+export interface ReadsOptions {
+  readonly timing: ChatTiming;
+  /** Resolves when the service has taken the frame for good; rejects with a `ChatError`. */
+  readonly send: (destination: string, body: object) => Promise<void>;
+  /** Hears what was not expected. */
+  readonly onError: (error: ChatError) => void;
+}
+
 /** The user's reads on their way to the service: throttled, and kept until they are taken, also when the room is closed meanwhile. */
 export class Reads {
   readonly #rooms = new Map<number, Read>();
-  readonly #say: (destination: string, body: object) => Promise<void>;
-  readonly #timing: ChatTiming;
+  readonly #options: ReadsOptions;
 
-  /** `send` resolves when the service has taken it for good, and rejects with a `ChatError`. */
-  constructor(send: (destination: string, body: object) => Promise<void>, timing: ChatTiming) {
-    this.#say = send;
-    this.#timing = timing;
+  constructor(options: ReadsOptions) {
+    this.#options = options;
   }
 
   mark(roomId: number, messageId: number): void {
@@ -47,15 +52,15 @@ export class Reads {
 
   async #send(roomId: number, read: Read): Promise<void> {
     const { wanted } = read;
-    this.#pause(roomId, read, this.#timing.readEveryMs, wanted);
+    this.#pause(roomId, read, this.#options.timing.readEveryMs, wanted);
     try {
-      await this.#say(SEND_READ, { roomId, messageId: wanted });
+      await this.#options.send(SEND_READ, { roomId, messageId: wanted });
     } catch (thrown) {
-      const error = thrown as ChatError;
-      // Without a connection it goes out with the next one.
-      if (error.code === "OFFLINE") return;
+      const error = toChatError(thrown, this.#options.onError);
+      // It goes out with the next connection, or the user's next read.
+      if (error.code === "OFFLINE" || isUnexpected(error)) return;
       if (isPassing(error)) {
-        this.#pause(roomId, read, pauseAfter(error, read.failures, this.#timing), 0);
+        this.#pause(roomId, read, pauseAfter(error, read.failures, this.#options.timing), 0);
         read.failures += 1;
         return;
       }

@@ -1,6 +1,6 @@
 import type { Connection } from "./connection.js";
 import { Emitter } from "./emitter.js";
-import { ChatError, isOfRoom } from "./errors.js";
+import { ChatError, isHopeless, isOfRoom, toChatError } from "./errors.js";
 import type { Http } from "./http.js";
 import type { ReadMessage, ReadMove } from "./readers.js";
 import { RoomHistory } from "./roomHistory.js";
@@ -31,6 +31,8 @@ export interface RoomOptions {
   readonly onRead: (move: ReadMove) => void;
   readonly onDeleted: (message: DeletedMessage) => void;
   readonly onClose: () => void;
+  /** Hears what was not expected. */
+  readonly onError: (error: ChatError) => void;
 }
 
 /**
@@ -125,7 +127,7 @@ export class Room extends Emitter<{ change: undefined }> {
     try {
       await this.#readers.load();
     } catch (thrown) {
-      const error = thrown as ChatError;
+      const error = toChatError(thrown);
       if (isOfRoom(error.code)) this.end(error);
       throw error;
     }
@@ -296,8 +298,10 @@ export class Room extends Emitter<{ change: undefined }> {
       try {
         return await work();
       } catch (thrown) {
-        const error = thrown as ChatError;
+        const error = toChatError(thrown, this.#options.onError);
         if (isOfRoom(error.code)) return this.end(error);
+        // Nobody is to wait for the first page for ever. Without other work the room goes on, up to the next connection.
+        if (isHopeless(error, failures)) return this.status === "loading" ? this.end(error) : undefined;
         await sleep(pauseAfter(error, failures, this.#options.timing));
         await this.#options.connection.connected();
       }

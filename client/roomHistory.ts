@@ -1,3 +1,4 @@
+import { toChatError } from "./errors.js";
 import { FirstUnread } from "./firstUnread.js";
 import { historyPage, LARGEST_PAGE } from "./history.js";
 import type { RoomReaders } from "./roomReaders.js";
@@ -163,6 +164,8 @@ export class RoomHistory {
         this.#firstUnread.look();
         if (to === undefined) return;
       }
+    } catch (thrown) {
+      throw toChatError(thrown);
     } finally {
       this.#scope.changed();
     }

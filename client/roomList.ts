@@ -1,5 +1,5 @@
 import type { Connection } from "./connection.js";
-import type { ChatError } from "./errors.js";
+import { type ChatError, toChatError } from "./errors.js";
 import { type Http, isPassing } from "./http.js";
 import type { ReadMove } from "./readers.js";
 import { isSystem, subjectsOf } from "./systemMessages.js";
@@ -29,6 +29,8 @@ export interface RoomListOptions {
   readonly timing: ChatTiming;
   readonly userId: () => number | undefined;
   readonly onChange: () => void;
+  /** Hears what was not expected. */
+  readonly onError: (error: ChatError) => void;
 }
 
 /** `seq` where it was loaded. */
@@ -105,7 +107,7 @@ export class RoomList {
         await this.#loading?.catch(() => {});
         return await this.#load();
       } catch (thrown) {
-        const error = thrown as ChatError;
+        const error = toChatError(thrown, this.#options.onError);
         // Without a connection the next one asks.
         if (!isPassing(error) || this.#options.connection.state.status !== "connected") return;
         await sleep(pauseAfter(error, failures, this.#options.timing));
@@ -189,9 +191,11 @@ export class RoomList {
   }
 
   #load(): Promise<void> {
-    this.#loading ??= this.#loadAll().finally(() => {
-      this.#loading = undefined;
-    });
+    this.#loading ??= this.#loadAll()
+      .catch((thrown) => Promise.reject(toChatError(thrown)))
+      .finally(() => {
+        this.#loading = undefined;
+      });
     return this.#loading;
   }
 

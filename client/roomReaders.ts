@@ -1,4 +1,4 @@
-import { type ChatError, isOfRoom } from "./errors.js";
+import { type ChatError, isOfRoom, toChatError } from "./errors.js";
 import { historyPage, LARGEST_PAGE } from "./history.js";
 import { movesOf, Readers, type ReadMessage } from "./readers.js";
 import type { RoomScope } from "./roomScope.js";
@@ -51,7 +51,7 @@ export class RoomReaders {
     try {
       await this.load();
     } catch (thrown) {
-      const error = thrown as ChatError;
+      const error = toChatError(thrown);
       if (isOfRoom(error.code) || !this.positions.isGroup) throw error;
       this.#plan();
     }
@@ -64,7 +64,7 @@ export class RoomReaders {
     const { asked, changes } = this.#lists;
     const { http, roomId } = this.#scope;
     try {
-      const { members } = await http.request<{ members: Member[] }>("GET", `/group-rooms/${roomId}/members`);
+      const members = await http.field<readonly Member[]>("GET", `/group-rooms/${roomId}/members`, "members");
       this.positions.isGroup = true;
       this.error = undefined;
       // A later answer was faster, or members have changed since: then another list is asked for.
@@ -72,7 +72,7 @@ export class RoomReaders {
       this.#lists.taken = asked;
       this.positions.setMembers(members);
     } catch (thrown) {
-      const error = thrown as ChatError;
+      const error = toChatError(thrown);
       const isRoomOfTwo = error.code === "ROOM_NOT_FOUND" && !this.positions.isGroup;
       if (!isRoomOfTwo) {
         this.error = error;

@@ -13,7 +13,7 @@ export interface RoomScope {
   readonly changed: () => void;
   /**
    * Runs `work` until it succeeds, while the room is open and there is a connection. Never rejects: a refusal of the room ends
-   * the room.
+   * the room. A work that fails in an unexpected way is given up after a few tries, and each is told.
    */
   readonly persist: (work: () => Promise<void>) => Promise<void>;
 }

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ChatError } from "./errors.js";
 import { memoryOutbox } from "./outbox.js";
 import { Sender, type SenderOptions } from "./sender.js";
@@ -57,7 +57,7 @@ function setUp(
 }
 
 describe("messages of a room", () => {
-  it("go out one after the other, each when the one before was accepted", async () => {
+  test("go out one after the other, each when the one before was accepted", async () => {
     let accept = () => {};
     const { sender, sent, states, passes, seen } = setUp(
       () => new Promise<void>((resolve) => (accept = resolve)),
@@ -76,7 +76,7 @@ describe("messages of a room", () => {
     expect(states()).toEqual(["two sending"]);
   });
 
-  it("are sent again with the same clientMessageId until they are taken", async () => {
+  test("are sent again with the same clientMessageId until they are taken", async () => {
     const { sender, sent, states, passes } = setUp((_, attempt) => {
       if (attempt < 4) throw new ChatError("UNAVAILABLE", "try again");
     });
@@ -88,7 +88,7 @@ describe("messages of a room", () => {
     expect(states()).toEqual(["one accepted", "two accepted"]);
   });
 
-  it("wait without a connection, and go on with the next one", async () => {
+  test("wait without a connection, and go on with the next one", async () => {
     const { sender, sent, network, passes, states } = setUp(() => {});
     network.isConnected = false;
     void sender.add(USER, ROOM, "one", "TEXT");
@@ -100,7 +100,7 @@ describe("messages of a room", () => {
     expect(states()).toEqual(["one accepted"]);
   });
 
-  it("that are refused don't hold up the others, and can be sent again or forgotten", async () => {
+  test("that are refused don't hold up the others, and can be sent again or forgotten", async () => {
     let isRefusing = true;
     const { sender, passes, states } = setUp(({ content }) => {
       if (isRefusing && content === "bad") throw new ChatError("INVALID_MESSAGE", "no");
@@ -123,7 +123,7 @@ describe("messages of a room", () => {
     expect(states()).toEqual(["good accepted"]);
   });
 
-  it("that are refused can be changed: another message takes their place", async () => {
+  test("that are refused can be changed: another message takes their place", async () => {
     const outbox = memoryOutbox();
     const { sender, sent, passes, states, seen } = setUp(
       ({ content }) => {
@@ -152,7 +152,7 @@ describe("messages of a room", () => {
     expect(states()).toEqual(["behind it accepted"]);
   });
 
-  it("that are not refused can't be changed", async () => {
+  test("that are not refused can't be changed", async () => {
     const { sender, passes, states } = setUp(() => {});
     void sender.add(USER, ROOM, "one", "TEXT");
     await passes();
@@ -165,7 +165,7 @@ describe("messages of a room", () => {
     expect(states()).toEqual(["one accepted"]);
   });
 
-  it("whose id is another message's already are sent again with another id", async () => {
+  test("whose id is another message's already are sent again with another id", async () => {
     const { sender, sent, passes, states } = setUp(() => {});
     const stored = sender.add(USER, ROOM, "one", "TEXT");
     await passes();
@@ -182,7 +182,7 @@ describe("messages of a room", () => {
     expect(sent[1]!.clientMessageId).not.toBe(clientMessageId);
   });
 
-  it("larger than the service takes never go out", async () => {
+  test("larger than the service takes never go out", async () => {
     const { sender, sent } = setUp(() => {});
     await expect(sender.add(USER, ROOM, "가".repeat(30_000), "TEXT")).rejects.toMatchObject({
       code: "MESSAGE_TOO_LARGE",
@@ -190,7 +190,7 @@ describe("messages of a room", () => {
     expect(sent).toEqual([]);
   });
 
-  it("are at most a thousand", async () => {
+  test("are at most a thousand", async () => {
     const { sender, network } = setUp(() => {});
     network.isConnected = false;
     for (let count = 0; count < 1_000; count += 1) void sender.add(USER, ROOM, `${count}`, "TEXT");
@@ -198,7 +198,7 @@ describe("messages of a room", () => {
   });
 });
 
-it("ids are UUIDs, also where a page isn't secure and the browser has no function for them", async () => {
+test("ids are UUIDs, also where a page isn't secure and the browser has no function for them", async () => {
   const { sender, sent, passes } = setUp(() => {});
   void sender.add(USER, ROOM, "secure", "TEXT");
   const { randomUUID } = crypto;
@@ -214,7 +214,7 @@ it("ids are UUIDs, also where a page isn't secure and the browser has no functio
   expect(new Set(sent.map(({ clientMessageId }) => clientMessageId)).size).toBe(2);
 });
 
-it("the limit holds up all rooms until it lets them pass", async () => {
+test("the limit holds up all rooms until it lets them pass", async () => {
   const { sender, sent, pauses, passes, states } = setUp((_, attempt) => {
     if (attempt === 2) throw new ChatError("RATE_LIMIT_EXCEEDED", "slow down", { retryAfter: 12 });
   });
@@ -232,7 +232,7 @@ it("the limit holds up all rooms until it lets them pass", async () => {
 });
 
 describe("an accepted message that isn't seen", () => {
-  it("is looked for in the history", async () => {
+  test("is looked for in the history", async () => {
     const found: Message[] = [];
     const { sender, sent, passes } = setUp(() => {}, { find: async () => found[0] });
     const stored = sender.add(USER, ROOM, "one", "TEXT");
@@ -252,7 +252,7 @@ describe("an accepted message that isn't seen", () => {
     expect(sent.length).toBe(1);
   });
 
-  it("is given up when it stays away though it was taken twice: it was deleted", async () => {
+  test("is given up when it stays away though it was taken twice: it was deleted", async () => {
     const { sender, sent, passes, states } = setUp(() => {});
     const stored = sender.add(USER, ROOM, "one", "TEXT");
     stored.catch(() => {});
@@ -262,7 +262,7 @@ describe("an accepted message that isn't seen", () => {
     await expect(stored).rejects.toMatchObject({ code: "MESSAGE_NOT_FOUND" });
   });
 
-  it("is sent once more when it isn't there, and refused when it can't be", async () => {
+  test("is sent once more when it isn't there, and refused when it can't be", async () => {
     const { sender, sent, passes, states } = setUp((_, attempt) => {
       if (attempt === 2) throw new ChatError("NOT_A_MEMBER", "removed");
     });
@@ -276,7 +276,7 @@ describe("an accepted message that isn't seen", () => {
 });
 
 describe("an accepted message", () => {
-  it("stays accepted, whatever else is in the way of looking for it", async () => {
+  test("stays accepted, whatever else is in the way of looking for it", async () => {
     const find = () => Promise.reject(new ChatError("UNAUTHORIZED", "by a gateway"));
     const { sender, passes, states } = setUp(() => {}, { find });
     void sender.add(USER, ROOM, "one", "TEXT");
@@ -284,7 +284,7 @@ describe("an accepted message", () => {
     expect(states()).toEqual(["one accepted"]);
   });
 
-  it("is refused when the room is no more", async () => {
+  test("is refused when the room is no more", async () => {
     const find = () => Promise.reject(new ChatError("NOT_A_MEMBER", "no"));
     const { sender, passes, states } = setUp(() => {}, { find });
     sender.add(USER, ROOM, "one", "TEXT").catch(() => {});
@@ -293,7 +293,7 @@ describe("an accepted message", () => {
   });
 });
 
-it("a message that was seen is not refused any more, nor written down again", async () => {
+test("a message that was seen is not refused any more, nor written down again", async () => {
   const memory = memoryOutbox();
   const put: string[] = [];
   const outbox: Outbox = {
@@ -319,6 +319,95 @@ it("a message that was seen is not refused any more, nor written down again", as
   expect(await outbox.load(USER)).toEqual([]);
 });
 
+describe("what was not expected", () => {
+  const bug = expect.objectContaining({ code: "UNEXPECTED", cause: expect.any(TypeError) });
+  const faulty = () => Promise.reject(new TypeError("a bug"));
+
+  test("of sending refuses the message, which is kept, told, and can be sent again", async () => {
+    const outbox = memoryOutbox();
+    let isFaulty = true;
+    const { sender, sent, errors, passes, states, seen } = setUp(
+      ({ content }) => {
+        if (isFaulty && content === "one") throw new TypeError("a bug");
+      },
+      { outbox },
+    );
+    const stored = sender.add(USER, ROOM, "one", "TEXT");
+    void sender.add(USER, ROOM, "two", "TEXT");
+    await expect(stored).rejects.toEqual(bug);
+    await passes(9_000);
+    expect(errors).toEqual([bug]);
+    expect(states()[0]).toBe("one refused");
+    expect(sent.filter(({ content }) => content === "one").length).toBe(1);
+    expect((await outbox.load(USER))[0]).toMatchObject({ content: "one", state: "refused" });
+    isFaulty = false;
+    sender.retry(ROOM, sent[0]!.clientMessageId);
+    await passes();
+    expect(states()[0]).toBe("one accepted");
+    seen(sent[0]!);
+  });
+
+  test("of looking for an accepted message leaves it accepted, until the next connection", async () => {
+    let find: SenderOptions["find"] = faulty;
+    const { sender, sent, errors, passes, states } = setUp(() => {}, { find: (entry) => find(entry) });
+    const stored = sender.add(USER, ROOM, "one", "TEXT");
+    await passes(600_000);
+    expect(errors).toEqual([bug, bug, bug]);
+    expect(states()).toEqual(["one accepted"]);
+    find = async () => ({ ...sent[0]!, messageId: 5, seq: 5 }) as Message;
+    sender.flush();
+    await passes();
+    await expect(stored).resolves.toMatchObject({ seq: 5 });
+  });
+
+  test("of sending an accepted message once more leaves it accepted", async () => {
+    const { sender, errors, passes, states } = setUp((_, attempt) => {
+      if (attempt === 2) throw new TypeError("a bug");
+    });
+    void sender.add(USER, ROOM, "one", "TEXT");
+    await passes(11_000);
+    expect(errors).toEqual([bug]);
+    expect(states()).toEqual(["one accepted"]);
+  });
+
+  test("of the outbox leaves out what can't be read of it, and only that", async () => {
+    const outbox = memoryOutbox();
+    const load = async () =>
+      [null, 7, { roomId: ROOM }, { ...kept, content: "old" }] as unknown as readonly OutboxEntry[];
+    const { sender, errors, passes, states } = setUp(() => {}, { outbox: { ...outbox, load } });
+    await sender.load(USER);
+    sender.flush();
+    await passes();
+    expect(states()).toEqual(["old accepted"]);
+    expect(errors).toMatchObject([{ code: "OUTBOX_FAILED", message: "3 kept messages can't be read" }]);
+  });
+
+  const kept: OutboxEntry = {
+    state: "sending",
+    userId: USER,
+    roomId: ROOM,
+    clientMessageId: "kept",
+    type: "TEXT",
+    content: "old",
+    createdAt: "2026-01-02T03:04:05.678Z",
+  };
+});
+
+test("an accepted message is sent once more, also where it could not be looked for at first", async () => {
+  let looks = 0;
+  const find = async () => {
+    looks += 1;
+    if (looks === 1) throw new ChatError("OFFLINE", "not now");
+    return undefined;
+  };
+  const { sender, sent, passes } = setUp(() => {}, { find });
+  void sender.add(USER, ROOM, "one", "TEXT");
+  await passes(11_000);
+  expect([looks, sent.length]).toEqual([1, 1]);
+  await passes(21_000);
+  expect(sent.length).toBe(2);
+});
+
 describe("the outbox", () => {
   const entry = (
     content: string,
@@ -335,7 +424,7 @@ describe("the outbox", () => {
     ...more,
   });
 
-  it("gives back what an earlier run left, and keeps what this one changes", async () => {
+  test("gives back what an earlier run left, and keeps what this one changes", async () => {
     const outbox = memoryOutbox();
     await outbox.put(entry("one", "sending"));
     await outbox.put(entry("two", "refused", { refusal: { code: "INVALID_MESSAGE", message: "no" } }));
@@ -353,7 +442,7 @@ describe("the outbox", () => {
     expect((await outbox.load(2)).length).toBe(1);
   });
 
-  it("of a run that ended while a refused message was changed gives the changed one only", async () => {
+  test("of a run that ended while a refused message was changed gives the changed one only", async () => {
     const outbox = memoryOutbox();
     await outbox.put(entry("bad", "refused", { refusal: { code: "INVALID_MESSAGE", message: "no" } }));
     // As one that doesn't know of it has both.
@@ -366,7 +455,7 @@ describe("the outbox", () => {
     expect(await outbox.load(USER)).toEqual([]);
   });
 
-  it("that can't be read at first is read again, and nothing waits for it", async () => {
+  test("that can't be read at first is read again, and nothing waits for it", async () => {
     const outbox = memoryOutbox();
     await outbox.put(entry("old", "sending"));
     let loads = 0;
@@ -385,7 +474,7 @@ describe("the outbox", () => {
     expect(errors.map(({ code }) => code)).toContain("OUTBOX_FAILED");
   });
 
-  it("goes before what is written while it is read", async () => {
+  test("goes before what is written while it is read", async () => {
     const outbox = memoryOutbox();
     await outbox.put(entry("old", "sending"));
     let isRead = () => {};
@@ -410,7 +499,7 @@ describe("the outbox", () => {
     expect(sent.map(({ content }) => content)).toEqual(["old", "new"]);
   });
 
-  it("that hangs holds up the first message for moments, and the others not at all", async () => {
+  test("that hangs holds up the first message for moments, and the others not at all", async () => {
     const never = new Promise<never>(() => {});
     const outbox: Outbox = { load: async () => [], put: () => never, remove: () => never };
     const { sender, errors, passes, states } = setUp(() => {}, { outbox });
@@ -425,7 +514,7 @@ describe("the outbox", () => {
     expect(errors.length).toBe(1);
   });
 
-  it("that fails keeps nothing from being sent, and is told", async () => {
+  test("that fails keeps nothing from being sent, and is told", async () => {
     const outbox: Outbox = {
       load: () => Promise.reject(new Error("no storage")),
       put: () => Promise.reject(new Error("no storage")),

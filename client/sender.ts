@@ -1,5 +1,5 @@
 import { newClientMessageId } from "./clientMessageId.js";
-import { ChatError, isOfRoom } from "./errors.js";
+import { ChatError, isHopeless, isOfRoom, isUnexpected, toChatError } from "./errors.js";
 import { isPassing } from "./http.js";
 import { KeptOutbox, NOBODY } from "./keptOutbox.js";
 import { utf8Length } from "./stompFrames.js";
@@ -18,7 +18,10 @@ interface Pending {
   error: ChatError | undefined;
   readonly stored: Promise<StoredMessage>;
   settle(result: StoredMessage | ChatError): void;
+  /** How often the history has answered that it doesn't have the message. */
   lookUps: number;
+  /** How often in a row looking for it has failed in an unexpected way. */
+  failures: number;
   /** Ends the plan to look for it. */
   look: (() => void) | undefined;
   /** By an earlier run. */
@@ -144,14 +147,19 @@ export class Sender {
   /** Sends what waits, of one room or of all, and looks for what an earlier run left; to be called when connected. */
   flush(roomId?: number): void {
     if (roomId === undefined) this.#lookForLeft();
-    for (const id of roomId === undefined ? [...this.#rooms.keys()] : [roomId]) void this.#drain(id);
+    for (const id of roomId === undefined ? [...this.#rooms.keys()] : [roomId])
+      this.#drain(id).catch(this.#tell);
   }
 
+  /** Also for a message that was given up for this connection. */
   #lookForLeft(): void {
-    for (const pending of [...this.#rooms.values()].flat())
-      if (pending.isLeft && pending.entry.state === "accepted" && pending.lookUps === 0)
-        this.#lookLater(pending, 0);
+    for (const pending of [...this.#rooms.values()].flat()) {
+      const isDue = (pending.isLeft && pending.lookUps === 0) || !pending.look;
+      if (isDue && pending.entry.state === "accepted") this.#lookLater(pending, 0);
+    }
   }
+
+  readonly #tell = (thrown: unknown): ChatError => toChatError(thrown, this.#options.onError);
 
   /** One's own message was seen in the history. */
   seen(message: Message): void {
@@ -236,7 +244,8 @@ export class Sender {
     if (this.#draining.has(roomId)) return;
     this.#draining.add(roomId);
     try {
-      await this.#loading;
+      // Messages go out, whatever was left by an earlier run.
+      await this.#loading?.catch(() => {});
       for (let failures = 0; ; ) {
         const next = this.#rooms.get(roomId)?.find(({ entry }) => entry.state === "sending");
         if (!next || this.#isStopped || this.pausedUntil || !this.#options.isConnected()) return;
@@ -261,7 +270,7 @@ export class Sender {
     try {
       await this.#options.send(body);
     } catch (thrown) {
-      const error = thrown as ChatError;
+      const error = this.#tell(thrown);
       if (isPassing(error)) {
         if (error.code === "RATE_LIMIT_EXCEEDED") this.#pauseFor(error.retryAfter ?? 1);
         return error;
@@ -297,7 +306,7 @@ export class Sender {
   #lookLater(pending: Pending, ms: number): void {
     pending.look?.();
     const end = this.#later(ms, async () => {
-      if (this.#options.isConnected() && !this.pausedUntil) await this.#look(pending);
+      if (this.#options.isConnected() && !this.pausedUntil) await this.#look(pending).catch(this.#tell);
       // Another look may be planned by now.
       if (pending.look === end && this.#isQueued(pending) && pending.entry.state === "accepted")
         this.#lookLater(pending, this.#timing.lookAfterMs + backoff(pending.lookUps, this.#timing));
@@ -307,22 +316,31 @@ export class Sender {
 
   async #look(pending: Pending): Promise<void> {
     if (!this.#isQueued(pending) || pending.entry.state !== "accepted") return;
-    pending.lookUps += 1;
     let message: Message | undefined;
     try {
       message = await this.#options.find(pending.entry);
-    } catch (error) {
-      // Whatever else is in the way: it was accepted.
-      if (isOfRoom((error as ChatError).code)) this.#refuse(pending, error as ChatError);
+    } catch (thrown) {
+      this.#onNotLooked(pending, this.#tell(thrown));
       return;
     }
+    pending.failures = 0;
+    pending.lookUps += 1;
     if (message) this.seen(message);
     else if (pending.lookUps === MOST_LOOK_UPS) this.#giveUp(pending);
     // A repeat is stored once; and if it never can be stored, it is refused once more.
     else if (pending.lookUps === 1)
-      await this.#options.send(bodyOf(pending.entry)).catch((error: ChatError) => {
-        if (!isPassing(error)) this.#refuse(pending, error);
+      await this.#options.send(bodyOf(pending.entry)).catch((thrown) => {
+        const error = this.#tell(thrown);
+        // An accepted message can't be lost by what went wrong here.
+        if (!isPassing(error) && !isUnexpected(error)) this.#refuse(pending, error);
       });
+  }
+
+  /** The message was accepted, so that it waits, whatever is in the way; but for a room that the user can't have. */
+  #onNotLooked(pending: Pending, error: ChatError): void {
+    if (isOfRoom(error.code)) this.#refuse(pending, error);
+    if (isHopeless(error, pending.failures)) pending.look = undefined;
+    if (isUnexpected(error)) pending.failures += 1;
   }
 
   /** It can't have been lost, so it was deleted since, or is older than what the history is searched for. */
@@ -362,7 +380,7 @@ export class Sender {
     const stored = new Promise<StoredMessage>((resolve, reject) => {
       settle = (result) => (result instanceof ChatError ? reject(result) : resolve(result));
     });
-    return { entry, error, stored, settle, lookUps: 0, look: undefined, isLeft: false };
+    return { entry, error, stored, settle, lookUps: 0, failures: 0, look: undefined, isLeft: false };
   }
 
   #find(roomId: number, clientMessageId: unknown): Pending | undefined {

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Timeline } from "./timeline.js";
 import type { Message } from "./types.js";
 
@@ -24,7 +24,7 @@ function started(...seqs: number[]): Timeline {
 }
 
 describe("messages that come live", () => {
-  it("follow each other, and repeats are dropped", () => {
+  test("follow each other, and repeats are dropped", () => {
     const timeline = started(1, 2);
     expect([3, 3, 2, 4, 1].map((seq) => timeline.add(message(seq)))).toEqual([
       true,
@@ -36,7 +36,7 @@ describe("messages that come live", () => {
     expect(seqsOf(timeline)).toEqual([1, 2, 3, 4]);
   });
 
-  it("wait for those before them", () => {
+  test("wait for those before them", () => {
     const timeline = started(1);
     expect(timeline.add(message(4))).toBe(false);
     expect(timeline.add(message(3))).toBe(false);
@@ -48,7 +48,7 @@ describe("messages that come live", () => {
     expect([timeline.aheadTo, timeline.missing]).toEqual([undefined, 0]);
   });
 
-  it("push the oldest out when they have become thousands, which can be loaded again", () => {
+  test("push the oldest out when they have become thousands, which can be loaded again", () => {
     const timeline = new Timeline();
     timeline.start(messages(2, 1), 50);
     expect(timeline.hasOlder).toBe(false);
@@ -62,7 +62,7 @@ describe("messages that come live", () => {
     expect(seqsOf(timeline).slice(0, 3)).toEqual([first - 2, first - 1, first]);
   });
 
-  it("that wait are no more than a thousand; the others are missing and asked for again", () => {
+  test("that wait are no more than a thousand; the others are missing and asked for again", () => {
     const timeline = started(1);
     for (let seq = 3; seq < 3_003; seq += 1) timeline.add(message(seq));
     expect([timeline.waiting.length, timeline.aheadTo, timeline.missing]).toEqual([1_000, 3_002, 2_001]);
@@ -71,7 +71,7 @@ describe("messages that come live", () => {
     expect(timeline.upTo).toBe(101);
   });
 
-  it("wait for the first page, and those in it are dropped", () => {
+  test("wait for the first page, and those in it are dropped", () => {
     const timeline = new Timeline();
     for (const seq of [7, 8, 9]) timeline.add(message(seq));
     timeline.start(messages(8, 7, 6), 50);
@@ -80,14 +80,14 @@ describe("messages that come live", () => {
 });
 
 describe("a gap", () => {
-  it("is filled from the history", () => {
+  test("is filled from the history", () => {
     const timeline = started(1);
     timeline.add(message(4));
     timeline.fill(messages(2, 3, 4), 100, 4);
     expect(seqsOf(timeline)).toEqual([1, 2, 3, 4]);
   });
 
-  it("may be one that the history has too", () => {
+  test("may be one that the history has too", () => {
     const timeline = started(1);
     timeline.add(message(4));
     timeline.fill(messages(2, 4), 100, 4);
@@ -95,7 +95,7 @@ describe("a gap", () => {
     expect(timeline.add(message(5))).toBe(true);
   });
 
-  it("hides what was deleted while it waited", () => {
+  test("hides what was deleted while it waited", () => {
     const timeline = started(1);
     timeline.add(message(4));
     timeline.fill(messages(2), 100, 4);
@@ -103,7 +103,7 @@ describe("a gap", () => {
     expect(timeline.aheadTo).toBeUndefined();
   });
 
-  it("of more than a page is filled page by page", () => {
+  test("of more than a page is filled page by page", () => {
     const timeline = started(1);
     timeline.add(message(5));
     timeline.fill(messages(2, 3), 2, 5);
@@ -114,7 +114,7 @@ describe("a gap", () => {
 });
 
 describe("older pages", () => {
-  it("come before the first, until one isn't full", () => {
+  test("come before the first, until one isn't full", () => {
     const timeline = new Timeline();
     timeline.start(messages(6, 5), 2);
     expect(timeline.hasOlder).toBe(true);
@@ -124,14 +124,14 @@ describe("older pages", () => {
     expect([timeline.hasOlder, seqsOf(timeline)]).toEqual([false, [2, 3, 4, 5, 6]]);
   });
 
-  it("for another place change nothing", () => {
+  test("for another place change nothing", () => {
     const timeline = started(5, 6);
     timeline.prepend(messages(2, 1), 3, 2);
     expect(seqsOf(timeline)).toEqual([5, 6]);
   });
 });
 
-it("whatever comes in whatever order, what is shown has no gap and no repeat, and in the end all is there", () => {
+test("whatever comes in whatever order, what is shown has no gap and no repeat, and in the end all is there", () => {
   const size = 40;
   const arrivals = fc.array(fc.integer({ min: 1, max: size }), { maxLength: 120 });
   fc.assert(

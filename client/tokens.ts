@@ -1,4 +1,4 @@
-import { ChatError } from "./errors.js";
+import { ChatError, textOf } from "./errors.js";
 import { type ChatTiming, within } from "./timing.js";
 
 /** Where access tokens come from: called when one is needed, with a new one each time the last is about to end. */
@@ -51,7 +51,7 @@ export class Tokens {
       text = await within(ms, "the token source did not answer", async () => this.#source());
     } catch (cause) {
       if (cause instanceof ChatError) throw cause;
-      throw new ChatError("OFFLINE", `no access token: ${(cause as Error)?.message ?? cause}`, { cause });
+      throw new ChatError("OFFLINE", `no access token: ${textOf(cause)}`, { cause });
     }
     this.#token = readToken(text);
     return this.#token;

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Unread } from "./unread.js";
 
 /** As the service has just counted: of messages up to `upTo`, some of which don't count. */
@@ -9,14 +9,14 @@ function counted(count: number, upTo: number): Unread {
 }
 
 describe("the count", () => {
-  it("is the service's, and one more for each message that comes", () => {
+  test("is the service's, and one more for each message that comes", () => {
     const unread = counted(2, 10);
     unread.add(11, 1);
     unread.add(13, 1);
     expect(unread.count).toBe(4);
   });
 
-  it("is nothing when all is read, and stays so though the service doesn't know yet", () => {
+  test("is nothing when all is read, and stays so though the service doesn't know yet", () => {
     const unread = counted(2, 10);
     unread.add(11, 1);
     expect(unread.read(11)).toBe(true);
@@ -27,7 +27,7 @@ describe("the count", () => {
     expect(unread.count).toBe(1);
   });
 
-  it("is uncertain when some of what the service has counted is read", () => {
+  test("is uncertain when some of what the service has counted is read", () => {
     const unread = counted(4, 10);
     unread.add(11, 1);
     expect(unread.read(7)).toBe(false);
@@ -38,14 +38,14 @@ describe("the count", () => {
     expect(unread.count).toBe(2);
   });
 
-  it("does not rise by a read that is late", () => {
+  test("does not rise by a read that is late", () => {
     const unread = counted(1, 10);
     unread.read(10);
     expect(unread.read(8)).toBe(true);
     expect(unread.count).toBe(0);
   });
 
-  it("keeps what came while the service was counting, and nothing twice", () => {
+  test("keeps what came while the service was counting, and nothing twice", () => {
     const unread = counted(0, 10);
     unread.add(11, 1);
     unread.add(12, 2);
@@ -55,7 +55,7 @@ describe("the count", () => {
     expect(unread.count).toBe(3);
   });
 
-  it("forgets what was deleted: here at once, elsewhere when the service has counted", () => {
+  test("forgets what was deleted: here at once, elsewhere when the service has counted", () => {
     const unread = counted(0, 10);
     unread.add(11, 1);
     unread.add(12, 1);
@@ -66,7 +66,7 @@ describe("the count", () => {
     expect(unread.count).toBe(0);
   });
 
-  it("leaves out what was read before it came", () => {
+  test("leaves out what was read before it came", () => {
     const unread = counted(0, 10);
     unread.read(12);
     unread.add(11, 1);
