@@ -2,25 +2,26 @@ import type { Connection } from "./connection.js";
 import { type ChatError, toChatError } from "./errors.js";
 import { type Http, isPassing } from "./http.js";
 import type { ReadMove } from "./readers.js";
+import { inFront, merged, previewOf, type RoomEntry, seqOf } from "./roomEntry.js";
 import { isSystem, subjectsOf } from "./systemMessages.js";
 import { after, type ChatTiming, pauseAfter, sleep, spread } from "./timing.js";
-import type { LastMessage, Message, RoomSummary } from "./types.js";
-import { Unread } from "./unread.js";
+import type { Message, RoomSummary } from "./types.js";
 
 const PAGE = 100;
-/** Of more rooms only the latest are listed. */
+/** The list has this many pages at the most, with the latest rooms. */
 const MOST_PAGES = 10;
 /**
- * So many of the latest rooms are heard live, and of the first of them also what the user reads on another device. A connection
- * takes a hundred subscriptions, fewer with long names, and a user makes 600 in a minute, over three devices and all reconnects.
+ * How many of the latest rooms are heard live, and of how many the client hears what the user reads on another device. The service
+ * takes a hundred subscriptions on a connection, fewer with long names, and 600 of a user in a minute, over three devices and all
+ * reconnects.
  */
 const LIVE_ROOMS = 30;
 const READ_ROOMS = 10;
-/** How far behind a room may fall before it is let go, so that rooms don't come and go. */
+/** A room is heard until it has fallen this far behind the others, so that rooms don't come and go. */
 const SLACK = 5;
 const LAST = 2;
 
-/** Where the service tells of rooms that came or went. */
+/** The destination on which the service tells of rooms that came or went. */
 export const ROOMS = "/user/queue/rooms";
 
 export interface RoomListOptions {
@@ -33,25 +34,14 @@ export interface RoomListOptions {
   readonly onError: (error: ChatError) => void;
 }
 
-/** `seq` where it was loaded. */
+/** A message that the user has deleted; with its `seq` where it was loaded. */
 export type DeletedMessage = Pick<Message, "roomId" | "messageId"> & { readonly seq: number | undefined };
-
-interface Entry {
-  summary: RoomSummary;
-  lastSeq: number;
-  /** How many loads had begun when the last message came live: a later load knows it, or that it was deleted. */
-  heardIn: number;
-  readonly unread: Unread;
-  /** The `seq` of the message that told the name, and when it was told to those who don't hear the room. */
-  namedBy: number;
-  namedAt: number;
-}
 
 /** The user's rooms, latest activity first, kept up to date. */
 export class RoomList {
-  /** Another array after each change; undefined before it was loaded. */
+  /** Another array after each change. Undefined before the list was loaded. */
   snapshot: readonly RoomSummary[] | undefined;
-  #entries = new Map<number, Entry>();
+  #entries = new Map<number, RoomEntry>();
   readonly #heard = { messages: new Map<number, () => void>(), reads: new Map<number, () => void>() };
   #loading: Promise<void> | undefined;
   #planned: { readonly at: number; readonly end: () => void } | undefined;
@@ -71,14 +61,14 @@ export class RoomList {
   async start(): Promise<readonly RoomSummary[]> {
     if (!this.#isLive) {
       this.#isLive = true;
-      // With it comes whatever was missed without a connection.
+      // The list tells what was missed without a connection.
       this.#options.connection.listen(ROOMS, { priority: 0, onJoined: () => this.refresh(0) });
     }
     if (!this.snapshot) await this.#load();
     return this.snapshot!;
   }
 
-  /** Asks now and then as long as there is a connection. */
+  /** Loads the list now and then as long as there is a connection. */
   poll(isConnected: boolean): void {
     this.#polling?.();
     if (!isConnected) return;
@@ -88,7 +78,7 @@ export class RoomList {
     });
   }
 
-  /** Loads it once more, soon; calls in between are one, at the earliest of their times. */
+  /** Loads the list again after this time in milliseconds. Calls before then are one call, at the earliest of their times. */
   refresh(ms = this.#options.timing.refreshAfterMs): void {
     const at = Date.now() + ms;
     if (!this.#isLive || (this.#planned && this.#planned.at <= at)) return;
@@ -103,7 +93,7 @@ export class RoomList {
   async #reload(): Promise<void> {
     for (let failures = 0; this.#isLive; failures += 1)
       try {
-        // One that began before may lack what this one is asked for.
+        // A load that began before may lack what this one is for.
         await this.#loading?.catch(() => {});
         return await this.#load();
       } catch (thrown) {
@@ -114,12 +104,12 @@ export class RoomList {
       }
   }
 
-  /** How many of the room's messages wait for the user; undefined where the list doesn't know. */
+  /** How many of the room's messages wait for the user. Undefined where the list doesn't know. */
   unread(roomId: number): number | undefined {
     return this.#entries.get(roomId)?.unread.count;
   }
 
-  /** Whether the room is a group; undefined where nobody asked for the list, or the room isn't in it. Never rejects. */
+  /** Whether the room is a group. Undefined where the list isn't loaded or lacks the room. Never rejects. */
   async isGroup(roomId: number): Promise<boolean | undefined> {
     if (!this.snapshot && this.#loading) await this.#loading.catch(() => {});
     const type = this.#entries.get(roomId)?.summary.type;
@@ -129,7 +119,7 @@ export class RoomList {
   /** Takes a message that came live or with a page; repeats and older ones change nothing. */
   message(message: Message): void {
     const entry = this.#entries.get(message.roomId);
-    // A room that isn't listed yet, or comes back to the list.
+    // The room isn't listed yet, or comes back to the list.
     if (!entry) {
       this.refresh();
       return;
@@ -139,7 +129,7 @@ export class RoomList {
     // Sending reads.
     if (isOwn) entry.unread.read(seq);
     if (seq > entry.lastSeq) {
-      // Those in between were missed or deleted; the service knows how many count.
+      // Messages in between were missed or deleted. The service knows how many of them count.
       if (seq > entry.lastSeq + 1) this.refresh();
       entry.lastSeq = seq;
       entry.heardIn = this.#loads;
@@ -149,7 +139,7 @@ export class RoomList {
         entry.summary = { ...entry.summary, name: roomName };
         entry.namedBy = seq;
       }
-      // All members do so.
+      // All members ask at once.
       if (subjectsOf(message).length > 0) {
         this.refresh(this.#options.timing.refreshAfterMs + spread(entry.summary.memberCount));
       }
@@ -165,7 +155,7 @@ export class RoomList {
     this.#changed();
   }
 
-  /** A hint that a room has another name. Of a room that is heard its messages tell it, in their order. */
+  /** Takes a hint that a room has another name. The messages of a room that is heard tell it in their order. */
   renamed(roomId: number, name: string | null, timestamp: number): void {
     const entry = this.#entries.get(roomId);
     if (!entry || this.#heard.messages.has(roomId) || timestamp <= entry.namedAt) return;
@@ -174,7 +164,7 @@ export class RoomList {
     this.#changed();
   }
 
-  /** The user deleted a message for themself: the preview may be an older one now, and it waits no more. */
+  /** The user has deleted a message for themself: it doesn't wait any more, and the preview may be an older one now. */
   deleted({ roomId, messageId, seq }: DeletedMessage): void {
     const entry = this.#entries.get(roomId);
     if (!entry) return;
@@ -209,13 +199,13 @@ export class RoomList {
       rooms = [...rooms, ...next.rooms];
       cursor = next.cursor;
     }
-    // What moved to the front meanwhile is on none of the pages.
+    // A room that moved to the front during the load is on none of the pages.
     if (first.cursor !== null) rooms = inFront((await this.#page()).rooms, rooms);
     const before = this.#entries;
     this.#entries = new Map(
       rooms.map((summary) => [summary.roomId, merged(summary, before.get(summary.roomId), load)]),
     );
-    // What came live meanwhile is further than the page: it stays in front.
+    // A room with a live message that its page lacks stays in front.
     const ahead = [...this.#entries].filter(
       ([id, entry]) => entry.heardIn >= load && entry.lastSeq > (seqOf(rooms, id) ?? 0),
     );
@@ -228,7 +218,7 @@ export class RoomList {
     return this.#options.http.request("GET", `/rooms?limit=${PAGE}${from}`);
   }
 
-  #toFront(roomId: number, entry: Entry): void {
+  #toFront(roomId: number, entry: RoomEntry): void {
     if (this.#entries.keys().next().value === roomId) return;
     this.#entries.delete(roomId);
     this.#entries = new Map([[roomId, entry], ...this.#entries]);
@@ -252,23 +242,18 @@ export class RoomList {
   #hearLatest(): void {
     const { connection } = this.#options;
     const ids = [...this.#entries.keys()];
-    // Refused means removed meanwhile, which the next list tells.
+    // A refusal means that the user was removed, which the next list tells.
     keepUp(this.#heard.messages, ids, LIVE_ROOMS, (roomId) =>
       connection.listen(`/sub/chat/room/${roomId}`, { priority: LAST, onRefused: () => this.refresh() }),
     );
-    // What happened between the list and the subscription is in the next list.
+    // The next list tells what happened between this one and the subscription.
     keepUp(this.#heard.reads, ids, READ_ROOMS, (roomId) =>
       connection.listen(`/sub/chat/room/${roomId}/read`, { priority: LAST, onJoined: () => this.refresh() }),
     );
   }
 }
 
-function inFront(first: readonly RoomSummary[], others: readonly RoomSummary[]): readonly RoomSummary[] {
-  const ids = new Set(first.map(({ roomId }) => roomId));
-  return [...first, ...others.filter(({ roomId }) => !ids.has(roomId))];
-}
-
-/** Begins to hear what is among the first `count`, and ends what has fallen well behind them. */
+/** Begins to hear the first `count` rooms, and ends to hear those that have fallen well behind them. */
 function keepUp(
   heard: Map<number, () => void>,
   ids: readonly number[],
@@ -283,38 +268,3 @@ function keepUp(
     }
   for (const roomId of ids.slice(0, count)) if (!heard.has(roomId)) heard.set(roomId, hear(roomId));
 }
-
-const seqOf = (rooms: readonly RoomSummary[], roomId: number): number | undefined =>
-  rooms.find((room) => room.roomId === roomId)?.lastMessage?.seq;
-
-/** The service's answer and what came live meanwhile: whichever is further. */
-function merged(summary: RoomSummary, live: Entry | undefined, load: number): Entry {
-  const lastSeq = summary.lastMessage?.seq ?? 0;
-  const unread = live?.unread ?? new Unread();
-  unread.set(summary.unreadCount, lastSeq, load);
-  const { heardIn = 0, namedBy = 0, namedAt = 0 } = live ?? {};
-  const isAhead = live !== undefined && heardIn >= load && live.lastSeq > lastSeq;
-  return {
-    summary: {
-      ...summary,
-      ...(isAhead && live.summary.lastMessage && { lastMessage: live.summary.lastMessage }),
-      ...(namedBy > lastSeq && { name: live!.summary.name }),
-    },
-    lastSeq: Math.max(lastSeq, live?.lastSeq ?? 0),
-    heardIn,
-    unread,
-    namedBy,
-    namedAt,
-  };
-}
-
-const previewOf = (message: Message): LastMessage => {
-  const { messageId, seq, content, type, sentAt, senderId, senderNickname, target, targets, roomName } =
-    message;
-  return {
-    ...{ messageId, seq, content, type, sentAt, senderId, senderNickname },
-    ...(target && { target }),
-    ...(targets && { targets }),
-    ...(roomName !== undefined && { roomName }),
-  };
-};

@@ -1,50 +1,35 @@
-import { newClientMessageId } from "./clientMessageId.js";
 import { ChatError, isHopeless, isOfRoom, isUnexpected, toChatError } from "./errors.js";
 import { isPassing } from "./http.js";
 import { KeptOutbox, NOBODY } from "./keptOutbox.js";
+import { bodyOf, newEntry, type Pending, pendingOf } from "./pending.js";
 import { utf8Length } from "./stompFrames.js";
 import { MAX_BODY_BYTES } from "./stompProtocol.js";
 import { after, backoff, type ChatTiming, pauseAfter, sleep } from "./timing.js";
 import type { ContentType, Message, Outbox, OutboxEntry, PendingMessage, StoredMessage } from "./types.js";
 
-/** How many messages may wait to be sent. */
+/** How many messages may wait to be stored. */
 const MOST_PENDING = 1_000;
 const MOST_LOOK_UPS = 5;
-/** How often the outbox is read when it can't be. */
+/** How many times the client tries to read the outbox. */
 const MOST_LOADS = 6;
-
-interface Pending {
-  entry: OutboxEntry;
-  error: ChatError | undefined;
-  readonly stored: Promise<StoredMessage>;
-  settle(result: StoredMessage | ChatError): void;
-  /** How often the history has answered that it doesn't have the message. */
-  lookUps: number;
-  /** How often in a row looking for it has failed in an unexpected way. */
-  failures: number;
-  /** Ends the plan to look for it. */
-  look: (() => void) | undefined;
-  /** By an earlier run. */
-  isLeft: boolean;
-}
 
 export interface SenderOptions {
   readonly timing: ChatTiming;
   readonly outbox: Outbox;
-  /** Resolves when the service has taken it for good; rejects with a `ChatError`. */
+  /** Resolves when the service has taken the message for good; rejects with a `ChatError`. */
   readonly send: (body: object) => Promise<void>;
   readonly isConnected: () => boolean;
-  /** The message in the history, if it is there; rejects when that can't be known now. */
+  /** Resolves with the message in the history, if it is there. Rejects where nobody can know that now. */
   readonly find: (entry: OutboxEntry) => Promise<Message | undefined>;
   readonly onChange: (roomId: number) => void;
   readonly onPaused: (until: number | undefined) => void;
-  /** The outbox failed: messages are sent, but won't survive a reload. */
+  /** Hears what was not expected, and that the outbox has failed: messages are sent, but won't survive a reload. */
   readonly onError: (error: ChatError) => void;
 }
 
 /**
- * Sends each room's messages one after the other, each until it is accepted or refused, with the same `clientMessageId`
- * however often; and keeps them until they are seen in the room.
+ * Sends each room's messages one after the other, with the same `clientMessageId` each time until the message is accepted or refused.
+ * Keeps each message until it is seen in the room.
  */
 export class Sender {
   pausedUntil: number | undefined;
@@ -66,7 +51,7 @@ export class Sender {
     this.#outbox = new KeptOutbox(options.outbox, options.timing, options.onError);
   }
 
-  /** Says whose messages these are, and takes over what an earlier run of the user has left. */
+  /** Says which user's messages these are, and takes over what an earlier run of the user has left. */
   load(userId: number): Promise<void> {
     for (const pending of [...this.#rooms.values()].flat())
       if (pending.entry.userId === NOBODY) this.#change(pending, { ...pending.entry, userId });
@@ -78,7 +63,7 @@ export class Sender {
   async #load(userId: number, tries: number): Promise<void> {
     const entries = await this.#outbox.load(userId);
     if (entries) this.#takeOver(entries);
-    // Nobody waits for it: what is written now must go out.
+    // Later tries hold nothing up: what the user writes now must go out.
     else if (tries < MOST_LOADS)
       this.#later(
         backoff(tries, this.#timing),
@@ -88,7 +73,7 @@ export class Sender {
 
   #takeOver(entries: readonly OutboxEntry[]): void {
     const written = new Map(this.#rooms);
-    // Both are there where an earlier run ended in between.
+    // An earlier run that ended during an edit has left both messages.
     const replaced = new Set(entries.map(({ roomId, replaces }) => `${roomId} ${replaces}`));
     for (const entry of entries) {
       if (this.#find(entry.roomId, entry.clientMessageId)) continue;
@@ -98,20 +83,20 @@ export class Sender {
       }
       const { refusal } = entry;
       const pending = this.#enqueue(entry, refusal && new ChatError(refusal.code, refusal.message));
-      // Nobody of this run waits for it.
+      // No caller of this run waits for it.
       pending.stored.catch(() => {});
       pending.isLeft = true;
       if (entry.state === "accepted") this.#lookLater(pending, 0);
       this.#options.onChange(entry.roomId);
     }
-    // What was written meanwhile comes behind.
+    // Messages that were written during the load come behind.
     for (const [roomId, before] of written) {
       const queue = this.#rooms.get(roomId) ?? [];
       this.#rooms.set(roomId, [...queue.filter((one) => !before.includes(one)), ...before]);
     }
   }
 
-  /** The message is in the queue at once; `stored` rejects with a `ChatError` when it is refused. */
+  /** Adds a message to its room's queue at once. Resolves when it is stored; rejects with a `ChatError` when it is refused. */
   add(
     userId: number | undefined,
     roomId: number,
@@ -129,14 +114,14 @@ export class Sender {
   #begin({ entry, stored }: Pending): Promise<StoredMessage> {
     const { roomId } = entry;
     this.#options.onChange(roomId);
-    // Written down first: what was sent must be known after a reload. But not at any price.
+    // The outbox has it before it goes out, so that a reload knows it. An outbox that fails is not waited for.
     const saved = this.#outbox.put(entry);
     if (this.#outbox.fails) this.flush(roomId);
     else void saved.then(() => this.flush(roomId));
     return stored;
   }
 
-  /** Of a room, the oldest first. */
+  /** A room's messages, the oldest first. */
   pending(roomId: number): readonly PendingMessage[] {
     return (this.#rooms.get(roomId) ?? []).map(({ entry, error }) => {
       const { userId: _, refusal: __, replaces: ___, ...message } = entry;
@@ -144,14 +129,14 @@ export class Sender {
     });
   }
 
-  /** Sends what waits, of one room or of all, and looks for what an earlier run left; to be called when connected. */
+  /** Sends what waits, of one room or of all, and looks for accepted messages of an earlier run. Call it when connected. */
   flush(roomId?: number): void {
     if (roomId === undefined) this.#lookForLeft();
     for (const id of roomId === undefined ? [...this.#rooms.keys()] : [roomId])
       this.#drain(id).catch(this.#tell);
   }
 
-  /** Also for a message that was given up for this connection. */
+  /** Plans looks also for messages for which a bug has ended them. */
   #lookForLeft(): void {
     for (const pending of [...this.#rooms.values()].flat()) {
       const isDue = (pending.isLeft && pending.lookUps === 0) || !pending.look;
@@ -161,7 +146,7 @@ export class Sender {
 
   readonly #tell = (thrown: unknown): ChatError => toChatError(thrown, this.#options.onError);
 
-  /** One's own message was seen in the history. */
+  /** One of the user's messages was seen in the history. */
   seen(message: Message): void {
     const pending = this.#find(message.roomId, message.clientMessageId);
     if (!pending) return;
@@ -171,10 +156,10 @@ export class Sender {
 
   /** The service refused a message after it had accepted it. */
   refused(error: ChatError): void {
-    // A repeat that was only held up.
+    // The service could not take a repeat now.
     if (isPassing(error)) return;
     const pending = error.roomId === undefined ? undefined : this.#find(error.roomId, error.clientMessageId);
-    // What is still being sent hears it as the answer to its frame.
+    // A message that is still being sent hears it as the answer to its frame.
     if (pending?.entry.state === "accepted") this.#refuse(pending, error);
   }
 
@@ -183,7 +168,7 @@ export class Sender {
     const pending = this.#find(roomId, clientMessageId);
     if (pending?.entry.state !== "refused") return;
     const { refusal, ...entry } = pending.entry;
-    // That id is another message's for good.
+    // Another message has this id for good.
     if (refusal?.code === "CLIENT_MESSAGE_ID_REUSED") {
       this.edit(roomId, clientMessageId, entry.content).catch(() => {});
       return;
@@ -193,7 +178,7 @@ export class Sender {
     this.flush(roomId);
   }
 
-  /** Another message takes a refused one's place. Rejects with a `ChatError` when it is refused, too, or there is none. */
+  /** Sends another message instead of a refused one. Rejects with a `ChatError` when it is refused, too, or there is none. */
   edit(roomId: number, clientMessageId: string, content: string, type?: ContentType): Promise<StoredMessage> {
     const before = this.#find(roomId, clientMessageId);
     if (before?.entry.state !== "refused")
@@ -202,7 +187,7 @@ export class Sender {
       );
     const { userId, type: typeBefore } = before.entry;
     const queue = this.#rooms.get(roomId)!;
-    const pending = this.#pendingOf(
+    const pending = pendingOf(
       {
         ...newEntry(userId, roomId, content, type ?? typeBefore),
         replaces: clientMessageId,
@@ -211,7 +196,7 @@ export class Sender {
     );
     this.#rooms.set(roomId, queue.with(queue.indexOf(before), pending));
     const stored = this.#begin(pending);
-    // Behind the new one, so that one of them is there whatever happens.
+    // The outbox gets the new one first, so that it has one of them whatever happens.
     void this.#outbox.remove(before.entry);
     return stored;
   }
@@ -278,7 +263,7 @@ export class Sender {
       this.#refuse(pending, error);
       return undefined;
     }
-    // It may have been seen before its receipt.
+    // Its MESSAGE may have come before its receipt.
     if (this.#isQueued(pending)) {
       this.#change(pending, { ...pending.entry, state: "accepted" });
       this.#lookLater(pending, this.#timing.lookAfterMs);
@@ -286,7 +271,7 @@ export class Sender {
     return undefined;
   }
 
-  /** The limit is the user's: all rooms wait. */
+  /** The service limits the user, so that all rooms wait. */
   #pauseFor(seconds: number): void {
     const ms = seconds * 1_000;
     this.#pause(Date.now() + ms);
@@ -302,12 +287,12 @@ export class Sender {
     this.#options.onPaused(until);
   }
 
-  /** Its MESSAGE may have been missed, or it was stored in an earlier run: then it is in the history. */
+  /** The history has the message, where its MESSAGE was missed or it was stored in an earlier run. */
   #lookLater(pending: Pending, ms: number): void {
     pending.look?.();
     const end = this.#later(ms, async () => {
       if (this.#options.isConnected() && !this.pausedUntil) await this.#look(pending).catch(this.#tell);
-      // Another look may be planned by now.
+      // Another look may be planned already.
       if (pending.look === end && this.#isQueued(pending) && pending.entry.state === "accepted")
         this.#lookLater(pending, this.#timing.lookAfterMs + backoff(pending.lookUps, this.#timing));
     });
@@ -327,7 +312,7 @@ export class Sender {
     pending.lookUps += 1;
     if (message) this.seen(message);
     else if (pending.lookUps === MOST_LOOK_UPS) this.#giveUp(pending);
-    // A repeat is stored once; and if it never can be stored, it is refused once more.
+    // The service stores a repeat once; a message that it never can store it refuses again.
     else if (pending.lookUps === 1)
       await this.#options.send(bodyOf(pending.entry)).catch((thrown) => {
         const error = this.#tell(thrown);
@@ -343,7 +328,7 @@ export class Sender {
     if (isUnexpected(error)) pending.failures += 1;
   }
 
-  /** It can't have been lost, so it was deleted since, or is older than what the history is searched for. */
+  /** An accepted message can't be lost: the user has deleted it since, or it is older than the pages that were searched. */
   #giveUp(pending: Pending): void {
     this.#drop(pending);
     pending.settle(
@@ -354,7 +339,7 @@ export class Sender {
     );
   }
 
-  /** Returns what ends it. */
+  /** Runs it later, unless the sender is stopped. Returns what ends that. */
   #later(ms: number, run: () => void): () => void {
     const stop = after(ms, () => {
       this.#timers.delete(end);
@@ -369,25 +354,17 @@ export class Sender {
   }
 
   #enqueue(entry: OutboxEntry, error: ChatError | undefined): Pending {
-    const pending = this.#pendingOf(entry, error);
+    const pending = pendingOf(entry, error);
     this.#rooms.set(entry.roomId, [...(this.#rooms.get(entry.roomId) ?? []), pending]);
     this.#count += 1;
     return pending;
-  }
-
-  #pendingOf(entry: OutboxEntry, error: ChatError | undefined): Pending {
-    let settle!: Pending["settle"];
-    const stored = new Promise<StoredMessage>((resolve, reject) => {
-      settle = (result) => (result instanceof ChatError ? reject(result) : resolve(result));
-    });
-    return { entry, error, stored, settle, lookUps: 0, failures: 0, look: undefined, isLeft: false };
   }
 
   #find(roomId: number, clientMessageId: unknown): Pending | undefined {
     return this.#rooms.get(roomId)?.find(({ entry }) => entry.clientMessageId === clientMessageId);
   }
 
-  /** Until it was seen or given up. */
+  /** Whether it was neither seen nor given up. */
   #isQueued(pending: Pending): boolean {
     return this.#find(pending.entry.roomId, pending.entry.clientMessageId) === pending;
   }
@@ -418,20 +395,3 @@ export class Sender {
     this.#options.onChange(entry.roomId);
   }
 }
-
-const newEntry = (userId: number, roomId: number, content: string, type: ContentType): OutboxEntry => ({
-  state: "sending",
-  userId,
-  roomId,
-  clientMessageId: newClientMessageId(),
-  type,
-  content,
-  createdAt: new Date().toISOString(),
-});
-
-const bodyOf = ({ roomId, content, type, clientMessageId }: OutboxEntry) => ({
-  roomId,
-  content,
-  type,
-  clientMessageId,
-});
