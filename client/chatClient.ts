@@ -1,4 +1,5 @@
 import { Connection } from "./connection.js";
+import { listenToDevice } from "./device.js";
 import { Emitter } from "./emitter.js";
 import { ChatError, isHopeless, toChatError } from "./errors.js";
 import { findSent } from "./history.js";
@@ -17,15 +18,17 @@ import type { ConnectionState, Member, Message, NamedUser, Outbox, RoomAdded, Ro
 export interface ChatClientOptions {
   /** Where the service's HTTP API is: `https://chat.example.com`. */
   readonly url: string;
-  /** Asked for an access token when one is needed, and for a new one each time the last is about to end. */
+  /** Called for an access token when one is needed, and for a new one each time the last is about to end. */
   readonly token: TokenSource;
-  /** Whose tokens `token` gives, where that is known: what is written before the first one is kept at once, too. */
+  /**
+   * The user of the tokens, where you know it: the outbox keeps what they write before the first token, too.
+   */
   readonly userId?: number;
-  /** 1 to 64 characters: a new session with the same one takes the place of the old one. */
+  /** 1 to 64 characters. A new session with the same one ends the old one. */
   readonly deviceId?: string;
-  /** Where unsent messages are kept; usually in memory. */
+  /** Where unsent messages are kept: by default in memory. */
   readonly outbox?: Outbox;
-  /** Other waiting times than the usual ones: for tests, or a network that is known well. */
+  /** Other times than the default ones, for tests or special networks. */
   readonly timing?: Partial<ChatTiming>;
 }
 
@@ -36,15 +39,18 @@ export type ChatEvents = {
   readonly rooms: readonly RoomSummary[];
   /** `sendingPausedUntil` has changed. */
   readonly sending: number | undefined;
-  /** A message that came live, of a room that is open or among the latest; of each room in the order of `seq`, each once. */
+  /**
+   * A message came live, in a room that is open or among the latest: each once, a room's in the order of
+   * `seq`.
+   */
   readonly message: Message;
-  /** Somebody else has made the user a member of a room, which `roomList` has moments later. */
+  /** Somebody else has made the user a member of a room. `roomList` has it moments later. */
   readonly added: RoomAdded;
-  /** What went wrong without a call that could reject. */
+  /** Something went wrong for which no call can reject: the outbox, or a bug with its `cause`. */
   readonly error: ChatError;
 };
 
-/** What `/user/queue/rooms` brings; of a service of before only what and where. */
+/** A message on `/user/queue/rooms`. An older service tells `type` and `roomId` only. */
 interface Hint {
   readonly type: string;
   readonly roomId: number;
@@ -57,9 +63,16 @@ const AFTER_ALL = 3;
 const ROOM = /^\/sub\/chat\/room\/(\d+)(\/read)?$/;
 
 /**
- * A user's chat over one connection that comes back by itself: until `disconnect()`, a session that the service ended, or an identity
- * that it refuses. Rooms, history and messages have one truth, the service's; what is shown is that, in its order, without gaps
- * and repeats, whatever happens to the connection.
+ * A user's chat over one connection. The connection comes back by itself until `disconnect()`, until the
+ * service ends the session, or until the service refuses the user's identity. The client shows what the
+ * service has, in its order, without gaps and repeats, whatever happens to the connection.
+ *
+ * @example
+ * const client = new ChatClient({ url: "https://chat.example.com", token: () => getAccessToken() });
+ * client.on("rooms", (rooms) => show(rooms));
+ * await client.connect();
+ * await client.rooms();
+ * const room = client.open(await client.openWith(userId));
  */
 export class ChatClient extends Emitter<ChatEvents> {
   readonly #timing: ChatTiming;
@@ -71,21 +84,17 @@ export class ChatClient extends Emitter<ChatEvents> {
   readonly #reads: Reads;
   readonly #list: RoomList;
   readonly #rooms = new Map<number, { readonly room: Room; opened: number }>();
-  /** Rooms with messages on their way are heard even when nobody has them open. */
+  /**
+   * What ends listening to rooms with messages on their way, which are heard also when nobody has them open.
+   */
   readonly #awaited = new Map<number, () => void>();
-  /** Of each room the last `seq` that was emitted. */
+  /** The last `seq` that was emitted, by room. */
   readonly #told = new Map<number, number>();
   #outboxLoaded: Promise<void> | undefined;
   #started = false;
   #disconnecting: Promise<void> | undefined;
-  /** What a browser tells of its device and its pages. */
-  readonly #device: readonly (readonly [on: EventTarget | undefined, event: string, hear: () => void])[] = [
-    [windowOf(), "online", () => this.#connection.check()],
-    [windowOf(), "offline", () => this.#connection.offline()],
-    [windowOf(), "pageshow", () => this.#look()],
-    [globalThis.document, "visibilitychange", () => this.#look()],
-    [globalThis.document, "resume", () => this.#look()],
-  ];
+  /** Ends listening to the device; undefined before `connect()`. */
+  #endDevice: (() => void) | undefined;
 
   constructor({ url, token, userId, deviceId, outbox = memoryOutbox(), timing }: ChatClientOptions) {
     super();
@@ -130,7 +139,7 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   readonly #onError = (error: ChatError): void => this.emit("error", error);
 
-  /** Known with the first token, if it wasn't given. */
+  /** Undefined before the first token, where the option `userId` wasn't given. */
   get userId(): number | undefined {
     return this.#tokens.current?.userId ?? this.#givenUserId;
   }
@@ -140,26 +149,37 @@ export class ChatClient extends Emitter<ChatEvents> {
     return this.#connection.state;
   }
 
-  /** Latest activity first; another array after each change, undefined before `rooms()` has loaded it. */
+  /**
+   * The user's rooms, the latest activity first. Another array after each change; undefined before `rooms()`
+   * has loaded it.
+   */
   get roomList(): readonly RoomSummary[] | undefined {
     return this.#list.snapshot;
   }
 
-  /** While the service's limit holds one's messages back: when they go on by themselves, in milliseconds since 1970. */
+  /**
+   * When messages that the service's limit holds back go out, in milliseconds since 1970; undefined while
+   * none are held back.
+   */
   get sendingPausedUntil(): number | undefined {
     return this.#sender.pausedUntil;
   }
 
   /**
-   * Connects and stays connected. Resolves with the first connection, however long it takes, and rejects with a `ChatError` when it is
-   * refused for good or `disconnect()` comes first. Called again while it waits, it tries at once; called after the session was
-   * ended, it ends the oldest of the user's others where there are too many.
+   * Connects and stays connected. Resolves with the first connection, however long that takes. Rejects with a
+   * `ChatError` when the connection is `closed` or `disconnect()` comes first. A call during a pause tries at
+   * once. A call after the service has ended the session ends the oldest of the user's other sessions, where
+   * there are too many.
+   *
+   * @example
+   * client.on("connection", ({ status }) => console.log(status));
+   * await client.connect();
    */
   async connect(): Promise<void> {
-    if (!this.#started) this.#listenToDevice(true);
+    if (!this.#started) this.#listenToDevice();
     this.#started = true;
     this.#sender.start();
-    // Before it starts: whoever hears of that may disconnect at once.
+    // Before the start: a listener may disconnect at once.
     const connected = this.connection.status === "connected" ? undefined : this.#nextConnection();
     this.#connection.start();
     void this.#loadOutbox();
@@ -178,7 +198,10 @@ export class ChatClient extends Emitter<ChatEvents> {
     });
   }
 
-  /** Says what was read, closes the connection and stays away; open rooms stay as they are and go on with the next `connect()`. */
+  /**
+   * Says what was read, closes the connection and stays away. Open rooms stay as they are, and go on with the
+   * next `connect()`.
+   */
   async disconnect(): Promise<void> {
     if (!this.#started) return this.#disconnecting;
     this.#started = false;
@@ -190,14 +213,14 @@ export class ChatClient extends Emitter<ChatEvents> {
 
   async #disconnect(): Promise<void> {
     await this.#flushReads();
-    // Meanwhile it may have been connected anew.
+    // The application may have called `connect()` meanwhile.
     if (this.#started) return;
-    this.#listenToDevice(false);
+    this.#endDevice?.();
     this.#sender.stop();
     this.#connection.stop();
   }
 
-  /** A read that is a moment old must not be lost with the connection. */
+  /** The last reads must not be lost with the connection. */
   async #flushReads(): Promise<void> {
     if (this.connection.status !== "connected") return;
     await within(this.#timing.lastReadsMs, "the last reads were not taken", () => this.#reads.flush()).catch(
@@ -205,7 +228,7 @@ export class ChatClient extends Emitter<ChatEvents> {
     );
   }
 
-  /** Ends all sessions of the user, this one too. */
+  /** Ends all sessions of the user, this one too. Rejects with a `ChatError`. */
   async logOut(): Promise<void> {
     await this.#flushReads();
     await this.#http.request("POST", "/sessions/logout", { body: {} });
@@ -213,14 +236,25 @@ export class ChatClient extends Emitter<ChatEvents> {
   }
 
   /**
-   * The user's rooms, latest activity first; from the first call on `roomList` is kept up to date. Rejects with a `ChatError` when they
-   * can't be loaded now; `roomList` has them with the next connection all the same.
+   * Loads the user's rooms, the latest activity first, and keeps `roomList` up to date from then on. Rejects
+   * with a `ChatError` when they can't be loaded now; `roomList` has them with the next connection all the
+   * same.
+   *
+   * @example
+   * for (const { name, unreadCount } of await client.rooms()) console.log(name, unreadCount);
    */
   rooms(): Promise<readonly RoomSummary[]> {
     return this.#list.start();
   }
 
-  /** Opens a room: at once, its `ready` tells when history is there. The same room for as long as it is open. */
+  /**
+   * Opens a room. Returns at once: `ready` resolves when the history is there. Returns the same room as long
+   * as it is open.
+   *
+   * @example
+   * const room = client.open(roomId);
+   * await room.ready;
+   */
   open(roomId: number): Room {
     const before = this.#rooms.get(roomId);
     if (before && before.room.status !== "gone") {
@@ -238,7 +272,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       onFound: (message) => this.#hear(message),
       onRead: (move) => {
         this.#reads.mark(roomId, move.lastReadMessageId);
-        // The list need not wait for the way there and back.
+        // The list doesn't wait for the service.
         this.#list.read(roomId, move);
       },
       onDeleted: (message) => this.#list.deleted(message),
@@ -249,36 +283,50 @@ export class ChatClient extends Emitter<ChatEvents> {
     return room;
   }
 
-  /** The one-to-one room with a user, made if need be. */
+  /**
+   * Resolves with the id of the one-to-one room with a user, which is made if need be. Rejects with a
+   * `ChatError`.
+   *
+   * @example
+   * const room = client.open(await client.openWith(2));
+   */
   async openWith(userId: number): Promise<number> {
     return await this.#make("/rooms", { targetUserId: userId }, "roomId");
   }
 
-  /** A new group; the caller is its creator and a member. */
+  /**
+   * Makes a group, with the user as its creator and a member. Resolves with its id. Rejects with a
+   * `ChatError`; the same call after `OFFLINE` or `UNAVAILABLE` makes no second group.
+   *
+   * @example
+   * const room = client.open(await client.createGroup("Lunch", [2, 3]));
+   */
   async createGroup(name: string, userIds: readonly number[]): Promise<number> {
     return await this.#make("/group-rooms", { roomName: name, userIds }, "roomId");
   }
 
+  /** Rejects with a `ChatError`. */
   async renameGroup(roomId: number, name: string): Promise<void> {
     await this.#change("PATCH", `/group-rooms/${roomId}`, { name });
   }
 
-  /** Answers with those who were no members before. */
+  /** Resolves with the users who were no members before. Rejects with a `ChatError`. */
   async invite(roomId: number, userIds: readonly number[]): Promise<readonly number[]> {
     return await this.#make(`/group-rooms/${roomId}/invite`, { userIds }, "invited");
   }
 
-  /** Removes a member; only a group's creator may. */
+  /** Removes a member, which only a group's creator may. Rejects with a `ChatError`. */
   async kick(roomId: number, userId: number): Promise<void> {
     await this.#change("DELETE", `/group-rooms/${roomId}/members/${userId}`);
   }
 
+  /** Leaves a room, which is `gone` then. Rejects with a `ChatError`. */
   async leave(roomId: number): Promise<void> {
     await this.#change("DELETE", `/rooms/${roomId}`);
     this.#gone(roomId, new ChatError("NOT_A_MEMBER", "you have left this room", { roomId }));
   }
 
-  /** A group's members, the longest-standing first. */
+  /** Resolves with a group's members, the longest-standing first. Rejects with a `ChatError`. */
   async members(roomId: number): Promise<readonly Member[]> {
     return await this.#http.field("GET", `/group-rooms/${roomId}/members`, "members");
   }
@@ -305,7 +353,8 @@ export class ChatClient extends Emitter<ChatEvents> {
   }
 
   #take(destination: string, data: unknown): void {
-    // Refusals of frames are heard by their senders as well; this is about what was accepted before.
+    // The sender of a frame hears its refusal as an answer. This one may be of a message that was accepted
+    // before.
     if (destination === ERRORS) this.#sender.refused(errorOf(data));
     if (destination === ROOMS) this.#takeHint(data as Hint);
     const [, room, read] = ROOM.exec(destination) ?? [];
@@ -324,7 +373,10 @@ export class ChatClient extends Emitter<ChatEvents> {
     if (message.senderId === this.userId) this.#sender.seen(message);
   }
 
-  /** Two hints can come in the wrong order, so the service is asked: by subscribing once more, and for the list. */
+  /**
+   * Two hints can come in the wrong order: the client asks the service, by subscribing once more, and for the
+   * list.
+   */
   #takeHint({ type, roomId, roomName = null, by, timestamp = 0 }: Hint): void {
     if (type === "ROOM_RENAMED") {
       this.#list.renamed(roomId, roomName, timestamp);
@@ -365,7 +417,7 @@ export class ChatClient extends Emitter<ChatEvents> {
     }
   }
 
-  /** Once it is known whose messages they are: a token says so. */
+  /** Waits for a token, which says which user's messages to load. */
   #loadOutbox(): Promise<void> {
     this.#outboxLoaded ??= this.#tryOutbox().then((isLoaded) => {
       if (!isLoaded) this.#outboxLoaded = undefined;
@@ -378,7 +430,7 @@ export class ChatClient extends Emitter<ChatEvents> {
       try {
         const userId = this.#givenUserId ?? (await this.#tokens.get()).userId;
         await this.#sender.load(userId);
-        // What is shown already is stored.
+        // Messages that are shown already are stored.
         for (const { room } of this.#rooms.values())
           for (const message of room.messages)
             if (message.state === "stored" && message.senderId === userId) this.#sender.seen(message);
@@ -393,18 +445,12 @@ export class ChatClient extends Emitter<ChatEvents> {
     return false;
   }
 
-  #listenToDevice(on: boolean): void {
-    const change = on ? "addEventListener" : "removeEventListener";
-    for (const [target, event, hear] of this.#device) target?.[change](event, hear);
-  }
-
-  /** The page has come to the front, or out of the browser's store of pages; or it may never be looked at again. */
-  #look(): void {
-    if (globalThis.document?.visibilityState !== "hidden") this.#connection.check();
-    else if (this.connection.status === "connected") void this.#reads.flush();
+  #listenToDevice(): void {
+    this.#endDevice = listenToDevice({
+      onOnline: () => this.#connection.check(),
+      onOffline: () => this.#connection.offline(),
+      onShown: () => this.#connection.check(),
+      onHidden: () => this.connection.status === "connected" && void this.#reads.flush(),
+    });
   }
 }
-
-/** Of a page or a worker; Node has none. */
-const windowOf = (): EventTarget | undefined =>
-  "addEventListener" in globalThis ? (globalThis as unknown as EventTarget) : undefined;

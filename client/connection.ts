@@ -74,21 +74,27 @@ export class Connection {
     this.#set({ status: "idle" });
   }
 
-  /** The device may have slept or changed its network: a pause ends, and a connection is asked for a sign of life. */
+  /**
+   * The device may have slept or changed its network: a pause ends, and a connection is asked for a sign of
+   * life.
+   */
   check(): void {
     if (!this.#mustWait) this.#wake?.();
     void this.#link?.probe();
   }
 
   /**
-   * The device says that it has lost its network, which the connection would notice by its time-outs only. The client goes on trying:
-   * devices err.
+   * The device says that it has lost its network, which the connection would notice by its time-outs only.
+   * The client goes on trying: devices err.
    */
   offline(): void {
     this.#attempt?.abort(new ChatError("OFFLINE", "the device is offline"));
   }
 
-  /** Resolves with the RECEIPT. Rejects with the service's refusal, or with `OFFLINE`: then the service may have the frame or not. */
+  /**
+   * Resolves with the RECEIPT. Rejects with the service's refusal, or with `OFFLINE`: then the service may
+   * have the frame or not.
+   */
   async send(destination: string, body: object): Promise<void> {
     if (!this.#link) throw new ChatError("OFFLINE", "not connected");
     await this.#link.send(destination, body);

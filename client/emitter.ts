@@ -1,8 +1,14 @@
-/** Typed listeners. A listener that throws doesn't keep the others from hearing. */
+/** Calls typed listeners. A listener that throws doesn't keep the others from hearing. */
 export class Emitter<Events extends Record<string, unknown>> {
   readonly #listeners = new Map<keyof Events, Set<(value: never) => void>>();
 
-  /** Returns what takes the listener away again. */
+  /**
+   * Adds a listener. Returns what takes it away again.
+   *
+   * @example
+   * const off = client.on("connection", ({ status }) => console.log(status));
+   * off();
+   */
   on<Name extends keyof Events>(name: Name, listener: (value: Events[Name]) => void): () => void {
     const listeners = this.#listeners.get(name) ?? new Set();
     this.#listeners.set(name, listeners);
@@ -17,7 +23,7 @@ export class Emitter<Events extends Record<string, unknown>> {
       try {
         listener(value as never);
       } catch (error) {
-        // As an event target does: reported where uncaught errors are, the rest goes on.
+        // As an event target does: the error is reported as an uncaught one, and the rest goes on.
         queueMicrotask(() => {
           throw error;
         });

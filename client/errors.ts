@@ -24,28 +24,28 @@ export type ErrorCode =
   | (string & {});
 
 export interface ChatErrorDetails {
-  /** Seconds after which the same would pass. */
+  /** Seconds after which the same call may pass. */
   readonly retryAfter?: number;
   readonly roomId?: number;
   readonly clientMessageId?: string | number;
-  /** What of an HTTP request was wrong. */
+  /** The wrong field of an HTTP request. */
   readonly field?: string;
-  /** Of a session that was closed: `SESSION_LIMIT`, `DEVICE_RECONNECTED` or `LOGGED_OUT`. */
+  /** Why a session was closed: `SESSION_LIMIT`, `DEVICE_RECONNECTED` or `LOGGED_OUT`. */
   readonly reason?: string;
   readonly status?: number;
   readonly cause?: unknown;
 }
 
-/** Everything that this package throws and reports. */
+/** Everything that this package rejects with and reports. */
 export class ChatError extends Error {
   readonly code: ErrorCode;
-  // Only declared: what an error doesn't have is not to be printed with it.
+  // Only declared: an error is printed without the properties that it doesn't have.
   declare readonly retryAfter?: number;
   declare readonly roomId?: number;
   declare readonly clientMessageId?: string | number;
   declare readonly field?: string;
   declare readonly reason?: string;
-  /** Of the HTTP answer. */
+  /** The status of the HTTP answer. */
   declare readonly status?: number;
 
   constructor(code: ErrorCode, message: string, { cause, ...details }: ChatErrorDetails = {}) {
@@ -61,8 +61,8 @@ export const textOf = (thrown: unknown): string =>
   thrown instanceof Error ? thrown.message : String(thrown);
 
 /**
- * Returns a `ChatError` as it is. Anything else is a bug, here or elsewhere: it becomes the cause of an `UNEXPECTED`. `tell` hears
- * of what was not expected.
+ * Returns a `ChatError` as it is. Anything else is a bug, here or elsewhere: it becomes the cause of an
+ * `UNEXPECTED`. `tell` hears of what was not expected.
  */
 export function toChatError(thrown: unknown, tell?: (error: ChatError) => void): ChatError {
   const text = "something unexpected happened";
@@ -85,10 +85,20 @@ export const isHopeless = (error: ChatError, failures: number): boolean =>
 
 const FINAL: ReadonlySet<string> = new Set(["SESSION_CLOSED", "UNAUTHORIZED", "TOKEN_EXPIRED"]);
 
-/** Whether a client that was closed with this code must not come back by itself with the same token. */
+/**
+ * Whether a client that the service closed with this code must not come back by itself with the same token.
+ *
+ * @example
+ * client.on("server-message", ({ message }) => {
+ *   if (isFinal(message.data.code)) client.stop();
+ * });
+ */
 export const isFinal = (code: string): boolean => FINAL.has(code);
 
 const OF_ROOM: ReadonlySet<string> = new Set(["NOT_A_MEMBER", "ROOM_NOT_FOUND"]);
 
-/** Whether the service has said of the room itself that the user can't have it; other failures may be anybody's on the way. */
+/**
+ * Whether the service says that the user can't have the room. Other failures may come from something on the
+ * way.
+ */
 export const isOfRoom = (code: string): boolean => OF_ROOM.has(code);

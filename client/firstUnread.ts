@@ -14,8 +14,8 @@ interface UnreadThen {
 /** Finds the first message that was unread when a room was opened. */
 export class FirstUnread {
   /**
-   * The `seq` of that message. Where it is not loaded yet this is the latest `seq` that it can have, and becomes lower as older
-   * pages are loaded.
+   * The `seq` of that message. Where it is not loaded yet this is the latest `seq` that it can have, and
+   * becomes lower as older pages are loaded.
    */
   seq: number | undefined;
   /** Undefined once `seq` is certain: it stays, whatever the user deletes. */
@@ -35,8 +35,9 @@ export class FirstUnread {
   }
 
   /**
-   * Looks again, after an older page was loaded. In a group unread messages begin behind the user's position, else `count` messages
-   * back. The service's own messages don't count, so messages that are not loaded only say: there, or before.
+   * Looks again, after an older page was loaded. In a group unread messages begin behind the user's position,
+   * else `count` messages back. The service's own messages don't count, so messages that are not loaded only
+   * say: there, or before.
    */
   look(): void {
     if (!this.#then) return;

@@ -3,21 +3,25 @@ import type { Message, OutboxEntry } from "./types.js";
 
 /** The largest page that the service answers with. */
 export const LARGEST_PAGE = 100;
-/** A message that is not among so many pages counts as deleted. */
+/** A message that is not in the newest pages, this many, counts as deleted. */
 const MOST_PAGES = 20;
-/** How far the clocks of device and service may differ: by more than a day where somebody set a wrong time zone. */
+/**
+ * How far the clocks of device and service may differ: by more than a day where somebody set a wrong time
+ * zone.
+ */
 const CLOCKS_MS = 26 * 3_600_000;
 
 /**
- * A page of a room's history. With `before`, and without either, the newest message is the first; with `after` the oldest is.
- * Rejects with a `ChatError`.
+ * A page of a room's history. With `before`, and without either, the newest message is the first; with
+ * `after` the oldest is. Rejects with a `ChatError`.
  */
 export const historyPage = (http: Http, roomId: number, query: string): Promise<readonly Message[]> =>
   http.field("GET", `/rooms/${roomId}/messages?${query}`, "messages");
 
 /**
- * Looks for a message that this client has sent, from the newest page back to the time at which it was written. Resolves with
- * `undefined` where the history doesn't have it; rejects with a `ChatError` where nobody can say so now.
+ * Looks for a message that this client has sent, from the newest page back to the time at which it was
+ * written. Resolves with `undefined` where the history doesn't have it; rejects with a `ChatError` where
+ * nobody can say so now.
  */
 export async function findSent(
   http: Http,

@@ -8,7 +8,7 @@ const MOST_UNANSWERED = 100;
 
 interface Call {
   readonly body?: object;
-  /** With the same one nothing is made twice (`Idempotency-Key`). */
+  /** Calls with the same key make one thing (`Idempotency-Key`). */
   readonly key?: string;
   readonly signal?: AbortSignal;
 }
@@ -16,7 +16,7 @@ interface Call {
 /** The service's HTTP calls. */
 export class Http {
   readonly #url: string;
-  /** Of calls that make something and whose answer never came, the keys. */
+  /** The keys of calls that make something and got no answer. */
   readonly #unanswered = new Map<string, string>();
 
   readonly #tokens: Tokens;
@@ -29,32 +29,36 @@ export class Http {
   }
 
   /**
-   * Resolves with the answer's JSON. Rejects with a `ChatError`: the service's code, or `OFFLINE` when it wasn't reached. A token
-   * that is refused is renewed once.
+   * Resolves with the answer's JSON. Rejects with a `ChatError`: the service's code, or `OFFLINE` when it
+   * wasn't reached. Renews a refused token once.
    */
   async request<T>(method: string, path: string, call: Call = {}): Promise<T> {
     const token = await this.#tokens.get();
     const response = await this.#fetch(method, path, call, token.text);
     if (response.status !== 401) return await read<T>(response);
-    // Meanwhile another call may have renewed it.
+    // Another call may have renewed it already.
     const { current } = this.#tokens;
     const renewed = current && current.text !== token.text ? current : await this.#tokens.renew();
     return await read<T>(await this.#fetch(method, path, call, renewed.text));
   }
 
-  /** Resolves with one field of the answer. Rejects as `request` does, and with `UNEXPECTED` where the answer lacks it. */
+  /**
+   * Resolves with one field of the answer. Rejects as `request` does, and with `UNEXPECTED` where the answer
+   * lacks it.
+   */
   async field<T>(method: string, path: string, name: string, call?: Call): Promise<T> {
     return fieldOf<T>(await this.request(method, path, call), name);
   }
 
   /**
-   * Makes something by a POST, once, however often it has to be asked for: for some seconds it is tried again when the answer was lost
-   * or the service could not, and the same call after a failure of that kind goes on where this one has ended.
+   * Makes something by a POST, once, however often the call is tried. It is tried again for some seconds when
+   * the answer was lost or the service could not, and the same call after such a failure goes on where this
+   * one has ended.
    */
   async make<T>(path: string, body: object, name: string): Promise<T> {
     const what = `${path} ${JSON.stringify(body)}`;
     const key = this.#unanswered.get(what) ?? newClientMessageId();
-    // Another call at the same time is meant to make another one.
+    // A call at the same time makes another thing.
     this.#unanswered.delete(what);
     const until = Date.now() + this.#timing.makeForMs;
     for (let failures = 0; ; failures += 1)
@@ -104,7 +108,9 @@ function fieldOf<T>(answer: unknown, name: string): T {
   return value;
 }
 
-/** An error answer is a problem (RFC 9457) with the service's code; a gateway's may be anything. */
+/**
+ * An error of the service is a problem (RFC 9457) with its code. A gateway on the way may answer anything.
+ */
 async function read<T>(response: Response): Promise<T> {
   let body: Record<string, unknown> | undefined;
   try {
@@ -131,7 +137,7 @@ async function read<T>(response: Response): Promise<T> {
   );
 }
 
-/** Of the service a number; in the header it may also be a time (RFC 9110, "Retry-After"). */
+/** The service tells a number. The header may also have a time (RFC 9110, "Retry-After"). */
 function secondsOf(retryAfter: unknown): number | undefined {
   if (retryAfter === null || retryAfter === undefined) return undefined;
   const seconds = Number(retryAfter);

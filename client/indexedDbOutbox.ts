@@ -3,15 +3,22 @@ import { type Change, OutboxDatabase } from "./outboxDatabase.js";
 import { after, backoff, DEFAULT_TIMING } from "./timing.js";
 import type { Outbox, OutboxEntry } from "./types.js";
 
-/** After so many failures in a row nothing is tried by itself; the next call, or look at the page, begins anew. */
+/**
+ * After this many failures in a row nothing is tried by itself, until the next call or until the page is
+ * shown again.
+ */
 const MOST_FAILURES = 8;
-/** Whoever closes the database has something to do with it first. */
+/** A pause for the browser or page that has closed the database, and has something to do with it first. */
 const LOOK_AFTER_MS = 200;
 
 /**
- * Unsent messages in the browser's IndexedDB: they survive a reload, and are sent by whichever page of the user runs next. Two
- * pages may send the same one: the service stores it once. What can't be written at once is tried again, and goes into `localStorage`
- * when the page is hidden or left. Calls reject as long as their change isn't written, and the client goes on without it.
+ * Keeps unsent messages in the browser's IndexedDB. They survive a reload, and the next page of the user
+ * sends them. Two pages may send the same one: the service stores it once. What can't be written is tried
+ * again, and goes into `localStorage` when the page is hidden or left. A call rejects when its change can't
+ * be written now, and the client goes on without it.
+ *
+ * @example
+ * const client = new ChatClient({ url, token, outbox: indexedDbOutbox() });
  */
 export function indexedDbOutbox(name = "nonstop-chat-outbox"): Outbox {
   const written = new Written(name);
@@ -22,11 +29,14 @@ export function indexedDbOutbox(name = "nonstop-chat-outbox"): Outbox {
   };
 }
 
-/** What the database is to have, however often it is closed or deleted. */
+/** What the database must have, however often it is closed or deleted. */
 class Written {
-  /** What it lacks, each by its key, in the order in which it came. A later change of the same takes the place of an earlier one. */
+  /**
+   * What the database lacks, by key, in the order in which it came. A later change of an entry replaces an
+   * earlier one.
+   */
   readonly #changes = new Map<string, Change>();
-  /** All that this page knows to be in it: it may be deleted behind our back. */
+  /** All that this page knows to be in the database, which the browser may delete. */
   readonly #entries = new Map<string, OutboxEntry>();
   readonly #database: OutboxDatabase;
   readonly #leftBehind: LeftBehind;
@@ -39,7 +49,7 @@ class Written {
 
   constructor(name: string) {
     this.#database = new OutboxDatabase(name, {
-      onMade: () => this.#writeAllAnew(),
+      onMade: () => this.#writeAllAgain(),
       onClosed: () => this.#look(),
     });
     this.#leftBehind = new LeftBehind(`${name} unwritten`);
@@ -51,7 +61,7 @@ class Written {
     const unwritten = [...this.#changes].filter(([, { entry }]) => entry.userId === userId);
     this.#write().catch(() => {});
     const entries = await this.#database.read(userId).catch((error) => {
-      // What can't be written now is known all the same.
+      // What isn't written yet is known all the same.
       if (unwritten.length === 0) throw error;
       return [];
     });
@@ -75,8 +85,8 @@ class Written {
     else this.#entries.set(key, change.entry);
   }
 
-  /** It was made just now: what was in it is to be there again, in its order. */
-  #writeAllAnew(): void {
+  /** The database was made just now: what was in it must be there again, in its order. */
+  #writeAllAgain(): void {
     const later = [...this.#changes];
     this.#changes.clear();
     for (const [key, entry] of this.#entries) this.#changes.set(key, { entry, isRemoved: false });
@@ -94,7 +104,9 @@ class Written {
     this.#planned = after(ms, () => void this.#write().catch(() => {}));
   }
 
-  /** Resolves when all that has changed until now is written. One at a time: calls during one share the next. */
+  /**
+   * Resolves when all changes until now are written. One write at a time: calls during one share the next.
+   */
   #write(): Promise<void> {
     if (!this.#next) {
       this.#next = this.#last.then(() => {
@@ -128,7 +140,7 @@ class Written {
     try {
       this.#made(await this.#database.write(all));
     } catch (error) {
-      // Where there is no room for what comes, what goes may make some.
+      // Where there is no room for new entries, removals may make some.
       const removed = () => all().filter(({ isRemoved }) => isRemoved);
       if (error instanceof Error && error.name === "QuotaExceededError" && removed().length > 0)
         this.#made(await this.#database.write(removed));
@@ -139,15 +151,18 @@ class Written {
   #made(changes: readonly Change[]): void {
     for (const change of changes) {
       const key = keyOf(change.entry);
-      // A newer one may have taken its place meanwhile.
+      // A newer change may have replaced it meanwhile.
       if (this.#changes.get(key) === change) this.#changes.delete(key);
     }
   }
 
-  /** A page that is hidden may be ended without another word; `pagehide` and `freeze` come too late, or never, on phones. */
+  /**
+   * The browser may end a hidden page without another word: `pagehide` and `freeze` come too late, or never,
+   * on phones.
+   */
   #listenToPage(): void {
     const leave = () => {
-      if (this.#isUncertain) this.#writeAllAnew();
+      if (this.#isUncertain) this.#writeAllAgain();
       this.#leftBehind.leave([...this.#changes.values()]);
     };
     const comeBack = () => {

@@ -2,7 +2,7 @@ import { ChatError } from "./errors.js";
 import { type ChatTiming, within } from "./timing.js";
 import type { Outbox, OutboxEntry } from "./types.js";
 
-/** Without a token nobody knows yet whose a message is; such ones are not written down. */
+/** The user of messages that were written before the first token. The outbox doesn't get them. */
 export const NOBODY = 0;
 
 /** An outbox that may fail or hang: its calls never reject, and resolve in time. */
@@ -13,14 +13,17 @@ export class KeptOutbox {
   readonly #timing: ChatTiming;
   readonly #onError: (error: ChatError) => void;
 
-  /** `onError` hears that it fails, once until it works again. */
+  /** `onError` hears that the outbox fails, once until it works again. */
   constructor(outbox: Outbox, timing: ChatTiming, onError: (error: ChatError) => void) {
     this.#outbox = outbox;
     this.#timing = timing;
     this.#onError = onError;
   }
 
-  /** Undefined where it could not be read now. */
+  /**
+   * Resolves with `undefined` where the outbox can't be read now. Leaves out entries that can't be sent, and
+   * tells their number.
+   */
   load(userId: number): Promise<readonly OutboxEntry[] | undefined> {
     return this.#try(async () => {
       const entries = await this.#outbox.load(userId);

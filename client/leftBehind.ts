@@ -1,36 +1,37 @@
 import type { Change } from "./outboxDatabase.js";
 import type { OutboxEntry } from "./types.js";
 
-/** As it stands in `localStorage`. */
+/** A change as `localStorage` has it. */
 type Left = OutboxEntry & { readonly isRemoved?: boolean };
 
 /**
- * What IndexedDB has not written down when a page is hidden or left. A page that goes away takes its open transactions with it, so
- * what they hold is put into `localStorage` in that moment, which doesn't wait for anything; the next page takes it over from there.
+ * What IndexedDB has not written when a page is hidden or left. A page that goes away takes its open
+ * transactions with it. So it puts what they hold into `localStorage`, which waits for nothing, and the next
+ * page takes it over from there.
  */
 export class LeftBehind {
-  /** What pages that went away have left, and this one has taken over but not written down yet. */
+  /** The keys that other pages have left, and that this one has taken over but not written yet. */
   readonly #takenOver = new Set<string>();
-  /** By user, where this page leaves it. */
+  /** The keys under which this page leaves what it has, by user. */
   readonly #own = new Map<number, string>();
-  /** Later pages sort behind; another one may begin in the same moment. */
+  /** Later pages sort behind. The random number tells apart two that begin in the same moment. */
   readonly #page = `${Date.now()} ${Math.random()}`;
 
   constructor(private readonly prefix: string) {}
 
-  /** What was left of the user by other pages, in its order. It stays there until `leave` takes its place. */
+  /** What other pages have left for the user, in its order. It stays there until the next `leave`. */
   takeOver(userId: number): readonly Change[] {
     const own = new Set(this.#own.values());
     return this.#keys().flatMap((key) => {
       const left = read(key);
-      // What was taken over before may have changed since.
+      // What this page took over before may have changed since.
       if (own.has(key) || this.#takenOver.has(key) || left.some((one) => one.userId !== userId)) return [];
       this.#takenOver.add(key);
       return left.map(({ isRemoved = false, ...entry }) => ({ entry, isRemoved }));
     });
   }
 
-  /** Leaves all that isn't written, in the place of what was left before. */
+  /** Leaves all that isn't written, instead of what this page left before. */
   leave(changes: readonly Change[]): void {
     const users = new Set(changes.map(({ entry }) => entry.userId));
     try {
@@ -47,7 +48,8 @@ export class LeftBehind {
       for (const key of this.#takenOver) localStorage.removeItem(key);
       this.#takenOver.clear();
     } catch {
-      // Full, or refused to this page: then they are lost if IndexedDB does not make it.
+      // The storage is full, or refused to this page. The changes are lost if IndexedDB does not write them
+      // in time.
     }
   }
 
@@ -62,7 +64,7 @@ export class LeftBehind {
   }
 }
 
-/** None where somebody else has written there. */
+/** None where another program has written there. */
 function read(key: string): readonly Left[] {
   try {
     const left: unknown = JSON.parse(localStorage.getItem(key) ?? "[]");

@@ -22,7 +22,7 @@ export interface LinkOptions {
   readonly onMessage: (destination: string, data: unknown) => void;
 }
 
-/** One connection from its opening to its end; it never comes back. */
+/** One connection, from its opening to its end. It never comes back. */
 export class Link {
   /** Resolves, once, with why it ended. */
   readonly closed: Promise<ChatError>;
@@ -54,11 +54,11 @@ export class Link {
     });
     this.#client = new WebPubSubClient(url, {
       protocol: { ...protocol, writeMessage: (message) => this.#write(message, protocol) },
-      // Coming back is decided above, where it is known why the connection ended.
+      // `Connection` decides whether to come back: it knows why the connection ended.
       autoReconnect: false,
       autoRejoinGroups: false,
       messageRetryOptions: { maxRetries: 0 },
-      // Each ping would be a call upstream; `probe` asks when there is doubt.
+      // Each ping would be a call upstream. `probe` asks when there is doubt.
       keepAliveIntervalInMs: 0,
       keepAliveTimeoutInMs: 0,
     });
@@ -66,7 +66,7 @@ export class Link {
       this.#take(group, data);
     });
     this.#client.on("server-message", ({ message: { data } }: OnServerDataMessageArgs) => {
-      // An ERROR: the service closes, and so do we, in case its close is lost.
+      // An ERROR. The service closes the connection, and so does the client, in case the close is lost.
       this.close(errorOf(data));
     });
     const lost = () => this.close(new ChatError("OFFLINE", "the connection was lost"));
@@ -78,7 +78,7 @@ export class Link {
   async open(): Promise<void> {
     const connected = new Promise<void>((resolve) => this.#client.on("connected", () => resolve()));
     const started = this.#client.start().then(() => {
-      // Given up before it was open; the SDK stops an open connection only.
+      // It was given up before it was open. The SDK stops an open connection only.
       if (this.#ended) this.#client.stop();
     });
     const failed = (cause: unknown) =>
@@ -108,7 +108,10 @@ export class Link {
     return this.#answered((abortSignal) => this.#client.leaveGroup(destination, { abortSignal }));
   }
 
-  /** SEND; resolves with the RECEIPT. Rejects with the service's code, or `OFFLINE`: then it may have been taken or not. */
+  /**
+   * SEND. Resolves with the RECEIPT. Rejects with the service's code, or with `OFFLINE`: then the service may
+   * have the frame or not.
+   */
   send(destination: string, body: object): Promise<void> {
     return this.#answered((abortSignal) =>
       this.#client.sendEvent(destination, body as Record<string, unknown>, "json", { abortSignal }),
@@ -129,7 +132,10 @@ export class Link {
     this.#client.stop();
   }
 
-  /** A service that promises to say something so often is gone when it has been silent for twice as long: messages take their time. */
+  /**
+   * A service that promises heart-beats is gone when it has been silent for twice as long: messages take
+   * their time.
+   */
   #expect(everyMs: number): void {
     const { lateTimerMs } = this.#timing;
     const watchFor = (ms: number): void => {
@@ -137,7 +143,7 @@ export class Link {
       this.#watch = after(ms, () => {
         const left = this.lastHeardAt + 2 * everyMs - Date.now();
         if (left > 0) watchFor(left);
-        // The page was frozen: what came meanwhile is only about to be heard.
+        // The page was frozen, and is only about to hear what came.
         else if (Date.now() - due > lateTimerMs) watchFor(lateTimerMs);
         else this.close(new ChatError("OFFLINE", "the service has fallen silent"));
       });
@@ -164,12 +170,12 @@ export class Link {
     } catch (cause) {
       const detail = cause instanceof SendMessageError ? cause.errorDetail : undefined;
       if (detail) this.#answeredAt = Date.now();
-      // It is the connection that is refused then, not the frame: another one may take it.
+      // The service refuses the connection, not the frame: another connection may take the frame.
       if (detail && isFinal(detail.name)) this.close(refusalOf(detail, cause));
       else if (detail) throw refusalOf(detail, cause);
       if (cause instanceof SendMessageError && this.#unwritten.has(cause.ackId))
         throw toChatError(this.#unwritten.get(cause.ackId));
-      // Nobody knows which of the frames before it were heard.
+      // The service may have got the frames before this one or not.
       if (signal.aborted) this.close(new ChatError("OFFLINE", "the service has stopped answering"));
       throw new ChatError("OFFLINE", "the connection was lost before the answer", { cause });
     } finally {
@@ -188,8 +194,9 @@ export class Link {
   }
 
   /**
-   * Aborts when no frame at all was answered for so long. One frame alone may take longer: the service takes a connection's
-   * frames one after the other, and after a reconnect there are many.
+   * Aborts when no frame at all was answered for `timeoutMs`. One frame may take up to `longestAnswerMs`,
+   * while others are answered: the service takes a connection's frames one after the other, and there are
+   * many after a reconnect.
    */
   #untilSilent(timeoutMs: number): { signal: AbortSignal; end: () => void } {
     const aborted = new AbortController();
@@ -213,7 +220,7 @@ function refusalOf({ name, message, ...details }: RefusalDetail, cause: unknown)
   return new ChatError(name, message, { ...details, cause });
 }
 
-/** The error in a body of the service. */
+/** The error that a body of the service tells. */
 export function errorOf(data: unknown): ChatError {
   const { type: _, code, message, ...details } = Object(data) as Record<string, unknown>;
   return new ChatError(String(code ?? "UNAVAILABLE"), String(message ?? "the service closed"), details);

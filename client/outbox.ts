@@ -1,6 +1,6 @@
 import type { Outbox, OutboxEntry } from "./types.js";
 
-/** One that lasts as long as the program. */
+/** Keeps unsent messages in memory, as long as the program runs. */
 export function memoryOutbox(): Outbox {
   const entries: OutboxEntry[] = [];
   const indexOf = ({ userId, roomId }: OutboxEntry, clientMessageId: string | undefined) =>

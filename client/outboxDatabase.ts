@@ -22,20 +22,21 @@ export interface Change {
 }
 
 export interface Heard {
-  /** It was made and is empty: the first time, or because it had been deleted. */
+  /** The database was made and is empty: the first time, or because it had been deleted. */
   readonly onMade: () => void;
-  /** It was closed behind our back: what was in it may be there no more. */
+  /** The browser or another page has closed it, and may have deleted what was in it. */
   readonly onClosed: () => void;
 }
 
 const MOST_TRIES = 3;
-/** A transaction that takes longer was forgotten by the browser: WebKit does so in the background. */
+/** The browser has forgotten a transaction that takes longer, as WebKit does in the background. */
 const ANSWER_MS = 2_000;
 const PAUSE_MS = 50;
 
 /**
- * The IndexedDB of an outbox. Browsers close it whenever they like: WebKit in the background, all of them when the site's data is
- * deleted or another page wants a newer version. Then it is opened anew and the same is done once more, a few times.
+ * The IndexedDB of an outbox. Browsers close it whenever they like: WebKit in the background, all of them
+ * when the site's data is deleted or another page wants a newer version. Then this opens it again and tries
+ * the same once more, a few times.
  */
 export class OutboxDatabase {
   #opened: Promise<Database> | undefined;
@@ -53,11 +54,14 @@ export class OutboxDatabase {
     return entries.map(({ order: _, ...entry }) => entry);
   }
 
-  /** Makes all the changes there are when it comes to it, or none; resolves with those that are made for good. */
+  /**
+   * Makes all changes that there are when the transaction begins, or none. Resolves with those that are made
+   * for good.
+   */
   write<T extends Change>(changes: () => readonly T[]): Promise<readonly T[]> {
     return this.#run(async (database) => {
       const transaction = database.transaction("entries", "readwrite");
-      // Whatever fails says so by itself, too.
+      // The call that fails rejects, too.
       transaction.done.catch(() => {});
       const made = changes();
       for (const change of made) await make(transaction.store, change);
@@ -93,7 +97,7 @@ export class OutboxDatabase {
 
   #forget(opened: Promise<Database>): void {
     if (this.#opened === opened) this.#opened = undefined;
-    // It lets go of it when what it is about is done, so that nobody waits for it, and nothing gets into disorder.
+    // The database closes when its transactions are done.
     opened.then(
       (database) => database.close(),
       () => {},
@@ -110,7 +114,7 @@ async function openDatabase(name: string, { onMade, onClosed }: Heard): Promise<
       entries.createIndex("order", ["userId", "order"]);
       onMade();
     },
-    // Somebody wants to delete it, or a newer page has another version.
+    // The user deletes the site's data, or a newer page has another version.
     blocking: onClosed,
     terminated: onClosed,
   });
@@ -122,7 +126,7 @@ async function make(store: Store, { entry, isRemoved }: Change): Promise<void> {
   const replaced =
     entry.replaces === undefined ? undefined : keyOf({ ...entry, clientMessageId: entry.replaces });
   const before = (await store.get(key)) ?? (replaced && (await store.get(replaced)));
-  // Not the time: several are written within a millisecond, and clocks are set back.
+  // Times would not do: several entries are written within a millisecond, and clocks are set back.
   const last = before ?? (await store.index("order").openCursor(allOf(entry.userId), "prev"))?.value;
   await store.put({ ...entry, order: before?.order ?? (last?.order ?? 0) + 1 });
   if (replaced) await store.delete(replaced);

@@ -1,41 +1,45 @@
 import { isSystem, subjectsOf } from "./systemMessages.js";
 import type { Member, Message, MessageReaders, NamedUser } from "./types.js";
 
-/** One move of a member's read position, as `/read` brings it. */
+/** One move of a member's read position, as the service sends it. */
 export interface ReadMove {
   readonly userId: number;
   readonly lastReadMessageId: number;
   readonly lastReadSeq: number;
 }
 
-/** A move of one member, or in large rooms several in one. */
+/** A message on `/read`: a move of one member, or in large rooms several. */
 export type ReadMessage = ReadMove | { readonly reads: readonly ReadMove[] };
 
 export const movesOf = (message: ReadMessage): readonly ReadMove[] =>
   "reads" in message ? message.reads : [message];
 
 /**
- * Who has read how far, and from that how many have not read a message. Reads and messages travel independently, so counts are never
- * lowered step by step: positions only move forward, and a repeat or a late one changes nothing.
+ * How far each user has read, and so how many have not read a message. Reads and messages travel
+ * independently: instead of lowering counts step by step this keeps positions, which only move forward, so
+ * that a repeat or a late move changes nothing.
  */
 export class Readers {
   /** Whether the room is a group, which has a list of members. */
   isGroup: boolean | undefined;
   /** The furthest known position of each user, as a message id; ids rise with `seq` within a room. */
   readonly #positions = new Map<number, number>();
-  /** With the positions that the service told. */
+  /** The members with the positions that the service told. */
   #members: Map<number, Member> | undefined;
   #sorted: number[] | undefined;
   #shown: readonly Member[] | undefined;
 
-  /** A group's members with their positions, the same array until something changes; undefined as long as they are not known. */
+  /**
+   * A group's members with their positions: the same array until something changes, undefined as long as they
+   * are not known.
+   */
   get members(): readonly Member[] | undefined {
     if (!this.#members) return undefined;
     this.#shown ??= [...this.#members.values()].map((member) => this.#show(member));
     return this.#shown;
   }
 
-  /** Whether anything may count otherwise now. */
+  /** Takes a move. Returns whether counts may have changed. */
   move(userId: number, messageId: number): boolean {
     const wasAwaited = this.#arrive(userId);
     if (messageId <= (this.#positions.get(userId) ?? 0)) return wasAwaited;
@@ -48,34 +52,41 @@ export class Readers {
     return Math.max(this.#positions.get(userId) ?? 0, this.#members?.get(userId)?.lastReadMessageId ?? 0);
   }
 
-  /** None as long as they are not known. */
+  /** 0 as long as the members are not known. */
   get memberCount(): number {
     return this.#members?.size ?? 0;
   }
 
-  /** The members of a group as the service has just told them. Whoever has moved has come by now. */
+  /**
+   * Takes the members of a group as the service has just told them. A user with a position is awaited no
+   * longer.
+   */
   setMembers(members: readonly Member[]): void {
     this.#members = new Map(members.map((member) => [member.userId, member]));
     for (const userId of this.#positions.keys()) this.#arrive(userId);
     this.#changed();
   }
 
-  /** Until the service tells: who was invited has read what was there before, and who is gone counts no more. */
+  /**
+   * Takes a change of members, until the service tells the list: an invited user has read all before, a user
+   * who left counts no more.
+   */
   apply(message: Message): void {
     const members = this.#members;
     if (!members) return;
     for (const subject of subjectsOf(message))
       if (message.type !== "SYSTEM_INVITE") {
         members.delete(subject.userId);
-        // They may come back as somebody who has never been here.
+        // The user may come back as a new member.
         this.#positions.delete(subject.userId);
       } else if (!members.has(subject.userId)) members.set(subject.userId, invited(subject, message));
     this.#changed();
   }
 
   /**
-   * In a group whose members are known: those whose position is before the message. Else the count that came with the
-   * message, which in a room of two is one or none: none as soon as the one who did not send it has read it.
+   * How many members have not read a message. In a group whose members are known it counts the positions
+   * before the message. Else it is the count that came with the message; in a room of two that is 0 as soon
+   * as the one who did not send it has read it.
    */
   unreadCount(message: Message): number {
     if (isSystem(message)) return 0;
@@ -86,13 +97,15 @@ export class Readers {
     return message.unreadCount;
   }
 
-  /** Whether the service counts somebody who is still awaited here, and has come without our hearing of it. */
+  /**
+   * Whether the service counts a member who is still awaited here: that one has come, and no message told it.
+   */
   lacks(message: Message): boolean {
     const isAwaiting = [...(this.#members?.values() ?? [])].some(({ isAwaited }) => isAwaited);
     return isAwaiting && message.unreadCount > this.unreadCount(message);
   }
 
-  /** Undefined where there is no list of members, and of system messages, which nobody has to read. */
+  /** Undefined where there is no list of members, and for system messages, which nobody has to read. */
   readersOf(message: Message): MessageReaders | undefined {
     if (isSystem(message)) return undefined;
     const { messageId } = message;
@@ -107,7 +120,7 @@ export class Readers {
     );
   }
 
-  /** Who was awaited until now is so no more. */
+  /** The user is awaited no longer. Returns whether they were. */
   #arrive(userId: number): boolean {
     const member = this.#members?.get(userId);
     if (!member?.isAwaited) return false;
@@ -126,7 +139,7 @@ export class Readers {
     this.#shown = undefined;
   }
 
-  /** How many of the sorted positions are below, by halving. */
+  /** How many positions are before the message, by a binary search. */
   #behind(messageId: number): number {
     this.#sorted ??= [...this.#members!.values()]
       .filter(({ isAwaited }) => !isAwaited)
@@ -142,7 +155,7 @@ export class Readers {
   }
 }
 
-/** What is known of a new member until the list is asked for. */
+/** What is known about a new member before the list is loaded. */
 const invited = ({ userId, nickname }: NamedUser, { sentAt, messageId }: Message): Member => ({
   userId,
   nickname,

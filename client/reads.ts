@@ -5,8 +5,9 @@ import { after, type ChatTiming, pauseAfter } from "./timing.js";
 const SEND_READ = "/pub/chat/read";
 
 interface Read {
-  /** The furthest message that was read, and the furthest whose read the service has taken. */
+  /** The last message that the user has read. */
   wanted: number;
+  /** The last message whose read the service has taken. */
   sent: number;
   /** How often in a row the service could not take it. */
   failures: number;
@@ -21,7 +22,10 @@ export interface ReadsOptions {
   readonly onError: (error: ChatError) => void;
 }
 
-/** The user's reads on their way to the service: throttled, and kept until they are taken, also when the room is closed meanwhile. */
+/**
+ * Says to the service what the user has read: not too often, and until the service has taken it, also when
+ * the room is closed.
+ */
 export class Reads {
   readonly #rooms = new Map<number, Read>();
   readonly #options: ReadsOptions;
@@ -38,13 +42,16 @@ export class Reads {
     if (!read.pause) void this.#send(roomId, read);
   }
 
-  /** Sends at once what was not taken yet; to be called when connected. Resolves when all of it was tried; never rejects. */
+  /**
+   * Sends at once what was not taken yet. Call it when connected. Resolves when all of it was tried; never
+   * rejects.
+   */
   async flush(): Promise<void> {
     const left = [...this.#rooms].filter(([, read]) => read.wanted > read.sent);
     await Promise.all(left.map(([roomId, read]) => this.#send(roomId, read)));
   }
 
-  /** Forgets the room: there is nothing to read any more. */
+  /** Forgets the room. */
   forget(roomId: number): void {
     this.#rooms.get(roomId)?.pause?.();
     this.#rooms.delete(roomId);
@@ -70,7 +77,7 @@ export class Reads {
     read.sent = Math.max(read.sent, wanted);
   }
 
-  /** What is wanted beyond `than` when the pause is over goes out then. */
+  /** After the pause sends what the user has read beyond `than`. */
   #pause(roomId: number, read: Read, ms: number, than: number): void {
     read.pause?.();
     read.pause = after(ms, () => {

@@ -36,7 +36,8 @@ export interface RoomOptions {
 }
 
 /**
- * An open room. It emits `change` whenever one of its properties may have another value. `ChatClient.open` makes it.
+ * An open room. It emits `change` whenever one of its properties may have another value. `ChatClient.open`
+ * makes it.
  *
  * @example
  * const room = client.open(roomId);
@@ -88,30 +89,33 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   /**
-   * The history by `seq`, without a gap, and behind it the user's own messages that are not stored yet. Another array after each
-   * change.
+   * The history by `seq`, without a gap, and behind it the user's own messages that are not stored yet.
+   * Another array after each change.
    */
   get messages(): readonly RoomMessage[] {
     return this.#shown.all;
   }
 
   /**
-   * The `seq` of the first message that was unread when the room was opened. Where it is before the messages that are loaded it may
-   * become lower, as older ones are loaded.
+   * The `seq` of the first message that was unread when the room was opened. Where it is before the messages
+   * that are loaded it may become lower, as older ones are loaded.
    */
   get unreadFrom(): number | undefined {
     return this.#history.unreadFrom;
   }
 
   /**
-   * A group's members with their read positions, the longest-standing first. Undefined before they are known, and in a one-to-one
-   * room. Another array after each change.
+   * A group's members with their read positions, the longest-standing first. Undefined before they are known,
+   * and in a one-to-one room. Another array after each change.
    */
   get members(): readonly Member[] | undefined {
     return this.#readers.positions.members;
   }
 
-  /** Why the members could not be read last time. The client reads them again by itself, and by `reloadMembers`. */
+  /**
+   * Why the members could not be read last time. The client reads them again by itself, and by
+   * `reloadMembers`.
+   */
   get membersError(): ChatError | undefined {
     return this.#readers.error;
   }
@@ -135,8 +139,9 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   /**
-   * The members of a group who have read a message, and those who haven't. Undefined as long as the members are not known, in a
-   * one-to-one room, where `unreadCount` tells it, for a message that isn't loaded, and for one of the service's own.
+   * The members of a group who have read a message, and those who haven't. Undefined as long as the members
+   * are not known, in a one-to-one room, where `unreadCount` tells it, for a message that isn't loaded, and
+   * for one of the service's own.
    *
    * @example
    * const { notReadBy = [] } = room.readersOf(message.messageId) ?? {};
@@ -148,8 +153,8 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   /**
-   * Loads the page before the first message; with `to` all messages from this `seq` on, up to some thousand. Another call during a
-   * load waits for the same. Rejects with a `ChatError`; then it can be tried again.
+   * Loads the page before the first message; with `to` all messages from this `seq` on, up to some thousand.
+   * Another call during a load waits for the same. Rejects with a `ChatError`; then it can be tried again.
    *
    * @example
    * if (room.hasOlder) await room.loadOlder();
@@ -160,8 +165,8 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   /**
-   * Sends a message. It is in `messages` at once, also without a connection, and messages go out in the order of the calls. Resolves
-   * when the message is stored, rejects with a `ChatError` when it is refused.
+   * Sends a message. It is in `messages` at once, also without a connection, and messages go out in the order
+   * of the calls. Resolves when the message is stored, rejects with a `ChatError` when it is refused.
    *
    * @example
    * // The refusal is in `messages`, too.
@@ -173,8 +178,9 @@ export class Room extends Emitter<{ change: undefined }> {
   }
 
   /**
-   * Sends a changed text instead of a refused message, as a new message with another `clientMessageId`, at the same position in
-   * `messages`. Resolves when it is stored. Rejects with a `ChatError` when it is refused, too, or when no refused message has this id.
+   * Sends a changed text instead of a refused message, as a new message with another `clientMessageId`, at
+   * the same position in `messages`. Resolves when it is stored. Rejects with a `ChatError` when it is
+   * refused, too, or when no refused message has this id.
    *
    * @example
    * const refused = room.messages.find(({ state }) => state === "refused");
@@ -199,7 +205,10 @@ export class Room extends Emitter<{ change: undefined }> {
     this.#options.sender.discard(this.roomId, clientMessageId);
   }
 
-  /** Says that the user has read the room up to the last message in `messages`. Call it whenever that is seen, as often as you like. */
+  /**
+   * Says that the user has read the room up to the last message in `messages`. Call it whenever that is seen,
+   * as often as you like.
+   */
   markRead(): void {
     // A message that the user has deleted counts as unread until it is read, too.
     const last = this.#timeline.newest;
@@ -300,7 +309,8 @@ export class Room extends Emitter<{ change: undefined }> {
       } catch (thrown) {
         const error = toChatError(thrown, this.#options.onError);
         if (isOfRoom(error.code)) return this.end(error);
-        // Nobody is to wait for the first page for ever. Without other work the room goes on, up to the next connection.
+        // Nobody is to wait for the first page for ever. Without other work the room goes on, up to the next
+        // connection.
         if (isHopeless(error, failures)) return this.status === "loading" ? this.end(error) : undefined;
         await sleep(pauseAfter(error, failures, this.#options.timing));
         await this.#options.connection.connected();

@@ -5,7 +5,10 @@ import { Unread } from "./unread.js";
 export interface RoomEntry {
   summary: RoomSummary;
   lastSeq: number;
-  /** How many loads had begun when the last message came live. A later load knows that message, or that it was deleted. */
+  /**
+   * How many loads had begun when the last message came live. A later load knows that message, or that it was
+   * deleted.
+   */
   heardIn: number;
   readonly unread: Unread;
   /** The `seq` of the message that told the name. */

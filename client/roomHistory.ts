@@ -71,8 +71,8 @@ export class RoomHistory {
   }
 
   /**
-   * Loads the page before the first message, or with `to` all messages from this `seq` on, up to some thousand. Calls during a load
-   * share it. Rejects with a `ChatError`.
+   * Loads the page before the first message, or with `to` all messages from this `seq` on, up to some
+   * thousand. Calls during a load share it. Rejects with a `ChatError`.
    */
   loadOlder(to?: number): Promise<void> {
     this.#older ??= this.#loadOlder(to).finally(() => {
@@ -114,7 +114,10 @@ export class RoomHistory {
     onFirst();
   }
 
-  /** The newest page, asked for behind the subscription, has what came before the subscription, or shows a gap. */
+  /**
+   * The newest page, asked for behind the subscription, has what came before the subscription, or shows a
+   * gap.
+   */
   async #catchUp(): Promise<void> {
     // Before the requests: a subscription that is made again during one needs another page.
     this.#isBehind = false;

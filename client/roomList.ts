@@ -11,9 +11,9 @@ const PAGE = 100;
 /** The list has this many pages at the most, with the latest rooms. */
 const MOST_PAGES = 10;
 /**
- * How many of the latest rooms are heard live, and of how many the client hears what the user reads on another device. The service
- * takes a hundred subscriptions on a connection, fewer with long names, and 600 of a user in a minute, over three devices and all
- * reconnects.
+ * How many of the latest rooms are heard live, and of how many the client hears what the user reads on
+ * another device. The service takes a hundred subscriptions on a connection, fewer with long names, and 600
+ * of a user in a minute, over three devices and all reconnects.
  */
 const LIVE_ROOMS = 30;
 const READ_ROOMS = 10;
@@ -57,7 +57,9 @@ export class RoomList {
     this.#options = options;
   }
 
-  /** Loads the list and keeps it live from then on. Rejects with a `ChatError` when it can't be loaded now. */
+  /**
+   * Loads the list and keeps it live from then on. Rejects with a `ChatError` when it can't be loaded now.
+   */
   async start(): Promise<readonly RoomSummary[]> {
     if (!this.#isLive) {
       this.#isLive = true;
@@ -78,7 +80,10 @@ export class RoomList {
     });
   }
 
-  /** Loads the list again after this time in milliseconds. Calls before then are one call, at the earliest of their times. */
+  /**
+   * Loads the list again after this time in milliseconds. Calls before then are one call, at the earliest of
+   * their times.
+   */
   refresh(ms = this.#options.timing.refreshAfterMs): void {
     const at = Date.now() + ms;
     if (!this.#isLive || (this.#planned && this.#planned.at <= at)) return;
@@ -155,7 +160,9 @@ export class RoomList {
     this.#changed();
   }
 
-  /** Takes a hint that a room has another name. The messages of a room that is heard tell it in their order. */
+  /**
+   * Takes a hint that a room has another name. The messages of a room that is heard tell it in their order.
+   */
   renamed(roomId: number, name: string | null, timestamp: number): void {
     const entry = this.#entries.get(roomId);
     if (!entry || this.#heard.messages.has(roomId) || timestamp <= entry.namedAt) return;
@@ -164,7 +171,10 @@ export class RoomList {
     this.#changed();
   }
 
-  /** The user has deleted a message for themself: it doesn't wait any more, and the preview may be an older one now. */
+  /**
+   * The user has deleted a message for themself: it doesn't wait any more, and the preview may be an older
+   * one now.
+   */
   deleted({ roomId, messageId, seq }: DeletedMessage): void {
     const entry = this.#entries.get(roomId);
     if (!entry) return;

@@ -17,7 +17,10 @@ export class RoomReaders {
   readonly #scope: RoomScope;
   readonly #timeline: Timeline;
   #planned: (() => void) | undefined;
-  /** Counts the lists that were asked for, the last one that was taken, and the changes of members that came live. */
+  /**
+   * Counts the lists that were asked for, the last one that was taken, and the changes of members that came
+   * live.
+   */
   readonly #lists = { asked: 0, taken: 0, changes: 0 };
 
   constructor(scope: RoomScope, timeline: Timeline) {
@@ -43,8 +46,9 @@ export class RoomReaders {
   }
 
   /**
-   * Loads the members for the first page. Rejects where the room can't be had, or may be a group or not. In a group that is known to
-   * be one the list is loaded later where it can't be loaded now: the messages don't wait for it.
+   * Loads the members for the first page. Rejects where the room can't be had, or may be a group or not. In a
+   * group that is known to be one the list is loaded later where it can't be loaded now: the messages don't
+   * wait for it.
    */
   async loadFirst(isGroup: () => Promise<boolean | undefined>): Promise<void> {
     this.positions.isGroup ??= await isGroup();
@@ -57,7 +61,10 @@ export class RoomReaders {
     }
   }
 
-  /** Loads a group's members with their positions; a one-to-one room has no such list. Rejects with a `ChatError`. */
+  /**
+   * Loads a group's members with their positions; a one-to-one room has no such list. Rejects with a
+   * `ChatError`.
+   */
   async load(): Promise<void> {
     if (this.positions.isGroup === false) return;
     this.#lists.asked += 1;
@@ -85,8 +92,8 @@ export class RoomReaders {
   }
 
   /**
-   * Makes up for moves that were missed without a connection. A group's list of members tells the positions, a one-to-one room's
-   * messages tell them by their counts. Rejects with a `ChatError`.
+   * Makes up for moves that were missed without a connection. A group's list of members tells the positions,
+   * a one-to-one room's messages tell them by their counts. Rejects with a `ChatError`.
    */
   async refresh(): Promise<void> {
     if (this.positions.isGroup) return this.load();

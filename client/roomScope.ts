@@ -12,8 +12,9 @@ export interface RoomScope {
   /** Says that a property of the room may have another value. */
   readonly changed: () => void;
   /**
-   * Runs `work` until it succeeds, while the room is open and there is a connection. Never rejects: a refusal of the room ends
-   * the room. A work that fails in an unexpected way is given up after a few tries, and each is told.
+   * Runs `work` until it succeeds, while the room is open and there is a connection. Never rejects: a refusal
+   * of the room ends the room. A work that fails in an unexpected way is given up after a few tries, and each
+   * is told.
    */
   readonly persist: (work: () => Promise<void>) => Promise<void>;
 }

@@ -23,13 +23,16 @@ export interface SenderOptions {
   readonly find: (entry: OutboxEntry) => Promise<Message | undefined>;
   readonly onChange: (roomId: number) => void;
   readonly onPaused: (until: number | undefined) => void;
-  /** Hears what was not expected, and that the outbox has failed: messages are sent, but won't survive a reload. */
+  /**
+   * Hears what was not expected, and that the outbox has failed: messages are sent, but won't survive a
+   * reload.
+   */
   readonly onError: (error: ChatError) => void;
 }
 
 /**
- * Sends each room's messages one after the other, with the same `clientMessageId` each time until the message is accepted or refused.
- * Keeps each message until it is seen in the room.
+ * Sends each room's messages one after the other, with the same `clientMessageId` each time until the message
+ * is accepted or refused. Keeps each message until it is seen in the room.
  */
 export class Sender {
   pausedUntil: number | undefined;
@@ -96,7 +99,10 @@ export class Sender {
     }
   }
 
-  /** Adds a message to its room's queue at once. Resolves when it is stored; rejects with a `ChatError` when it is refused. */
+  /**
+   * Adds a message to its room's queue at once. Resolves when it is stored; rejects with a `ChatError` when
+   * it is refused.
+   */
   add(
     userId: number | undefined,
     roomId: number,
@@ -114,7 +120,8 @@ export class Sender {
   #begin({ entry, stored }: Pending): Promise<StoredMessage> {
     const { roomId } = entry;
     this.#options.onChange(roomId);
-    // The outbox has it before it goes out, so that a reload knows it. An outbox that fails is not waited for.
+    // The outbox has it before it goes out, so that a reload knows it. An outbox that fails is not waited
+    // for.
     const saved = this.#outbox.put(entry);
     if (this.#outbox.fails) this.flush(roomId);
     else void saved.then(() => this.flush(roomId));
@@ -129,7 +136,10 @@ export class Sender {
     });
   }
 
-  /** Sends what waits, of one room or of all, and looks for accepted messages of an earlier run. Call it when connected. */
+  /**
+   * Sends what waits, of one room or of all, and looks for accepted messages of an earlier run. Call it when
+   * connected.
+   */
   flush(roomId?: number): void {
     if (roomId === undefined) this.#lookForLeft();
     for (const id of roomId === undefined ? [...this.#rooms.keys()] : [roomId])
@@ -178,7 +188,10 @@ export class Sender {
     this.flush(roomId);
   }
 
-  /** Sends another message instead of a refused one. Rejects with a `ChatError` when it is refused, too, or there is none. */
+  /**
+   * Sends another message instead of a refused one. Rejects with a `ChatError` when it is refused, too, or
+   * there is none.
+   */
   edit(roomId: number, clientMessageId: string, content: string, type?: ContentType): Promise<StoredMessage> {
     const before = this.#find(roomId, clientMessageId);
     if (before?.entry.state !== "refused")
@@ -321,14 +334,20 @@ export class Sender {
       });
   }
 
-  /** The message was accepted, so that it waits, whatever is in the way; but for a room that the user can't have. */
+  /**
+   * The message was accepted, so that it waits, whatever is in the way; but for a room that the user can't
+   * have.
+   */
   #onNotLooked(pending: Pending, error: ChatError): void {
     if (isOfRoom(error.code)) this.#refuse(pending, error);
     if (isHopeless(error, pending.failures)) pending.look = undefined;
     if (isUnexpected(error)) pending.failures += 1;
   }
 
-  /** An accepted message can't be lost: the user has deleted it since, or it is older than the pages that were searched. */
+  /**
+   * An accepted message can't be lost: the user has deleted it since, or it is older than the pages that were
+   * searched.
+   */
   #giveUp(pending: Pending): void {
     this.#drop(pending);
     pending.settle(

@@ -2,7 +2,10 @@ import type { Readers } from "./readers.js";
 import type { Timeline } from "./timeline.js";
 import type { PendingMessage, RoomMessage, StoredMessage } from "./types.js";
 
-/** A room's messages as they are shown: the history with its counts, and behind it one's own that are not in it yet. */
+/**
+ * A room's messages as they are shown: the history with its counts, and behind it the user's own that are not
+ * in it yet.
+ */
 export class ShownMessages {
   #stored = new Map<number, StoredMessage>();
   #all: readonly RoomMessage[] | undefined;
@@ -30,14 +33,14 @@ export class ShownMessages {
     for (const message of this.timeline.messages) {
       const unreadCount = this.readers.unreadCount(message);
       const shown = before.get(message.seq);
-      // The same object as long as nothing in it changes, for pages that draw only what is new.
+      // The object stays the same until something in it changes, for pages that draw only changes.
       const same = shown?.unreadCount === unreadCount;
       this.#stored.set(message.seq, same ? shown : { ...message, unreadCount, state: "stored" });
     }
     return [...this.#stored.values(), ...this.#ownWaiting(), ...this.#notStored()];
   }
 
-  /** One's own messages that are stored, but behind others that are being asked for. */
+  /** The user's own messages that are stored, but behind others that are being loaded. */
   #ownWaiting(): PendingMessage[] {
     const own = this.timeline.waiting.filter(({ senderId }) => senderId === this.userId());
     return own.flatMap(({ roomId, clientMessageId, type, content, sentAt }) =>
@@ -47,7 +50,7 @@ export class ShownMessages {
     );
   }
 
-  /** One's own that are on their way; what an earlier run left may be in the history by now. */
+  /** The user's own messages that are on their way. Those of an earlier run may be in the history already. */
   #notStored(): readonly PendingMessage[] {
     const pending = this.pending();
     if (pending.length === 0) return pending;

@@ -1,16 +1,19 @@
 /**
- * STOMP 1.2 frames as text (https://stomp.github.io/stomp-specification-1.2.html). One WebSocket message holds whole
- * frames; line ends between them are heart-beats.
+ * STOMP 1.2 frames as text (https://stomp.github.io/stomp-specification-1.2.html). One WebSocket message
+ * holds whole frames; line ends between them are heart-beats.
  */
 
 export interface Frame {
   readonly command: string;
-  /** Unescaped; of a repeated header the first (STOMP 1.2, "Repeated Header Entries"). */
+  /** Unescaped, and the first of repeated ones (STOMP 1.2, "Repeated Header Entries"). */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: string;
 }
 
-/** The frame as the text of one WebSocket message; a body gets its `content-length`. Throws for a header text with NUL. */
+/**
+ * The frame as the text of one WebSocket message; a body gets its `content-length`. Throws for a header text
+ * with NUL.
+ */
 export function encodeFrame(command: string, headers: Readonly<Record<string, string>>, body = ""): string {
   let text = `${command}\n`;
   for (const [name, value] of Object.entries(headers)) text += `${escaped(name)}:${escaped(value)}\n`;
@@ -18,7 +21,7 @@ export function encodeFrame(command: string, headers: Readonly<Record<string, st
   return `${text}\n${body}\0`;
 }
 
-/** A text that is not whole frames; `at` is where, in UTF-16 units. */
+/** A text that is not whole frames. `at` is the position in it, in UTF-16 units. */
 export class FrameError extends Error {
   constructor(
     message: string,
@@ -29,7 +32,10 @@ export class FrameError extends Error {
   }
 }
 
-/** The frames of one WebSocket message, in their order; none for a heart-beat. Throws `FrameError` behind the last whole one. */
+/**
+ * The frames of one WebSocket message, in their order; none for a heart-beat. Throws `FrameError` behind the
+ * last whole one.
+ */
 export function* decodeFrames(text: string): Generator<Frame, void> {
   for (let at = skipLineEnds(text, 0); at < text.length; ) {
     const { frame, end } = decodeFrame(text, at);

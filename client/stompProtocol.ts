@@ -2,17 +2,23 @@ import type { AckMessageError, WebPubSubClientProtocol, WebPubSubMessage } from 
 import { decodeFrames, encodeFrame, type Frame, utf8Length } from "./stompFrames.js";
 
 export interface StompProtocolOptions {
-  /** More headers for the SUBSCRIBE of a destination, asked each time it is written: `last-seq` of a room. */
+  /** Called for more headers each time a SUBSCRIBE is written, for example `last-seq` for a room. */
   readonly subscribeHeaders?: (destination: string) => Readonly<Record<string, string>>;
-  /** Told of what can't be read, which is left out up to the end of its WebSocket message: it must not end the connection. */
+  /**
+   * Hears of a frame that can't be read. The rest of its WebSocket message is left out; the connection goes
+   * on.
+   */
   readonly onUnreadable?: (error: Error) => void;
-  /** Told of each WebSocket message before it is read: a heart-beat of the service, too, is a sign of life. */
+  /** Hears of each WebSocket message before it is read, also of a heart-beat. */
   readonly onHeard?: () => void;
-  /** Told by CONNECTED how often at the least the service says something, in milliseconds; never where it doesn't promise that. */
+  /**
+   * Hears how often the service promises to say something, in milliseconds, where its CONNECTED promises
+   * that.
+   */
   readonly onHeartBeat?: (everyMs: number) => void;
 }
 
-/** What a rejected call has as `errorDetail`: `name` is the service's code. */
+/** The `errorDetail` of a rejected call: `name` is the service's code. */
 export interface RefusalDetail extends AckMessageError {
   /** Seconds. */
   readonly retryAfter?: number;
@@ -24,25 +30,32 @@ const ACK = "ack-";
 const PING = "ping";
 const ROOM_GROUP = /^\/sub\/chat\/room\/(\d+)$/;
 const SEND_MESSAGE = "/pub/chat/message";
-/** What the service counts for a SEND; beyond it the connection would be closed. */
+/** The largest body that the service takes. It closes a connection that sends a larger one. */
 export const MAX_BODY_BYTES = 65_536;
 
 /**
- * STOMP 1.2 for the unmodified `WebPubSubClient`: a group is a destination. Its URL needs `connect=implicit`, because the SDK can't
- * send CONNECT on open.
+ * STOMP 1.2 for the unmodified `WebPubSubClient`: a group is a destination. Its URL needs `connect=implicit`,
+ * because the SDK can't send CONNECT on open.
  *
- * - `joinGroup(destination)` is SUBSCRIBE with the destination as its id, `leaveGroup` UNSUBSCRIBE. It asks for packing: several frames in
- *   one WebSocket message, which this reads, and which cost the service less.
- * - `sendEvent(destination, data)` is SEND. `sendToGroup` on a room's destination is a message to that room: its data the
- *   content, or an object with it; on any other destination it is SEND.
- * - A call resolves with the frame's RECEIPT and rejects with what the service refused it for (`errorDetail`, a `RefusalDetail`).
- *   Join `/user/queue/errors` first: without it a refusal closes the connection.
- * - MESSAGE is a `group-message`, its data parsed where it is JSON. An ERROR is a `server-message` with its JSON body, and then what
- *   the `disconnected` event tells.
- * - A ping of the SDK is the UNSUBSCRIBE of an id that is never in use, answered by its RECEIPT; each is a call upstream, so
- *   `keepAliveIntervalInMs: 0, keepAliveTimeoutInMs: 0` is cheaper, and the socket service keeps the connection alive.
+ * - `joinGroup(destination)` is SUBSCRIBE with the destination as its id, `leaveGroup` UNSUBSCRIBE. It asks
+ *   for packing: several frames in one WebSocket message, which this reads, and which cost the service less.
+ * - `sendEvent(destination, data)` is SEND. `sendToGroup` on a room's destination is a message to that room:
+ *   its data the content, or an object with it; on any other destination it is SEND.
+ * - A call resolves with the frame's RECEIPT. It rejects with the service's reason as `errorDetail`, a
+ *   `RefusalDetail`. Join `/user/queue/errors` first: without it a refusal closes the connection.
+ * - MESSAGE is a `group-message`, its data parsed where it is JSON. An ERROR is a `server-message` with its
+ *   JSON body, and then the text of the `disconnected` event.
+ * - A ping of the SDK is the UNSUBSCRIBE of an id that is never in use, answered by its RECEIPT; each is a
+ *   call upstream, so `keepAliveIntervalInMs: 0, keepAliveTimeoutInMs: 0` is cheaper, and the socket service
+ *   keeps the connection alive.
  *
  * Reading never throws.
+ *
+ * @example
+ * const client = new WebPubSubClient(
+ *   { getClientAccessUrl },
+ *   { protocol: stompProtocol(), keepAliveIntervalInMs: 0, keepAliveTimeoutInMs: 0 },
+ * );
  */
 export function stompProtocol(options: StompProtocolOptions = {}): WebPubSubClientProtocol {
   return {
@@ -60,7 +73,8 @@ export function stompProtocol(options: StompProtocolOptions = {}): WebPubSubClie
       } catch (error) {
         options.onUnreadable?.(error instanceof Error ? error : new Error(String(error)));
       }
-      // Also those before what can't be read: the SDK waits without end for an answer that is left out.
+      // With the frames before one that can't be read: the SDK waits without end for an answer that is left
+      // out.
       return messages;
     },
   };
@@ -86,7 +100,7 @@ function write(message: WebPubSubMessage, { subscribeHeaders }: StompProtocolOpt
     case "ping":
       return encodeFrame("UNSUBSCRIBE", { id: PING, receipt: PING });
     default:
-      // The SDK rejects the call with it.
+      // The SDK rejects the call with its text.
       throw new Error(
         `STOMP has no frame for ${message.kind}: use joinGroup, leaveGroup, sendToGroup or sendEvent`,
       );
@@ -166,7 +180,7 @@ function acknowledged(receiptId: string | undefined): WebPubSubMessage[] {
   return ackId === undefined ? [] : [{ kind: "ack", ackId, success: true }];
 }
 
-/** What an ERROR, or a MESSAGE on `/user/queue/errors`, says about the frame that it names. */
+/** The refusal of a frame, by an ERROR or a MESSAGE on `/user/queue/errors` that names the frame. */
 function refusal(headers: Frame["headers"], data: unknown): WebPubSubMessage[] {
   const ackId = ackIdOf(headers.get("receipt-id"));
   if (ackId === undefined) return [];
@@ -186,7 +200,7 @@ function ackIdOf(receiptId: string | undefined): number | undefined {
   return Number.isSafeInteger(ackId) ? ackId : undefined;
 }
 
-/** The body as the SDK hands it on: parsed where it is JSON. */
+/** The body as the SDK takes it: parsed where it is JSON. */
 function payload(body: string) {
   try {
     return { dataType: "json", data: JSON.parse(body) } as const;

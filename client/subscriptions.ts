@@ -57,8 +57,8 @@ export class Subscriptions {
   }
 
   /**
-   * Makes a subscription again on the same connection. The service may have ended it with the user's membership, and the user may be a
-   * member again: then it is joined, else refused.
+   * Makes a subscription again on the same connection. The service may have ended it with the user's
+   * membership, and the user may be a member again: then it is joined, else refused.
    */
   again(destination: string): void {
     const subscription = this.#all.get(destination);
@@ -74,7 +74,10 @@ export class Subscriptions {
     this.#link = link;
   }
 
-  /** All at once, in the order of their priorities: the service takes a connection's frames one after the other. */
+  /**
+   * All at once, in the order of their priorities: the service takes a connection's frames one after the
+   * other.
+   */
   joinAll(link: Link): void {
     const wanted = [...this.#all.values()].sort((a, b) => priorityOf(a) - priorityOf(b));
     // A listener that heard of the connection may have subscribed already.
@@ -102,7 +105,10 @@ export class Subscriptions {
     }
   }
 
-  /** The listener with the fewest messages decides from where the service sends; the others drop what they have. */
+  /**
+   * The listener with the fewest messages decides from where the service sends; the others drop what they
+   * have.
+   */
   headersOf(destination: string): Readonly<Record<string, string>> {
     const seqs = this.#listenersOf(destination).flatMap(({ lastSeq }) => lastSeq?.() ?? []);
     return seqs.length === 0 ? {} : { "last-seq": String(Math.min(...seqs)) };

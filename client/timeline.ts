@@ -1,22 +1,23 @@
 import type { Message } from "./types.js";
 
-/** When more have come live beside what was loaded, the older half goes; it can be loaded again. */
+/** When more messages than this have come live, the older half of them goes. It can be loaded again. */
 const MOST_LIVE = 5_000;
-/** So many wait for their predecessors. */
+/** How many messages may wait for their predecessors. */
 const MOST_AHEAD = 1_000;
 
 /**
- * A room's messages in the order of `seq`, from the oldest loaded one to the newest, with none missing in between but
- * those that the history leaves out too (deleted by this user). What comes live before its predecessors waits.
+ * A room's messages in the order of `seq`, from the oldest loaded one to the newest. None is missing in
+ * between, but for those that the user has deleted, which the history leaves out too. A message that comes
+ * live before its predecessors waits.
  */
 export class Timeline {
   #messages: Message[] = [];
-  /** Nothing up to it is missing; undefined before the first page. */
+  /** No message up to this `seq` is missing. Undefined before the first page. */
   #upTo: number | undefined;
-  /** How many came since the messages before them were loaded. */
+  /** How many messages were added behind the first page. */
   #live = 0;
   readonly #ahead = new Map<number, Message>();
-  /** The newest message that was ever here, also if it was deleted since. */
+  /** The newest message that was ever here, also where the user has deleted it since. */
   newest: Message | undefined;
   /** Whether the history may have messages before the first one here. */
   hasOlder = true;
@@ -29,26 +30,29 @@ export class Timeline {
     return this.#upTo;
   }
 
-  /** What waits for its predecessors, by `seq`. */
+  /** The messages that wait for their predecessors, by `seq`. */
   get waiting(): readonly Message[] {
     return [...this.#ahead.values()].sort((a, b) => a.seq - b.seq);
   }
 
-  /** The highest `seq` that waits for its predecessors. */
+  /** The highest `seq` of a message that waits; undefined where none does. */
   get aheadTo(): number | undefined {
     return this.#ahead.size === 0 ? undefined : Math.max(...this.#ahead.keys());
   }
 
-  /** How many messages are missing before the last one that waits; 0 when none waits. */
+  /** How many messages are missing before the last one that waits. */
   get missing(): number {
     return (this.aheadTo ?? 0) > (this.#upTo ?? 0) ? this.aheadTo! - (this.#upTo ?? 0) - this.#ahead.size : 0;
   }
 
-  /** Takes a message that came live. Returns whether it, and what waited for it, is shown; repeats are dropped. */
+  /**
+   * Takes a message that came live, with those that waited for it. Returns whether it is shown: it may wait,
+   * or be a repeat.
+   */
   add(message: Message): boolean {
     if (this.#upTo === undefined || message.seq > this.#upTo + 1) {
       this.#ahead.set(message.seq, message);
-      // While the history can't be had; then it has this one, too.
+      // The history can't be had for a while. Later it has this one, too.
       if (this.#ahead.size > MOST_AHEAD) this.#ahead.delete(this.#ahead.keys().next().value!);
       return false;
     }
@@ -58,7 +62,10 @@ export class Timeline {
     return true;
   }
 
-  /** Begins anew with the newest page of the history, newest first; what waits and follows it is kept. */
+  /**
+   * Begins again with the newest page of the history, the newest message first. Messages that wait and follow
+   * it are kept.
+   */
   start(page: readonly Message[], limit: number): void {
     this.#messages = [...page].reverse();
     this.#live = 0;
@@ -68,7 +75,10 @@ export class Timeline {
     this.#absorb();
   }
 
-  /** Puts the page before the first message, newest first. A page for another place changes nothing. */
+  /**
+   * Puts an older page, the newest message first, before the message with the `seq` `before`; else changes
+   * nothing.
+   */
   prepend(page: readonly Message[], before: number, limit: number): void {
     if (this.#messages[0] !== undefined && this.#messages[0].seq !== before) return;
     this.#messages = [...page].reverse().concat(this.#messages);
@@ -76,8 +86,9 @@ export class Timeline {
   }
 
   /**
-   * Takes a page of the history, oldest first, that was asked for after `upTo`. A page that isn't full holds all there is: what
-   * waits, up to `known` (the last that waited when it was asked), and isn't in it has been deleted.
+   * Takes a page of the history, the oldest message first, that was asked for after `upTo`. A page that isn't
+   * full holds all there is: the user has deleted what it lacks up to `known`, the last message that waited
+   * when the page was asked for.
    */
   fill(page: readonly Message[], limit: number, known: number): void {
     for (const message of page) if (message.seq > (this.#upTo ?? 0)) this.#push(message);
@@ -85,13 +96,13 @@ export class Timeline {
     this.#absorb();
   }
 
-  /** Takes a message out that this user has deleted. */
+  /** Takes out a message that the user has deleted. */
   remove(messageId: number): void {
     this.#messages = this.#messages.filter((message) => message.messageId !== messageId);
   }
 
   #push(message: Message): void {
-    // A new array for each change would make a long gap quadratic; readers take a copy.
+    // A new array for each change would make a long gap quadratic. `ShownMessages` copies it.
     this.#messages.push(message);
     this.newest = message;
     this.#upTo = message.seq;

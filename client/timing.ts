@@ -7,8 +7,9 @@ export interface ChatTiming {
   /** A connection that answers none of its frames for this long is given up. Default: 20,000. */
   readonly answerTimeoutMs: number;
   /**
-   * A connection that doesn't answer one frame for this long is given up, though it answers others: the service takes
-   * the frames of a connection one after the other, and there are many after a reconnect. Default: 180,000.
+   * A connection that doesn't answer one frame for this long is given up, though it answers others: the
+   * service takes the frames of a connection one after the other, and there are many after a reconnect.
+   * Default: 180,000.
    */
   readonly longestAnswerMs: number;
   /** A connection that has been silent for this long is asked for a sign of life. Default: 120,000. */
@@ -17,19 +18,27 @@ export interface ChatTiming {
   readonly probeTimeoutMs: number;
   /** A timer that fires this much too late was held up, so that silence means nothing yet. Default: 5,000. */
   readonly lateTimerMs: number;
-  /** After a connection that lasted longer than this, the pauses begin with the first one again. Default: 5,000. */
+  /**
+   * After a connection that lasted longer than this, the pauses begin with the first one again. Default:
+   * 5,000.
+   */
   readonly goodAfterMs: number;
   /** The first pause before something is tried again; the next ones double. Default: 500. */
   readonly firstPauseMs: number;
   /** The longest of these pauses. Default: 30,000. */
   readonly longestPauseMs: number;
-  /** The longest wait that the service may ask for by `retryAfter`; a longer one may be a mistake. Default: 3,600,000. */
+  /**
+   * The longest wait that the service may ask for by `retryAfter`; a longer one may be a mistake. Default:
+   * 3,600,000.
+   */
   readonly longestRetryAfterMs: number;
   /** A token source that takes longer is asked again. Default: 20,000. */
   readonly tokenTimeoutMs: number;
   /** A token that ends within this time is not used for another call. Default: 5,000. */
   readonly leastTokenMs: number;
-  /** A token is renewed this long before it ends; a short one after four fifths of its life. Default: 60,000. */
+  /**
+   * A token is renewed this long before it ends; a short one after four fifths of its life. Default: 60,000.
+   */
   readonly renewBeforeMs: number;
   /** A token is renewed this long after the last renewal at the earliest. Default: 5,000. */
   readonly soonestRenewalMs: number;
@@ -82,7 +91,10 @@ export const DEFAULT_TIMING: ChatTiming = {
   lastReadsMs: 2_000,
 };
 
-/** The usual timing but for what is given. Throws a `RangeError` for what is no time: a pause of `NaN` would be none at all. */
+/**
+ * The usual timing but for what is given. Throws a `RangeError` for what is no time: a pause of `NaN` would
+ * be none at all.
+ */
 export function timingOf(given: Partial<ChatTiming> = {}): ChatTiming {
   for (const [name, ms] of Object.entries(given))
     if (typeof ms !== "number" || !(ms >= 0))
@@ -126,16 +138,19 @@ export function within<T>(ms: number, what: string, run: () => Promise<T>): Prom
 type Pauses = Pick<ChatTiming, "firstPauseMs" | "longestPauseMs" | "longestRetryAfterMs">;
 
 /**
- * The pause before the next attempt, in milliseconds, where this many have failed before the last one. It doubles with each, from
- * `firstPauseMs` to `longestPauseMs`, and is a random part of that, at least a half: clients that were cut off together don't come
- * back together.
+ * The pause before the next attempt, in milliseconds, where this many have failed before the last one. It
+ * doubles with each, from `firstPauseMs` to `longestPauseMs`, and is a random part of that, at least a half:
+ * clients that were cut off together don't come back together.
  */
 export function backoff(failures: number, { firstPauseMs, longestPauseMs }: Pauses): number {
   const whole = Math.min(firstPauseMs * 2 ** failures, longestPauseMs);
   return whole * (0.5 + Math.random() / 2);
 }
 
-/** The pause before the next attempt, in milliseconds: what the service has asked for by `retryAfter`, else a `backoff`. */
+/**
+ * The pause before the next attempt, in milliseconds: what the service has asked for by `retryAfter`, else a
+ * `backoff`.
+ */
 export function pauseAfter({ retryAfter = 0 }: ChatError, failures: number, timing: Pauses): number {
   return Math.min(retryAfter * 1_000, timing.longestRetryAfterMs) || backoff(failures, timing);
 }
@@ -143,6 +158,9 @@ export function pauseAfter({ retryAfter = 0 }: ChatError, failures: number, timi
 const SPREAD_MS = 2;
 const LONGEST_SPREAD_MS = 10_000;
 
-/** A random pause, the longer the more clients do the same at the same moment: about one client for each millisecond or two. */
+/**
+ * A random pause, the longer the more clients do the same at the same moment: about one client for each
+ * millisecond or two.
+ */
 export const spread = (clients: number): number =>
   Math.random() * Math.min(clients * SPREAD_MS, LONGEST_SPREAD_MS);

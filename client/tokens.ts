@@ -1,7 +1,10 @@
 import { ChatError, textOf } from "./errors.js";
 import { type ChatTiming, within } from "./timing.js";
 
-/** Where access tokens come from: called when one is needed, with a new one each time the last is about to end. */
+/**
+ * Answers with an access token. Called when one is needed, and for a new one each time the last is about to
+ * end.
+ */
 export type TokenSource = () => string | Promise<string>;
 
 export interface Token {
@@ -36,7 +39,7 @@ export class Tokens {
     return token && token.expiresAt - Date.now() > this.#timing.leastTokenMs ? token : this.renew();
   }
 
-  /** A new one from the source; calls at the same time share it. Rejects with a `ChatError`. */
+  /** Asks the source for a new one. Calls at the same time share it. Rejects with a `ChatError`. */
   renew(): Promise<Token> {
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = undefined;
@@ -58,7 +61,7 @@ export class Tokens {
   }
 }
 
-/** What the token says about itself; that it is genuine is the service's to check. */
+/** Reads what the token says about itself. The service checks that it is genuine. */
 function readToken(text: string): Token {
   try {
     const payload = text.split(".")[1]!.replace(/-/g, "+").replace(/_/g, "/");

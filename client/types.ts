@@ -1,8 +1,11 @@
 import type { ChatError } from "./errors.js";
 
-/** What a client may send. */
+/** A kind of message that a client may send. */
 export type ContentType = "TEXT" | "IMAGE";
-/** What the service says about a room: who came and went (`subjectsOf` the message), and its new name (`roomName`). */
+/**
+ * A kind of message that the service writes: about who came and went (`subjectsOf` it), or a new name
+ * (`roomName`).
+ */
 export type SystemType = "SYSTEM_INVITE" | "SYSTEM_LEAVE" | "SYSTEM_KICK" | "SYSTEM_RENAME";
 
 /** A user as messages name them. */
@@ -14,7 +17,7 @@ export interface NamedUser {
 /** A message as the service stores and broadcasts it. */
 export interface Message {
   readonly messageId: number;
-  /** Its place in the room: 1, 2, 3, … without a gap. */
+  /** Its number in the room: 1, 2, 3, … without a gap. */
   readonly seq: number;
   readonly roomId: number;
   readonly senderId: number;
@@ -25,12 +28,12 @@ export interface Message {
   readonly content: string;
   /** ISO 8601, UTC. */
   readonly sentAt: string;
-  /** How many members have not read it yet; kept up to date while the room is open. 0 of system messages. */
+  /** How many members have not read it yet, kept up to date while the room is open. 0 for system messages. */
   readonly unreadCount: number;
   readonly target?: NamedUser;
-  /** Of a `SYSTEM_INVITE` all whom it is about; `target` is the first of them. */
+  /** All users whom a `SYSTEM_INVITE` is about; `target` is the first of them. */
   readonly targets?: readonly NamedUser[];
-  /** Of a `SYSTEM_RENAME`. */
+  /** The new name that a `SYSTEM_RENAME` tells. */
   readonly roomName?: string;
 }
 
@@ -39,9 +42,9 @@ export interface StoredMessage extends Message {
   readonly state: "stored";
 }
 
-/** One's own message on its way; it has no place in the room yet. */
+/** The user's own message on its way. It has no `seq` yet. */
 export interface PendingMessage {
-  /** `accepted`: can't be lost any more. `refused`: never will be stored, see `error`. */
+  /** `accepted`: it can't be lost any more. `refused`: it is not stored, see `error`. */
   readonly state: "sending" | "accepted" | "refused";
   readonly roomId: number;
   readonly clientMessageId: string;
@@ -58,7 +61,7 @@ export type RoomMessage = StoredMessage | PendingMessage;
 export interface RoomSummary {
   readonly roomId: number;
   readonly type: "ONE_TO_ONE" | "GROUP";
-  /** Of a one-to-one room the other user's nickname. */
+  /** In a one-to-one room the other user's nickname. */
   readonly name: string | null;
   readonly imageUrl: string | null;
   readonly memberCount: number;
@@ -66,7 +69,7 @@ export interface RoomSummary {
   readonly lastMessage: LastMessage | null;
 }
 
-/** Of an invitation `targets` may be the first three only. */
+/** A room's last message. The `targets` of an invitation may be the first three only. */
 export interface LastMessage
   extends Pick<Message, "messageId" | "seq" | "content" | "type" | "sentAt" | "senderId">,
     Partial<Pick<Message, "senderNickname" | "target" | "targets" | "roomName">> {}
@@ -74,7 +77,7 @@ export interface LastMessage
 /** Somebody has made the user a member of a room. */
 export interface RoomAdded {
   readonly roomId: number;
-  /** A group's; null in a one-to-one room. */
+  /** The name of a group; null in a one-to-one room. */
   readonly roomName: string | null;
   readonly by: NamedUser;
 }
@@ -85,14 +88,17 @@ export interface Member {
   readonly profileImageUrl: string | null;
   readonly joinedAt: string;
   readonly isCreator: boolean;
-  /** Has never used the service: in no `unreadCount` until they do. */
+  /** The user has never used the service, and counts in no `unreadCount` until they do. */
   readonly isAwaited?: boolean;
   readonly lastReadMessageId: number | null;
 }
 
-/** A group's members and one of its messages. Who joined after it, or is awaited, is in neither. */
+/**
+ * Which of a group's members have read a message. Members who are awaited are in neither list, later ones not
+ * in `readBy`.
+ */
 export interface MessageReaders {
-  /** Its sender, too. */
+  /** With its sender. */
   readonly readBy: readonly Member[];
   /** As many as the message's `unreadCount`. */
   readonly notReadBy: readonly Member[];
@@ -104,26 +110,33 @@ export type ConnectionState =
   | { readonly status: "idle" }
   | { readonly status: "connecting" }
   | { readonly status: "connected" }
-  /** It comes back by itself at `retryAt` (milliseconds since 1970), or as soon as the device is online again. */
+  /**
+   * The client tries again at `retryAt` (milliseconds since 1970), or as soon as the device is online again.
+   */
   | { readonly status: "waiting"; readonly retryAt: number; readonly error: ChatError }
-  /** It does not come back by itself: the session was ended or identity refused. `connect()` tries anew. */
+  /**
+   * The client does not come back by itself: the service has ended the session or refused the identity, or a
+   * bug is in the way (`UNEXPECTED`). `connect()` tries again.
+   */
   | { readonly status: "closed"; readonly error: ChatError };
 
 /**
- * Where unsent messages are kept; `indexedDbOutbox` survives a reload, the usual one doesn't. A call doesn't wait for the one before:
- * they must take effect in the order in which they are made.
+ * Where unsent messages are kept. `indexedDbOutbox` survives a reload, `memoryOutbox` doesn't. The client
+ * doesn't wait for a call before the next one: calls must take effect in their order.
  */
 export interface Outbox {
   /** All of a user's messages, the oldest first. */
   load(userId: number): Promise<readonly OutboxEntry[]>;
-  /** Adds the message, or takes the place of the one with the same user, room and `clientMessageId`. */
+  /**
+   * Adds the message, or replaces the one with the same user, room and `clientMessageId`, at its position.
+   */
   put(entry: OutboxEntry): Promise<void>;
   remove(entry: OutboxEntry): Promise<void>;
 }
 
 export interface OutboxEntry extends Omit<PendingMessage, "error"> {
   readonly userId: number;
-  /** The `clientMessageId` of the refused message whose place it takes: that one is to go when this one comes. */
+  /** The `clientMessageId` of a refused message that this one replaces, at its position. */
   readonly replaces?: string;
   /** Why it was refused. */
   readonly refusal?: { readonly code: string; readonly message: string };

@@ -25,7 +25,9 @@ import { DEFAULT_TIMING, timingOf } from "./timing.js";
 import { Tokens } from "./tokens.js";
 import type { OutboxEntry } from "./types.js";
 
-/** What is no refusal and no lost connection is a bug: it is told, and tried again a few times at the most. */
+/**
+ * What is no refusal and no lost connection is a bug: it is told, and tried again a few times at the most.
+ */
 const QUICK = { firstPauseMs: 10, longestPauseMs: 20, membersAfterMs: 10, refreshAfterMs: 10 };
 /** Time for more tries than there may be. */
 const QUIET_MS = 300;

@@ -1,12 +1,15 @@
-/** A message that came after the service has counted, and the number of the load that was the last to begin by then. */
+/**
+ * A message that came after the service had counted, and the number of the last load that had begun by then.
+ */
 interface Later {
   readonly seq: number;
   readonly load: number;
 }
 
 /**
- * How many of a room's messages wait for the user. The service counts, because messages of its own and deleted ones don't; what comes
- * and is read meanwhile is added and taken away. Positions only move forward, whatever comes twice or late.
+ * How many of a room's messages wait for the user. The service counts, because its own messages and deleted
+ * ones don't wait. Messages that came since are added, and those that were read since taken away. A repeat or
+ * a late call changes nothing.
  */
 export class Unread {
   #count = 0;
@@ -19,25 +22,31 @@ export class Unread {
     return this.#count + this.#later.length;
   }
 
-  /** The service's count, of a load with this number: it knows all that came before the load began, and what isn't behind `upTo`. */
+  /**
+   * Takes the service's count from a load. It includes all messages before the load began, and those up to
+   * `upTo`.
+   */
   set(count: number, upTo: number, load: number): void {
     this.#upTo = upTo;
-    // It may not know yet what was read here.
+    // The service may not know yet what was read here.
     this.#count = Math.min(count, Math.max(upTo - this.#readSeq, 0));
     this.#later = this.#later.filter((one) => one.seq > upTo && one.load >= load);
   }
 
-  /** A message of somebody else, later than all before. */
+  /** Adds a message of somebody else, which is later than all before. */
   add(seq: number, load: number): void {
     if (seq > this.#readSeq) this.#later = [...this.#later, { seq, load }];
   }
 
-  /** A message that was deleted for the user. */
+  /** Takes away a message that the user has deleted. */
   remove(seq: number): void {
     this.#later = this.#later.filter((one) => one.seq !== seq);
   }
 
-  /** Returns whether the count is certain then: which of the messages before `upTo` count is the service's to say. */
+  /**
+   * The user has read up to this `seq`. Returns whether the count is certain: only the service knows which
+   * messages up to `upTo` wait.
+   */
   read(seq: number): boolean {
     if (seq <= this.#readSeq) return true;
     this.#readSeq = seq;
