@@ -123,7 +123,7 @@ describe("messages of a room", () => {
     expect(states()).toEqual(["good accepted"]);
   });
 
-  test("that are refused can be changed: another message takes their place", async () => {
+  test("that are refused can be changed: another message replaces them", async () => {
     const outbox = memoryOutbox();
     const { sender, sent, passes, states, seen } = setUp(
       ({ content }) => {

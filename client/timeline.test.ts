@@ -124,7 +124,7 @@ describe("older pages", () => {
     expect([timeline.hasOlder, seqsOf(timeline)]).toEqual([false, [2, 3, 4, 5, 6]]);
   });
 
-  test("for another place change nothing", () => {
+  test("that were asked for before another message change nothing", () => {
     const timeline = started(5, 6);
     timeline.prepend(messages(2, 1), 3, 2);
     expect(seqsOf(timeline)).toEqual([5, 6]);
