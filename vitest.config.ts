@@ -34,7 +34,7 @@ export default defineConfig({
           name: "local servers",
           include: [
             "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
-            "tests/integration/{hostileServer,lostConnections,stack}.test.ts",
+            "tests/{integration/hostileServer,integration/lostConnections,long/stack}.test.ts",
           ],
         },
       },
@@ -45,8 +45,8 @@ export default defineConfig({
           include: ["tests/**/*.test.ts"],
           exclude: [
             "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
-            "tests/integration/{hostileServer,lostConnections,stack}.test.ts",
-            "tests/slow/**",
+            "tests/{integration/hostileServer,integration/lostConnections,long/stack}.test.ts",
+            "tests/foreign/**",
           ],
           globalSetup: ["tests/support/stack.ts"],
         },

@@ -1,13 +1,13 @@
 import { defineConfig } from "vitest/config";
 
 /**
- * Tests that download other people's clients and wait for minutes: `npm run test:slow`, by hand.
- * They mostly wait, so that all are made at the same time (`tests/slow/together.ts`).
+ * Tests that download other people's clients and wait for minutes: `npm run test:foreign`, by hand.
+ * They mostly wait, so that all are made at the same time (`tests/foreign/together.ts`).
  */
 export default defineConfig({
   test: {
-    name: "slow",
-    include: ["tests/slow/**/*.test.ts"],
+    name: "foreign",
+    include: ["tests/foreign/**/*.test.ts"],
     globalSetup: ["tests/support/stack.ts"],
     pool: "forks",
     maxWorkers: 2,

@@ -97,7 +97,7 @@ export function copyOf({ folder }: Sdk): { readonly cwd: string; readonly env: N
   const kept = join(CACHE, "eventHubs", folder);
   const cwd = join(kept, "program");
   mkdirSync(cwd, { recursive: true });
-  cpSync(join("tests/slow/eventHubs", folder), cwd, { recursive: true });
+  cpSync(join("tests/foreign/eventHubs", folder), cwd, { recursive: true });
   const env = {
     ...process.env,
     MAVEN_OPTS: `${process.env["MAVEN_OPTS"] ?? ""} -Dmaven.repo.local=${join(kept, "maven")}`,

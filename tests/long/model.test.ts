@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { test } from "vitest";
-import { type Act, rounds } from "./model/acts.js";
-import { compareAll } from "./model/compare.js";
-import { drive, endRun, startRun } from "./model/drive.js";
-import { checkInvariants } from "./model/invariants.js";
-import { commandOf, type Step, steps } from "./model/steps.js";
-import { begin, endTogether, idle, startTogether } from "./model/together.js";
+import { type Act, rounds } from "../support/model/acts.js";
+import { compareAll } from "../support/model/compare.js";
+import { drive, endRun, startRun } from "../support/model/drive.js";
+import { checkInvariants } from "../support/model/invariants.js";
+import { commandOf, type Step, steps } from "../support/model/steps.js";
+import { begin, endTogether, idle, startTogether } from "../support/model/together.js";
 
 /**
  * The whole stack against a model of it. `MODEL_RUNS` runs of each property, in at most `MODEL_SECONDS` each, shrinking

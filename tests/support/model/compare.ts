@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { expect } from "vitest";
-import { call, type Json, until } from "../../support/client.js";
+import { call, type Json, until } from "../client.js";
 import type { Run } from "./drive.js";
 import { type LiveRoom, openRoom, orderFaults, shownCount } from "./liveClient.js";
 import { historyOf, memberListOf, type Room, roomListOf, roomsOf, type User, type World } from "./world.js";

@@ -1,4 +1,4 @@
-import type { Json } from "../../support/client.js";
+import type { Json } from "../client.js";
 
 /** The chat system as plain lists and maps: what every user must see once nothing is under way. */
 export interface World {

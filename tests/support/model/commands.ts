@@ -1,4 +1,4 @@
-import type { Json } from "../../support/client.js";
+import type { Json } from "../client.js";
 import {
   findRoom,
   longestStanding,

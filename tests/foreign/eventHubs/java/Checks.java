@@ -35,7 +35,7 @@ import java.util.stream.Stream;
 import reactor.core.publisher.Flux;
 import reactor.core.publisher.Mono;
 
-/** What tests/slow/eventHubs.test.ts asks of an SDK, with the one for Java. Prints one JSON object a line. */
+/** What tests/foreign/eventHubs.test.ts asks of an SDK, with the one for Java. Prints one JSON object a line. */
 public class Checks {
     static final String CONNECTION = System.getenv("CONNECTION");
     static final String HUB = System.getenv("HUB");

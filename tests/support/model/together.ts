@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { call, type Json, newUsers } from "../../support/client.js";
+import { call, type Json, newUsers } from "../client.js";
 import type { Act } from "./acts.js";
 import type { Command } from "./commands.js";
 import { answerOf, newUser } from "./drive.js";

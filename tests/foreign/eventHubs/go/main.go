@@ -1,4 +1,4 @@
-// What tests/slow/eventHubs.test.ts asks of an SDK, with the one for Go. Prints one JSON object a line.
+// What tests/foreign/eventHubs.test.ts asks of an SDK, with the one for Go. Prints one JSON object a line.
 package main
 
 import (

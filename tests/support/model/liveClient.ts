@@ -1,5 +1,5 @@
 import type { IMessage } from "@stomp/stompjs";
-import { connect, type Json, until } from "../../support/client.js";
+import { connect, type Json, until } from "../client.js";
 import type { User } from "./world.js";
 
 /** One subscription of a client to a room and its reads, from its receipt to the end of the membership. */

@@ -1,5 +1,5 @@
 import { expect } from "vitest";
-import { call, type Json, newUsers, tokenFor, until } from "../../support/client.js";
+import { call, type Json, newUsers, tokenFor, until } from "../client.js";
 import { type Command, outcomeOf } from "./commands.js";
 import { type LiveClient, liveClient, openRoom } from "./liveClient.js";
 import {

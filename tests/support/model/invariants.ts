@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
-import { call, type Json } from "../../support/client.js";
-import { PATIENCE_MS } from "../../support/patience.js";
+import { call, type Json } from "../client.js";
+import { PATIENCE_MS } from "../patience.js";
 import { type LiveRoom, orderFaults, shownCount } from "./liveClient.js";
 import type { SharedRoom, Together } from "./together.js";
 

@@ -1,4 +1,4 @@
-module nonstop-chat-slow/eventhubs
+module nonstop-chat-foreign/eventhubs
 
 go 1.24.0
 
