@@ -4,6 +4,7 @@ import { asHistory, chaosProxy, chatClient, connected, opened, storedIn } from "
 import { call, connect, history, introduce, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";
+import { seededRandom } from "../support/seed.js";
 
 unlessLimitsAreOpen();
 const two = () => newUsers(2) as [number, number];
@@ -314,12 +315,13 @@ test("a connection that breaks while a room is opened leaves nothing out", async
   const proxy = await chaosProxy();
   const client = await connected(ben, { url: proxy.url });
   const writer = await connect(ann);
+  const random = seededRandom();
   for (let round = 0; round < 12; round += 1) {
     proxy.mood = { delayMs: 120 };
     const room = client.open(roomId);
-    const cutting = setTimeout(() => proxy.cut(), 400 * Math.random());
+    const cutting = setTimeout(() => proxy.cut(), 400 * random());
     for (let count = 0; count < 4; count += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 120 * Math.random()));
+      await new Promise((resolve) => setTimeout(resolve, 120 * random()));
       await writer.say(roomId, `${round} ${count}`);
     }
     clearTimeout(cutting);

@@ -18,6 +18,7 @@ import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { until } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
+import { randomOf } from "../support/seed.js";
 
 type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
@@ -637,21 +638,11 @@ describe("a message reads what stood before it, for its sender", () => {
 const warnings = (): string[] => vi.mocked(console.warn).mock.calls.map(([line]) => String(line));
 
 describe("reads, messages and changes of members of the same rooms at once", () => {
-  /** Numbers from 0 to less than `below` that are the same in every run (mulberry32). */
-  function seeded(seed: number): (below: number) => number {
-    let state = seed;
-    return (below) => {
-      state = (state + 0x6d2b79f5) | 0;
-      let bits = Math.imul(state ^ (state >>> 15), 1 | state);
-      bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits;
-      return Math.floor((((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32) * below);
-    };
-  }
-
   test.each([1, 2, 3])(
     "never wait for each other in a circle, and end where they lead: seed %i",
     async (seed) => {
-      const random = seeded(seed);
+      const next = randomOf(seed);
+      const random = (below: number): number => Math.floor(next() * below);
       const users = times(12, (index) => index + 1);
       const rooms = await Promise.all(times(8, () => makeRoom(users)));
       const partitionOfRoom = new Map(rooms.map((room, index) => [room, String(index % 3)]));

@@ -24,6 +24,7 @@ import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import type { Json } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
+import { seededRandom } from "../support/seed.js";
 
 type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
@@ -523,7 +524,8 @@ describe("everything at once", () => {
     const known = [1, 2, 3, 4, 5, 6];
     const awaited = Array.from({ length: 6 }, stranger);
     const rooms = [roomId, await makeGroup([2, 3, awaited[0]!]), await makeGroup([1, 4])];
-    const dice = (sides: number): number => Math.floor(Math.random() * sides);
+    const random = seededRandom();
+    const dice = (sides: number): number => Math.floor(random() * sides);
     const one = <T>(list: readonly T[]): T => list[dice(list.length)]!;
     const quiet = (work: Promise<unknown>) =>
       work.catch((error: { code?: string }) => {

@@ -41,7 +41,7 @@ export interface ChaosProxy {
 }
 
 /** A network between a client and the service that cuts, delays and repeats; `random` decides when. */
-export async function startChaosProxy(api: string, random: () => number = Math.random): Promise<ChaosProxy> {
+export async function startChaosProxy(api: string, random: () => number): Promise<ChaosProxy> {
   const sockets = new Set<WebSocket>();
   const accepting = new WebSocketServer({
     noServer: true,

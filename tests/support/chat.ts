@@ -2,14 +2,15 @@ import { ChatClient, type ChatClientOptions, type Room, type StoredMessage } fro
 import { afterEach, inject } from "vitest";
 import { type ChaosProxy, startChaosProxy } from "./chaosProxy.js";
 import { tokenFor } from "./client.js";
+import { seededRandom } from "./seed.js";
 
-const ended: (() => unknown)[] = [];
+const cleanUps: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const end of ended.splice(0)) await end();
+  for (const cleanUp of cleanUps.splice(0)) await cleanUp();
 });
 
-/** Something is ended after the test, the last begun first to be ended last. */
-export const afterTest = (end: () => unknown): void => void ended.push(end);
+/** Registers a clean-up. Clean-ups are done after the test, one after the other, in the order they were registered. */
+export const afterTest = (cleanUp: () => unknown): void => void cleanUps.push(cleanUp);
 
 /** A user's chat client, disconnected after the test. */
 export function chatClient(userId: number, options: Partial<ChatClientOptions> = {}): ChatClient {
@@ -30,7 +31,7 @@ export async function connected(
 
 /** A network that a test can spoil; closed after the test. */
 export async function chaosProxy(): Promise<ChaosProxy> {
-  const proxy = await startChaosProxy(inject("stack").api);
+  const proxy = await startChaosProxy(inject("stack").api, seededRandom());
   afterTest(() => proxy.close());
   return proxy;
 }
