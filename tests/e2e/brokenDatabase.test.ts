@@ -1,18 +1,14 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createConnection } from "mysql2/promise";
-import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { type Stack, startStack } from "../../local/stack.js";
+import { afterAll, expect, inject, test } from "vitest";
 import { call, connect, history, introduce, makeRoom, newUsers } from "../support/client.js";
-import type { Addresses } from "../support/stack.js";
+import { ownStack } from "../support/ownStack.js";
 
-// A database that answers and lacks something, as one does whose migrations were forgotten, or that has left out what an older one had. A stack of its own: the others' health is down meanwhile.
+// A database that answers and lacks something: its migrations were forgotten, or it was restored without a table. On a
+// stack of its own, as the stack's health is down meanwhile.
 
-const folder = mkdtempSync(join(tmpdir(), "nonstop-broken-"));
 const name = `broken_${process.pid}`;
-let stack: Stack;
-const addresses = (): Addresses => stack.addresses as unknown as Addresses;
 
 /** A statement of somebody who repairs or breaks it. */
 async function run(sql: string): Promise<void> {
@@ -21,23 +17,19 @@ async function run(sql: string): Promise<void> {
   await connection.end();
 }
 
-beforeAll(async () => {
+afterAll(() => run(`DROP DATABASE IF EXISTS ${name}`));
+const stack = ownStack(() => {
   const url = new URL(inject("stack").mysql);
   url.pathname = `/${name}`;
-  const env = { MYSQL_URL: url.href, REDIS_URL: "" };
-  stack = await startStack({ data: folder, ports: "auto", quiet: true, env });
+  return { MYSQL_URL: url.href, REDIS_URL: "" };
 });
-afterAll(async () => {
-  await stack.close();
-  await run(`DROP DATABASE IF EXISTS ${name}`);
-  rmSync(folder, { recursive: true, force: true });
-});
+const addresses = () => stack.addresses;
 
 const healthOf = async (): Promise<[status: number, mysql: string]> => {
   const { status, body } = await call("GET", "/health", undefined, undefined, addresses());
   return [status, body.dependencies.mysql];
 };
-const said = (): string => readFileSync(join(folder, "logs/functionsHost.log"), "utf8");
+const said = (): string => readFileSync(join(stack.folder, "logs/functionsHost.log"), "utf8");
 
 test("what can never be done is said, and asks nobody to try again; what was accepted waits and is shown when it is mended", async () => {
   const [ann, ben] = newUsers(2) as [number, number];

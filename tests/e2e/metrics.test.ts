@@ -1,32 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { startStack } from "../../local/stack.js";
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, test } from "vitest";
 import { call, newUsers, until } from "../support/client.js";
-import { type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
+import { ownStack } from "../support/ownStack.js";
 import { open, openConnected } from "../support/rawSocket.js";
 
-let data: string;
-let stack: Awaited<ReturnType<typeof startStack>>;
-let receiver: OtlpReceiver;
-
-beforeAll(async () => {
-  data = mkdtempSync(join(tmpdir(), "nonstop-metrics-"));
-  receiver = await startOtlpReceiver();
-  stack = await startStack({
-    data,
-    ports: "auto",
-    quiet: true,
-    env: { OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_METRIC_EXPORT_INTERVAL: "300" },
-  });
-});
-afterAll(async () => {
-  await stack.close();
-  await receiver.close();
-  rmSync(data, { recursive: true, force: true });
-});
-
+const stack = ownStack();
 const address = (): string => stack.addresses.webPubSub;
 
 test("refusals, sessions and their ends arrive at an OTLP receiver, and in the log when the host ends", async () => {
@@ -41,6 +21,7 @@ test("refusals, sessions and their ends arrive at an OTLP receiver, and in the l
   await call("GET", "/rooms", undefined, undefined, stack.addresses);
   await expect(open(user, ["v12.stomp"], "", "no token", address())).rejects.toThrow("401");
 
+  const { receiver } = stack;
   await until(() => receiver.value("chat.sessions.opened") === 4, "four sessions opened");
   await until(() => receiver.value("chat.sessions.ended", { reason: "SESSION_LIMIT" }) === 1, "one ended");
   await until(() => receiver.value("chat.sessions.ended", { reason: "disconnected" }) === 1, "one gone");
@@ -54,17 +35,24 @@ test("refusals, sessions and their ends arrive at an OTLP receiver, and in the l
   for (const socket of sockets.slice(2)) await socket.close();
 
   await stack.restart("functionsHost");
-  const log = readFileSync(join(data, "logs/functionsHost.log"), "utf8");
+  const log = readFileSync(join(stack.folder, "logs/functionsHost.log"), "utf8");
   expect(log).toContain("counts of the last minute");
   expect(log).toContain('"chat.sessions.opened":4');
 });
 
+/** Returns when many more exports have failed. Nobody can see those to nobody, so some time passes for them. */
+async function manyMoreExports(answer: 503 | "nothing" | "away"): Promise<void> {
+  const { requests } = stack.receiver;
+  if (answer === "away") await pause(1_500);
+  else await until(() => stack.receiver.requests >= requests + 10, "ten more are sent");
+}
+
 test.each([503, "nothing", "away"] as const)(
   "with a receiver that answers '%s' everything goes on, and the log has a line a minute of it at most",
   async (answer) => {
-    if (answer === "away") await receiver.close();
-    else receiver.answer = answer;
-    const file = join(data, "logs/functionsHost.log");
+    if (answer === "away") await stack.receiver.close();
+    else stack.receiver.answer = answer;
+    const file = join(stack.folder, "logs/functionsHost.log");
     const warnings = (): number =>
       readFileSync(file, "utf8").split("metrics could not be exported").length - 1;
     // The log goes on over restarts, and each process has a minute of its own.
@@ -76,7 +64,7 @@ test.each([503, "nothing", "away"] as const)(
     await until(() => warnings() > before, "the log says so");
     socket.send("UNSUBSCRIBE\nid:none\nreceipt:1\n\n\0");
     expect(await socket.next()).toContain("receipt-id:1");
-    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    await manyMoreExports(answer);
     // Those that ended with the restart have had their last word, too.
     const processes = 4;
     const minutes = 1 + Math.floor((Date.now() - began) / 60_000);

@@ -1,8 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { startStack } from "../../local/stack.js";
+import { beforeAll, expect, test } from "vitest";
 import {
   DEMO,
   drawn,
@@ -16,27 +12,21 @@ import {
   useBrowser,
   visit,
 } from "../support/browser.js";
-import { afterTest, chaosProxy } from "../support/chat.js";
+import { chaosProxy } from "../support/chat.js";
 import { call, connect, fill, history, makeRoom, tokenFor, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";
-import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
 
 useBrowser();
 const { retry } = UNLESS_LATE;
 unlessLimitsAreOpen();
-unlessLimitsAreOpen(() => receiver.url);
-let receiver: OtlpReceiver;
 const { Ann, Ben, Chloe } = DEMO;
 
 // The service knows users by the tokens it has seen.
 beforeAll(async () => {
-  receiver = await startOtlpReceiver();
   for (const [nickname, userId] of Object.entries(DEMO))
     await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
 });
-
-afterAll(() => receiver.close());
 
 test("two users side by side: a message appears, and the '1' vanishes when it is read", async () => {
   const roomId = await makeRoom([Ann, Ben]);
@@ -374,29 +364,6 @@ test("a syllable that is being put together is not sent", async () => {
   await page.keyboard.press("Enter");
   await page.locator("[data-state=stored]").waitFor();
   expect(await shownTexts(page)).toEqual(["안녕"]);
-});
-
-test("whoever writes too fast is told when it goes on, and keeps what waits", { retry }, async () => {
-  const data = mkdtempSync(join(tmpdir(), "nonstop-page-"));
-  const env = { RATE_LIMIT_PER_MINUTE: "5", ...countingAt(receiver.url) };
-  const stack = await startStack({ data, ports: "auto", quiet: true, env });
-  afterTest(async () => {
-    await stack.close();
-    rmSync(data, { recursive: true, force: true });
-  });
-  const roomId = await makeRoom([Ann, Ben], stack.addresses);
-  const page = await pageOf("Ann", { page: stack.addresses.page, roomId });
-  for (let number = 1; number <= 7; number += 1) await say(page, `fast ${number}`);
-  const notice = /^You write very fast. Your messages go on in \d+ s.$/;
-  await page.getByRole("timer").getByText(notice).waitFor();
-  // Read out once, while the seconds go down.
-  const spoken = await page.getByRole("alert").innerText();
-  expect(spoken).toMatch(notice);
-  await until(async () => (await page.getByRole("timer").innerText()) !== spoken, "a second has passed");
-  expect(await page.getByRole("alert").innerText()).toBe(spoken);
-  await expect.poll(() => page.locator("[data-state=stored]").count()).toBe(5);
-  expect(await page.locator("[data-state=sending]").count()).toBe(2);
-  await screenshot(page, "rate-limit");
 });
 
 test("text is text, addresses are links, and what is refused can be discarded", async () => {

@@ -1,15 +1,11 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startStack } from "../../local/stack.js";
+import { readFileSync } from "node:fs";
+import { beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../shared/platform/errors.js";
 import { history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";
-import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
+import { ownStack } from "../support/ownStack.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
-import type { Addresses } from "../support/stack.js";
 
 /** With limits that a few frames reach; of negotiations one is left for renewing a token. */
 const LIMITS = {
@@ -19,27 +15,15 @@ const LIMITS = {
   RATE_LIMIT_SUBSCRIBES_PER_MINUTE: "12",
 };
 
-let data: string;
-let stack: Awaited<ReturnType<typeof startStack>>;
-let receiver: OtlpReceiver;
-unlessLimitsAreOpen(() => receiver.url);
+const stack = ownStack(LIMITS);
+const addresses = () => stack.addresses;
+unlessLimitsAreOpen(() => stack.receiver.url);
 /** A room of one member, who is nobody else in these tests, and a message of it. */
 let strangeRoom: number;
 
 beforeAll(async () => {
-  data = mkdtempSync(join(tmpdir(), "nonstop-refusals-"));
-  receiver = await startOtlpReceiver();
-  const env = { ...LIMITS, ...countingAt(receiver.url) };
-  stack = await startStack({ data, ports: "auto", quiet: true, env });
   strangeRoom = await makeRoom(newUsers(1), addresses());
 });
-afterAll(async () => {
-  await stack.close();
-  await receiver.close();
-  rmSync(data, { recursive: true, force: true });
-});
-
-const addresses = (): Addresses => stack.addresses as unknown as Addresses;
 
 type Version = "1.0" | "1.1" | "1.2";
 

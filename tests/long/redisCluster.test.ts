@@ -1,43 +1,25 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import calculateSlot from "cluster-key-slot";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startStack } from "../../local/stack.js";
 import { type Connected, call, connect, history, makeRoom, newUsers, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";
-import { countingAt, type OtlpReceiver, startOtlpReceiver } from "../support/otlpReceiver.js";
+import { ownStack } from "../support/ownStack.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 import { type RedisCluster, startRedisCluster } from "../support/redisCluster.js";
-import type { Addresses } from "../support/stack.js";
 
-let data: string;
 let cluster: RedisCluster;
-let stack: Awaited<ReturnType<typeof startStack>>;
-let receiver: OtlpReceiver;
-unlessLimitsAreOpen(() => receiver.url);
-
 beforeAll(async () => {
-  data = mkdtempSync(join(tmpdir(), "nonstop-cluster-"));
   cluster = await startRedisCluster({ replicas: 1 });
-  receiver = await startOtlpReceiver();
-  const env = {
-    REDIS_URL: cluster.urls.join(","),
-    REDIS_CLUSTER: "true",
-    RATE_LIMIT_PER_MINUTE: "5",
-    ...countingAt(receiver.url),
-  };
-  stack = await startStack({ data, ports: "auto", quiet: true, env });
 });
-afterAll(async () => {
-  await stack.close();
-  await cluster.close();
-  await receiver.close();
-  rmSync(data, { recursive: true, force: true });
-});
+afterAll(() => cluster.close());
 
-const addresses = (): Addresses => stack.addresses as unknown as Addresses;
+const stack = ownStack(() => ({
+  REDIS_URL: cluster.urls.join(","),
+  REDIS_CLUSTER: "true",
+  RATE_LIMIT_PER_MINUTE: "5",
+}));
+unlessLimitsAreOpen(() => stack.receiver.url);
+const addresses = () => stack.addresses;
 
 /** A new user whose keys are on this one of the three primaries. */
 function userOn(node: number): number {

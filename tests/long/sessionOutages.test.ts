@@ -1,26 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import WebSocket from "ws";
-import { startStack } from "../../local/stack.js";
 import { call, newUsers, tokenFor, until } from "../support/client.js";
+import { ownStack } from "../support/ownStack.js";
 import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
-import type { Addresses } from "../support/stack.js";
 
-type Stack = Awaited<ReturnType<typeof startStack>>;
-
-let data: string;
-let stack: Stack;
-
-beforeAll(async () => {
-  data = mkdtempSync(join(tmpdir(), "nonstop-sessions-"));
-  stack = await startStack({ data, ports: "auto", quiet: true });
-});
-afterAll(async () => {
-  await stack.close();
-  rmSync(data, { recursive: true, force: true });
-});
+const stack = ownStack();
 
 const connected = (user: number, query = ""): Promise<RawSocket> =>
   openConnected(user, "1.2", undefined, query, stack.addresses.webPubSub);
@@ -36,16 +20,28 @@ async function isServed(socket: RawSocket): Promise<boolean> {
   return isAnswered();
 }
 
-/** The functions answer again after their host was killed. The socket service doesn't wait for that for ever. */
-const hostIsBack = (): Promise<void> =>
-  until(
-    () =>
-      fetch(`${stack.addresses.api}/api/v1/chat/openapi.json`).then(
-        ({ ok }) => ok,
-        () => false,
-      ),
-    "the host is back",
-  );
+/** The functions answer again after their host was killed, and the socket service knows that it takes events. */
+async function hostIsBack(): Promise<void> {
+  const answers = (): Promise<boolean> =>
+    fetch(`${stack.addresses.api}/api/v1/chat/openapi.json`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  await until(answers, "the host is back");
+  const [other] = newUsers(1) as [number];
+  const connects = async (): Promise<boolean> => {
+    const socket = await connected(other).catch(() => undefined);
+    await socket?.close();
+    return socket !== undefined;
+  };
+  await until(connects, "somebody else can connect");
+}
+
+/** How many events the socket service has delivered or given up. */
+async function eventsDone(): Promise<number> {
+  const stats = await fetch(new URL("/stats", stack.addresses.webPubSub.replace("ws:", "http:")));
+  return ((await stats.json()) as { upstreamCalls: number }).upstreamCalls;
+}
 
 /** Whether Redis answers the functions: a user's fourth session ends the first. */
 async function limitsAreBack(): Promise<boolean> {
@@ -88,10 +84,14 @@ test("sessions whose end nobody saw don't use up places: the one that lives keep
   const [user] = newUsers(1) as [number];
   const living = await connected(user);
   const dying = [await connected(user), await connected(user)];
+  const before = await eventsDone();
   stack.kill("functionsHost", "SIGKILL");
   for (const socket of dying) await socket.close();
-  // What the socket service tells of them is lost with the host.
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await until(async () => {
+    // Again and again, so that no try of the socket service reaches it.
+    stack.kill("functionsHost", "SIGKILL");
+    return (await eventsDone()) >= before + dying.length;
+  }, "the socket service has given up to tell of them");
   await hostIsBack();
   expect(await isServed(living)).toBe(true);
   const after = [await connected(user), await connected(user)];
@@ -153,8 +153,7 @@ test("a device that can't be closed now is not said to be logged out, and is clo
   const [user] = newUsers(1) as [number];
   const phone = await connected(user, "&deviceId=phone");
   const other = await connected(user);
-  const logOut = () =>
-    call("POST", "/sessions/logout", user, { deviceId: "phone" }, stack.addresses as unknown as Addresses);
+  const logOut = () => call("POST", "/sessions/logout", user, { deviceId: "phone" }, stack.addresses);
   stack.kill("webPubSub", "SIGSTOP");
   expect(await logOut()).toMatchObject({ status: 503, body: { code: "UNAVAILABLE" } });
   stack.kill("webPubSub", "SIGCONT");
