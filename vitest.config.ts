@@ -1,4 +1,6 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./tests/support/longestFirst.js";
 
 /** No test is about how fast the machine is: these end only what hangs. Each project needs them, as inline ones inherit nothing. */
 const limits = {
@@ -9,45 +11,83 @@ const limits = {
   pool: "forks",
 } as const;
 
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** They start the servers they need themselves. */
+const SERVERS = [
+  "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
+  "tests/integration/{build,hostileServer,lostConnections}.test.ts",
+];
+/** Unit tests of what is built, so that a build must be there. */
+const OF_BUILD = ["local/token.test.ts"];
+/** They disturb the stack that the others share, so nothing else may run meanwhile. */
+const ALONE = ["tests/e2e/outages.test.ts"];
+
 /**
- * Unit tests stand beside the code; everything that crosses a folder is below `tests`. Those that need a
- * running stack share one, started before the first of them.
+ * Unit tests stand beside the code; everything that crosses a folder is below `tests`. The projects are run in
+ * this order, the long files of each first. Those that need a running stack share one.
  */
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
           ...limits,
           name: "unit",
+          sequence: { groupOrder: 0 },
           include: [
             "{functions,shared,local,bench}/**/*.test.ts",
             "client/*.test.ts",
             "web/src/**/*.test.ts",
           ],
+          exclude: OF_BUILD,
+        },
+        // From their sources, as the page has them.
+        resolve: {
+          alias: {
+            "@nonstop/chat-client/indexeddb": at("client/indexedDbOutbox.ts"),
+            "@nonstop/chat-client": at("client/index.ts"),
+          },
         },
       },
       {
         test: {
           ...limits,
-          name: "local servers",
-          include: [
-            "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
-            "tests/{integration/hostileServer,integration/lostConnections,long/stack}.test.ts",
-          ],
+          name: "servers",
+          sequence: { groupOrder: 1 },
+          include: [...SERVERS, ...OF_BUILD],
+          globalSetup: ["tests/support/built.ts"],
         },
       },
       {
         test: {
           ...limits,
           name: "stack",
-          include: ["tests/**/*.test.ts"],
-          exclude: [
-            "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
-            "tests/{integration/hostileServer,integration/lostConnections,long/stack}.test.ts",
-            "tests/foreign/**",
-          ],
+          sequence: { groupOrder: 1 },
+          include: ["tests/{contracts,integration,e2e}/**/*.test.ts"],
+          exclude: [...SERVERS, ...ALONE],
+          globalSetup: ["tests/support/stack.ts"],
+        },
+      },
+      {
+        test: {
+          ...limits,
+          name: "alone",
+          sequence: { groupOrder: 2 },
+          maxWorkers: 1,
+          include: ALONE,
+          globalSetup: ["tests/support/stack.ts"],
+        },
+      },
+      {
+        // Not in `npm test`: what runs for minutes, or on stacks of its own.
+        test: {
+          ...limits,
+          name: "long",
+          sequence: { groupOrder: 3 },
+          include: ["tests/long/**/*.test.ts"],
           globalSetup: ["tests/support/stack.ts"],
         },
       },

@@ -1,10 +1,11 @@
 /**
  * Makes a fresh clone ready and then runs one of the project's commands, so that each works at once:
  *
- *   node local/setup.mjs start|dev|test|token|bench|run|build [-- ARGUMENT...]
+ *   node local/setup.mjs start|dev|test|unit|watch|token|bench|run|build [-- ARGUMENT...]
  *
  * start   the whole system on this machine      dev    the same, with what changes built and restarted
- * test    all tests                             token  prints an access token
+ * test    all tests, or those of the arguments  token  prints an access token
+ * unit    the unit tests                        watch  them again whenever a file changes
  * bench   [NAME], a measurement, or all         run    SCRIPT ARGUMENT..., any script
  * build   nothing more
  *

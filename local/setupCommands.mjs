@@ -13,17 +13,14 @@ import { missingServices, provideServices } from "./setupServices.mjs";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const LOCK = ".local-setup";
+const VITEST = "node_modules/vitest/vitest.mjs";
 
 const COMMANDS = {
   start: { services: true, script: "dist/local/stackMain.js", run: runStack },
   dev: { services: true, script: "dist/local/stackMain.js", first: ["--watch"], run: runStack },
-  test: {
-    services: true,
-    browser: true,
-    script: "node_modules/vitest/vitest.mjs",
-    first: ["run"],
-    run: runScript,
-  },
+  test: { services: true, browser: true, script: VITEST, first: ["run"], run: runScript },
+  unit: { services: true, script: VITEST, first: ["run", "--project=unit"], run: runScript },
+  watch: { services: true, script: VITEST, first: ["watch", "--project=unit"], run: runScript },
   token: { services: false, script: "dist/local/token.js", run: runScript },
   bench: { services: true, named: (name) => `dist/bench/${name || "all"}.js`, run: runScript },
   run: { services: false, named: (path) => path, run: runScript },
