@@ -2,6 +2,7 @@ import { beforeAll, expect, test } from "vitest";
 import {
   DEMO,
   drawn,
+  introduceDemo,
   isConnected,
   keptTexts,
   pageOf,
@@ -13,7 +14,7 @@ import {
   visit,
 } from "../support/browser.js";
 import { chaosProxy } from "../support/chat.js";
-import { call, connect, fill, history, makeRoom, tokenFor, until } from "../support/client.js";
+import { call, connect, fill, history, makeRoom, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";
 
@@ -22,11 +23,7 @@ const { retry } = UNLESS_LATE;
 unlessLimitsAreOpen();
 const { Ann, Ben, Chloe } = DEMO;
 
-// The service knows users by the tokens it has seen.
-beforeAll(async () => {
-  for (const [nickname, userId] of Object.entries(DEMO))
-    await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
-});
+beforeAll(introduceDemo);
 
 test("two users side by side: a message appears, and the '1' vanishes when it is read", async () => {
   const roomId = await makeRoom([Ann, Ben]);

@@ -2,6 +2,7 @@ import type { BrowserContext, Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
 import {
   DEMO,
+  introduceDemo,
   isConnected,
   pageOf,
   rowOf,
@@ -15,10 +16,7 @@ import { call, connect, history, makeRoom, newUsers, tokenFor, until } from "../
 useBrowser();
 const { Ann, Ben, Chloe } = DEMO;
 
-beforeAll(async () => {
-  for (const [nickname, userId] of Object.entries(DEMO))
-    await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
-});
+beforeAll(introduceDemo);
 
 const stored = (page: Page, text: string) => rowOf(page, text).and(page.locator("[data-state=stored]"));
 const write = (page: Page) => page.getByRole("textbox", { name: "Write a message" });

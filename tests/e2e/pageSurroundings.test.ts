@@ -1,16 +1,23 @@
 import type { Page } from "playwright-core";
 import { beforeAll, describe, expect, test } from "vitest";
-import { DEMO, isConnected, pageOf, rowOf, say, screenshot, useBrowser, visit } from "../support/browser.js";
+import {
+  DEMO,
+  introduceDemo,
+  isConnected,
+  pageOf,
+  rowOf,
+  say,
+  screenshot,
+  useBrowser,
+  visit,
+} from "../support/browser.js";
 import { chaosProxy } from "../support/chat.js";
-import { call, connect, fill, history, makeRoom, tokenFor, until } from "../support/client.js";
+import { call, connect, fill, history, makeRoom, until } from "../support/client.js";
 
 useBrowser();
 const { Ann, Ben, Chloe, Dora } = DEMO;
 
-beforeAll(async () => {
-  for (const [nickname, userId] of Object.entries(DEMO))
-    await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
-});
+beforeAll(introduceDemo);
 
 const stored = (page: Page, text: string) => rowOf(page, text).and(page.locator("[data-state=stored]"));
 

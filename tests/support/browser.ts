@@ -12,6 +12,7 @@ import { afterAll, afterEach, beforeAll, expect, inject } from "vitest";
 import { type Server as PageServer, start as startPage } from "../../local/page/server.js";
 import { projectRoot, readAuthSettings } from "../../local/settings.js";
 import type { ChaosProxy } from "./chaosProxy.js";
+import { call, tokenFor } from "./client.js";
 import { PATIENCE_MS } from "./patience.js";
 
 // Plain JavaScript without declarations: imported by address.
@@ -37,6 +38,12 @@ const contexts: BrowserContext[] = [];
 const servers: PageServer[] = [];
 /** What pages complained about that a test did not provoke. */
 const complaints: string[] = [];
+
+/** The demo users are known to the service once it has seen a token of each. */
+export async function introduceDemo(): Promise<void> {
+  for (const [nickname, userId] of Object.entries(DEMO))
+    await call("POST", "/negotiate", await tokenFor(userId, { nickname }));
+}
 
 /** Begins and ends a browser with the test file; each test's pages are closed after it. */
 export function useBrowser(): void {
