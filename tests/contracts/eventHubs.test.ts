@@ -21,7 +21,7 @@ import {
   type PartitionProperties,
   type ReceivedEventData,
 } from "@azure/event-hubs";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Server, start } from "../../local/eventHubs/server.js";
 
 // What the chat needs of Event Hubs, through the SDK only. With EVENT_HUBS_CONNECTION_STRING set the suite runs against
@@ -118,7 +118,7 @@ function properties(client: EventHubProducerClient): Promise<PartitionProperties
 }
 
 describe("sending", () => {
-  it("keeps the order of a key, in one partition", async () => {
+  test("keeps the order of a key, in one partition", async () => {
     const client = producer();
     const before = await properties(client);
     for (let index = 0; index < 20; index++) {
@@ -137,7 +137,7 @@ describe("sending", () => {
     expect(new Set(events.map((each) => each.partitionKey))).toEqual(new Set(["room-ä-한국"]));
   });
 
-  it("brings body, properties and message fields back with the types they were sent with", async () => {
+  test("brings body, properties and message fields back with the types they were sent with", async () => {
     const client = producer();
     const from = await endOf(client, "0");
     const batch = await client.createBatch({ partitionId: "0" });
@@ -159,7 +159,7 @@ describe("sending", () => {
     expect(second!.properties).toEqual({ flag: true, count: 5, half: 0.5, word: "w" });
   });
 
-  it("spreads events without a key over the partitions", async () => {
+  test("spreads events without a key over the partitions", async () => {
     const client = producer();
     const before = await properties(client);
     for (const event of numbered(before.length)) await client.sendBatch([event]);
@@ -168,7 +168,7 @@ describe("sending", () => {
       expect(each.lastEnqueuedSequenceNumber).toBeGreaterThan(before[id]!.lastEnqueuedSequenceNumber);
   });
 
-  it("takes many sends at once and loses none", async () => {
+  test("takes many sends at once and loses none", async () => {
     const client = producer();
     const from = await endOf(client, "1");
     await Promise.all(numbered(300).map((event) => client.sendBatch([event], { partitionId: "1" })));
@@ -176,7 +176,7 @@ describe("sending", () => {
     expect(new Set(texts(events)).size).toBe(300);
   });
 
-  it("takes events from the buffered producer", async () => {
+  test("takes events from the buffered producer", async () => {
     const from = await endOf(producer(), "2");
     const client = new EventHubBufferedProducerClient(connectionString, hub, {
       ...quick,
@@ -189,7 +189,7 @@ describe("sending", () => {
     );
   });
 
-  it("takes events from an idempotent producer in order, once", async () => {
+  test("takes events from an idempotent producer in order, once", async () => {
     const from = await endOf(producer(), "2");
     const errors: unknown[] = [];
     const client = new EventHubBufferedProducerClient(connectionString, hub, {
@@ -207,7 +207,7 @@ describe("sending", () => {
     );
   });
 
-  it("lets an idempotent producer that comes back go on behind its last number", async () => {
+  test("lets an idempotent producer that comes back go on behind its last number", async () => {
     const partition = { startingSequenceNumber: 0, ownerLevel: 1, producerGroupId: groupId() };
     const from = await endOf(producer(), "0");
     await numberedProducer(partition).sendBatch(numbered(2, 100), { partitionId: "0" });
@@ -220,7 +220,7 @@ describe("sending", () => {
     ).rejects.toThrow("epoch");
   });
 
-  it("refuses an event and a batch above 1 MiB, and the same producer goes on", async () => {
+  test("refuses an event and a batch above 1 MiB, and the same producer goes on", async () => {
     const client = producer();
     const tooLarge = [{ body: Buffer.alloc(1_048_577) }];
     await expect(client.sendBatch(tooLarge, { partitionId: "0" })).rejects.toMatchObject({
@@ -245,7 +245,7 @@ function numberedProducer(partition: object): EventHubProducerClient {
 }
 
 describe("reading", () => {
-  it("starts where it is told", async () => {
+  test("starts where it is told", async () => {
     const client = producer();
     const from = await endOf(client, "1");
     await client.sendBatch(numbered(2), { partitionId: "1" });
@@ -264,14 +264,14 @@ describe("reading", () => {
       expect(texts(await read(consumer(), "1", position, expected.length)), name).toEqual(expected);
   });
 
-  it("brings events that are sent while a reader waits at the end", async () => {
+  test("brings events that are sent while a reader waits at the end", async () => {
     const client = producer();
     const reading = read(consumer(), "1", await endOf(client, "1"), 10);
     for (const event of numbered(10)) await client.sendBatch([event], { partitionId: "1" });
     expect(texts(await reading)).toEqual(numbered(10).map((each) => String(each.body)));
   });
 
-  it("gives every consumer group every event", async () => {
+  test("gives every consumer group every event", async () => {
     const client = producer();
     const from = await endOf(client, "0");
     await client.sendBatch(numbered(3), { partitionId: "0" });
@@ -285,7 +285,7 @@ describe("reading", () => {
     ]);
   });
 
-  it("lets a higher owner level take over, and refuses a lower one", async () => {
+  test("lets a higher owner level take over, and refuses a lower one", async () => {
     const client = producer();
     const from = await endOf(client, "2");
     await client.sendBatch(numbered(1), { partitionId: "2" });
@@ -311,7 +311,7 @@ describe("reading", () => {
     expect(await lost).toMatchObject({ code: "ReceiverDisconnectedError" });
   });
 
-  it("tells readers that ask what the last event is", async () => {
+  test("tells readers that ask what the last event is", async () => {
     const client = producer();
     const from = await endOf(client, "0");
     await client.sendBatch(numbered(3), { partitionId: "0" });
@@ -337,7 +337,7 @@ describe("reading", () => {
 });
 
 describe("refusing", () => {
-  it("an unknown hub", async () => {
+  test("an unknown hub", async () => {
     const nowhere = producer(connectionString, "no-such-hub");
     await expect(nowhere.sendBatch(numbered(1))).rejects.toMatchObject({
       code: "MessagingEntityNotFoundError",
@@ -347,19 +347,19 @@ describe("refusing", () => {
     });
   });
 
-  it("an unknown consumer group", async () => {
+  test("an unknown consumer group", async () => {
     await expect(read(consumer("no-such-group"), "0", earliestEventPosition, 1)).rejects.toMatchObject({
       code: "MessagingEntityNotFoundError",
     });
   });
 
-  it("an unknown partition", async () => {
+  test("an unknown partition", async () => {
     await expect(producer().sendBatch(numbered(1), { partitionId: "77" })).rejects.toMatchObject({
       code: "ArgumentOutOfRangeError",
     });
   });
 
-  it("a wrong key", async () => {
+  test("a wrong key", async () => {
     const wrong = connectionString.replace(/SharedAccessKey=[^;]*/, "SharedAccessKey=d3Jvbmc=");
     await expect(producer(wrong).sendBatch(numbered(1))).rejects.toMatchObject({ code: "UnauthorizedError" });
   });
@@ -370,7 +370,7 @@ describe.skipIf(outside)("the local server", () => {
   const folder = () => join(scratch, `data-${next++}`);
   const begin = async (data: string) => keep(await start({ port: 0, data, hubs, retentionCheckMs: 50 }));
 
-  it("keeps everything over a restart: events, sequence numbers, offsets, times and the date of the hub", async () => {
+  test("keeps everything over a restart: events, sequence numbers, offsets, times and the date of the hub", async () => {
     const data = folder();
     const first = await begin(data);
     const sender = producer(first.connectionString);
@@ -391,7 +391,7 @@ describe.skipIf(outside)("the local server", () => {
     expect(lastEnqueuedSequenceNumber).toBe(5);
   });
 
-  it("cuts an unfinished record off and goes on behind the last whole one", async () => {
+  test("cuts an unfinished record off and goes on behind the last whole one", async () => {
     const data = folder();
     const first = await begin(data);
     await producer(first.connectionString).sendBatch(numbered(2), { partitionId: "0" });
@@ -407,7 +407,7 @@ describe.skipIf(outside)("the local server", () => {
     expect(texts(events)).toEqual(["0", "1", "2"]);
   });
 
-  it("lets events go when their retention is over, and goes on counting", async () => {
+  test("lets events go when their retention is over, and goes on counting", async () => {
     const server = await begin(folder());
     const sender = producer(server.connectionString, "brief");
     await sender.sendBatch(numbered(4), { partitionId: "0" });
@@ -423,7 +423,7 @@ describe.skipIf(outside)("the local server", () => {
     expect((await reading)[0]).toMatchObject({ sequenceNumber: 4 });
   });
 
-  it("has every confirmed event, in order, after it was killed in the middle of sends", async () => {
+  test("has every confirmed event, in order, after it was killed in the middle of sends", async () => {
     const data = folder();
     const program = build();
     for (let round = 0; round < 2; round++) {
@@ -479,7 +479,7 @@ describe.skipIf(outside)("the local server", () => {
     }
   });
 
-  it("leaves when its stdin ends, and says what is wrong with its flags", async () => {
+  test("leaves when its stdin ends, and says what is wrong with its flags", async () => {
     const program = build();
     const { child } = await run(program, folder());
     const gone = once(child, "exit");

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   ATTACH,
   type BareClient,
@@ -44,7 +44,7 @@ import {
 serveEachTest();
 
 describe("frames", () => {
-  it("have all their fields, which some clients read by their place", async () => {
+  test("have all their fields, which some clients read by their place", async () => {
     await fill(["one"]);
     const client = await connect();
     expect((await client.next(OPEN)).fields).toHaveLength(10);
@@ -66,7 +66,7 @@ describe("frames", () => {
     expect((await client.next(CLOSE)).fields).toHaveLength(1);
   });
 
-  it("have all fields of an error too", async () => {
+  test("have all fields of an error too", async () => {
     const client = await connect();
     attach(client, true, "nowhere/ConsumerGroups/$Default/Partitions/0");
     const { fields } = await client.next(DETACH);
@@ -77,7 +77,7 @@ describe("frames", () => {
     expect(error.value).toEqual(["amqp:decode-error", expect.any(String), null]);
   });
 
-  it("that break the protocol are answered with a close that says so", async () => {
+  test("that break the protocol are answered with a close that says so", async () => {
     const client = await connect();
     await client.next(BEGIN);
     client.send(FLOW, [uint(0), uint(1), uint(0), uint(1)], { channel: 7 });
@@ -86,7 +86,7 @@ describe("frames", () => {
 });
 
 describe("a connection", () => {
-  it.each([
+  test.each([
     ["a channel", (client: BareClient) => client.begin(256)],
     ["a handle", (client: BareClient) => attach(client, true, READER, { handle: 256 })],
   ])("is closed for %s above the highest that was agreed", async (_name, wrong) => {
@@ -97,7 +97,7 @@ describe("a connection", () => {
 });
 
 describe("logging in", () => {
-  it.each([
+  test.each([
     ["a wrong key", "RootManageSharedAccessKey", "wrong"],
     ["no key", "RootManageSharedAccessKey", ""],
     ["an unknown name", "toString", KEY],
@@ -106,7 +106,7 @@ describe("logging in", () => {
     expect(await client.login(name, key)).toBe(1);
   });
 
-  it("without a key gives nothing until a token comes", async () => {
+  test("without a key gives nothing until a token comes", async () => {
     const client = await connect({ withKey: false });
     attach(client, true, READER);
     expect(conditionOf((await client.next(DETACH)).fields[2])).toBe("amqp:unauthorized-access");
@@ -114,7 +114,7 @@ describe("logging in", () => {
 });
 
 describe("a link", () => {
-  it.each([
+  test.each([
     SENDER,
     `/${SENDER}`,
     `amqps://host/${SENDER}`,
@@ -128,7 +128,7 @@ describe("a link", () => {
     expect((fields[6] as Described).value).toEqual(expect.arrayContaining([address]));
   });
 
-  it.each([
+  test.each([
     `/${READER}`,
     `amqps://host/${READER}`,
     `sb://host:1/${READER}`,
@@ -140,7 +140,7 @@ describe("a link", () => {
     expect((fields[5] as Described).value).toEqual(expect.arrayContaining([address]));
   });
 
-  it.each([undefined, 0, 1, 2])("has the sender settle mode that was asked for: %s", async (snd) => {
+  test.each([undefined, 0, 1, 2])("has the sender settle mode that was asked for: %s", async (snd) => {
     const client = await connect();
     for (const [handle, reads] of [false, true].entries()) {
       const more = snd === undefined ? { handle } : { handle, snd };
@@ -149,7 +149,7 @@ describe("a link", () => {
     }
   });
 
-  it.each([undefined, 0, 1])("has the receiver settle mode that was asked for: %s", async (rcv) => {
+  test.each([undefined, 0, 1])("has the receiver settle mode that was asked for: %s", async (rcv) => {
     const client = await connect();
     for (const [handle, reads] of [false, true].entries()) {
       const more = rcv === undefined ? { handle } : { handle, rcv };
@@ -158,7 +158,7 @@ describe("a link", () => {
     }
   });
 
-  it.each([
+  test.each([
     ["to an unknown hub", false, "nowhere", "amqp:not-found"],
     ["from an unknown hub", true, "nowhere/ConsumerGroups/$Default/Partitions/0", "amqp:not-found"],
     ["from an unknown group", true, "h/ConsumerGroups/none/Partitions/0", "amqp:not-found"],
@@ -173,7 +173,7 @@ describe("a link", () => {
     expect(conditionOf(detach[2])).toBe(condition);
   });
 
-  it("that was refused takes nothing of what was on its way", async () => {
+  test("that was refused takes nothing of what was on its way", async () => {
     const client = await connect();
     attach(client, false, "nowhere");
     transfer(client, 0, event("lost"));
@@ -183,7 +183,7 @@ describe("a link", () => {
     expect((await client.next(DISPOSITION)).fields.slice(1, 3)).toEqual([1, 1]);
   });
 
-  it("answers with the filters that are in effect, and no others", async () => {
+  test("answers with the filters that are in effect, and no others", async () => {
     await fill(numbers(3));
     const client = await connect();
     const selector = (name: Value) => described(name, "amqp.annotation.x-opt-sequence-number > '1'");
@@ -202,14 +202,14 @@ describe("a link", () => {
     expect(await read(client, 1)).toEqual(["2"]);
   });
 
-  it.each([true, false])("is detached as its client detaches it: closed %s", async (closed) => {
+  test.each([true, false])("is detached as its client detaches it: closed %s", async (closed) => {
     const client = await connect();
     await attached(client, true, READER);
     client.send(DETACH, closed ? [uint(0), true] : [uint(0)]);
     expect((await client.next(DETACH)).fields.slice(0, 2)).toEqual([0, closed]);
   });
 
-  it.each([true, false])("can be attached again at once, after a detach with closed %s", async (closed) => {
+  test.each([true, false])("can be attached again at once, after a detach with closed %s", async (closed) => {
     await fill(["one"]);
     const client = await connect();
     await attached(client, true, READER, { name: "same" });
@@ -222,7 +222,7 @@ describe("a link", () => {
     expect((await client.next(TRANSFER, handleIs(fields[1] as number))).payload.toString()).toContain("one");
   });
 
-  it("takes the place of an open one of its name and direction, and of no other", async () => {
+  test("takes the place of an open one of its name and direction, and of no other", async () => {
     const client = await connect();
     await attached(client, true, READER, { name: "same" });
     await attached(client, false, SENDER, { name: "same", handle: 1 });
@@ -234,7 +234,7 @@ describe("a link", () => {
     expect((await client.next(DISPOSITION)).fields[4]).toMatchObject({ descriptor: 0x24 });
   });
 
-  it.each([
+  test.each([
     ["a handle in use", "amqp:session:handle-in-use", (client: BareClient) => attach(client, true, READER)],
     [
       "a handle that nobody has",
@@ -266,7 +266,7 @@ describe("a link", () => {
     expect((await attached(client, true, READER, { channel: 3 })).fields[5]).not.toBeNull();
   });
 
-  it("of a buffered producer to the whole hub is accepted, and says how large an event may be", async () => {
+  test("of a buffered producer to the whole hub is accepted, and says how large an event may be", async () => {
     const client = await connect();
     const capabilities = symbol("com.microsoft:idempotent-producer");
     const { fields } = await attached(client, false, "h", { capabilities });
@@ -280,7 +280,7 @@ describe("a link", () => {
 });
 
 describe("the end of a session", () => {
-  it("makes room for other readers", async () => {
+  test("makes room for other readers", async () => {
     const client = await connect();
     for (const handle of [0, 1, 2, 3, 4]) await attached(client, true, READER, { handle });
     client.send(END, []);
@@ -296,7 +296,7 @@ describe("the end of a session", () => {
     }
   });
 
-  it("may be followed by detaches of its links", async () => {
+  test("may be followed by detaches of its links", async () => {
     const client = await connect();
     await attached(client, true, READER);
     client.send(END, []);
@@ -306,7 +306,7 @@ describe("the end of a session", () => {
     expect((await attached(client, true, READER, { channel: 1 })).channel).toBe(0);
   });
 
-  it("lets an owner level go", async () => {
+  test("lets an owner level go", async () => {
     const client = await connect();
     const level = (epoch: number) => map([[symbol("com.microsoft:epoch"), long(epoch)]]);
     await attached(client, true, READER, { properties: level(9) });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, test } from "vitest";
 import {
   ACCEPTED,
   ATTACH,
@@ -41,7 +41,7 @@ import {
 serveEachTest();
 
 describe("sending", () => {
-  it("settled gets no answer, and needs no tags", async () => {
+  test("settled gets no answer, and needs no tags", async () => {
     const client = await connect();
     await attached(client, false, SENDER, { snd: SETTLED });
     transfer(client, 0, event("one"), { settled: true, tag: "" });
@@ -53,14 +53,14 @@ describe("sending", () => {
     expect(await read(client, 3)).toEqual(["one", "two", "three"]);
   });
 
-  it("is settled at once, also where the client would settle first", async () => {
+  test("is settled at once, also where the client would settle first", async () => {
     const client = await connect();
     await attached(client, false, SENDER, { rcv: SECOND });
     transfer(client, 0, event("one"));
     expect((await client.next(DISPOSITION)).fields[3]).toBe(true);
   });
 
-  it("takes several transfers together, and any of them may say that all are settled", async () => {
+  test("takes several transfers together, and any of them may say that all are settled", async () => {
     const client = await connect();
     await attached(client, false, SENDER);
     const whole = event("one and two and three");
@@ -75,7 +75,7 @@ describe("sending", () => {
     expect(await read(client, 2)).toEqual(["one and two and three", "last"]);
   });
 
-  it("forgets what was aborted, at once or later, and its size", async () => {
+  test("forgets what was aborted, at once or later, and its size", async () => {
     const client = await connect();
     await attached(client, false, SENDER);
     const part = Buffer.alloc(60_000, event("aborted"));
@@ -93,7 +93,7 @@ describe("sending", () => {
     expect(await read(client, 1)).toEqual(["all"]);
   });
 
-  it("may begin just below the highest numbers, and goes on behind zero", async () => {
+  test("may begin just below the highest numbers, and goes on behind zero", async () => {
     const client = await connect();
     const high = 0xfffffffe;
     client.begin(1, high);
@@ -117,7 +117,7 @@ describe("sending", () => {
     expect(now.fields[0]).toBe(2);
   });
 
-  it("may use all the credit of several links of a session", async () => {
+  test("may use all the credit of several links of a session", async () => {
     const client = await connect();
     const links = [0, 1, 2, 3];
     for (const handle of links) await attached(client, false, SENDER, { handle });
@@ -128,7 +128,7 @@ describe("sending", () => {
     expect((await client.next(DISPOSITION, isLast)).fields[4]).toMatchObject({ descriptor: 0x24 });
   });
 
-  it("without credit detaches the link", async () => {
+  test("without credit detaches the link", async () => {
     const client = await connect();
     await attached(client, false, SENDER);
     let id = 0;
@@ -145,7 +145,7 @@ describe("sending", () => {
 });
 
 describe("reading", () => {
-  it.each([
+  test.each([
     ["its credit back", (client: BareClient) => flow(client, 0)],
     ["the link back", (client: BareClient) => client.send(DETACH, [uint(0), true])],
   ])("holds no other link back when its client takes %s at once", async (_name, takeBack) => {
@@ -161,7 +161,7 @@ describe("reading", () => {
     expect(await read(client, 1)).toEqual(["one"]);
   });
 
-  it("settled needs no dispositions, however many events there are", async () => {
+  test("settled needs no dispositions, however many events there are", async () => {
     await fill(numbers(5_000));
     const client = await connect();
     await attached(client, true, READER, { snd: SETTLED });
@@ -172,7 +172,7 @@ describe("reading", () => {
     expect(textOf(frames.at(-1)!)).toBe("4999");
   });
 
-  it("settles second what its client has accepted and not settled", async () => {
+  test("settles second what its client has accepted and not settled", async () => {
     await fill(["one"]);
     const client = await connect();
     await attached(client, true, READER, { rcv: SECOND });
@@ -182,7 +182,7 @@ describe("reading", () => {
     expect((await client.next(DISPOSITION)).fields.slice(0, 4)).toEqual([false, 0, 0, true]);
   });
 
-  it("is not held back by what a closed link left unsettled", async () => {
+  test("is not held back by what a closed link left unsettled", async () => {
     await fill(numbers(2_500));
     const client = await connect();
     await attached(client, true, READER);
@@ -195,7 +195,7 @@ describe("reading", () => {
     expect(await read(client, 10)).toEqual(numbers(10));
   });
 
-  it.each([
+  test.each([
     ["with credit left", 10, 2],
     ["with none left", 2, 2],
     ["with none to begin with", 0, 0],
@@ -214,7 +214,7 @@ describe("reading", () => {
     expect(client.left(FLOW)).toEqual([]);
   });
 
-  it("keeps to the smallest frames that there are", async () => {
+  test("keeps to the smallest frames that there are", async () => {
     const text = "x".repeat(5_000);
     await fill([text]);
     const client = await connect({ maxFrameSize: 512 });
@@ -227,7 +227,7 @@ describe("reading", () => {
     expect(String(sectionsOf(payload).get(0x75))).toBe(text);
   });
 
-  it("answers a flow that asks for one", async () => {
+  test("answers a flow that asks for one", async () => {
     const client = await connect();
     await attached(client, true, READER);
     flow(client, 7, { echo: true });
@@ -237,7 +237,7 @@ describe("reading", () => {
     expect((await client.next(FLOW)).fields[4]).toBeNull();
   });
 
-  it("ends at an event that is longer than its client takes", async () => {
+  test("ends at an event that is longer than its client takes", async () => {
     await fill(["short", "x".repeat(5_000)]);
     const client = await connect();
     await attached(client, true, READER, { maxSize: 1_000 });
@@ -271,7 +271,7 @@ describe("management", () => {
   const statusOf = (reply: Frame) =>
     (sectionsOf(reply.payload).get(0x74) as Record<string, unknown>)["status-code"];
 
-  it.each([
+  test.each([
     ["with its token", "h", token(KEY), 200],
     ["with a token for the namespace", "H", token(KEY, ""), 200],
     ["with a wrong token", "h", token("wrong"), 401],
@@ -285,7 +285,7 @@ describe("management", () => {
     expect(statusOf(await client.next(TRANSFER))).toBe(status);
   });
 
-  it("keeps a reply until there is credit for it, and holds nothing else back meanwhile", async () => {
+  test("keeps a reply until there is credit for it, and holds nothing else back meanwhile", async () => {
     await fill(["one"]);
     const client = await ask(
       [
@@ -316,7 +316,7 @@ describe("management", () => {
     expect(statusOf(await client.next(TRANSFER))).toBe(200);
   });
 
-  it("replies settled where it is asked to, on two links opened at once", async () => {
+  test("replies settled where it is asked to, on two links opened at once", async () => {
     const client = await connect({ withKey: false });
     attach(client, true, "$cbs", { name: "replies", handle: 0, snd: SETTLED });
     attach(client, false, "$cbs", { name: "requests", handle: 1, snd: SETTLED });

@@ -4,7 +4,7 @@ import type { ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { WebPubSubServiceClient } from "@azure/web-pubsub";
 import { WebPubSubEventHandler } from "@azure/web-pubsub-express";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
 import { type Server, start } from "../../local/webPubSub/server.js";
 import {
@@ -81,7 +81,7 @@ describe("the data plane", () => {
     throw new Error(`nobody is in ${group}`);
   };
 
-  it("sends text, JSON and bytes to all, to a group, to a user and to a connection", async () => {
+  test("sends text, JSON and bytes to all, to a group, to a user and to a connection", async () => {
     const ann = await join("ann", "a room/with % signs");
     const group = service.group("a room/with % signs");
     await service.sendToAll("to all", { contentType: "text/plain" });
@@ -98,14 +98,14 @@ describe("the data plane", () => {
     ]);
   });
 
-  it("takes a send to nobody for a success", async () => {
+  test("takes a send to nobody for a success", async () => {
     await service.group("empty").sendToAll("x", { contentType: "text/plain" });
     await service.sendToUser("nobody", "x", { contentType: "text/plain" });
     await service.sendToConnection("none", "x", { contentType: "text/plain" });
     await service.closeConnection("none");
   });
 
-  it("leaves out excluded connections and those a filter does not pick", async () => {
+  test("leaves out excluded connections and those a filter does not pick", async () => {
     const ann = await join("ann", "room", "ann-only");
     const bob = await join("bob", "room", "bob-only");
     const room = service.group("room");
@@ -118,12 +118,12 @@ describe("the data plane", () => {
     expect([await bob.next(), await bob.next(), await bob.next()]).toEqual(["1", "3", "end"]);
   });
 
-  it("refuses a filter that it can't read with 400", async () => {
+  test("refuses a filter that it can't read with 400", async () => {
     const sent = service.sendToAll("x", { contentType: "text/plain", filter: "userId like 'a%'" });
     await expect(sent).rejects.toMatchObject({ statusCode: 400 });
   });
 
-  it("adds and removes connections and users, one by one and by filter", async () => {
+  test("adds and removes connections and users, one by one and by filter", async () => {
     const ann = await join("ann", "door");
     const id = await idOf("door");
     const exists = (group: string) => service.groupExists(group);
@@ -149,7 +149,7 @@ describe("the data plane", () => {
     expect(ann.received).toEqual([]);
   });
 
-  it("knows which connections, users and groups exist, until they are gone", async () => {
+  test("knows which connections, users and groups exist, until they are gone", async () => {
     const ann = await join("ann", "room");
     const id = await idOf("room");
     const all = () =>
@@ -159,7 +159,7 @@ describe("the data plane", () => {
     await until(async () => (await all()).every((found) => !found));
   });
 
-  it("grants, checks and revokes permissions", async () => {
+  test("grants, checks and revokes permissions", async () => {
     await join("ann", "room");
     const id = await idOf("room");
     const has = () => service.hasPermission(id, "sendToGroup", { targetName: "room" });
@@ -170,7 +170,7 @@ describe("the data plane", () => {
     expect(await has()).toBe(false);
   });
 
-  it("delivers a frame that was sent before a close, then closes with the reason", async () => {
+  test("delivers a frame that was sent before a close, then closes with the reason", async () => {
     const ann = await join("ann", "room");
     const id = await idOf("room");
     await service.sendToConnection(id, "last words", { contentType: "text/plain" });
@@ -179,7 +179,7 @@ describe("the data plane", () => {
     expect((await ann.closed).reason).toBe("replaced");
   });
 
-  it("closes a user's, a group's and all connections but the excluded", async () => {
+  test("closes a user's, a group's and all connections but the excluded", async () => {
     const ann = await join("ann", "g1", "a");
     const bob = await join("bob", "g1", "b");
     const cal = await join("cal", "c");
@@ -194,7 +194,7 @@ describe("the data plane", () => {
     expect(dan.socket.readyState).toBe(WebSocket.OPEN);
   });
 
-  it("lists a group's connections page by page", async () => {
+  test("lists a group's connections page by page", async () => {
     await Promise.all(["1", "2", "3", "4", "5"].map((user) => join(user, "big")));
     const users: (string | undefined)[] = [];
     const sizes: number[] = [];
@@ -210,7 +210,7 @@ describe("the data plane", () => {
     expect(most).toBe(3);
   });
 
-  it("answers 401 to a wrong key", async () => {
+  test("answers 401 to a wrong key", async () => {
     const stranger = new WebPubSubServiceClient(
       `${(realService ?? `Endpoint=http://127.0.0.1;Port=${server?.port}`).replace(/;AccessKey=[^;]*/i, "")};AccessKey=AAAA`,
       "contract",
@@ -222,7 +222,7 @@ describe("the data plane", () => {
     expect((await refused((await stranger.getClientAccessToken({ userId: "ann" })).url)).status).toBe(401);
   });
 
-  it("closes a frame of more than 1 MB with 1009", async () => {
+  test("closes a frame of more than 1 MB with 1009", async () => {
     const ann = await join("ann");
     ann.socket.send(Buffer.alloc(1024 * 1024 + 1));
     expect((await ann.closed).code).toBe(1009);
@@ -230,7 +230,7 @@ describe("the data plane", () => {
 });
 
 describe.skipIf(realService)("local answers to bad requests", () => {
-  it("answers 404 for a hub that is not declared, on both planes", async () => {
+  test("answers 404 for a hub that is not declared, on both planes", async () => {
     const stranger = client("undeclared");
     await expect(stranger.sendToAll("x", { contentType: "text/plain" })).rejects.toMatchObject({
       statusCode: 404,
@@ -238,7 +238,7 @@ describe.skipIf(realService)("local answers to bad requests", () => {
     expect((await refused((await stranger.getClientAccessToken({ userId: "ann" })).url)).status).toBe(404);
   });
 
-  it("counts its calls for measurements", async () => {
+  test("counts its calls for measurements", async () => {
     const counts = async () => {
       const response = await fetch(`http://127.0.0.1:${server?.port}/stats`);
       return (await response.json()) as Record<string, number>;
@@ -252,7 +252,7 @@ describe.skipIf(realService)("local answers to bad requests", () => {
     expect([restSends! - before["restSends"]!, restCalls! - before["restCalls"]!]).toEqual([1, 2]);
   });
 
-  it.each([
+  test.each([
     ["an unknown path", "GET", "/", 404],
     ["the client endpoint without an upgrade", "GET", "/client/hubs/chat", 400],
     ["the health check", "HEAD", "/api/health", 200],
@@ -264,7 +264,7 @@ describe.skipIf(realService)("local answers to bad requests", () => {
     if (status >= 400) expect(await response.json()).toHaveProperty("message");
   });
 
-  it.each([
+  test.each([
     ["noise", "\x00\x01\x02 nonsense\r\n\r\n"],
     [
       "a handshake without a key",
@@ -282,12 +282,12 @@ describe.skipIf(realService)("local answers to bad requests", () => {
     expect(await service.groupExists("nobody")).toBe(false);
   });
 
-  it("refuses a body of more than 1 MB with 400", async () => {
+  test("refuses a body of more than 1 MB with 400", async () => {
     const sent = service.sendToAll(Buffer.alloc(1024 * 1024 + 1));
     await expect(sent).rejects.toMatchObject({ statusCode: 400, code: "Error.BadRequest" });
   });
 
-  it("cuts off a client that does not read, while another gets everything", async () => {
+  test("cuts off a client that does not read, while another gets everything", async () => {
     const slow = await open((await service.getClientAccessToken({ userId: "slow", groups: ["flood"] })).url);
     const quick = await open(
       (await service.getClientAccessToken({ userId: "quick", groups: ["flood"] })).url,
@@ -307,7 +307,7 @@ describe.skipIf(realService)("local answers to bad requests", () => {
 describe.skipIf(realService)("upstream events", () => {
   const chat = () => `${base}/chat`;
 
-  it("asks for permission once, then announces the client with everything it brought", async () => {
+  test("asks for permission once, then announces the client with everything it brought", async () => {
     const url = `${chat()}?token=t&x=1&x=2`;
     handler.answer = ({ type }) =>
       type.endsWith("connect") ? json({ userId: "7", subprotocol: "v12.stomp" }) : { status: 204 };
@@ -345,7 +345,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(handler.validations[0]).toMatchObject({ "webhook-request-origin": `127.0.0.1:${server?.port}` });
   });
 
-  it("passes a service token's claims on, and not the token itself", async () => {
+  test("passes a service token's claims on, and not the token itself", async () => {
     const { url, token } = await client("chat").getClientAccessToken({
       userId: "ann",
       roles: ["r"],
@@ -362,7 +362,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(await client("chat").groupExists("g")).toBe(true);
   });
 
-  it("makes tokens that its client endpoint takes", async () => {
+  test("makes tokens that its client endpoint takes", async () => {
     const { port } = server!;
     const credential = {
       getToken: async () => ({ token: adminToken, expiresOnTimestamp: Date.now() + 60_000 }),
@@ -384,7 +384,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(await client("chat").groupExists("made")).toBe(true);
   });
 
-  it.each([
+  test.each([
     ["a 4xx with its body", { status: 400, body: "no such protocol" }, 400, "no such protocol"],
     ["a 403", { status: 403 }, 403, ""],
     ["a 500 after the last try", { status: 500, body: "down" }, 500, "down"],
@@ -394,7 +394,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(handler.ofType("sys.disconnected")).toEqual([]);
   });
 
-  it.each([
+  test.each([
     ["chooses a subprotocol that was not offered", { userId: "7", subprotocol: "other" }, 500],
     ["is not what it should be", { userId: 7 }, 500],
     ["names a group that can't be", { userId: "7", groups: [" "] }, 500],
@@ -408,12 +408,12 @@ describe.skipIf(realService)("upstream events", () => {
     expect(handler.ofType("sys.disconnected")).toHaveLength(1);
   });
 
-  it("refuses a wrong access_token without asking the handler", async () => {
+  test("refuses a wrong access_token without asking the handler", async () => {
     expect((await refused(`${chat()}?access_token=a.b.c`)).status).toBe(401);
     expect(handler.events).toEqual([]);
   });
 
-  it("sends no event to a handler that did not accept validation", async () => {
+  test("sends no event to a handler that did not accept validation", async () => {
     handler.allowedOrigin = "elsewhere.example";
     const { status, body } = await refused(`${base}/suspicious`);
     expect(status).toBe(500);
@@ -421,7 +421,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(handler.events).toEqual([]);
   });
 
-  it("carries a frame up, the answer down, and the state along until disconnected", async () => {
+  test("carries a frame up, the answer down, and the state along until disconnected", async () => {
     handler.answer = ({ type, headers, body }) => {
       if (type.endsWith("sys.connect")) return json({ userId: "7" }, { "ce-connectionState": "MA==" });
       if (!type.endsWith("user.message")) return { status: 204 };
@@ -440,7 +440,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(JSON.parse(String(last?.body))).toEqual({ reason: "bye" });
   });
 
-  it("sends a JSON answer as text, bytes as a binary frame, and nothing for an empty one", async () => {
+  test("sends a JSON answer as text, bytes as a binary frame, and nothing for an empty one", async () => {
     const replies: Reply[] = [
       json({ a: 1 }),
       { headers: { "content-type": "application/octet-stream" }, body: Buffer.from([0, 255]) },
@@ -458,7 +458,7 @@ describe.skipIf(realService)("upstream events", () => {
     ]);
   });
 
-  it("hands over a connection's frames one at a time and in order, however many wait", async () => {
+  test("hands over a connection's frames one at a time and in order, however many wait", async () => {
     let active = 0;
     let most = 0;
     handler.answer = async (event, response) => {
@@ -477,7 +477,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(most).toBe(1);
   });
 
-  it("still hands over the frames that came before the client went", async () => {
+  test("still hands over the frames that came before the client went", async () => {
     const ann = await open(chat());
     for (const text of ["1", "2", "3"]) ann.socket.send(text);
     ann.socket.close();
@@ -486,7 +486,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(handler.events.at(-1)?.type).toBe("azure.webpubsub.sys.disconnected");
   });
 
-  it.each([
+  test.each([
     ["503", (response: ServerResponse) => response.writeHead(503).end()],
     ["408", (response: ServerResponse) => response.writeHead(408).end()],
     ["a broken connection", (response: ServerResponse) => response.destroy()],
@@ -508,7 +508,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(new Set(ids).size).toBe(1);
   });
 
-  it.each([
+  test.each([
     ["a 4xx", { status: 400 }, 1],
     ["a 5xx at every try", { status: 500 }, 4],
     ["a content type that can't be sent", { headers: { "content-type": "text/html" }, body: "<p>" }, 1],
@@ -524,7 +524,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(handler.ofType("user.message")).toHaveLength(tries);
   });
 
-  it("tells disconnected with the reason of a REST close, also to a client cut without a word", async () => {
+  test("tells disconnected with the reason of a REST close, also to a client cut without a word", async () => {
     const ann = await open(chat());
     await client("chat").closeUserConnections("7", { reason: "session limit" });
     await ann.closed;
@@ -534,7 +534,7 @@ describe.skipIf(realService)("upstream events", () => {
     expect(JSON.parse(String(handler.ofType("sys.disconnected")[0]?.body)).reason).toBe("session limit");
   });
 
-  it("works with the vendor's handler, state and all, and survives one that throws", async () => {
+  test("works with the vendor's handler, state and all, and survives one that throws", async () => {
     const sdk = new WebPubSubEventHandler("express", {
       path: "/sdk/",
       handleConnect: (request, response) => {
@@ -566,7 +566,7 @@ describe.skipIf(realService)("upstream events", () => {
 });
 
 describe.skipIf(realService)("the keep-alive", () => {
-  it("ends a client that answers no ping and leaves one that does", async () => {
+  test("ends a client that answers no ping and leaves one that does", async () => {
     const hubs = { quick: { webSocketKeepAliveIntervalInSeconds: 1 } };
     const other = await start({ config: { accessKeys: KEYS, hubs } });
     const connectionString = `Endpoint=http://127.0.0.1;Port=${other.port};AccessKey=${KEYS[0]}`;
@@ -583,7 +583,7 @@ describe.skipIf(realService)("the keep-alive", () => {
 });
 
 describe.skipIf(realService)("an end of the server", () => {
-  it("closes clients with 1001 and delivers their disconnected", async () => {
+  test("closes clients with 1001 and delivers their disconnected", async () => {
     const urlTemplate = `http://127.0.0.1:${handler.port}/end/{event}`;
     const eventHandlers = [{ urlTemplate, systemEvents: ["connect" as const, "disconnected" as const] }];
     const hubs = { chat: { anonymousConnectPolicy: "allow" as const, eventHandlers } };
@@ -594,7 +594,7 @@ describe.skipIf(realService)("an end of the server", () => {
     expect(handler.ofType("sys.disconnected")).toHaveLength(1);
   });
 
-  it("waits for the events of clients that left just before", async () => {
+  test("waits for the events of clients that left just before", async () => {
     const urlTemplate = `http://127.0.0.1:${handler.port}/end/{event}`;
     const eventHandlers = [{ urlTemplate, systemEvents: ["connect" as const, "disconnected" as const] }];
     const hubs = { chat: { anonymousConnectPolicy: "allow" as const, eventHandlers } };

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { WebPubSubServiceClient } from "@azure/web-pubsub";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ConfigInput } from "../../local/webPubSub/config.js";
 import { type Options, type Server, start } from "../../local/webPubSub/server.js";
 import { defaultAnswer, json, open, opened, refused, startHandler, until } from "./webPubSubHandler.js";
@@ -46,7 +46,7 @@ afterEach(async () => {
 afterAll(() => handler.close());
 
 describe("a socket that goes without a word", () => {
-  it("has the event under way cancelled, what waits dropped, and its disconnected sent at once", async () => {
+  test("has the event under way cancelled, what waits dropped, and its disconnected sent at once", async () => {
     const held: ServerResponse[] = [];
     handler.answer = (event, response) => {
       if (!event.type.endsWith("user.message")) return defaultAnswer(event, response);
@@ -69,7 +69,7 @@ describe("a socket that goes without a word", () => {
     expect(handler.ofType("sys.disconnected")[0]?.headers["ce-id"]).toBe("3");
   });
 
-  it("is not waited for between two tries of an event", async () => {
+  test("is not waited for between two tries of an event", async () => {
     const patient = await startServer({ retryPausesMs: [600_000] });
     handler.answer = (event, response) =>
       event.type.endsWith("user.message") ? { status: 503 } : defaultAnswer(event, response);
@@ -81,7 +81,7 @@ describe("a socket that goes without a word", () => {
     expect(handler.ofType("user.message")).toHaveLength(1);
   });
 
-  it("has its connect cancelled, and no disconnected", async () => {
+  test("has its connect cancelled, and no disconnected", async () => {
     const held: ServerResponse[] = [];
     handler.answer = (_event, response) => void held.push(response);
     const socket = connect(server.port, "127.0.0.1");
@@ -100,7 +100,7 @@ describe("a socket that goes without a word", () => {
 });
 
 describe("a handler's agreement", () => {
-  it("is asked for again, and its last answer counts for every event", async () => {
+  test("is asked for again, and its last answer counts for every event", async () => {
     const quick = await startServer({ validationIntervalMs: 20 });
     const ann = await open(urlOf(quick));
     handler.allowedOrigin = "elsewhere.example";
@@ -117,7 +117,7 @@ describe("a handler's agreement", () => {
     await until(async () => (await open(urlOf(quick)).catch(() => undefined)) !== undefined);
   });
 
-  it("holds while it is asked for again, however long that takes", async () => {
+  test("holds while it is asked for again, however long that takes", async () => {
     const quick = await startServer({ validationIntervalMs: 20, validationTimeoutMs: 600_000 });
     const ann = await open(urlOf(quick));
     handler.holdsValidations = true;
@@ -130,7 +130,7 @@ describe("a handler's agreement", () => {
     await until(() => handler.events.at(-1)?.body.toString() === "and this");
   });
 
-  it("is not given by silence", async () => {
+  test("is not given by silence", async () => {
     handler.holdsValidations = true;
     const quick = await startServer({ validationTimeoutMs: 50 });
     const { status } = await refused(urlOf(quick));
@@ -138,7 +138,7 @@ describe("a handler's agreement", () => {
     expect(handler.events).toEqual([]);
   });
 
-  it("may be asked for by GET where OPTIONS is not known", async () => {
+  test("may be asked for by GET where OPTIONS is not known", async () => {
     handler.validatesBy = "GET";
     await open(urlOf(server));
     expect(handler.ofType("sys.connect")).toHaveLength(1);
@@ -146,7 +146,7 @@ describe("a handler's agreement", () => {
 });
 
 describe("an event", () => {
-  it("that no handler takes closes its connection with 1011", async () => {
+  test("that no handler takes closes its connection with 1011", async () => {
     const urlTemplate = `http://127.0.0.1:${handler.port}/{hub}/{event}`;
     const eventHandlers = [{ urlTemplate, systemEvents, userEventPattern: "other" }];
     const deaf = await startServer({}, { eventHandlers });
@@ -157,7 +157,7 @@ describe("an event", () => {
     expect(handler.ofType("user.message")).toEqual([]);
   });
 
-  it("has so long in all, its repeats included; silence is not asked again", async () => {
+  test("has so long in all, its repeats included; silence is not asked again", async () => {
     const quick = await startServer({ callTimeoutMs: 300, retryPausesMs: [1, 1, 1] });
     handler.answer = (event, response) =>
       event.type.endsWith("user.message") ? undefined : defaultAnswer(event, response);
@@ -167,7 +167,7 @@ describe("an event", () => {
     expect(handler.ofType("user.message")).toHaveLength(1);
   });
 
-  it("has an id above 0, which is connect's also where nobody listens to that", async () => {
+  test("has an id above 0, which is connect's also where nobody listens to that", async () => {
     const urlTemplate = `http://127.0.0.1:${handler.port}/{hub}/{event}`;
     const quiet = await startServer({}, { eventHandlers: [{ urlTemplate, systemEvents: [] }] });
     const ann = await open(urlOf(quiet));
@@ -177,7 +177,7 @@ describe("an event", () => {
     expect(handler.events[0]?.headers["ce-id"]).toBe("2");
   });
 
-  it("says its hub in lower case, however the client wrote it", async () => {
+  test("says its hub in lower case, however the client wrote it", async () => {
     const { url } = await serviceOf(server, "CHAT").getClientAccessToken({ userId: "ann", groups: ["g"] });
     expect(url).toContain("/hubs/CHAT");
     handler.answer = () => ({ status: 204 });
@@ -193,7 +193,7 @@ describe("an event", () => {
     expect(await serviceOf(server, "Chat").groupExists("g")).toBe(true);
   });
 
-  it("of a client that speaks before its handshake is answered is not lost", async () => {
+  test("of a client that speaks before its handshake is answered is not lost", async () => {
     let answer = () => {};
     handler.answer = (event, response) => {
       if (!event.type.endsWith("sys.connect")) return defaultAnswer(event, response);
@@ -219,7 +219,7 @@ describe("an event", () => {
 describe("the answer to connect", () => {
   const idOf = () => String(handler.ofType("sys.connect").at(-1)?.headers["ce-connectionid"]);
 
-  it("may name nobody: the client is let in, as nobody", async () => {
+  test("may name nobody: the client is let in, as nobody", async () => {
     handler.answer = ({ type }) => (type.endsWith("sys.connect") ? json({ groups: ["g"] }) : { status: 204 });
     const ann = await open(urlOf(server));
     ann.socket.send("x");
@@ -232,7 +232,7 @@ describe("the answer to connect", () => {
     expect(await ann.next()).toBe("to nobody");
   });
 
-  it.each([
+  test.each([
     [
       "replaces the token's user, groups and roles",
       { userId: "bob", groups: ["said"], roles: ["webpubsub.sendToGroup.said"] },
@@ -256,7 +256,7 @@ describe("the answer to connect", () => {
     }
   });
 
-  it("takes the token's roles away with an empty list, and its user with an empty name", async () => {
+  test("takes the token's roles away with an empty list, and its user with an empty name", async () => {
     handler.answer = ({ type }) =>
       type.endsWith("sys.connect") ? json({ userId: "", roles: [] }) : { status: 204 };
     const token = { userId: "ann", roles: ["webpubsub.sendToGroup.g"] };
@@ -267,7 +267,7 @@ describe("the answer to connect", () => {
     expect(await serviceOf(server).userExists("ann")).toBe(false);
   });
 
-  it("never comes where the token holds a group that can't be", async () => {
+  test("never comes where the token holds a group that can't be", async () => {
     const { url } = await serviceOf(server).getClientAccessToken({ groups: ["x".repeat(1025)] });
     expect(await refused(url)).toEqual({ status: 400, body: "The token contains an invalid group name." });
     expect(handler.events).toEqual([]);

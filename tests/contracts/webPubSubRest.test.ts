@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { SignJWT } from "jose";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Server, start } from "../../local/webPubSub/server.js";
 import { open, opened } from "./webPubSubHandler.js";
 
@@ -54,7 +54,7 @@ const JSON_TYPE = "application/json";
 const groups = (value: object): string => JSON.stringify(value);
 
 describe("a call that is right", () => {
-  it.each([
+  test.each([
     ["POST", ":send", "text/plain", "x", 202],
     ["POST", ":send", undefined, "bytes", 202],
     ["POST", ":send", JSON_TYPE, "{}", 202],
@@ -90,7 +90,7 @@ describe("a call that is right", () => {
 });
 
 describe("a call that is wrong", () => {
-  it.each([
+  test.each([
     ["POST", "1hub/:send", "text/plain", "x"],
     ["POST", `${"h".repeat(129)}/:send`, "text/plain", "x"],
     ["POST", "a%20hub/:send", "text/plain", "x"],
@@ -144,7 +144,7 @@ describe("a call that is wrong", () => {
       });
   });
 
-  it.each([
+  test.each([
     ["POST", ":send", "text/html", "<p>", 415, "UnsupportedMediaType"],
     ["POST", ":addToGroups", "text/plain", groups({ groups: ["g"] }), 415, "UnsupportedMediaType"],
     ["POST", ":generateToken?clientType=MQTT", undefined, undefined, 501, "NotImplemented"],
@@ -165,7 +165,7 @@ describe("a call that is wrong", () => {
     expect([response.status, response.headers.get("x-ms-error-code")]).toEqual([status, code]);
   });
 
-  it("is one that does not say how long its body is", async () => {
+  test("is one that does not say how long its body is", async () => {
     const url = `http://127.0.0.1:${server.port}/api/hubs/rest/:send`;
     const socket = connect(server.port, "127.0.0.1");
     socket.write(
@@ -179,7 +179,7 @@ describe("a call that is wrong", () => {
   });
 });
 
-it("a continuation counts for the group and hub that it was given for", async () => {
+test("a continuation counts for the group and hub that it was given for", async () => {
   await Promise.all([join(), join()]);
   const page = (await (await call("GET", "rest/groups/g/connections?maxpagesize=1")).json()) as {
     nextLink: string;
@@ -190,7 +190,7 @@ it("a continuation counts for the group and hub that it was given for", async ()
   expect((await at("other")).status).toBe(400);
 });
 
-it("a version is looked at in the health check, too", async () => {
+test("a version is looked at in the health check, too", async () => {
   const check = async (query: string) =>
     (await fetch(`http://127.0.0.1:${server.port}/api/health${query}`, { method: "HEAD" })).status;
   expect([await check(""), await check(`?${LATEST}`), await check("?api-version=1")]).toEqual([

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { EventHubConsumerClient, earliestEventPosition, type ReceivedEventData } from "@azure/event-hubs";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type Server, start } from "../../local/eventHubs/server.js";
 import { copyOf, type Failure, type Found, runIn, SDKS, type Sdk } from "./eventHubs/sdks.js";
 import { missing } from "./program.js";
@@ -58,41 +58,41 @@ function checks(sdk: Sdk): void {
     rmSync(data, { recursive: true, force: true });
   });
 
-  it("lists the partitions", () => {
+  test("lists the partitions", () => {
     expect(value("hub")).toEqual({ name: HUB, partitions: ["0", "1", "2"] });
     expect(value("partition")).toEqual({ begin: 0, last: -1, empty: true });
   });
-  it("sends to a partition, and with a key to one and the same, in order", async () => {
+  test("sends to a partition, and with a key to one and the same, in order", async () => {
     value("send");
     const events = await readAll(server.connectionString, 111);
     const keyed = events.filter(({ partitionKey }) => partitionKey === "room-한국");
     expect(keyed.map(({ body }) => String(body))).toEqual(ten);
   });
-  it("reads from the start, in order", () => expect(value("read")).toEqual(hundred));
-  it("reads from a sequence number", () =>
+  test("reads from the start, in order", () => expect(value("read")).toEqual(hundred));
+  test("reads from a sequence number", () =>
     expect(value("from a sequence number")).toEqual(["50", "51", "52", "53", "54"]));
-  it("reads behind an offset", () =>
+  test("reads behind an offset", () =>
     expect(value("behind an offset")).toEqual(["60", "61", "62", "63", "64"]));
-  it("gets bytes and properties as they were sent", () =>
+  test("gets bytes and properties as they were sent", () =>
     expect(value("bytes and properties")).toEqual({
       body: "0001ff",
       properties: { text: "한국", number: 7, yes: true },
     }));
-  it("reads the whole hub with its processor", () => {
+  test("reads the whole hub with its processor", () => {
     const partitions = value("processor") as Record<string, string[]>;
     expect(partitions["0"]?.filter((text) => !text.startsWith("key"))).toEqual(hundred);
     const keyed = Object.values(partitions).map((texts) => texts.filter((text) => text.startsWith("key")));
     expect(keyed.filter((texts) => texts.length > 0)).toEqual([ten]);
     expect(partitions["1"]).toHaveLength(1 + (keyed[Object.keys(partitions).indexOf("1")]?.length ?? 0));
   });
-  it("loses a partition to a higher owner level", () => fails("taken over", sdk.errors.stolen));
-  it("is refused with a lower owner level", () => fails("refused", sdk.errors.refused));
-  it("says that there is no such hub", () => {
+  test("loses a partition to a higher owner level", () => fails("taken over", sdk.errors.stolen));
+  test("is refused with a lower owner level", () => fails("refused", sdk.errors.refused));
+  test("says that there is no such hub", () => {
     fails("send to no hub", sdk.errors.noHub);
     fails("read no hub", sdk.errors.noHub);
     fails("properties of no hub", sdk.errors.noHubProperties);
   });
-  it("says that the key is wrong", () => {
+  test("says that the key is wrong", () => {
     fails("send with a wrong key", sdk.errors.wrongKey);
     fails("properties with a wrong key", sdk.errors.wrongKeyProperties);
   });
