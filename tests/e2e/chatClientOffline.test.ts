@@ -9,6 +9,14 @@ afterEach(() => void vi.useRealTimers());
 const waiting = (page: Awaited<ReturnType<typeof pageOf>>) =>
   page.locator("body[data-connection=waiting], body[data-connection=connecting]");
 
+/** Has this process's clock go on by `pass`, and by itself. */
+function takeOverClock(): void {
+  vi.useFakeTimers({
+    shouldAdvanceTime: true,
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"],
+  });
+}
+
 /** Lets the clock go on to a moment; it does by itself, too, while this machine works. */
 async function pass(to: number): Promise<void> {
   while (Date.now() < to) await vi.advanceTimersByTimeAsync(Math.min(1_000, to - Date.now()));
@@ -72,10 +80,7 @@ test("a page whose database is deleted while it can't send loses nothing by that
 });
 
 test("a network that died without a word is noticed in 130 seconds, though nobody says anything", async () => {
-  vi.useFakeTimers({
-    shouldAdvanceTime: true,
-    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"],
-  });
+  takeOverClock();
   const [ann, ben] = newUsers(2) as [number, number];
   const roomId = await makeRoom([ann, ben]);
   const proxy = await chaosProxy();
@@ -90,10 +95,7 @@ test("a network that died without a word is noticed in 130 seconds, though nobod
 });
 
 test("and in twenty seconds by whoever says something", async () => {
-  vi.useFakeTimers({
-    shouldAdvanceTime: true,
-    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "Date"],
-  });
+  takeOverClock();
   const [ann, ben] = newUsers(2) as [number, number];
   const roomId = await makeRoom([ann, ben]);
   const proxy = await chaosProxy();

@@ -1,8 +1,11 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { projectRoot } from "../../local/settings.js";
 import { afterTest } from "../support/chat.js";
 import { call, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 
@@ -11,10 +14,14 @@ const readme = readFileSync("README.md", "utf8");
 const example = (name: string) =>
   new RegExp(`<!-- ${name} -->\\n\`\`\`\\w+\\n([^]*?)\`\`\``).exec(readme)?.[1] ?? "";
 
-// Beside package.json, because it imports the packages by name.
-const file = `first-${process.pid}.mjs`;
-beforeAll(() => writeFileSync(file, example("first.mjs")));
-afterAll(() => rmSync(file));
+// Beside a node_modules as in the project's folder, because it imports the packages by name.
+const folder = mkdtempSync(join(tmpdir(), "nonstop-readme-"));
+const file = join(folder, "first.mjs");
+beforeAll(() => {
+  symlinkSync(join(projectRoot, "node_modules"), join(folder, "node_modules"));
+  writeFileSync(file, example("first.mjs"));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** The first program on this machine; `printed` grows while it runs. */
 function runFirst(token: string, roomId: string) {
