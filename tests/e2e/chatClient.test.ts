@@ -527,36 +527,6 @@ test("a token source that fails for a while is asked again", async () => {
   expect(asked).toBe(3);
 });
 
-test("what is sent, read and opened after the token has ended is not lost, whenever there is a new one", async () => {
-  const [ann, ben] = two();
-  const [roomId, another] = [await makeRoom([ann, ben]), await makeRoom([ann, ben])];
-  const ends = Date.now() + 15_000;
-  let isAway = false;
-  let next: string | undefined;
-  // As a source with a memory: the same token for as long as it is good.
-  const token = async () => {
-    if (isAway) throw new Error("no identity provider");
-    if (Date.now() > ends) next ??= await tokenFor(ann);
-    return next ?? (await tokenFor(ann, { expiresIn: 15 }));
-  };
-  const client = await connected(ann, { token });
-  const room = await opened(client, roomId);
-  const writer = await connect(ben);
-  await writer.say(roomId, "to be read");
-  await until(() => room.messages.length === 1, "it is there");
-  isAway = true;
-  await new Promise((resolve) => setTimeout(resolve, ends - Date.now() + 2_000));
-  room.markRead();
-  const sent = room.send("kept");
-  const other = client.open(another);
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  isAway = false;
-  await expect(sent).resolves.toMatchObject({ content: "kept" });
-  await other.ready;
-  await until(async () => (await history(roomId, ben))[0].unreadCount === 0, "it is read");
-  await writer.close();
-});
-
 test("what is written before the first token is there is sent with it", async () => {
   const [ann, ben] = two();
   const roomId = await makeRoom([ann, ben]);
@@ -593,20 +563,4 @@ test("a read of the last moment is said before disconnecting, also of what one h
   await client.disconnect();
   const counts = async () => (await history(roomId, ann)).map(({ unreadCount }) => unreadCount).join();
   await until(async () => (await counts()) === "0,0", "both are read");
-});
-
-test("the token is renewed before it ends, on the same connection", async () => {
-  const [ann, ben] = two();
-  const roomId = await makeRoom([ann, ben]);
-  const proxy = await chaosProxy();
-  let tokens = 0;
-  const token = () => {
-    tokens += 1;
-    return tokenFor(ann, { expiresIn: 15 });
-  };
-  const room = await opened(await connected(ann, { url: proxy.url, token }), roomId);
-  // The first one has ended long before the third is asked for.
-  await until(() => tokens === 3, "it is renewed twice");
-  await expect(room.send("still here")).resolves.toMatchObject({ state: "stored" });
-  expect(proxy.opened).toBe(1);
 });

@@ -1,7 +1,7 @@
 import { memoryOutbox, type OutboxEntry } from "@nonstop/chat-client";
 import { expect, test } from "vitest";
 import { asHistory, chaosProxy, chatClient, connected, opened } from "../support/chat.js";
-import { connect, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { connect, history, makeRoom, newUsers, until } from "../support/client.js";
 
 const two = () => newUsers(2) as [number, number];
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -68,37 +68,6 @@ test("a room that one is no member of is gone, and asks no more", async () => {
   expect(room.status).toBe("gone");
 });
 
-test("after disconnect() nothing is asked, and with the next connect() an open room goes on", async () => {
-  const [ann, ben] = two();
-  const roomId = await makeRoom([ann, ben]);
-  const proxy = await chaosProxy();
-  let tokens = 0;
-  const token = () => {
-    tokens += 1;
-    return tokenFor(ben, { expiresIn: 12 });
-  };
-  const client = await connected(ben, { url: proxy.url, token });
-  let calls = 0;
-  proxy.mood = {
-    answer: (path) => {
-      if (!path.includes("/messages")) return undefined;
-      calls += 1;
-      return 503;
-    },
-  };
-  const room = client.open(roomId);
-  await until(() => calls > 0, "the room's page was asked for");
-  await client.disconnect();
-  [calls, tokens] = [0, 0];
-  // It would have been renewed by now.
-  await wait(10_000);
-  expect([calls, tokens]).toEqual([0, 0]);
-  proxy.mood = {};
-  await client.connect();
-  await room.ready;
-  expect(room.status).toBe("ready");
-});
-
 test("who is kicked and invited again before the list is loaded goes on hearing the room", async () => {
   const [ann, ben] = two();
   const proxy = await chaosProxy();
@@ -122,21 +91,6 @@ test("who is kicked and invited again before the list is loaded goes on hearing 
     return heard.includes("again");
   }, "the room is heard again");
   await until(() => clientB.roomList?.[0]?.lastMessage?.content === "again", "the list shows it");
-});
-
-test("a service that takes long for each SUBSCRIBE is not left: it would have to begin anew", async () => {
-  const [ann, ben] = two();
-  for (let count = 0; count < 25; count += 1) await makeRoom([ann, ben]);
-  const proxy = await chaosProxy();
-  const client = await connected(ben, { url: proxy.url });
-  proxy.mood = { subscribeMs: 700 };
-  const [first] = await client.rooms();
-  const room = await opened(client, first!.roomId);
-  await until(async () => {
-    await room.send("through");
-    return true;
-  }, "a message passes behind them");
-  expect([proxy.opened, client.connection.status]).toEqual([1, "connected"]);
 });
 
 test("what an earlier run sent and the history shows already is not shown as waiting, too", async () => {
