@@ -107,6 +107,10 @@ test("and in twenty seconds by whoever says something", async () => {
   expect(client.connection.status).not.toBe("connected");
   proxy.mood = {};
   proxy.cut();
-  await until(() => client.connection.status === "connected", "it is back");
+  await until(async () => {
+    // The pauses between its tries have grown.
+    await pass(Date.now() + 1_000);
+    return client.connection.status === "connected";
+  }, "it is back");
   await expect(sent).resolves.toMatchObject({ content: "into nothing", seq: 1 });
 });

@@ -1,7 +1,6 @@
 import { beforeAll, expect, test } from "vitest";
 import {
   DEMO,
-  drawn,
   introduceDemo,
   isConnected,
   keptTexts,
@@ -14,7 +13,7 @@ import {
   visit,
 } from "../support/browser.js";
 import { chaosProxy } from "../support/chat.js";
-import { call, connect, fill, history, makeRoom, until } from "../support/client.js";
+import { connect, fill, history, makeRoom, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";
 
@@ -69,29 +68,6 @@ test("what others write is read out to those who can't see it, and one's own and
     .getByText(/^Ann: second$/)
     .waitFor({ state: "attached" });
   await ann.close();
-});
-
-test("a reload keeps the place in a long room", async () => {
-  const roomId = await makeRoom([Ann, Ben]);
-  await fill(roomId, Ann, 240);
-  const page = await pageOf("Ben", { roomId });
-  await rowOf(page, "message 240").waitFor();
-  const log = page.getByTestId("log");
-  const placeOf = (text: string) =>
-    page.getByText(text, { exact: true }).evaluate((element) => element.getBoundingClientRect().top);
-  // Up through several pages.
-  await until(async () => {
-    await log.evaluate((element) => element.scrollBy(0, -600));
-    return (await page.getByText("message 60", { exact: true }).count()) === 1;
-  }, "older ones are loaded");
-  await page.getByText("message 75", { exact: true }).scrollIntoViewIfNeeded();
-  // The place is kept with the last scroll event.
-  await drawn(page);
-  const before = await placeOf("message 75");
-  await page.reload();
-  await isConnected(page);
-  await page.getByText("message 75", { exact: true }).waitFor();
-  await expect.poll(async () => Math.abs((await placeOf("message 75")) - before)).toBeLessThanOrEqual(2);
 });
 
 test("a reload keeps what was not sent yet, and sends it once", async () => {
@@ -181,75 +157,6 @@ test("the fourth device ends the first, which says so and comes back only when a
   await notice.getByRole("button", { name: "Use it here" }).click();
   await isConnected(first);
   await others[0]!.getByRole("alert").getByText("You signed in on a fourth device").waitFor();
-});
-
-test("a room of a thousand messages scrolls to its beginning, and what is seen stays in its place", async () => {
-  const roomId = await makeRoom([Ann, Ben]);
-  await fill(roomId, Ann, 1_000);
-  // Whoever wrote them has read them: the newest come first.
-  const page = await pageOf("Ann", { roomId });
-  await rowOf(page, "message 1000").waitFor();
-  expect(await page.getByText("message 900", { exact: true }).count()).toBe(0);
-  const log = page.getByTestId("log");
-  const jumps: number[] = [];
-  await until(async () => {
-    // How far what is seen has moved when a page was put before it, beyond what was scrolled.
-    const jump = await log.evaluate(async (element) => {
-      element.scrollTop = Math.max(element.scrollTop, 1) - Math.min(element.scrollTop, 900);
-      // The first row loses its name when another one comes before it.
-      const row = [...element.querySelectorAll("[data-seq]")]
-        .slice(2)
-        .find((one) => one.getBoundingClientRect().bottom > element.getBoundingClientRect().top + 50)!;
-      const before = row.getBoundingClientRect().top;
-      await new Promise((resolve) => setTimeout(resolve, 120));
-      return Math.abs(row.getBoundingClientRect().top - before);
-    });
-    jumps.push(jump);
-    return (await page.getByText("This is where the conversation begins").count()) === 1;
-  }, "the beginning is there");
-  expect(Math.max(...jumps)).toBeLessThanOrEqual(2);
-  expect(await shownTexts(page)).toEqual(Array.from({ length: 1_000 }, (_, index) => `message ${index + 1}`));
-  await say(page, "and the newest");
-  await rowOf(page, "and the newest").waitFor();
-  await expect
-    .poll(() => log.evaluate((element) => element.scrollHeight - element.scrollTop - element.clientHeight))
-    .toBeLessThan(48);
-});
-
-test("a room with much that is unread begins at the first of it, and a reload far up comes back to there", async () => {
-  const roomId = await makeRoom([Ann, Ben]);
-  await fill(roomId, Ann, 1_000);
-  const readTo = async (seq: number) => {
-    const { body } = await call("GET", `/rooms/${roomId}/messages?after=${seq - 1}&limit=1`, Ben);
-    await call("PATCH", `/rooms/${roomId}/read?messageId=${body.messages[0].messageId}`, Ben);
-    const unread = async () => (await call("GET", "/rooms", Ben)).body.rooms[0].unreadCount;
-    await until(async () => (await unread()) === 1_000 - seq, "it is read");
-  };
-  await readTo(300);
-  const page = await pageOf("Ben", { roomId });
-  const log = page.getByTestId("log");
-  const isSeen = (text: string) =>
-    page.getByText(text, { exact: true }).evaluate((element) => {
-      const [row, frame] = [element.getBoundingClientRect(), element.closest("[data-testid=log]")!];
-      const { top, bottom } = frame.getBoundingClientRect();
-      return row.top >= top && row.bottom <= bottom;
-    });
-  await page.locator("[data-testid=log][data-scroll=settled]").waitFor();
-  expect(await isSeen("message 300")).toBe(true);
-  expect(await isSeen("New messages")).toBe(true);
-  expect(await isSeen("message 301")).toBe(true);
-  const [line, first] = [page.locator("li.newLine"), page.getByText("message 301", { exact: true })];
-  expect((await line.boundingBox())!.y).toBeLessThan((await first.boundingBox())!.y);
-  await until(async () => {
-    await log.evaluate((element) => element.scrollBy(0, -2_000));
-    return (await page.getByText("message 120", { exact: true }).count()) === 1;
-  }, "older ones are loaded");
-  await page.getByText("message 120", { exact: true }).scrollIntoViewIfNeeded();
-  // The place is kept with the last scroll event.
-  await drawn(page);
-  await page.reload();
-  await page.locator("[data-testid=log][data-scroll=settled]").waitFor();
-  expect(await isSeen("message 120")).toBe(true);
 });
 
 test("who has scrolled up is told of new messages, and stays where they are", async () => {

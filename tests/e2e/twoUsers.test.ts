@@ -1,52 +1,10 @@
 import { expect, test } from "vitest";
-import { call, connect, history, type Json, makeRoom, newUsers, until } from "../support/client.js";
+import { call, connect, makeRoom, newUsers, until } from "../support/client.js";
+import { talk } from "../support/talk.js";
 
-test("two users send 1,000 messages each: both receive all of them once, in one order, equal to the history", async () => {
-  const [ann, ben] = newUsers(2) as [number, number];
-  const roomId = await makeRoom([ann, ben]);
-  const [a, b] = await Promise.all([connect(ann, { nickname: "Ann" }), connect(ben)]);
-  const [seenByAnn, seenByBen] = await Promise.all([
-    a.subscribe(`/sub/chat/room/${roomId}`),
-    b.subscribe(`/sub/chat/room/${roomId}`),
-  ]);
-  const sendAll = async (from: typeof a, name: string): Promise<void> => {
-    for (let first = 0; first < 1_000; first += 50)
-      await Promise.all(
-        Array.from({ length: 50 }, (_, index) =>
-          from.say(roomId, `${name} ${first + index}`, { clientMessageId: `${name}-${first + index}` }),
-        ),
-      );
-  };
-  await Promise.all([sendAll(a, "ann"), sendAll(b, "ben")]);
-  await until(() => seenByAnn.length >= 2_000 && seenByBen.length >= 2_000, "2,000 messages at both");
-
-  expect(seenByAnn.map(({ seq }) => seq)).toEqual(Array.from({ length: 2_000 }, (_, index) => index + 1));
-  expect(seenByBen).toEqual(seenByAnn);
-  const stored = await history(roomId, ann);
-  const place = ({ messageId, seq, content, senderId, clientMessageId, sentAt }: Json): Json => ({
-    messageId,
-    seq,
-    content,
-    senderId,
-    clientMessageId,
-    sentAt,
-  });
-  expect(stored.map(place)).toEqual(seenByAnn.map(place));
-  for (const [sender, name] of [
-    [ann, "ann"],
-    [ben, "ben"],
-  ] as const)
-    expect(stored.filter(({ senderId }) => senderId === sender).map(({ content }) => content)).toEqual(
-      Array.from({ length: 1_000 }, (_, index) => `${name} ${index}`),
-    );
-  expect(stored[0]).toMatchObject({
-    roomId,
-    type: "TEXT",
-    sentAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z$/),
-  });
-  expect(stored.find(({ senderId }) => senderId === ann)?.senderNickname).toBe("Ann");
-  expect(stored.find(({ senderId }) => senderId === ben)?.senderNickname).toBe(`User ${ben}`);
-  await Promise.all([a.close(), b.close()]);
+// As `tests/long/talk.test.ts` has it of a thousand each.
+test("two users send 100 messages each: both receive all of them once, in one order, equal to the history", async () => {
+  await talk(100);
 });
 
 test("a message sent again with its clientMessageId is stored and shown once, and has its receipt every time", async () => {
