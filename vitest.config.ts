@@ -2,7 +2,10 @@ import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 import { LongestFirst } from "./tests/support/longestFirst.js";
 
-/** No test is about how fast the machine is: these end only what hangs. Each project needs them, as inline ones inherit nothing. */
+/**
+ * No test is about how fast the machine is: these end only what hangs. Each project needs them, as inline
+ * ones inherit nothing.
+ */
 const limits = {
   testTimeout: 600_000,
   hookTimeout: 600_000,
@@ -24,8 +27,8 @@ const OF_BUILD = ["local/token.test.ts"];
 const ALONE = ["tests/e2e/outages.test.ts"];
 
 /**
- * Unit tests stand beside the code; everything that crosses a folder is below `tests`. The projects are run in
- * this order, the long files of each first. Those that need a running stack share one.
+ * Unit tests stand beside the code; everything that crosses a folder is below `tests`. The projects are run
+ * in this order, the long files of each first. Those that need a running stack share one.
  */
 export default defineConfig({
   test: {

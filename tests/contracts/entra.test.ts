@@ -80,7 +80,10 @@ const echo: UpstreamHandlers = {
   message: async ({ data, state, connectionId }) => ({ state, text: `${connectionId} ${Buffer.from(data)}` }),
 };
 
-/** An event handler over HTTP, as the Functions host is; its proof may be set after the service has been started. */
+/**
+ * An event handler over HTTP, as the Functions host is; its proof may be set after the service has been
+ * started.
+ */
 async function startHandler() {
   const handler = {
     url: "",

@@ -8,7 +8,10 @@ import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 
-/** A hub with two partitions and the consumer group for recovering. Nobody else publishes to it, which is why the server is not the stack's. */
+/**
+ * A hub with two partitions and the consumer group for recovering. Nobody else publishes to it, which is why
+ * the server is not the stack's.
+ */
 const HUB = "orders";
 const PARTITIONS = ["0", "1"];
 const HUBS = { [HUB]: PARTITIONS.length, "chat-messages": 1 };

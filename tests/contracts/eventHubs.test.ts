@@ -24,9 +24,9 @@ import {
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Server, start } from "../../local/eventHubs/server.js";
 
-// What the chat needs of Event Hubs, through the SDK only. With EVENT_HUBS_CONNECTION_STRING set the suite runs against
-// that namespace, on the hub EVENT_HUBS_NAME with the consumer groups $Default and EVENT_HUBS_GROUP; it sends a few
-// hundred small events there and reads from where each test began.
+// What the chat needs of Event Hubs, through the SDK only. With EVENT_HUBS_CONNECTION_STRING set the suite
+// runs against that namespace, on the hub EVENT_HUBS_NAME with the consumer groups $Default and
+// EVENT_HUBS_GROUP; it sends a few hundred small events there and reads from where each test began.
 const outside = process.env["EVENT_HUBS_CONNECTION_STRING"];
 const hub = process.env["EVENT_HUBS_NAME"] ?? "events";
 const otherGroup = process.env["EVENT_HUBS_GROUP"] ?? "second";
@@ -442,14 +442,18 @@ describe.skipIf(outside)("the local server", () => {
           .filter((each) => each.startsWith(`${round}-`))
           .map((each) => Number(each.split("-")[1]));
         expect(sent).toBeGreaterThan(0);
-        // One sender a partition, one send at a time: what is stored is what was confirmed, and at most one more.
+        // One sender a partition, one send at a time: what is stored is what was confirmed, and at most one
+        // more.
         expect(ours.slice(0, sent)).toEqual(Array.from({ length: sent }, (_, index) => index));
         expect(ours.length - sent).toBeLessThanOrEqual(1);
       }
       await closeAll();
     }
 
-    /** Sends to each partition one event after the other, kills the server, and returns how many were confirmed. */
+    /**
+     * Sends to each partition one event after the other, kills the server, and returns how many were
+     * confirmed.
+     */
     async function sendUntilKilled(connection: string, child: ChildProcess): Promise<number[]> {
       const confirmed = [0, 0, 0];
       const round = readdirSync(data).includes("round") ? 1 : 0;
@@ -496,7 +500,10 @@ describe.skipIf(outside)("the local server", () => {
 
   let built: string | undefined;
 
-  /** Compiles the server into the scratch folder, once: a process to kill must be one process, without a loader. */
+  /**
+   * Compiles the server into the scratch folder, once: a process to kill must be one process, without a
+   * loader.
+   */
   function build(): string {
     if (built) return built;
     const program = join(scratch, "program");

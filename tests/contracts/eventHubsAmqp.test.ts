@@ -39,7 +39,8 @@ import {
   transfer,
 } from "./eventHubsBareLinks.js";
 
-// What SDKs of other languages send and look at, and what AMQP 1.0 says of connections, sessions and links, frame by frame.
+// What SDKs of other languages send and look at, and what AMQP 1.0 says of connections, sessions and links,
+// frame by frame.
 
 serveEachTest();
 

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 
-// A bare AMQP 1.0 client: it sends the frames a test says, field by field, and shows the answers as they came, with as
-// many fields as they had. It knows nothing of sessions, credit or settling, so that a test can do all of it wrong.
+// A bare AMQP 1.0 client: it sends the frames a test says, field by field, and shows the answers as they
+// came, with as many fields as they had. It knows nothing of sessions, credit or settling, so that a test can
+// do all of it wrong.
 
 export const OPEN = 0x10;
 export const BEGIN = 0x11;
@@ -226,7 +227,10 @@ export class BareClient {
     this.#socket.uncork();
   }
 
-  /** The next frame of this kind that passes; others stay for later calls. Fails when the connection ends before. */
+  /**
+   * The next frame of this kind that passes; others stay for later calls. Fails when the connection ends
+   * before.
+   */
   async next(code: number, passes: (frame: Frame) => boolean = () => true): Promise<Frame> {
     for (;;) {
       const at = this.#frames.findIndex((frame) => frame.code === code && passes(frame));

@@ -5,7 +5,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Server, start } from "../../local/webPubSub/server.js";
 import { open, opened } from "./webPubSubHandler.js";
 
-/** The data plane call by call, as the REST reference and the vendor's emulator have it; against this server only. */
+/**
+ * The data plane call by call, as the REST reference and the vendor's emulator have it; against this server
+ * only.
+ */
 
 const KEY = "access-key-of-the-rest-suite";
 let server: Server;
@@ -27,7 +30,9 @@ const sign = (claims: Record<string, unknown>, aud: string): Promise<string> =>
     .setExpirationTime("1h")
     .sign(new TextEncoder().encode(KEY));
 
-/** A call with a token for its URL. `LONG` stands for the longest name of a group, `ID` for ann's connection. */
+/**
+ * A call with a token for its URL. `LONG` stands for the longest name of a group, `ID` for ann's connection.
+ */
 async function call(method: string, path: string, text?: string, type?: string): Promise<Response> {
   const filled = path.replace("LONG", "g".repeat(1024)).replace("ID", id);
   const url = `http://127.0.0.1:${server.port}/api/hubs/${filled}`;

@@ -16,8 +16,8 @@ import { tokenFor } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
 import { signatureOf } from "../support/signature.js";
 
-// The app, called with what the Functions host of Azure hands to it, where that differs from what one would expect: through the library itself,
-// with a database and hubs of its own.
+// The app, called with what the Functions host of Azure hands to it, where that differs from what one would
+// expect: through the library itself, with a database and hubs of its own.
 
 const MESSAGES = "chat-messages";
 const READS = "chat-read-events";
@@ -94,7 +94,9 @@ interface HttpCall {
 const nullable = (values: Readonly<Record<string, string>> = {}) =>
   Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { value }]));
 
-/** What a function answers to a request as the host describes it, whose body is what has reached the function. */
+/**
+ * What a function answers to a request as the host describes it, whose body is what has reached the function.
+ */
 async function call(name: string, { method = "POST", path, headers, query, params, body }: HttpCall) {
   const { returnValue } = await invoke(name, {
     http: {

@@ -29,7 +29,10 @@ const kick = (roomId: number, by: number, userId: number) =>
 const invite = (roomId: number, by: number, userId: number) =>
   call("POST", `/group-rooms/${roomId}/invite`, by, { userIds: [userId] });
 
-/** Members who write one message after the other until they are told to stop; `word` stands in what is sent from then on. */
+/**
+ * Members who write one message after the other until they are told to stop; `word` stands in what is sent
+ * from then on.
+ */
 function load(
   roomId: number,
   senders: readonly Connected[],

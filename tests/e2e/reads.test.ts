@@ -303,7 +303,10 @@ test("PATCH and SEND at once, in any order: the furthest counts, and the moves f
 
 const movesOf = (frames: readonly Json[]): Json[] => frames.flatMap((frame) => frame.reads ?? [frame]);
 
-/** A client that counts as it is told to: the count of a message's frame, less one for each move over it; a system message has none. */
+/**
+ * A client that counts as it is told to: the count of a message's frame, less one for each move over it; a
+ * system message has none.
+ */
 function countsOf(messages: readonly Json[], frames: readonly Json[]): [seq: number, count: number][] {
   const moves = movesOf(frames);
   return messages.map(({ seq, type, unreadCount }) => {

@@ -6,7 +6,10 @@ export class FakeBroadcaster implements Broadcaster {
   readonly groups = new Map<string, Set<string>>();
   readonly sent: { readonly to: string; readonly text: string }[] = [];
   readonly closed: string[] = [];
-  /** Those that are open: a test adds them, joining a group does too. They are named `USER` or `USER-anything`. */
+  /**
+   * Those that are open: a test adds them, joining a group does too. They are named `USER` or
+   * `USER-anything`.
+   */
   readonly connections = new Set<string>();
   /** What each connection has received, by itself or through a group it was in. */
   readonly received = new Map<string, string[]>();

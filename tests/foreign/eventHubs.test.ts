@@ -10,8 +10,8 @@ import { type Server, start } from "../../local/eventHubs/server.js";
 import { copyOf, type Failure, type Found, runIn, SDKS, type Sdk } from "./eventHubs/sdks.js";
 import { missing } from "./program.js";
 
-// Event Hubs SDKs of other languages, as they are, against the local server: over plain TCP and to a port of its own,
-// which all of them do when the connection string says UseDevelopmentEmulator=true.
+// Event Hubs SDKs of other languages, as they are, against the local server: over plain TCP and to a port of
+// its own, which all of them do when the connection string says UseDevelopmentEmulator=true.
 
 const MINUTE = 60_000;
 const HUB = "events";

@@ -13,7 +13,9 @@ export interface Story {
   readonly steps: readonly Step[];
 }
 
-/** Makes tests of stories that mostly wait: all are told at the same time, and each test waits for its step. */
+/**
+ * Makes tests of stories that mostly wait: all are told at the same time, and each test waits for its step.
+ */
 export function tellTogether(stories: readonly Story[], timeoutMs: number): void {
   const outcomes = new Map<Step, Promise<void>>();
   // biome-ignore lint/correctness/noEmptyPattern: the form that Vitest demands

@@ -51,7 +51,9 @@ const KILLER = `
   process.stdout.write(String(rows.length));
 `;
 
-/** Kills the connections of the pool, and keeps this process from noticing: what comes next goes out on them. */
+/**
+ * Kills the connections of the pool, and keeps this process from noticing: what comes next goes out on them.
+ */
 async function killUnnoticed(): Promise<void> {
   await fill();
   const script = KILLER.replace("URL_OF_ROOT", JSON.stringify(rootUrl(server.url)));

@@ -520,8 +520,8 @@ describe("a SUBSCRIBE at the same moment as a removal", () => {
     until(() => noticed.happened, "it goes on", 500).catch(() => {});
 
   /**
-   * Begins to remove user 3 just before their connection joins a group, and has someone write just after that. If the removal was answered
-   * by then, that message was sent after it.
+   * Begins to remove user 3 just before their connection joins a group, and has someone write just after
+   * that. If the removal was answered by then, that message was sent after it.
    */
   async function race(headers: string): Promise<{ late: boolean; received: string[] }> {
     const removed: Noticed = { happened: false };

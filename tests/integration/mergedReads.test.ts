@@ -420,7 +420,8 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
         broadcaster: changed<Broadcaster>(broadcaster, { sendToGroup }),
       });
     });
-    // Each of 40 batches moves 20 of the members by one or more messages; now one process stores, now the other.
+    // Each of 40 batches moves 20 of the members by one or more messages; now one process stores, now the
+    // other.
     for (let batch = 0; batch < 40; batch += 1) {
       await store(
         times(20, (index) => [2 + ((batch * 7 + index) % 100), batch + 1]),

@@ -92,7 +92,10 @@ const message = (senderId: number, room = roomId): object => ({
   sentAt: READ_AT,
 });
 
-/** Stores messages of these senders in a room, in one batch, and returns the ids of all its messages: that of seq 1 first. */
+/**
+ * Stores messages of these senders in a room, in one batch, and returns the ids of all its messages: that of
+ * seq 1 first.
+ */
 async function write(senders: readonly number[], room = roomId): Promise<number[]> {
   const batch = senders.map((sender) => bus.append(MESSAGES, "0", JSON.stringify(message(sender, room))));
   await storeMessages({ hub: MESSAGES, partitionId: "0", events: batch }, deps);

@@ -28,7 +28,10 @@ import { seededRandom } from "../support/seed.js";
 
 type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
-/** Unread counts are subtractions. Here they are compared with counts over the messages, whatever was done before, one after the other and at once. */
+/**
+ * Unread counts are subtractions. Here they are compared with counts over the messages, whatever was done
+ * before, one after the other and at once.
+ */
 
 const MESSAGES = "chat-messages";
 const READS = "chat-read-events";
@@ -146,7 +149,10 @@ async function countsFor(userId: number): Promise<number[]> {
   return messages.map(({ unreadCount }: Json) => unreadCount);
 }
 
-/** Every number that a count is made of, beside what a count over the messages, members and deletions says; only where they differ. */
+/**
+ * Every number that a count is made of, beside what a count over the messages, members and deletions says;
+ * only where they differ.
+ */
 async function wrongNumbers(): Promise<readonly RowDataPacket[]> {
   const system = "SUM(x.type LIKE 'SYSTEM%')";
   return [

@@ -5,8 +5,8 @@ import { afterAll, expect, inject, test } from "vitest";
 import { call, connect, history, introduce, makeRoom, newUsers } from "../support/client.js";
 import { ownStack } from "../support/ownStack.js";
 
-// A database that answers and lacks something: its migrations were forgotten, or it was restored without a table. On a
-// stack of its own, as the stack's health is down meanwhile.
+// A database that answers and lacks something: its migrations were forgotten, or it was restored without a
+// table. On a stack of its own, as the stack's health is down meanwhile.
 
 const name = `broken_${process.pid}`;
 

@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { chaosProxy, connected, opened } from "../support/chat.js";
 import { connect, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 
-// Of the chat client, what happens only when real time has passed: the service looks at the end of a token by its own clock.
+// Of the chat client, what happens only when real time has passed: the service looks at the end of a token by
+// its own clock.
 const two = () => newUsers(2) as [number, number];
 
 test("the token is renewed before it ends, on the same connection", async () => {

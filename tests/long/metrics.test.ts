@@ -40,7 +40,9 @@ test("refusals, sessions and their ends arrive at an OTLP receiver, and in the l
   expect(log).toContain('"chat.sessions.opened":4');
 });
 
-/** Returns when many more exports have failed. Nobody can see those to nobody, so some time passes for them. */
+/**
+ * Returns when many more exports have failed. Nobody can see those to nobody, so some time passes for them.
+ */
 async function manyMoreExports(answer: 503 | "nothing" | "away"): Promise<void> {
   const { requests } = stack.receiver;
   if (answer === "away") await pause(1_500);

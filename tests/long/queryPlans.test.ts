@@ -184,7 +184,10 @@ async function fullScans({ sql, values }: Statement): Promise<string[]> {
   });
 }
 
-/** The tables of a statement, by the names that its plan has for them; parts of it may use one name for several. */
+/**
+ * The tables of a statement, by the names that its plan has for them; parts of it may use one name for
+ * several.
+ */
 function tablesOf(sql: string): ReadonlyMap<string, ReadonlySet<string>> {
   const keyword =
     "(?:WHERE|FORCE|ON|SET|LEFT|INNER|CROSS|JOIN|STRAIGHT_JOIN|ORDER|GROUP|LIMIT|LOCK|FOR|USING)\\b";
@@ -208,7 +211,10 @@ async function scansOf(statements: readonly Statement[]): Promise<string[]> {
   return [...found];
 }
 
-/** How many rows and index entries the server reads to answer a SELECT, give or take a few dozen of the question itself. A plan does not show what is read from an index only to be left out. */
+/**
+ * How many rows and index entries the server reads to answer a SELECT, give or take a few dozen of the
+ * question itself. A plan does not show what is read from an index only to be left out.
+ */
 async function rowsRead({ sql, values }: Statement): Promise<number> {
   const connection = await database.getConnection();
   try {

@@ -60,7 +60,8 @@ describe("with the usual limits", UNLESS_LATE, () => {
   // Their number of SUBSCRIBEs would take a test too long.
   withLimits("", { RATE_LIMIT_SUBSCRIBES_PER_MINUTE: "120" });
 
-  // That one more passes after retryAfter, and no more than that, is in `contracts/rateLimit.test.ts`, with time handed in.
+  // That one more passes after retryAfter, and no more than that, is in `contracts/rateLimit.test.ts`, with
+  // time handed in.
   test("of 200 messages of a user over three sessions 60 pass, and the others are told when to try again", async () => {
     const [user, other] = newUsers(2) as [number, number];
     const roomId = await makeRoom([user, other], addresses);
@@ -211,7 +212,8 @@ describe("with the usual limits", UNLESS_LATE, () => {
     ] as const)
       expect429(await api(method, path, user, body), 60, "changing calls");
 
-    // What only looks is not counted with them; reads and negotiations have limits of their own, and others have theirs.
+    // What only looks is not counted with them; reads and negotiations have limits of their own, and others
+    // have theirs.
     const looking = await Promise.all(
       [
         "/rooms",

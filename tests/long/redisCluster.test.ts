@@ -50,7 +50,10 @@ async function sockets(user: number, count: number): Promise<RawSocket[]> {
   return opened;
 }
 
-/** Whether a user's fourth session ends the first, and no other: it is asked for something when the fourth has its place. */
+/**
+ * Whether a user's fourth session ends the first, and no other: it is asked for something when the fourth has
+ * its place.
+ */
 async function isLimited(user: number): Promise<boolean> {
   const opened = await sockets(user, 4);
   const served = [];

@@ -29,7 +29,10 @@ type Version = "1.0" | "1.1" | "1.2";
 
 const VERSIONS: readonly Version[] = ["1.0", "1.1", "1.2"];
 
-/** As they stand on the wire: a colon in 1.1 and 1.2, a backslash and a letter in 1.0, and the same bytes back in all of them. */
+/**
+ * As they stand on the wire: a colon in 1.1 and 1.2, a backslash and a letter in 1.0, and the same bytes back
+ * in all of them.
+ */
 const RECEIPT = "r\\c1 가";
 const QUEUE_ID = "q\\c1";
 
@@ -50,7 +53,10 @@ async function client(version: Version, listens: boolean, query = ""): Promise<C
   return { socket, user, roomId, version, listens };
 }
 
-/** Sends frames that each ask for a RECEIPT, in one WebSocket message; what is answered must be those, one a message, and nothing else. */
+/**
+ * Sends frames that each ask for a RECEIPT, in one WebSocket message; what is answered must be those, one a
+ * message, and nothing else.
+ */
 async function accepted(socket: RawSocket, ...frames: readonly string[]): Promise<void> {
   socket.send(frames.map((frame, index) => frame.replace("\n", `\nreceipt:ok ${index}\n`)).join(""));
   for (const index of frames.keys())
@@ -306,7 +312,8 @@ const MALFORMED_FRAME: Cases = {
   "a second CONNECT": {
     frame: ({ version }) => `CONNECT\naccept-version:${version}\nhost:chat\n\n\0`,
     text: "This connection is connected already; CONNECT comes once.",
-    // CONNECT is the one frame that is never escaped, so its backslash is one; in the ERROR of 1.1 and 1.2 it has to be escaped.
+    // CONNECT is the one frame that is never escaped, so its backslash is one; in the ERROR of 1.1 and 1.2 it
+    // has to be escaped.
     receiptId: (version) => (version === "1.0" ? RECEIPT : "r\\\\c1 가"),
   },
   "a SEND without a destination": {
@@ -360,7 +367,10 @@ type OtherCode =
   | "IDEMPOTENCY_KEY_REUSED"
   | "CLIENT_MESSAGE_ID_REUSED";
 
-/** What a refusal means for who listens on `/user/queue/errors`; who doesn't gets an ERROR and a close for each. */
+/**
+ * What a refusal means for who listens on `/user/queue/errors`; who doesn't gets an ERROR and a close for
+ * each.
+ */
 const CODES: Readonly<Record<Exclude<ErrorCode, OtherCode>, "goes on" | "is closed">> = {
   RATE_LIMIT_EXCEEDED: "goes on",
   NOT_A_MEMBER: "goes on",
@@ -376,7 +386,10 @@ const CODES: Readonly<Record<Exclude<ErrorCode, OtherCode>, "goes on" | "is clos
   SESSION_CLOSED: "is closed",
 };
 
-/** By one frame each. The other three are caused by something else: a moment, another session, a server that is away. */
+/**
+ * By one frame each. The other three are caused by something else: a moment, another session, a server that
+ * is away.
+ */
 const CASES: Readonly<
   Record<Exclude<keyof typeof CODES, "UNAVAILABLE" | "TOKEN_EXPIRED" | "SESSION_CLOSED">, Cases>
 > = {
@@ -620,7 +633,10 @@ describe("UNAVAILABLE: with the event bus standing still", () => {
     }
   }
 
-  /** Once the bus is back both are sent again with the same ids, on the same connection where it went on, and are stored once. */
+  /**
+   * Once the bus is back both are sent again with the same ids, on the same connection where it went on, and
+   * are stored once.
+   */
   async function takenNow({ socket, user, roomId, version, listens }: Client): Promise<void> {
     const [one, two] = [first(roomId), behind(roomId)];
     const next = listens ? socket : await openConnected(user, version, undefined, "", addresses().webPubSub);

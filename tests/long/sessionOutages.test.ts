@@ -20,7 +20,9 @@ async function isServed(socket: RawSocket): Promise<boolean> {
   return isAnswered();
 }
 
-/** The functions answer again after their host was killed, and the socket service knows that it takes events. */
+/**
+ * The functions answer again after their host was killed, and the socket service knows that it takes events.
+ */
 async function hostIsBack(): Promise<void> {
   const answers = (): Promise<boolean> =>
     fetch(`${stack.addresses.api}/api/v1/chat/openapi.json`).then(

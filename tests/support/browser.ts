@@ -36,7 +36,7 @@ type Name = keyof typeof DEMO;
 let browser: Browser;
 const contexts: BrowserContext[] = [];
 const servers: PageServer[] = [];
-/** What pages complained about that a test did not provoke. */
+/** Errors of pages that no test provoked. */
 const complaints: string[] = [];
 
 /** The demo users are known to the service once it has seen a token of each. */
@@ -85,7 +85,7 @@ export async function visit({ page: address, through, roomId, ...options }: Visi
   return page;
 }
 
-/** The page's address when it is served by a server that leads it to the network instead of to the service, and lets it go there. */
+/** Serves the page so that it talks to the network in place of the service, and returns its address. */
 async function pageThrough({ url }: ChaosProxy): Promise<string> {
   const server = await startPage({
     port: 0,
@@ -126,7 +126,10 @@ export const keptTexts = (page: Page) =>
     };
   })`);
 
-/** Loads a connected page again and stops its clock, until `page.clock.resume()`: only what happens can change anything then, and no timer. */
+/**
+ * Loads a connected page again and stops its clock until `page.clock.resume()`: no timer ends, only events
+ * count.
+ */
 export async function stopClock(page: Page): Promise<void> {
   await page.clock.install();
   await page.reload();
@@ -151,7 +154,10 @@ export async function screenshot(page: Page, name: string): Promise<void> {
   await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), animations: "disabled" });
 }
 
-/** A page of nothing but a script, a module; on an address that only the browser knows. Others of the same context share its storage. */
+/**
+ * A page with nothing but a module script, at an address that only the browser knows. A context's pages share
+ * storage.
+ */
 export async function emptyPage(script: string, context?: BrowserContext): Promise<Page> {
   const its = context ?? (await browser.newContext());
   if (!context) {

@@ -9,7 +9,10 @@ afterEach(async () => {
   for (const cleanUp of cleanUps.splice(0)) await cleanUp();
 });
 
-/** Registers a clean-up. Clean-ups are done after the test, one after the other, in the order they were registered. */
+/**
+ * Registers a clean-up. Clean-ups are done after the test, one after the other, in the order they were
+ * registered.
+ */
 export const afterTest = (cleanUp: () => unknown): void => void cleanUps.push(cleanUp);
 
 /** A user's chat client, disconnected after the test. */

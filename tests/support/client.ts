@@ -43,7 +43,10 @@ export interface HttpAnswer {
   readonly body: Json;
 }
 
-/** An HTTP call of a user, its body and answer as JSON. Throws when the call or its answer is not as the API's OpenAPI document says. */
+/**
+ * An HTTP call of a user, its body and answer as JSON. Throws when the call or its answer differs from the
+ * API's OpenAPI document.
+ */
 export async function call(
   method: string,
   path: string,
@@ -86,7 +89,9 @@ function jsonOf(text: string): unknown {
 const introduced = new Set<string>();
 const AT_ONCE = 20;
 
-/** Has users come for the first time, by a call each: nothing waits for members who have never been here. */
+/**
+ * Has users come for the first time, by a call each: the service does not count members who have never come.
+ */
 export async function introduce(
   users: readonly number[],
   stack: Pick<Addresses, "api"> = inject("stack"),
@@ -238,7 +243,7 @@ export async function until(
   }
 }
 
-/** Writes so many numbered messages into a room, in their order. */
+/** Writes `count` numbered messages into a room, and returns when all are stored in their order. */
 export async function fill(roomId: number, writer: number, count: number): Promise<void> {
   const client = await connect(writer, { nickname: "Ann" });
   const sent = Array.from({ length: count }, (_, index) => client.say(roomId, `message ${index + 1}`));

@@ -4,8 +4,8 @@ import { type Database, openDatabase } from "../../shared/store/database.js";
 import { migrate } from "../../shared/store/migrate.js";
 
 /**
- * A migrated database of its own on the stack's real MySQL or MariaDB, dropped by `close`. Users 1 to `users` have been there: what is made of others by the store
- * alone awaits them.
+ * A migrated database of its own on the stack's real MySQL or MariaDB. `close` drops it. Users 1 to `users`
+ * have come before: a user who never came would be an awaited member.
  */
 export async function newDatabase(users = 1_000): Promise<{
   database: Database;

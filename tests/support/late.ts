@@ -1,12 +1,18 @@
 import { afterEach, beforeEach, vi } from "vitest";
 
-/** How an error says that a failure does not count: Vitest goes by a pattern here, as it loses a function on the way. */
+/**
+ * How an error says that a failure does not count. Vitest takes a pattern here: a function gets lost on the
+ * way.
+ */
 const DOES_NOT_COUNT = "the test does not count, as";
 
-/** A test that fails and does not count, as `doesNotCountIf` says, begins anew; any other failure is one. */
+/** A failure that does not count by `doesNotCountIf` has the test run again, at most five times. */
 export const UNLESS_LATE = { retry: { count: 5, condition: new RegExp(`^${DOES_NOT_COUNT}`) } };
 
-/** The reason, if there is one, why what a failed test with `UNLESS_LATE` takes for granted did not hold: a busy machine was late for it. Asked when everything after the test is done. */
+/**
+ * For tests with `UNLESS_LATE`: `reason` says why a failure does not count, as a busy machine was late for
+ * something that the test takes for granted. It is asked after a failure, behind the test's clean-ups.
+ */
 export function doesNotCountIf(reason: () => string | undefined | Promise<string | undefined>): void {
   beforeEach(({ task, onTestFailed }) => {
     if (typeof task.retry !== "object") return;
@@ -18,8 +24,10 @@ export function doesNotCountIf(reason: () => string | undefined | Promise<string
 }
 
 /**
- * For tests with `UNLESS_LATE` that ask a real Redis by our own adapter, and take it for granted that it answers within the adapter's 120 ms. Each needs connections of its own, as one says once a minute only
- * that it had no answer. Takes what is warned of. Returns what notes that a test itself was late for something.
+ * For tests with `UNLESS_LATE` that ask a real Redis by our adapter, and take it for granted that Redis
+ * answers within the adapter's 120 ms. Each test needs connections of its own: a connection warns once a
+ * minute only that it had no answer. Warnings are kept from the console. The test calls the returned function
+ * when it was late itself.
  */
 export function unlessRedisIsLate(): () => void {
   let why: string | undefined;

@@ -1,11 +1,15 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** The files that take longest, the longest first: those of `npm test`, then those that `npm run test:all` has besides. */
+/**
+ * The files that take longest, the longest first: those of `npm test`, then those that `npm run test:all` has
+ * besides.
+ */
 const LONGEST: readonly string[] = [];
 
 /**
- * Runs a group's longest files first, so that no worker is left with one when the other has nothing to do. Vitest by
- * itself knows how long a file takes only from an earlier run, and goes by its size in a fresh clone.
+ * Runs a group's longest files first, so that no worker is left with one when the other has nothing to do.
+ * Vitest by itself knows how long a file takes only from an earlier run, and goes by its size in a fresh
+ * clone.
  */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -61,7 +61,10 @@ export const operationsOf = ({ paths }: OpenApi): Located[] =>
     })),
   );
 
-/** Compiles the schema that stands at a place of a document; throws when it is no schema of JSON Schema 2020-12, or refers to nothing. */
+/**
+ * Compiles the schema at a place of a document. Throws when it is no JSON Schema 2020-12, or refers to
+ * nothing.
+ */
 export function schemasOf(document: OpenApi): (pointer: readonly string[]) => ValidateFunction {
   // `strict` also refuses keywords that nobody knows, and formats that nobody checks.
   const ajv = new Ajv2020({ strict: true, allowUnionTypes: true, allErrors: true });
@@ -79,8 +82,9 @@ export function schemasOf(document: OpenApi): (pointer: readonly string[]) => Va
 }
 
 /**
- * A check that one call and its answer are as a document says; throws what differs. An answer must have a documented status, media type
- * and body. A call that succeeded must have been a documented one: with its parameters, its body and its token.
+ * Returns a check that throws where a call or its answer differs from a document. The answer must have a
+ * documented status, media type and body. A call that succeeded must be documented, with its parameters, body
+ * and token.
  */
 export function checkerOf(document: OpenApi): (request: Request, answer: Answer) => void {
   const operations = operationsOf(document);

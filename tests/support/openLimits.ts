@@ -26,9 +26,10 @@ async function countedBy(url: string): Promise<number> {
 }
 
 /**
- * For tests of limits, with `UNLESS_LATE`: on a busy machine Redis may answer later than the functions wait for it, and then they leave a limit open for a moment, as they should. A test that failed while they did
- * begins anew; one that failed with every limit in force has failed. `url` is where the stack's counts go, those of the shared stack unless told; with `withinMs` a test that had not come to its end
- * after so long begins anew, too, as what it counts together was no longer in one window.
+ * For tests of limits, with `UNLESS_LATE`. On a busy machine Redis may answer later than the functions wait
+ * for it; the functions then leave a limit open for a moment, as they should. A failure does not count if
+ * that happened during the test, nor, with `withinMs`, if the test ran for longer: what it counts was not in
+ * one window then. `url` is where the stack's counts go, those of the shared stack unless told.
  */
 export function unlessLimitsAreOpen(
   url: () => string = () => inject("metrics"),

@@ -35,8 +35,8 @@ export const countingAt = (url: string): Record<string, string> => ({
 });
 
 /**
- * Takes metrics by OTLP over HTTP in JSON, as a collector does, and tells series apart as one does: by resource, name and attributes. Of `chat.limits.open` it tells other processes, too
- * (`openLimits.ts`).
+ * Takes metrics by OTLP over HTTP in JSON. Like a collector it tells series apart by resource, name and
+ * attributes. `GET /open-limits` tells other processes of `chat.limits.open` (`openLimits.ts`).
  */
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const resources = new Map<string, { attributes: Record<string, string>; latest: Map<string, number> }>();

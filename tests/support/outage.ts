@@ -24,8 +24,8 @@ const SENDERS = 4;
 const SOME = 3;
 
 /**
- * Kills a server twice while four users write. What had its RECEIPT must be stored once, in each sender's order
- * and without a gap, and afterwards messages must be shown again.
+ * Kills a server twice while four users write. What had its RECEIPT must be stored once, in each sender's
+ * order and without a gap, and afterwards messages must be shown again.
  */
 export async function loseNothing(stack: Killable): Promise<void> {
   const load = await beginLoad(stack.addresses);
@@ -52,7 +52,10 @@ async function beginLoad(addresses: Addresses): Promise<Load> {
   return { roomId, users, accepted, stop };
 }
 
-/** Sends numbered messages: each again with the same id until its RECEIPT is there, over new connections where it must. */
+/**
+ * Sends numbered messages: each again with the same id until its RECEIPT is there, over new connections where
+ * it must.
+ */
 async function sendUntilReceipts(
   addresses: Addresses,
   user: number,

@@ -8,7 +8,9 @@ import { countingAt, type OtlpReceiver, startOtlpReceiver } from "./otlpReceiver
 
 type Settings = Readonly<Record<string, string>>;
 
-/** A stack that a test may kill, limit or starve, as no other file uses it. It costs many seconds to start. */
+/**
+ * A stack that a test may kill, limit or starve, as no other file uses it. It costs many seconds to start.
+ */
 export interface OwnStack {
   readonly addresses: Addresses;
   /** The folder of its data and logs. */
@@ -22,8 +24,8 @@ export interface OwnStack {
 }
 
 /**
- * Starts a stack before the tests of a file, or of a block, and ends it after them. `settings` are those of the
- * app; a function is called when what was registered before has been done. Nothing can be used before.
+ * Starts a stack before the tests of a file, or of a block, and ends it after them. `settings` are those of
+ * the app; a function is called when what was registered before has been done. Nothing can be used before.
  */
 export function ownStack(settings: Settings | (() => Settings | Promise<Settings>) = {}): OwnStack {
   let folder: string;

@@ -7,9 +7,11 @@ import { PATIENCE_MS } from "./patience.js";
 export interface RawSocket {
   readonly protocol: string;
   send(data: string | Uint8Array): void;
-  /** The next WebSocket message as text; rejects when the socket closes first, or after minutes of silence. */
+  /**
+   * The next WebSocket message as text. Rejects when the socket closes first, or after minutes of silence.
+   */
   next(): Promise<string>;
-  /** Every WebSocket message that nobody has asked for by `next`. */
+  /** The WebSocket messages that `next` has not returned yet. */
   readonly arrived: readonly string[];
   /** Resolves when the server has closed the socket. */
   readonly closed: Promise<void>;

@@ -13,7 +13,10 @@ export interface RedisCluster {
   close(): Promise<void>;
 }
 
-/** Starts a real cluster of three primaries, each with so many replicas; slots of a node that is gone are missing alone. */
+/**
+ * Starts a real cluster of three primaries with `replicas` each. A node that is gone takes only its own slots
+ * away.
+ */
 export async function startRedisCluster({ replicas }: { replicas: 0 | 1 }): Promise<RedisCluster> {
   const nodes: RedisServer[] = [];
   for (let index = 0; index < 3 + 3 * replicas; index += 1)

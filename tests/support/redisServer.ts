@@ -12,7 +12,7 @@ export interface RedisServer {
   /** Of its present process. */
   readonly pid: number;
   kill(signal: NodeJS.Signals): void;
-  /** Starts it anew, empty, on the same port. */
+  /** Starts another process, empty, on the same port. */
   restart(): Promise<void>;
   close(): Promise<void>;
 }

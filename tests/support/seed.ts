@@ -18,8 +18,8 @@ beforeEach(() => {
 });
 
 /**
- * For a test: numbers from 0 to less than 1, in place of `Math.random`. Each call within a test begins another
- * row of numbers, so that what happens at the same time does not mix them up.
+ * For a test: numbers from 0 to less than 1, in place of `Math.random`. Each call within a test begins
+ * another row of numbers, so that what happens at the same time does not mix them up.
  */
 export function seededRandom(): () => number {
   if (streams === 0) onTestFailed(() => console.error(`the random numbers of this test: SEED=${SEED}`));

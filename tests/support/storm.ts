@@ -26,8 +26,9 @@ interface Size {
 }
 
 /**
- * Three members write into a room through networks that cut, delay and repeat, and read it now and then. Each must
- * see the history, without a gap, a repeat or a wrong order at any moment, and the history's counts in the end.
+ * Three members write into a room through networks that cut, delay and repeat, and read it now and then. Each
+ * must see the history, without a gap, a repeat or a wrong order at any moment, and the history's counts in
+ * the end.
  */
 export async function weatherStorm({ messages, connections }: Size): Promise<void> {
   const users = newUsers(3) as [number, number, number];
@@ -57,7 +58,10 @@ async function member(userId: number, roomId: number): Promise<Member> {
   return { userId, client, proxy, room, wrong };
 }
 
-/** Gaps, repeats, a wrong order, one's own messages in another order than written, and one that is there twice. */
+/**
+ * Gaps, repeats, a wrong order, one's own messages in another order than written, and one that is there
+ * twice.
+ */
 function faults(room: Room, userId: number): string[] {
   const found: string[] = [];
   const stored = storedIn(room);

@@ -2,8 +2,8 @@ import { expect } from "vitest";
 import { connect, history, type Json, makeRoom, newUsers, until } from "./client.js";
 
 /**
- * Two users send so many messages each into a room, fifty at a time. Both must receive all of them once, in one
- * order that is the history's.
+ * Two users send `messages` messages each into a room, fifty at a time. Both users must receive all messages
+ * once, in the history's order.
  */
 export async function talk(messages: number): Promise<void> {
   const [ann, ben] = newUsers(2) as [number, number];

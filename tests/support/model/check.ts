@@ -27,9 +27,9 @@ export const checkOneAfterTheOther = (bounds: Bounds): Promise<void> =>
 export const checkTogether = (bounds: Bounds): Promise<void> => check(rounds, together, bounds);
 
 /**
- * Leaves out, and does not count, a run that would begin after the time is up, once the least have been made. That
- * also ends shrinking, with the smallest failure so far. A failure prints its seed and path, which `SEED` and `MODEL_PATH`
- * repeat; `MODEL_SHRINK=0` leaves it as it is.
+ * Skips runs that would begin after the time is up, once the least number was made. Skipped runs are not
+ * counted. Skipping also ends shrinking, with the smallest failure so far. A failure prints its seed and
+ * path: `SEED` and `MODEL_PATH` repeat it. `MODEL_SHRINK=0` turns shrinking off.
  */
 async function check<T>(
   arbitrary: fc.Arbitrary<T>,

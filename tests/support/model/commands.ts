@@ -45,7 +45,9 @@ export type Command =
   | { readonly does: "delete"; readonly by: number; readonly roomId: number; readonly messageId: number }
   | { readonly does: "rename"; readonly by: number; readonly roomId: number; readonly name: string };
 
-/** What the server must answer, and what becomes of the world. A SEND that is accepted has no status and no body. */
+/**
+ * The answer that is due, and what becomes of the world. A SEND that is accepted has no status and no body.
+ */
 export interface Outcome {
   readonly due: { readonly status?: number; readonly code?: string; readonly body?: Json };
   /** Set unless it is refused; takes the answer's body, for ids that the server chooses. */
@@ -218,7 +220,7 @@ function send(world: World, room: Room, { by, type, content, clientMessageId }: 
   };
 }
 
-/** Numbers a message; whoever caused it has read the room up to it. */
+/** Numbers a message. Its sender has read the room up to it. */
 function store(world: World, room: Room, message: Omit<Message, "seq">): void {
   const seq = room.messages.length + 1;
   room.messages.push({ seq, ...message });

@@ -79,7 +79,10 @@ function compareMembers({ members }: Json, due: readonly Json[], about: string):
   expect(times, `joinedAt in ${about}`).toEqual(times.toSorted());
 }
 
-/** Waits until every client that is subscribed to a room holds exactly what the history would give it; throws with the difference. */
+/**
+ * Waits until every subscribed client holds exactly what the history would give it. Throws with the
+ * difference.
+ */
 async function settle({ world, clients }: Pick<Run, "world" | "clients">, room: Room): Promise<void> {
   for (const userId of room.members.keys()) {
     const live = openRoom(clients.get(userId)!, room.roomId)!;

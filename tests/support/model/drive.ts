@@ -17,7 +17,7 @@ import {
 export interface Run {
   readonly world: World;
   readonly clients: ReadonlyMap<number, LiveClient>;
-  /** What was done, for whoever has to understand a failure. */
+  /** What was done: a failure prints it. */
   readonly log: string[];
 }
 
@@ -43,7 +43,9 @@ export async function newUser(userId: number, index: number): Promise<User> {
   return { userId, nickname, token: await tokenFor(userId, { nickname }) };
 }
 
-/** Has the real system do a command, sees that it answers as it must, and waits until what follows from it can be seen. */
+/**
+ * Gives the real system a command, checks the answer, and waits until everybody can see what follows from it.
+ */
 export async function drive(run: Run, command: Command): Promise<void> {
   const { world, log } = run;
   world.clock += 1;
@@ -137,8 +139,8 @@ async function isStored(world: World, room: Room): Promise<void> {
 }
 
 /**
- * Waits until a member's position is where it must be. A group's list of members says it; of a one-to-one room the counts of its messages do, as
- * either of the two sees them.
+ * Waits until a member's position is where it must be. A group's list of members says it. A one-to-one room
+ * has no list: there the counts of its messages say it, as both users see them.
  */
 async function isRead(world: World, room: Room, userId: number): Promise<void> {
   const { token } = userOf(world, userId);

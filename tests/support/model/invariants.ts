@@ -72,7 +72,9 @@ async function viewOf(
   return { room, history, entries, members, seqOf: (id) => (id === null ? 0 : seqs.get(id)) };
 }
 
-/** Every message is stored once, in its sender's order, or its sender was told each time; every change is announced once. */
+/**
+ * Each message is stored once, in its sender's order, or refused each time. Each change is announced once.
+ */
 function messageFaults({ clients }: Together, { room, history }: View): string[] {
   const faults: string[] = [];
   if (history.some(({ seq }, index) => seq !== index + 1))
@@ -120,7 +122,7 @@ function byPlace(a: string, b: string): number {
   return burst - otherBurst || index - otherIndex;
 }
 
-/** Whoever is listed is who the announcements, one after the other, leave in the room. */
+/** The listed members are those whom the announcements, applied in their order, leave in the room. */
 function memberFaults({ room, history, entries, members }: View): string[] {
   const faults: string[] = [];
   for (const [userId, { memberCount }] of entries)
@@ -165,7 +167,7 @@ function readFaults({ room, history, entries, members, seqOf }: View): string[] 
   for (const { userId, lastReadMessageId } of members) positions.set(userId, seqOf(lastReadMessageId) ?? -1);
   for (const [userId, { unreadCount }] of entries) {
     const unread = unreadAt(history);
-    // A one-to-one room has no list: its positions are where so many are unread; which of several makes no difference.
+    // A one-to-one room has no list of members. Any position at which that many are unread will do.
     if (members.length === 0) positions.set(userId, positionWith(history, unreadCount));
     const position = positions.get(userId)!;
     if (unread(position) !== unreadCount)
@@ -198,11 +200,14 @@ const unreadAt =
   (position: number): number =>
     history.filter(({ seq, type }) => seq > position && type === "TEXT").length;
 
-/** The last seq up to which somebody has read to whom so many are unread. */
+/** The last position at which `unread` messages are unread. */
 const positionWith = (history: readonly Json[], unread: number): number =>
   history.findLast(({ seq }) => unreadAt(history)(seq) === unread)?.seq ?? 0;
 
-/** A member's latest subscription holds all of it since, with the same counts; who was removed has nothing from then on. */
+/**
+ * A member's latest subscription holds all since it began, with the same counts; a removed member's holds no
+ * more.
+ */
 function liveFaults({ clients }: Together, view: View, userId: number): string[] {
   const { room, history, entries } = view;
   const all = clients.get(userId)!.rooms.filter(({ roomId }) => roomId === room.roomId);
@@ -237,7 +242,10 @@ function liveFaults({ clients }: Together, view: View, userId: number): string[]
   return [...faults, ...positionFaults(live, view, whoCame)];
 }
 
-/** Who keeps members' positions, from the list and then from frames alone, has those that the list has now. Who came later began somewhere. */
+/**
+ * A client that keeps members' positions, from the list at first and then from frames alone, has those of the
+ * list now. Members who came later are left out: the client does not know where they began.
+ */
 function positionFaults(
   { positions, userId, moves }: LiveRoom,
   { members }: View,

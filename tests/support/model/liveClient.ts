@@ -41,7 +41,7 @@ export async function liveClient(user: User): Promise<LiveClient> {
   const errors: Json[] = await connected.subscribe("/user/queue/errors");
   let receipts = 0;
 
-  /** An error is matched by what it is about: several SENDs may be under way, with a `clientMessageId` each. */
+  /** Finds the error by its room and `clientMessageId`: several SENDs may be under way. */
   async function refusal(
     start: (headers: Record<string, string>) => void,
     about: Json,
@@ -125,14 +125,17 @@ function takeReads(room: LiveRoom, body: Json): void {
   }
 }
 
-/** A message's count as a client shows it: one less for each move across it, whether that came before the message or after. System messages have none. */
+/**
+ * A message's count as a client shows it: one less for each move across it, which may come before the message
+ * or after. System messages have no count.
+ */
 export function shownCount(room: LiveRoom, seq: number): number {
   if (room.messages.get(seq).type.startsWith("SYSTEM_")) return 0;
   const across = room.moves.filter((move) => move.previousLastReadSeq < seq && seq <= move.lastReadSeq);
   return room.messages.get(seq).unreadCount - across.length;
 }
 
-/** What is wrong with the order in which messages came: each seq once more than the one before, but for repeats. */
+/** What is wrong with the order in which messages came: without repeats, each seq follows the one before. */
 export function orderFaults(room: LiveRoom): string[] {
   const first = room.arrived.filter((seq, index) => room.arrived.indexOf(seq) === index);
   const broken = first.find((seq, index) => index > 0 && seq !== first[index - 1]! + 1);

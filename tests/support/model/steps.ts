@@ -2,7 +2,9 @@ import fc from "fast-check";
 import type { Command } from "./commands.js";
 import { findRoom, type Room, type World } from "./world.js";
 
-/** A command before it is known which users, rooms and messages there are: numbers that pick among them. It shrinks well. */
+/**
+ * A command before the world is known: numbers pick among its users, rooms and messages. Numbers shrink well.
+ */
 export interface Step {
   readonly does: Command["does"];
   /** Who: of those who may, or, `asStranger`, of those who may not. */
@@ -10,7 +12,10 @@ export interface Step {
   readonly asStranger: boolean;
   readonly room: number;
   readonly users: readonly number[];
-  /** Which of the room's messages, counted from the newest; or an id of another room, or one that no room has yet. */
+  /**
+   * Which of the room's messages, counted from the newest; an id of another room; or an id that no room has
+   * yet.
+   */
   readonly message: number | "elsewhere" | "beyond";
   readonly via: "PATCH" | "SEND";
   readonly clientMessageId: string | number | null;
@@ -64,7 +69,7 @@ const NO_ROOM = 2 ** 46;
 
 const pick = <T>(list: readonly T[], n: number): T | undefined => list[n % list.length];
 
-/** The command that a step stands for in this world, or nothing where it makes no sense. `count` makes texts unique. */
+/** The command that a step stands for in this world, if it makes sense there. `count` makes texts unique. */
 export function commandOf(step: Step, world: World, count: number): Command | undefined {
   const ids = world.users.map(({ userId }) => userId);
   const users = step.users.map((n) => pick(ids, n)!);
@@ -128,7 +133,8 @@ function messageOf({ does, message }: Step, world: World, roomId: number, by: nu
   if (message === "elsewhere" || !room) return newestOf(world.rooms.find((one) => one !== room));
   if (room.messages.length === 0) return undefined;
   const seen = room.members.get(by)?.readSeq === room.messages.length;
-  // It means the last message that the room has when it is stored, so one that has nothing to read could overtake the next message.
+  // Such a read means the room's last message at the time it is stored. With nothing left to read it could
+  // overtake the next message.
   if (message === "beyond") return seen && does === "read" ? newestOf(room) : BEYOND;
   return room.messages.at(-1 - (message % room.messages.length))?.messageId;
 }

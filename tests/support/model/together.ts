@@ -12,7 +12,7 @@ export interface Together {
   readonly users: readonly User[];
   readonly clients: ReadonlyMap<number, LiveClient>;
   readonly rooms: SharedRoom[];
-  /** What was done, for whoever has to understand a failure. */
+  /** What was done: a failure prints it. */
   readonly log: string[];
   /** Each user's acts, one behind the other. */
   readonly queues: Map<number, Promise<void>>;
@@ -116,7 +116,10 @@ export function begin(together: Together, act: Act, count: number): void {
   enqueue(together, by!, work[act.does]);
 }
 
-/** Sees that an answer is one of those that may come when others act at the same time, and returns its body if it was accepted. */
+/**
+ * Gives a command. Its answer must be an acceptance or one of `refusals`, which others' acts at the same time
+ * may cause. Returns the body of an acceptance.
+ */
 async function attempt(
   together: Together,
   command: Command,
@@ -248,7 +251,7 @@ async function invite(
   }
 }
 
-/** By whoever is the creator just now, the observer at last. */
+/** Kicks a user, as the creator of this moment: the observer in the end. */
 async function kick(together: Together, room: SharedRoom, user: number): Promise<void> {
   if (room.type !== "GROUP") return;
   const { token } = together.users[0]!;

@@ -125,7 +125,7 @@ export function historyOf(world: World, room: Room, userId: number): Json[] {
   }));
 }
 
-/** `GET /group-rooms/{roomId}/members`, all but `joinedAt`: the longest-standing first, of several who came at once the lowest id. */
+/** `GET /group-rooms/{roomId}/members` without `joinedAt`: by the time they came, then by id. */
 export function memberListOf(world: World, room: Room): Json[] {
   return longestStanding(room).map(([userId, { readSeq }]) => ({
     userId,
