@@ -25,6 +25,9 @@ import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { until } from "../support/client.js";
 import { newDatabase } from "../support/database.js";
 
+// The pauses before what failed is tried again take minutes in all.
+vi.mock("node:timers/promises", () => import("../support/shortPauses.js"));
+
 type StoreDeps = MessagesDeps & { readonly readMerger: ReadMerger };
 
 const MESSAGES = "chat-messages";

@@ -31,7 +31,7 @@ export interface ChaosProxy {
   readonly connections: number;
   /** How many connections there have been. */
   readonly opened: number;
-  /** Breaks all connections. */
+  /** Breaks all connections, and the calls that a dead network has swallowed. */
   cut(): void;
   /** How many answers are held back. */
   readonly held: number;
@@ -49,6 +49,8 @@ export async function startChaosProxy(api: string, random: () => number): Promis
   });
   const server = createServer((incoming, answer) => void forward(incoming, answer));
   const held: (() => void)[] = [];
+  /** Calls that came while it was dead. */
+  const swallowed: ServerResponse[] = [];
   let upstream = "";
   const proxy = {
     url: "",
@@ -66,6 +68,7 @@ export async function startChaosProxy(api: string, random: () => number): Promis
     },
     cut() {
       for (const socket of sockets) socket.terminate();
+      for (const answer of swallowed.splice(0)) answer.destroy();
     },
     async close() {
       proxy.release();
@@ -77,7 +80,7 @@ export async function startChaosProxy(api: string, random: () => number): Promis
   };
 
   async function forward(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
-    if (proxy.mood.isDead) return;
+    if (proxy.mood.isDead) return void swallowed.push(answer);
     const fails = random() < (proxy.mood.failCall ?? 0);
     if (fails && random() < 0.5) return void answer.writeHead(503).end();
     const status = proxy.mood.answer?.(incoming.url ?? "");
