@@ -180,6 +180,7 @@ test("and where the page is left in the very moment of it", async () => {
 
 test("of a database that hangs, a page that is hidden leaves what is not written, and the next one has it", async () => {
   const page = await openPage();
+  await page.clock.install();
   await put(page, "one");
   const holder = await openPage(page.context());
   await call(holder, "hold");
@@ -187,6 +188,15 @@ test("of a database that hangs, a page that is hidden leaves what is not written
   const removed = remove(page, "one");
   await call(page, "hide");
   expect(await inLocalStorage(page)).toContain("two");
+  let isGivenUp = false;
+  void Promise.all([written, removed]).then(() => {
+    isGivenUp = true;
+  });
+  await until(async () => {
+    // It is waited for, and tried again.
+    await page.clock.runFor(1_000);
+    return isGivenUp;
+  }, "both are given up");
   expect([await written, await removed]).toEqual(["ChatError", "ChatError"]);
   await page.close();
   const next = await openPage(holder.context());
