@@ -19,7 +19,7 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 /** They start the servers they need themselves. */
 const SERVERS = [
   "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
-  "tests/integration/{build,lostConnections}.test.ts",
+  "tests/integration/{build,dev,lostConnections}.test.ts",
 ];
 /** Unit tests of what is built, so that a build must be there. */
 const OF_BUILD = ["local/token.test.ts"];

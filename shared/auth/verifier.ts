@@ -64,7 +64,9 @@ const ADMIN_SCOPE = "chat.admin";
 
 export interface Verifiers {
   readonly verifyToken: VerifyToken;
-  /** For tokens of trusted services, from the same issuer as users'. The verifier ignores their claim `sub`. */
+  /**
+   * For tokens of trusted services, from the same issuer as users'. The verifier ignores their claim `sub`.
+   */
   readonly verifyTrusted: VerifyTrusted;
 }
 

@@ -20,8 +20,8 @@ export async function requireGroup(db: Queryable, roomId: number, callerId: numb
 }
 
 /**
- * The same with the room locked until the transaction ends, as everyone who changes its members must have it. Callers ask `requireAccess`
- * first, which keeps strangers from locking.
+ * The same with the room locked until the transaction ends, as everyone who changes its members must have it.
+ * Callers ask `requireAccess` first, which keeps strangers from locking.
  */
 export async function lockAccess(tx: Queryable, roomId: number, callerId: number): Promise<Access> {
   return accessTo(tx, (await lockRooms(tx, [roomId])).get(roomId), callerId);
@@ -45,8 +45,8 @@ function onlyGroup(room: Room | undefined): Room | undefined {
 }
 
 /**
- * A member sees the messages above this `seq`. In a group those from before the membership are not theirs to see; a one-to-one room shows
- * its whole history.
+ * A member sees the messages above this `seq`. In a group those from before the membership are not theirs to
+ * see; a one-to-one room shows its whole history.
  */
 export const visibleAfter = (room: Pick<Room, "type">, member: Pick<Member, "joinedSeq">): number =>
   room.type === "GROUP" ? member.joinedSeq : 0;

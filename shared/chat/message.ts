@@ -20,7 +20,10 @@ export interface StoredMessage {
   readonly roomName?: string | undefined;
 }
 
-/** A stored message with the number of members who have not read it yet: what clients see, in frames and in histories. */
+/**
+ * A stored message with the number of members who have not read it yet: what clients see, in frames and in
+ * histories.
+ */
 export interface ShownMessage {
   readonly message: StoredMessage;
   readonly unreadCount: number;

@@ -1,4 +1,6 @@
-/** The key of the one-to-one room of two users: `smaller:larger` user id, so both of them find the same room. */
+/**
+ * The key of the one-to-one room of two users: `smaller:larger` user id, so both of them find the same room.
+ */
 export const pairKeyOf = (one: number, other: number): string =>
   one < other ? `${one}:${other}` : `${other}:${one}`;
 

@@ -31,7 +31,10 @@ export const moveTo = (
   readAt,
 });
 
-/** The move of a member to the last message of their room, or nothing where the room is empty or they have read all of it. */
+/**
+ * The move of a member to the last message of their room, or nothing where the room is empty or they have
+ * read all of it.
+ */
 export const moveToEnd = (
   member: ReadPosition & Pick<ReadMoved, "roomId" | "userId">,
   { lastSeq, lastMessageId }: { readonly lastSeq: number; readonly lastMessageId: number | null },
@@ -42,8 +45,9 @@ export const moveToEnd = (
     : moveTo(member, { seq: lastSeq, messageId: lastMessageId }, readAt);
 
 /**
- * The same moves in fewer: where one begins at the message to which the one before it led, the two are one. They stay apart where the
- * member's own messages lie between, which count as read from the beginning. Ordered by the message at which they begin.
+ * The same moves in fewer: where one begins at the message to which the one before it led, the two are one.
+ * They stay apart where the member's own messages lie between, which count as read from the beginning.
+ * Ordered by the message at which they begin.
  */
 export function combineMoves(moves: readonly ReadMoved[]): readonly ReadMoved[] {
   const combined: ReadMoved[] = [];

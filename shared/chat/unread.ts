@@ -1,6 +1,6 @@
 /**
- * How many members have not read up to a `seq`, from the number of members at each read position (ascending). One pass builds it, a binary
- * search answers.
+ * How many members have not read up to a `seq`, from the number of members at each read position (ascending).
+ * One pass builds it, a binary search answers.
  */
 export function unreadCounter(
   positions: readonly (readonly [lastReadSeq: number, members: number])[],
@@ -22,7 +22,10 @@ export function unreadCounter(
   };
 }
 
-/** The `seq` of the oldest and of the newest of these messages. They may come in any order, and there is at least one. */
+/**
+ * The `seq` of the oldest and of the newest of these messages. They may come in any order, and there is at
+ * least one.
+ */
 export function spanOf(
   messages: readonly { readonly seq: number }[],
 ): readonly [oldest: number, newest: number] {

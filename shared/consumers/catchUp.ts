@@ -8,10 +8,11 @@ const READ_AT_ONCE = 500;
 const running = new Map<string, Promise<void>>();
 
 /**
- * Stores and shows the events behind the position in MySQL, read from the hub itself: those of the named partition, or of all partitions
- * where the hub has none of that name. It is safe beside the trigger, because an event that both have is stored once. In one process one
- * runs after the other, so no two show the same events at once. Throws `UNAVAILABLE` when it takes longer than one call may. What was
- * stored until then stays.
+ * Stores and shows the events behind the position in MySQL, read from the hub itself: those of the named
+ * partition, or of all partitions where the hub has none of that name. It is safe beside the trigger, because
+ * an event that both have is stored once. In one process one runs after the other, so no two show the same
+ * events at once. Throws `UNAVAILABLE` when it takes longer than one call may. What was stored until then
+ * stays.
  */
 export async function catchUp(
   hub: string,

@@ -16,11 +16,14 @@ import { publishDeadLetters, type Refused } from "./deadLetters.js";
 import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 /**
- * What is done with the events of one hub, in the order in which `consumeBatch` calls it. `Result` is what the transaction leaves for
- * showing.
+ * What is done with the events of one hub, in the order in which `consumeBatch` calls it. `Result` is what
+ * the transaction leaves for showing.
  */
 export interface BatchHandler<Result> {
-  /** In the batch's transaction: stores consecutive events, but those that can never be stored, which it returns with the reason. */
+  /**
+   * In the batch's transaction: stores consecutive events, but those that can never be stored, which it
+   * returns with the reason.
+   */
   readonly store: (
     tx: Queryable,
     events: readonly ReceivedEvent[],
@@ -34,8 +37,9 @@ export interface BatchHandler<Result> {
   /** After the commit. */
   readonly show: (stream: Stream, result: Result, refused: readonly Refused[]) => Promise<void>;
   /**
-   * How it is known what was shown. `byPosition`: the broadcast position moves when `show` has returned, and events between the two
-   * positions go to `again`. `byOutbox`: `show` keeps what is still to be shown itself, so there is no second position.
+   * How it is known what was shown. `byPosition`: the broadcast position moves when `show` has returned, and
+   * events between the two positions go to `again`. `byOutbox`: `show` keeps what is still to be shown
+   * itself, so there is no second position.
    */
   readonly shown:
     | {
@@ -51,9 +55,10 @@ const RETRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
- * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored before, or dead-lettered. The
- * position in MySQL decides what is stored before. The host's checkpoint does not: it can run ahead (it moves when the function throws,
- * too) and behind. Passing failures are retried with growing pauses, then thrown.
+ * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored
+ * before, or dead-lettered. The position in MySQL decides what is stored before. The host's checkpoint does
+ * not: it can run ahead (it moves when the function throws, too) and behind. Passing failures are retried
+ * with growing pauses, then thrown.
  */
 export async function consumeBatch<Result>(
   batch: EventBatch,
@@ -69,7 +74,8 @@ export async function consumeBatch<Result>(
       return;
     } catch (error) {
       const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
-      // What has to be mended takes longer than this call. The fault is logged where it was found, and the host tries again.
+      // What has to be mended takes longer than this call. The fault is logged where it was found, and the
+      // host tries again.
       if (!mayCommitLater(error) || isToBeMended(error) || deps.now() + wait > deadline) throw error;
       log.warn("a batch is tried again", { ...rangeOf(batch), attempt, wait, error });
       await pause(wait);
@@ -77,7 +83,10 @@ export async function consumeBatch<Result>(
   }
 }
 
-/** The events in runs without a gap. What is missing between two runs is read from the hub, like what is missing before the first. */
+/**
+ * The events in runs without a gap. What is missing between two runs is read from the hub, like what is
+ * missing before the first.
+ */
 function runsOf(events: readonly ReceivedEvent[]): readonly (readonly ReceivedEvent[])[] {
   const runs: ReceivedEvent[][] = [];
   for (const event of events) {
@@ -130,8 +139,8 @@ async function streamOf({ hub, partitionId }: EventBatch, { bus }: ConsumeDeps):
 }
 
 /**
- * A hub that was deleted and made again counts from 0, so an event that looks stored before, or behind, may be neither. Throws
- * `UNAVAILABLE` in that case. The next try knows the new hub.
+ * A hub that was deleted and made again counts from 0, so an event that looks stored before, or behind, may
+ * be neither. Throws `UNAVAILABLE` in that case. The next try knows the new hub.
  */
 async function requireSameHub(stream: Stream, { bus }: ConsumeDeps): Promise<void> {
   const on = await bus.createdOn(stream.hub, "fresh");
@@ -139,7 +148,10 @@ async function requireSameHub(stream: Stream, { bus }: ConsumeDeps): Promise<voi
     throw new ChatError("UNAVAILABLE", "The hub was made anew; its events are stored from the beginning.");
 }
 
-/** Stores those of these consecutive events that are not stored yet. An event that fails for good is found by storing them singly, and dead-lettered. */
+/**
+ * Stores those of these consecutive events that are not stored yet. An event that fails for good is found by
+ * storing them singly, and dead-lettered.
+ */
 async function store<Result>(
   stream: Stream,
   events: readonly ReceivedEvent[],
@@ -217,7 +229,10 @@ const move = (
   { shown }: Pick<BatchHandler<unknown>, "shown">,
 ): Promise<void> => (shown.kind === "byPosition" ? moveStored(tx, stream, to) : movePosition(tx, stream, to));
 
-/** The position of a stream of which nothing is stored yet: just before the first event that the hub still has. */
+/**
+ * The position of a stream of which nothing is stored yet: just before the first event that the hub still
+ * has.
+ */
 async function begin(tx: Queryable, stream: Stream, { bus }: ConsumeDeps): Promise<StreamPosition> {
   await beginStream(tx, stream, (await bus.firstSequenceNumber(stream.hub, stream.partitionId)) - 1);
   return (await lockPosition(tx, stream))!;
@@ -250,7 +265,10 @@ async function showAgain<Result>(stream: Stream, from: number, to: number, deps:
   }
 }
 
-/** Stores the events that the host left out before this batch, read from the hub, which keeps them for days. Those it no longer has are lost; the log says so. */
+/**
+ * Stores the events that the host left out before this batch, read from the hub, which keeps them for days.
+ * Those it no longer has are lost; the log says so.
+ */
 async function fillHole<Result>(stream: Stream, from: number, to: number, deps: Try<Result>): Promise<void> {
   log.warn("events are missing before this batch and are read again", { ...stream, from, to });
   const { events, first } = await readAgain(stream, from, to, deps);
@@ -272,8 +290,9 @@ async function fillHole<Result>(stream: Stream, from: number, to: number, deps: 
 }
 
 /**
- * The next events of a range, and the number of the first one that the hub still has, or of the one behind the range. Only the mark that
- * retention sets proves that events are gone. Where they just can't be seen, it throws `UNAVAILABLE`.
+ * The next events of a range, and the number of the first one that the hub still has, or of the one behind
+ * the range. Only the mark that retention sets proves that events are gone. Where they just can't be seen, it
+ * throws `UNAVAILABLE`.
  */
 async function readAgain(
   { hub, partitionId }: Stream,

@@ -20,8 +20,9 @@ const BODY_BYTES = 768 * 1024;
 const BASE64_BYTES = (BODY_BYTES / 4) * 3;
 
 /**
- * Hands refused events to the dead-letter hub, one by one, before the transaction that moves past them commits. A crash in between can
- * repeat a dead letter, which its sequence number shows, but never lose one. Throws `UNAVAILABLE` when the bus is away.
+ * Hands refused events to the dead-letter hub, one by one, before the transaction that moves past them
+ * commits. A crash in between can repeat a dead letter, which its sequence number shows, but never lose one.
+ * Throws `UNAVAILABLE` when the bus is away.
  */
 export async function publishDeadLetters(
   stream: Stream,
@@ -47,7 +48,10 @@ function deadLetter(stream: Stream, { event, error, key }: Refused): DeadLetter 
   };
 }
 
-/** The body as text. In base64 where it is no text, or where escaping would make it too long; cut where even that would be too long. */
+/**
+ * The body as text. In base64 where it is no text, or where escaping would make it too long; cut where even
+ * that would be too long.
+ */
 function bodyOf(bytes: Buffer): Pick<DeadLetter, "body" | "bodyBase64" | "truncated"> {
   if (bytes.length <= BODY_BYTES && isUtf8(bytes)) {
     const body = bytes.toString();

@@ -11,7 +11,10 @@ export interface ConsumeDeps {
   readonly bus: EventBus;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  /** For this many milliseconds a passing failure is retried here, before it is thrown to the host's own retries. */
+  /**
+   * For this many milliseconds a passing failure is retried here, before it is thrown to the host's own
+   * retries.
+   */
   readonly retryBudgetMs: number;
 }
 
@@ -21,7 +24,10 @@ export interface TryDeps extends ConsumeDeps {
   readonly deadline: number;
 }
 
-/** Large holes are filled piece by piece. Each piece stays, and the next try goes on from there. Throws `UNAVAILABLE` when the time is over. */
+/**
+ * Large holes are filled piece by piece. Each piece stays, and the next try goes on from there. Throws
+ * `UNAVAILABLE` when the time is over.
+ */
 export function requireTime({ deadline, now }: TryDeps): void {
   if (now() > deadline) throw new ChatError("UNAVAILABLE", "Filling a hole takes longer than one call may.");
 }

@@ -8,7 +8,10 @@ export interface Readable<T> {
   readonly content: T;
 }
 
-/** The events that `parse` can read, in order, and those that it can't, with the reason: it throws a `ChatError` for these. */
+/**
+ * The events that `parse` can read, in order, and those that it can't, with the reason: it throws a
+ * `ChatError` for these.
+ */
 export function readEach<T>(
   events: readonly ReceivedEvent[],
   parse: (body: Uint8Array) => T,

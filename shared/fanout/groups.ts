@@ -2,12 +2,16 @@ import type { Queryable } from "../store/database.js";
 import { listSubscriptionIds, type SubscriptionId } from "../store/subscriptionIds.js";
 
 /**
- * The socket service's groups. A group send carries the same bytes to all its connections, while a MESSAGE must carry each receiver's own
- * subscription id, and many clients read only the first frame of a WebSocket message. So a group is a destination, a subscription id, and
- * whether its members take several frames a message. The first and the last of these together are a lane.
+ * The socket service's groups. A group send carries the same bytes to all its connections, while a MESSAGE
+ * must carry each receiver's own subscription id, and many clients read only the first frame of a WebSocket
+ * message. So a group is a destination, a subscription id, and whether its members take several frames a
+ * message. The first and the last of these together are a lane.
  */
 
-/** The lane of a destination's subscribers, by the destination's key: `r1`, or `r1p` for those who asked for several frames a message. */
+/**
+ * The lane of a destination's subscribers, by the destination's key: `r1`, or `r1p` for those who asked for
+ * several frames a message.
+ */
 export const laneOf = (key: string, packed: boolean): string => (packed ? `${key}p` : key);
 
 export const isPacked = (lane: string): boolean => lane.endsWith("p");
@@ -21,7 +25,10 @@ export interface SubscriberGroup {
   readonly wire: string;
 }
 
-/** The groups in which each of these destinations, named by their keys, has subscribers. A destination without any is left out. One query. */
+/**
+ * The groups in which each of these destinations, named by their keys, has subscribers. A destination without
+ * any is left out. One query.
+ */
 export async function groupsOf(
   db: Queryable,
   keys: readonly string[],

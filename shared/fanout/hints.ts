@@ -7,7 +7,10 @@ import { type SendDeps, sendTo } from "./send.js";
 
 /** The caller waits for this long at most: a change of a room, or the next batch of messages. */
 const WAIT_MS = 2_000;
-/** Who listens is asked for this many users at once: ten thousand members are told of a new name, and a query names no more. */
+/**
+ * Who listens is asked for this many users at once: ten thousand members are told of a new name, and a query
+ * names no more.
+ */
 const USERS_AT_ONCE = 500;
 const SENDS_AT_ONCE = 16;
 /** After this many failures the service is taken to be away. */
@@ -31,8 +34,9 @@ const warn = (error: unknown): void =>
   limited((suppressed) => log.warn("users could not be told of rooms in their lists", { error, suppressed }));
 
 /**
- * Tells users on `/user/queue/rooms` that rooms have come to their lists, gone from them or changed there: all of their sessions that listen
- * there. It is a hint, for after the commit: never throws, waits for two seconds at most, and what is not told by then is not told.
+ * Tells users on `/user/queue/rooms` that rooms have come to their lists, gone from them or changed there:
+ * all of their sessions that listen there. It is a hint, for after the commit: never throws, waits for two
+ * seconds at most, and what is not told by then is not told.
  */
 export async function giveHints(hints: readonly Hint[], deps: HintDeps): Promise<void> {
   if (hints.length === 0) return;

@@ -20,9 +20,15 @@ export interface SendPolicy {
   readonly failuresAtMost: number;
   /** Whether the time is over: then nothing more is begun. */
   readonly isOver: () => boolean;
-  /** The pauses, in milliseconds, after which a send that met a passing failure is repeated. Its group waits meanwhile, so the order stays. */
+  /**
+   * The pauses, in milliseconds, after which a send that met a passing failure is repeated. Its group waits
+   * meanwhile, so the order stays.
+   */
   readonly pauses: readonly number[];
-  /** One group of every destination comes before the second of any: a destination with very many ids must not use up the others' time. */
+  /**
+   * One group of every destination comes before the second of any: a destination with very many ids must not
+   * use up the others' time.
+   */
   readonly fair?: true;
 }
 
@@ -33,8 +39,8 @@ export const LONGEST_SEND_MS =
   SEND_PAUSES_MS.reduce((sum, wait) => sum + wait, 0) + (SEND_PAUSES_MS.length + 1) * LONGEST_CALL_MS;
 
 /**
- * A batch that can't be shown is tried again as a whole, so the first failure ends it. A full quota is waited for here: beginning again
- * would spend it on those who have been served.
+ * A batch that can't be shown is tried again as a whole, so the first failure ends it. A full quota is waited
+ * for here: beginning again would spend it on those who have been served.
  */
 const SHOWING: SendPolicy = {
   atOnce: 16,
@@ -51,8 +57,9 @@ export const ON_THE_SIDE: Omit<SendPolicy, "isOver"> = {
 };
 
 /**
- * Sends each destination's frames, named by its key, to the group of every subscription id in use there: in order within a group, at most
- * 16 groups at once. Throws the first failure once all that was begun has ended, so nothing is on its way when the batch is tried again.
+ * Sends each destination's frames, named by its key, to the group of every subscription id in use there: in
+ * order within a group, at most 16 groups at once. Throws the first failure once all that was begun has
+ * ended, so nothing is on its way when the batch is tried again.
  */
 export async function sendToAll(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
@@ -69,9 +76,10 @@ interface Send extends SubscriberGroup {
 }
 
 /**
- * Sends each destination's frames, named by its key, to the group of every subscription id in use there, in order within a group. A
- * destination that fails keeps no other from being served, as far as the policy goes. Returns the keys that were not served, or not in
- * whole, each with the first reason. Throws when the ids in use can't be read.
+ * Sends each destination's frames, named by its key, to the group of every subscription id in use there, in
+ * order within a group. A destination that fails keeps no other from being served, as far as the policy goes.
+ * Returns the keys that were not served, or not in whole, each with the first reason. Throws when the ids in
+ * use can't be read.
  */
 export async function sendTo(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,

@@ -1,5 +1,6 @@
 /**
- * Destinations as clients write them in SUBSCRIBE and SEND, and the short keys under which the stores and the groups know them.
+ * Destinations as clients write them in SUBSCRIBE and SEND, and the short keys under which the stores and the
+ * groups know them.
  */
 
 export type Destination =

@@ -8,9 +8,10 @@ import { groupBy } from "../platform/async.js";
 import type { ChatError } from "../platform/errors.js";
 
 /**
- * Shows stored messages to the subscribers of their rooms. Those of one room go in the order given: together in one send to each group that
- * takes several frames a message, in one send each to the others. Throws `UNAVAILABLE` when the socket service can't be reached: then all is
- * sent again, and clients drop repeats by `seq`.
+ * Shows stored messages to the subscribers of their rooms. Those of one room go in the order given: together
+ * in one send to each group that takes several frames a message, in one send each to the others. Throws
+ * `UNAVAILABLE` when the socket service can't be reached: then all is sent again, and clients drop repeats by
+ * `seq`.
  */
 export async function broadcastMessages(shown: readonly ShownMessage[], deps: SendDeps): Promise<void> {
   const keyOf = ({ message: { roomId } }: ShownMessage) => destinationKey({ kind: "room", roomId }, 0);
@@ -27,7 +28,10 @@ export interface LateRefusal {
   readonly error: ChatError;
 }
 
-/** Tells users on their `/user/queue/errors` what was refused after it had been accepted. Throws as `broadcastMessages` does. */
+/**
+ * Tells users on their `/user/queue/errors` what was refused after it had been accepted. Throws as
+ * `broadcastMessages` does.
+ */
 export async function broadcastErrors(refused: readonly LateRefusal[], deps: SendDeps): Promise<void> {
   const frameOf = ({ messageId, error }: LateRefusal) => prepared(errorMessage(error, messageId));
   await sendToAll(

@@ -9,7 +9,9 @@ import { findByDedupeKeys, type NewMessage } from "../store/messages.js";
 import { lockRooms, type Room } from "../store/rooms.js";
 import { byRoom, identityOf, type ReadableEvent, readMessages } from "./readable.js";
 
-/** The outcome of every event of a batch: it is stored, it was stored before and is skipped, or it is refused. */
+/**
+ * The outcome of every event of a batch: it is stored, it was stored before and is skipped, or it is refused.
+ */
 export interface Decision {
   readonly messages: readonly NewMessage[];
   readonly refused: readonly Refused[];
@@ -32,8 +34,8 @@ interface Known {
 }
 
 /**
- * Decides on each event and numbers the new messages, holding their rooms' locks. Everyone who changes a room's members locks the room
- * first, so nobody joins or leaves in between, and `seq` has no gaps.
+ * Decides on each event and numbers the new messages, holding their rooms' locks. Everyone who changes a
+ * room's members locks the room first, so nobody joins or leaves in between, and `seq` has no gaps.
  */
 export async function decideMessages(tx: Queryable, events: readonly ReceivedEvent[]): Promise<Decision> {
   const { readable, unreadable } = readMessages(events);
@@ -108,7 +110,10 @@ function reopenedBy(
   return reopened;
 }
 
-/** A client has used an id of its own for another message before: this one can't be stored, and must not be taken for a repeat. */
+/**
+ * A client has used an id of its own for another message before: this one can't be stored, and must not be
+ * taken for a repeat.
+ */
 export const idReused = ({ roomId, clientMessageId }: MessageSent): ChatError =>
   new ChatError(
     "CLIENT_MESSAGE_ID_REUSED",
@@ -116,7 +121,10 @@ export const idReused = ({ roomId, clientMessageId }: MessageSent): ChatError =>
     { roomId, clientMessageId },
   );
 
-/** Why a message can't be stored, if it can't. The announcement of a leave is stored though its sender has left by then. */
+/**
+ * Why a message can't be stored, if it can't. The announcement of a leave is stored though its sender has
+ * left by then.
+ */
 export function refusal(
   message: MessageSent,
   rooms: ReadonlyMap<number, Room>,

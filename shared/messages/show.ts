@@ -17,7 +17,10 @@ import type { MessagesDeps } from "./deps.js";
 import { byRoom, identityOf, type ReadableEvent, readMessages } from "./readable.js";
 import type { Reopened, StoredMessages } from "./write.js";
 
-/** After the commit: shows what was stored, and tells senders what was refused. Throws `UNAVAILABLE` when the socket service can't be reached. */
+/**
+ * After the commit: shows what was stored, and tells senders what was refused. Throws `UNAVAILABLE` when the
+ * socket service can't be reached.
+ */
 export async function showMessages(
   stream: Stream,
   { shown, reopened, withReads }: StoredMessages,
@@ -39,7 +42,10 @@ const hintOf = ({ roomId, userId, by }: Reopened) => ({
   change: { type: "ROOM_ADDED", roomName: null, by } as const,
 });
 
-/** Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. Throws as `showMessages` does. */
+/**
+ * Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. Throws
+ * as `showMessages` does.
+ */
 export async function showMessagesAgain(
   stream: Stream,
   events: readonly ReceivedEvent[],
@@ -60,7 +66,10 @@ const tellRefused = (stream: Stream, refused: readonly Refused[], deps: SendDeps
     deps,
   );
 
-/** What became of events that were stored earlier: the messages they are now, in order, and those that were refused. */
+/**
+ * What became of events that were stored earlier: the messages they are now, in order, and those that were
+ * refused.
+ */
 async function decidedBefore(
   events: readonly ReceivedEvent[],
   { database }: Pick<SendDeps, "database">,
@@ -94,8 +103,8 @@ async function decidedBefore(
 }
 
 /**
- * The sequence numbers of those events from which the stored messages come, by `identityOf`. The other events of the same identity are
- * repeats, were refused before, or say something else.
+ * The sequence numbers of those events from which the stored messages come, by `identityOf`. The other events
+ * of the same identity are repeats, were refused before, or say something else.
  */
 function originsOf(
   readable: readonly ReadableEvent[],

@@ -7,8 +7,8 @@ import { showMessages, showMessagesAgain } from "./show.js";
 import { nothingStored, type StoredMessages, writeMessages } from "./write.js";
 
 /**
- * Stores a batch of messages and shows it to the subscribers of their rooms. `consumeBatch` says what becomes of each event, and what it
- * throws.
+ * Stores a batch of messages and shows it to the subscribers of their rooms. `consumeBatch` says what becomes
+ * of each event, and what it throws.
  */
 export const storeMessages = (batch: EventBatch, deps: MessagesDeps): Promise<void> =>
   consumeBatch(batch, handlerOf(deps), deps);

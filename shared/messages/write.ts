@@ -16,7 +16,9 @@ export interface StoredMessages {
   readonly shown: readonly ShownMessage[];
   /** Rooms that one of the two had left. */
   readonly reopened: readonly Reopened[];
-  /** Rooms in which moves of read positions wait to be broadcast: sending reads the older messages of others. */
+  /**
+   * Rooms in which moves of read positions wait to be broadcast: sending reads the older messages of others.
+   */
   readonly withReads: readonly number[];
 }
 
@@ -37,8 +39,9 @@ interface Stored extends StoredMessage {
 }
 
 /**
- * Writes what was decided, in the batch's transaction and under the rooms' locks: the messages, each room's last message, the senders' read
- * positions. Members are locked last and in one statement, because their reads wait for it.
+ * Writes what was decided, in the batch's transaction and under the rooms' locks: the messages, each room's
+ * last message, the senders' read positions. Members are locked last and in one statement, because their
+ * reads wait for it.
  */
 export async function writeMessages(tx: Queryable, decision: Decision): Promise<StoredMessages> {
   if (decision.messages.length === 0) return nothingStored;
@@ -54,7 +57,10 @@ export async function writeMessages(tx: Queryable, decision: Decision): Promise<
   };
 }
 
-/** A one-to-one room that one of the two has left takes them in again when the other one writes. Returns the rooms with their new numbers of members. */
+/**
+ * A one-to-one room that one of the two has left takes them in again when the other one writes. Returns the
+ * rooms with their new numbers of members.
+ */
 async function reopen(tx: Queryable, { reopened, rooms, at }: Decision): Promise<ReadonlyMap<number, Room>> {
   const now = new Map(rooms);
   for (const [roomId, userId] of reopened) {
@@ -94,8 +100,9 @@ async function moveRooms(tx: Queryable, stored: readonly Stored[]): Promise<void
 }
 
 /**
- * Sending reads the room up to the message. Sets the senders' positions, and returns each sender's last message with the moves that others
- * have to hear of. A sender whose arrival could not be noted when they connected is passed over until it can.
+ * Sending reads the room up to the message. Sets the senders' positions, and returns each sender's last
+ * message with the moves that others have to hear of. A sender whose arrival could not be noted when they
+ * connected is passed over until it can.
  */
 async function moveSenders(
   tx: Queryable,
@@ -131,8 +138,8 @@ function latestOfMembers(stored: readonly Stored[], { members }: Decision): Read
 }
 
 /**
- * The moves that others have to hear of: up to the messages before this batch. Those of the batch itself go out with counts that have the
- * senders' new positions in them.
+ * The moves that others have to hear of: up to the messages before this batch. Those of the batch itself go
+ * out with counts that have the senders' new positions in them.
  */
 const movesOf = (
   latest: readonly Stored[],
@@ -145,8 +152,8 @@ const movesOf = (
   });
 
 /**
- * The messages with the number of members who have not read them at the commit: all but the members who sent them or a later one of the
- * batch, and those who have never been here.
+ * The messages with the number of members who have not read them at the commit: all but the members who sent
+ * them or a later one of the batch, and those who have never been here.
  */
 function counted(
   stored: readonly Stored[],

@@ -10,14 +10,15 @@ import { ABANDONED_MS, deleteReads, giveBackReads } from "../store/readOutbox.js
 import type { BroadcastReadsDeps } from "./deps.js";
 
 /**
- * No send is begun after this time, so that the last one has ended, and its moves are deleted, before the sweep takes them for abandoned and
- * has them broadcast once more.
+ * No send is begun after this time, so that the last one has ended, and its moves are deleted, before the
+ * sweep takes them for abandoned and has them broadcast once more.
  */
 export const BROADCAST_MS = ABANDONED_MS - LONGEST_SEND_MS - STATEMENT_MS;
 
 /**
- * Broadcasts moves that are taken, and forgets those of the rooms in which that succeeded. Those of the others are given back, or found by
- * the sweep. `isMerged` says in which rooms many moves share a frame. Returns the rooms that failed; never throws.
+ * Broadcasts moves that are taken, and forgets those of the rooms in which that succeeded. Those of the
+ * others are given back, or found by the sweep. `isMerged` says in which rooms many moves share a frame.
+ * Returns the rooms that failed; never throws.
  */
 export async function broadcastTaken(
   moves: readonly ReadMoved[],

@@ -17,11 +17,19 @@ const ROOMS_AT_ONCE = 500;
 /** After half a minute of failures, or of other processes' turns, the sweep takes over. */
 const TRIES = 100;
 
-/** A scheduler: broadcasts the reads that wait in rooms, together. The sweep finds those that it has not broadcast when its process dies. */
+/**
+ * A scheduler: broadcasts the reads that wait in rooms, together. The sweep finds those that it has not
+ * broadcast when its process dies.
+ */
 export interface ReadMerger {
-  /** Has a room's waiting reads broadcast soon: at once, or 300 ms after the broadcast before. Never throws. */
+  /**
+   * Has a room's waiting reads broadcast soon: at once, or 300 ms after the broadcast before. Never throws.
+   */
   schedule(roomId: number): void;
-  /** Resolves when no read waits any more in the rooms that were scheduled, or when they were given up for now. */
+  /**
+   * Resolves when no read waits any more in the rooms that were scheduled, or when they were given up for
+   * now.
+   */
   settled(): Promise<void>;
   /** Stops after the broadcasts that are under way. */
   close(): Promise<void>;
@@ -75,7 +83,9 @@ export function createReadMerger(deps: MergeDeps): ReadMerger {
   };
 }
 
-/** Rooms that are due and may have waiting reads. Also drops rooms that had none by the time they were due. */
+/**
+ * Rooms that are due and may have waiting reads. Also drops rooms that had none by the time they were due.
+ */
 function dueRooms(rooms: Map<number, Scheduled>): readonly number[] {
   const now = performance.now();
   const due: number[] = [];
@@ -108,7 +118,10 @@ async function broadcastDue(
   }
 }
 
-/** Broadcasts the waiting reads of those rooms whose turn this process gets. Returns the rooms in which nothing is left to do for now. Never throws. */
+/**
+ * Broadcasts the waiting reads of those rooms whose turn this process gets. Returns the rooms in which
+ * nothing is left to do for now. Never throws.
+ */
 async function broadcastInTurn(
   due: readonly number[],
   rooms: ReadonlyMap<number, Scheduled>,
@@ -127,13 +140,17 @@ async function broadcastInTurn(
   }
 }
 
-/** Those of the rooms whose turn this process gets. Without Redis each process keeps the interval by itself. */
+/**
+ * Those of the rooms whose turn this process gets. Without Redis each process keeps the interval by itself.
+ */
 async function roomsInTurn(due: readonly number[], { turns }: MergeDeps): Promise<readonly number[]> {
   const taken = await Promise.all(due.map((roomId) => turns.takeReadTurn(roomId, INTERVAL_MS)));
   return due.filter((_, index) => taken[index] !== false);
 }
 
-/** Broadcasts the waiting reads of these rooms. Returns the rooms that failed, or in which more reads wait. */
+/**
+ * Broadcasts the waiting reads of these rooms. Returns the rooms that failed, or in which more reads wait.
+ */
 async function broadcastWaiting(roomIds: readonly number[], deps: MergeDeps): Promise<readonly number[]> {
   const takenBy = randomBytes(16);
   const moves = await takeReads(deps.database, roomIds, takenBy, READS_AT_ONCE);

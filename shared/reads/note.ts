@@ -4,12 +4,16 @@ import type { Queryable } from "../store/database.js";
 import { insertReads } from "../store/readOutbox.js";
 import type { Room } from "../store/rooms.js";
 
-/** The reads of a room with more members than this are merged: they wait for the room's turn, and go out together. */
+/**
+ * The reads of a room with more members than this are merged: they wait for the room's turn, and go out
+ * together.
+ */
 export const MERGED_ABOVE_MEMBERS = 100;
 
 /**
- * Moves of read positions on their way to the `/read` destinations. They are noted in the transaction that makes them and deleted once they
- * are broadcast. So a crash in between delays them until the next sweep, and never loses one.
+ * Moves of read positions on their way to the `/read` destinations. They are noted in the transaction that
+ * makes them and deleted once they are broadcast. So a crash in between delays them until the next sweep, and
+ * never loses one.
  */
 export interface NotedReads {
   /** The moves to broadcast at once, noted under `takenBy`: one value for each transaction. */
@@ -27,7 +31,10 @@ export const combineNoted = (first: NotedReads, second: NotedReads): NotedReads 
   waiting: [...first.waiting, ...second.waiting],
 });
 
-/** Notes moves in the transaction that stores them. Those of small rooms are broadcast by the caller after the commit, those of big ones wait. */
+/**
+ * Notes moves in the transaction that stores them. Those of small rooms are broadcast by the caller after the
+ * commit, those of big ones wait.
+ */
 export async function noteReads(
   tx: Queryable,
   moves: readonly ReadMoved[],

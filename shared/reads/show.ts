@@ -3,8 +3,8 @@ import type { BroadcastReadsDeps, ReadsDeps } from "./deps.js";
 import type { NotedReads } from "./note.js";
 
 /**
- * After the commit: broadcasts small rooms' moves, one send a room and subscription id, and schedules the rooms in which others wait. Never
- * throws: what can't be broadcast now is given back, and broadcast later.
+ * After the commit: broadcasts small rooms' moves, one send a room and subscription id, and schedules the
+ * rooms in which others wait. Never throws: what can't be broadcast now is given back, and broadcast later.
  */
 export async function showReads(
   { moves, takenBy, waiting }: NotedReads,

@@ -22,8 +22,9 @@ import { combineNoted, type NotedReads, noReads, noteReads } from "./note.js";
 import { showReads } from "./show.js";
 
 /**
- * Stores a batch of read events. Of each member of a room only the furthest position counts, and only if it lies ahead. It takes no lock on
- * rooms, so storing messages never waits for it. `consumeBatch` says what becomes of each event, and what it throws.
+ * Stores a batch of read events. Of each member of a room only the furthest position counts, and only if it
+ * lies ahead. It takes no lock on rooms, so storing messages never waits for it. `consumeBatch` says what
+ * becomes of each event, and what it throws.
  */
 export const storeReads = (batch: EventBatch, deps: ReadsDeps): Promise<void> =>
   consumeBatch(batch, handlerOf(deps), deps);
@@ -33,8 +34,8 @@ const PACE_MS = 250;
 const LARGE_BATCH = 150;
 
 /**
- * The same at a walk: a batch takes a quarter of a second at least, unless it is large. Those that come meanwhile are stored and broadcast
- * together, which takes a fraction of the work.
+ * The same at a walk: a batch takes a quarter of a second at least, unless it is large. Those that come
+ * meanwhile are stored and broadcast together, which takes a fraction of the work.
  */
 export async function storeReadsPaced(batch: EventBatch, deps: ReadsDeps): Promise<void> {
   const pace = batch.events.length < LARGE_BATCH ? pause(PACE_MS) : undefined;
@@ -68,7 +69,10 @@ async function store(
 
 const keyOf = ({ roomId, userId }: Pick<RoomRead, "roomId" | "userId">): string => memberKey(roomId, userId);
 
-/** Where the moves lead. Of a member who has deleted unread messages for themselves those still ahead are counted again. */
+/**
+ * Where the moves lead. Of a member who has deleted unread messages for themselves those still ahead are
+ * counted again.
+ */
 async function positionsOf(
   tx: Queryable,
   moves: readonly Move[],
@@ -115,7 +119,9 @@ interface Move extends ReadMoved {
   readonly uncounted: number;
 }
 
-/** Of each member of a room the move to the furthest position, if that lies ahead of where the member stands. */
+/**
+ * Of each member of a room the move to the furthest position, if that lies ahead of where the member stands.
+ */
 function furthest(
   reads: readonly RoomRead[],
   rooms: ReadonlyMap<number, Room>,
@@ -135,8 +141,8 @@ function furthest(
 }
 
 /**
- * Where a read leads: to its message, or to the room's last one when it names an id beyond that. Nowhere with the id of another room's
- * message, or of none.
+ * Where a read leads: to its message, or to the room's last one when it names an id beyond that. Nowhere with
+ * the id of another room's message, or of none.
  */
 function endOf(
   { roomId, messageId }: RoomRead,

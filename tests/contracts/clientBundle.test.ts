@@ -6,7 +6,10 @@ import { projectRoot } from "../../local/settings.js";
 
 const MOST_BYTES = 17 * 1_024;
 
-/** All of the client that a page loads, without the SDK. Vite leaves the spaces in a library unless told otherwise. */
+/**
+ * All of the client that a page loads, without the SDK. Vite leaves the spaces in a library unless told
+ * otherwise.
+ */
 async function bundled(): Promise<string> {
   const output = (await build({
     configFile: false,

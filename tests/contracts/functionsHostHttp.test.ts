@@ -50,7 +50,8 @@ describe("the Functions host, serving HTTP", () => {
       ["GET", "/API/Rooms/Seven", "room", { id: "Seven" }],
       ["DELETE", "/api/rooms/7", "room", { id: "7" }],
       ["GET", "/api/rooms/7?q=1", "room", { id: "7" }],
-      // By the order of their names: "room" comes before "roomSearch", and its parameter takes whatever comes.
+      // By the order of their names: "room" comes before "roomSearch", and its parameter takes whatever
+      // comes.
       ["GET", "/api/rooms/search", "room", { id: "search" }],
       ["GET", "/api/rooms/%ED%95%9C%20a%2Fb%2525", "room", { id: "한 a%2Fb%25" }],
       ["GET", "/api/rooms/%zz", "room", { id: "%zz" }],

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { TIMING } from "../../shared/redis/timing.js";
 import { type RunScript, scriptsOn } from "../support/lua.js";
 
-// The script itself on a real Redis, with each moment handed in: hours pass at once, and a clock can be set back.
+// The script itself on a real Redis, with each moment handed in: hours pass at once, and a clock can be set
+// back.
 
 const WINDOW_MS = TIMING.windowMs;
 const START_MS = 1_760_000_000_000;

@@ -6,13 +6,13 @@ import type * as api from "../../shared/calls/schemas.js";
 import type { RoomListChange } from "../../shared/frames/roomList.js";
 
 /**
- * The client has types of its own for what the service sends. The compiler compares them here: `tsc` fails where
- * they differ.
+ * The client has types of its own for what the service sends. The compiler compares them here: `tsc` fails
+ * where they differ.
  */
 
 /**
- * A type with all its fields required, at all depths. The client calls fields optional that older services do not
- * send.
+ * A type with all its fields required, at all depths. The client calls fields optional that older services do
+ * not send.
  */
 type Whole<T> = T extends readonly (infer Item)[]
   ? readonly Whole<Item>[]

@@ -249,7 +249,8 @@ test("who is kicked and invited again at once goes on hearing the room", async (
   }
 });
 
-// The last 200 come with the subscription, up to 200 before them from the history; of more only the newest page.
+// The last 200 come with the subscription, up to 200 before them from the history; of more only the newest
+// page.
 test.each([
   { missed: 30, shown: 40 },
   { missed: 250, shown: 260 },

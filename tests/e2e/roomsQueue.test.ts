@@ -56,7 +56,9 @@ const pictured = (roomId: number, by: number, imageUrl: string | null): object =
   timestamp: expect.any(Number),
 });
 
-/** Makes a room for each of these users alone; when they hear of it, whatever was told before has come, too. */
+/**
+ * Makes a room for each of these users alone; when they hear of it, whatever was told before has come, too.
+ */
 async function heardAll(...lists: readonly (readonly [userId: number, heard: Json[]])[]): Promise<void> {
   for (const [userId, heard] of lists) {
     const roomId = await makeRoom([userId]);

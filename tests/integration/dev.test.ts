@@ -36,7 +36,9 @@ afterAll(async () => {
   rmSync(root, { recursive: true, force: true });
 });
 
-/** Resolves when the command has printed `text`, behind what it had printed before this call or before `from`. */
+/**
+ * Resolves when the command has printed `text`, behind what it had printed before this call or before `from`.
+ */
 async function says(text: string, from = 0): Promise<void> {
   await expect.poll(() => command.output.slice(from)).toContain(text);
 }

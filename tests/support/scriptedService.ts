@@ -4,7 +4,10 @@ import { type WebSocket, WebSocketServer } from "ws";
 import { decodeFrames } from "../../client/stompFrames.js";
 import type { Member, Message, RoomSummary } from "../../client/types.js";
 
-/** A service in a test's own words, for what the client makes of them: also of one that is newer or older than the one beside it. */
+/**
+ * A service in a test's own words, for what the client makes of them: also of one that is newer or older than
+ * the one beside it.
+ */
 export const [ANN, BEN, CEM] = [1, 2, 3] as const;
 export const ROOM = 7;
 

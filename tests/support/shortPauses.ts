@@ -1,7 +1,8 @@
 import { vi } from "vitest";
 
-// In place of `node:timers/promises`, for tests in which much is tried again: a pause between tries is a hundredth of
-// what it is. `vi.mock("node:timers/promises", () => import("../support/shortPauses.js"))` puts it there.
+// In place of `node:timers/promises`, for tests in which much is tried again: a pause between tries is a
+// hundredth of what it is. `vi.mock("node:timers/promises", () => import("../support/shortPauses.js"))` puts
+// it there.
 
 const real = await vi.importActual<typeof import("node:timers/promises")>("node:timers/promises");
 

@@ -19,8 +19,8 @@ export function scratchFolder(): { path: string; remove(): void } {
 }
 
 /**
- * The main file of the compiled host, which `npm test` has just built. Throws where it is missing or was built from other
- * sources: a test of an old host would prove nothing.
+ * The main file of the compiled host, which `npm test` has just built. Throws where it is missing or was
+ * built from other sources: a test of an old host would prove nothing.
  */
 export async function builtHost(): Promise<string> {
   const main = join(root, "dist/local/functionsHost/main.js");
@@ -46,7 +46,10 @@ export interface Running {
   end(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Starts the host in a process of its own and waits for its ready line; rejects with its log when it ends instead. */
+/**
+ * Starts the host in a process of its own and waits for its ready line; rejects with its log when it ends
+ * instead.
+ */
 export async function runHost(
   main: string,
   env: Record<string, string>,

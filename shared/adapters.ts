@@ -1,0 +1,82 @@
+import {
+  createCallerVerifier,
+  createVerifiers,
+  type VerifyToken,
+  type VerifyTrusted,
+} from "./auth/verifier.js";
+import type { Broadcaster } from "./broadcast/broadcaster.js";
+import { connectWebPubSub } from "./broadcast/webPubSub.js";
+import type { EventBus } from "./bus/eventBus.js";
+import { connectEventHubs } from "./bus/eventHubs.js";
+import type { Config, Limits } from "./config.js";
+import type { OnFault } from "./platform/errors.js";
+import { createFaults, type Faults, type Part } from "./platform/faults.js";
+import { atMostEvery, log } from "./platform/log.js";
+import { portsOf, type RedisPorts, type RedisStore } from "./redis/ports.js";
+import { connectRedis } from "./redis/redis.js";
+import { type Database, openDatabase } from "./store/database.js";
+import { SCHEMA_VERSION } from "./store/schemaVersion.js";
+import type { CallerProof } from "./upstream/callerProof.js";
+
+/** The hub that clients connect to: `/client/hubs/chat`. */
+export const HUB = "chat";
+
+/** The services that everything is built on, each behind its port, and what the settings say. */
+export interface Adapters extends RedisPorts {
+  readonly database: Database;
+  readonly bus: EventBus;
+  readonly redis: RedisStore;
+  readonly faults: Faults;
+  readonly broadcaster: Broadcaster;
+  readonly verifyToken: VerifyToken;
+  readonly verifyTrusted: VerifyTrusted;
+  readonly limits: Limits;
+  /** Whether clients that want heart-beats get them. */
+  readonly heartBeats: boolean;
+  /** The origins of pages that may connect; all where there are none. */
+  readonly allowedOrigins: readonly string[];
+  readonly now: () => number;
+}
+
+/** The adapters for the real services. Only Redis is connected before its first use. */
+export function connectAdapters(config: Config): Adapters {
+  const redis = connectRedis(config.redis);
+  const { host, pathname } = new URL(config.mysqlUrl);
+  const faults = createFaults(redis, {
+    mysql: `${host}${pathname} ${SCHEMA_VERSION}`,
+    eventHubs: /Endpoint=([^;]*)/i.exec(config.eventHubs.connectionString)?.[1] ?? "",
+    webPubSub: config.webPubSub.endpoint,
+  });
+  const noting =
+    (part: Part): OnFault =>
+    (fault) =>
+      faults.note(part, fault);
+  return {
+    database: openDatabase(config.mysqlUrl, { onFault: noting("mysql") }),
+    bus: connectEventHubs(config.eventHubs.connectionString, { onFault: noting("eventHubs") }),
+    redis,
+    ...portsOf(redis),
+    faults,
+    broadcaster: connectWebPubSub(config.webPubSub, HUB, noting("webPubSub")),
+    ...createVerifiers(config.auth, { onError: keysNotFetched() }),
+    limits: config.limits,
+    heartBeats: config.heartBeats,
+    allowedOrigins: config.allowedOrigins,
+    now: Date.now,
+  };
+}
+
+/** How an upstream call proves that it comes from Web PubSub. */
+export function proofOf({ accessKeys, entra }: Config["webPubSub"]): CallerProof {
+  if (!entra) return { kind: "signature", accessKeys };
+  return { kind: "token", verify: createCallerVerifier(entra, { onError: keysNotFetched() }) };
+}
+
+/** Known keys go on being used. Callers whose token needs another key hear `UNAVAILABLE`. */
+function keysNotFetched(): (error: unknown) => void {
+  const limited = atMostEvery(60_000);
+  return (error) =>
+    limited((suppressed) =>
+      log.warn("the keys of an identity provider could not be fetched", { error, suppressed }),
+    );
+}
