@@ -21,6 +21,11 @@ const SERVERS = [
   "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
   "tests/integration/{build,dev,lostConnections}.test.ts",
 ];
+/**
+ * Long as those of `tests/long`, though they stand beside their like: by the real clock, or on a stack of
+ * their own.
+ */
+const ALSO_LONG = ["tests/contracts/functionsHostTimers.test.ts", "tests/integration/dev.test.ts"];
 /** Unit tests of what is built, so that a build must be there. */
 const OF_BUILD = ["local/token.test.ts"];
 /** They disturb the stack that the others share, so nothing else may run meanwhile. */
@@ -61,6 +66,7 @@ export default defineConfig({
           name: "servers",
           sequence: { groupOrder: 1 },
           include: [...SERVERS, ...OF_BUILD],
+          exclude: ALSO_LONG,
           globalSetup: ["tests/support/built.ts"],
         },
       },
@@ -70,7 +76,7 @@ export default defineConfig({
           name: "stack",
           sequence: { groupOrder: 1 },
           include: ["tests/{contracts,integration,e2e}/**/*.test.ts"],
-          exclude: [...SERVERS, ...ALONE],
+          exclude: [...SERVERS, ...ALONE, ...ALSO_LONG],
           globalSetup: ["tests/support/stack.ts"],
         },
       },
@@ -90,7 +96,7 @@ export default defineConfig({
           ...limits,
           name: "long",
           sequence: { groupOrder: 3 },
-          include: ["tests/long/**/*.test.ts"],
+          include: ["tests/long/**/*.test.ts", ...ALSO_LONG],
           globalSetup: ["tests/support/stack.ts"],
         },
       },
