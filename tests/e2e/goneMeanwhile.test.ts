@@ -43,7 +43,10 @@ const subscribeFrame = (id: string, roomId: number, receipt = ""): string =>
 
 const CONNECT = "CONNECT\naccept-version:1.2\nhost:chat\n\n\0";
 
-/** A client whose socket can be cut without a word; its handshake counts as CONNECT, and is answered. */
+/**
+ * A client with a socket that can be cut without a word. Its handshake counts as CONNECT and has been
+ * answered.
+ */
 function cuttable(userId: number): Promise<WebSocket> {
   return cuttableEarly(userId, "&connect=implicit", "message");
 }

@@ -121,7 +121,7 @@ describe("a member who is removed from a room in which others write", () => {
 
       expect((await invite(roomId, cho, ben)).body.invited).toEqual([ben]);
       await until(() => witness.at(-1).type === "SYSTEM_INVITE", "the invitation at the witness");
-      // The sessions have to subscribe anew: what is said before they do does not reach them.
+      // The sessions have to subscribe again: they do not get what is said before they do.
       await a.say(roomId, `after, unheard ${round}`);
       await until(() => contents(witness).at(-1) === `after, unheard ${round}`, "that at the witness");
       for (const list of messages) expect(sentAfter(list)).toEqual([]);

@@ -53,7 +53,7 @@ async function listed(roomId: number, user: number): Promise<Json> {
   );
 }
 
-/** The history once it has so many messages. */
+/** The history once it has `count` messages. */
 async function historyOf(roomId: number, user: number, count: number): Promise<Json[]> {
   let messages: Json[] = [];
   await until(async () => {

@@ -136,7 +136,7 @@ describe("who is no member any more", () => {
     await until(() => lists.every((heard) => heard.length > 1), "both sessions have heard again");
     expect(lists[0]).toEqual([removed(roomId), added(roomId, cho)]);
     expect(lists[1]).toEqual(lists[0]);
-    // Neither SYSTEM_KICK nor SYSTEM_INVITE: the session has to subscribe anew.
+    // Neither SYSTEM_KICK nor SYSTEM_INVITE: the session has to subscribe again.
     expect(messages).toEqual([]);
   });
 

@@ -19,7 +19,7 @@ export class FakeEventBus implements EventBus {
     for (const [name, count] of Object.entries(partitions)) this.makeHub(name, count);
   }
 
-  /** Makes a hub, or makes it anew: its sequence numbers begin at 0 again. */
+  /** Makes a hub. One that was there is replaced: its sequence numbers begin at 0 again. */
   makeHub(name: string, partitions: number): void {
     const before = this.hubs.get(name)?.createdOn.getTime() ?? 1_700_000_000_000;
     this.hubs.set(name, {

@@ -140,7 +140,7 @@ async function members(): Promise<number[]> {
   return rows.map((row) => row["user_id"]);
 }
 
-/** Notes an invitation of each of these users, as if whoever made them had died before announcing any. */
+/** Notes an invitation of each of these users, as a process does that dies before it announces any. */
 const noteInvitations = (userIds: readonly number[]): Promise<void> =>
   insertChanges(
     database,
@@ -346,7 +346,7 @@ describe("while the bus is away, a change of members", () => {
 });
 
 describe("a process that dies while it announces", () => {
-  /** A database whose connection is lost when the outbox's rows are to be deleted. */
+  /** A database that loses its connection when the outbox's rows are to be deleted. */
   const dying = (): Database =>
     changed(database, {
       async getConnection() {

@@ -96,7 +96,9 @@ const times = <T>(count: number, one: (index: number) => T): T[] =>
   Array.from({ length: count }, (_, index) => one(index));
 
 let events = 0;
-/** A group of the users from 1, in which user 1 has written so many messages; with its messages' ids. */
+/**
+ * A group of users 1 to `members`, in which user 1 has written `messages` messages. Returns their ids, too.
+ */
 async function makeRoom(members: number, messages: number): Promise<[roomId: number, ids: number[]]> {
   const userIds = times(members - 1, (index) => index + 2);
   const input = { roomName: "room", userIds, callerId: 1 };
@@ -167,7 +169,7 @@ async function waiting(): Promise<{ rows: number; taken: number }> {
   return { rows: rows[0]?.["total"], taken: rows[0]?.["taken"] };
 }
 
-/** A broadcaster whose sends to groups wait until they are let go. */
+/** A broadcaster that holds back sends to groups until they are let go. */
 function gated(): { broadcaster: Broadcaster; begun: () => number; open: () => void } {
   let begun = 0;
   let open = (): void => {};
@@ -333,7 +335,7 @@ test("many rooms at once give a process nothing to complain of itself: no leak o
   expect(warned).toEqual([]);
 });
 
-/** Notes a read for each of so many users, as a process that then does nothing more. */
+/** Notes a read for each of `count` users, as a process does that dies then. */
 async function insertWaiting(count: number, room = roomId): Promise<void> {
   for (let first = 0; first < count; first += 4_000)
     await database.query(

@@ -578,7 +578,7 @@ describe("catching up with the hub itself", () => {
 
   test("notices at once that the hub was made anew", async () => {
     put(sent({ content: "old" }));
-    // What is known of a hub is kept for a while, and asked anew where that is said.
+    // A known hub is not asked again for a while, unless a caller wants it fresh.
     let known = await bus.createdOn(HUB);
     const remembering = changed(bus, {
       createdOn: async (hub: string, freshness?: "fresh") => {

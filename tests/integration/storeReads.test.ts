@@ -290,7 +290,7 @@ describe("a batch", () => {
   test("is shown in one send for each room and subscription id that takes several frames, in one each for others", async () => {
     const other = await makeRoom([1, 2, 3]);
     await addSubscriptionId(database, `rr${roomId}`, "own\\cid", true);
-    // Whoever subscribed to the room alone gets none of it.
+    // A client that subscribed to the room alone gets none of it.
     await addSubscriptionId(database, `r${roomId}`, "messages");
     const [ids, otherIds] = [await write([1, 1]), await write([1], other)];
     broadcaster.sent.length = 0;

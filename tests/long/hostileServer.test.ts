@@ -16,7 +16,7 @@ import { call, connect, history, makeRoom, newUsers } from "../support/client.js
 import { rootUrl } from "../support/database.js";
 import type { Addresses } from "../support/stack.js";
 
-/** A server whose every setting that a session inherits is against us. */
+/** A server with every setting that a session inherits turned against us. */
 const HOSTILE = [
   "autocommit = 0",
   "completion_type = 'CHAIN'",

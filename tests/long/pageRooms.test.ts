@@ -45,7 +45,7 @@ test("a reload keeps the place in a long room", async () => {
 test("a room of a thousand messages scrolls to its beginning, and what is seen stays in its place", async () => {
   const roomId = await makeRoom([Ann, Ben]);
   await fill(roomId, Ann, 1_000);
-  // Whoever wrote them has read them: the newest come first.
+  // Ann has read what she wrote: the newest come first.
   const page = await pageOf("Ann", { roomId });
   await rowOf(page, "message 1000").waitFor();
   expect(await page.getByText("message 900", { exact: true }).count()).toBe(0);

@@ -237,7 +237,7 @@ const OF_ALL_MEMBERS = [
   /^SELECT user_id FROM room_members WHERE room_id = \?$/,
 ];
 
-/** Every SELECT among statements that reads more than so many rows, with their number. */
+/** The SELECTs among statements that read more than `most` rows, each with its number of rows. */
 async function wastefulOf(statements: readonly Statement[], most: number): Promise<string[]> {
   const found: string[] = [];
   for (const statement of statements) {

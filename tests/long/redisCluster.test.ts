@@ -21,7 +21,7 @@ const stack = ownStack(() => ({
 unlessLimitsAreOpen(() => stack.receiver.url);
 const addresses = () => stack.addresses;
 
-/** A new user whose keys are on this one of the three primaries. */
+/** A new user with keys on this one of the three primaries. */
 function userOn(node: number): number {
   for (;;) {
     const [user] = newUsers(1) as [number];
@@ -29,7 +29,7 @@ function userOn(node: number): number {
   }
 }
 
-/** How many of so many messages pass; the others are refused. */
+/** How many of `messages` messages pass. All others must be refused. */
 async function accepted(client: Connected, roomId: number, messages: number): Promise<number> {
   const refused = await client.subscribe("/user/queue/errors");
   let taken = 0;

@@ -140,6 +140,7 @@ test("a session that came while Redis was stopped is older than those that came 
   const [user] = newUsers(1) as [number];
   stack.kill("redis", "SIGSTOP");
   const old = await connected(user, "&deviceId=phone");
+  // From an age of a second on (LATE_MS) its age counts, and not when it is first heard of.
   await new Promise((resolve) => setTimeout(resolve, 1_500));
   stack.kill("redis", "SIGCONT");
   await until(limitsAreBack, "limits are enforced again");
