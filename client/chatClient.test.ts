@@ -133,20 +133,50 @@ describe("the list of rooms", () => {
     const client = await connectedTo(service);
     await client.rooms();
     await until(() => isHeard(service, 30), "the first are heard");
-    const nameOf = (id: number) => client.roomList!.find(({ roomId }) => roomId === id)?.name;
+    // All names a room ever has: the next list of this service tells the first one again.
+    const names = new Map<number, Set<string | null>>();
+    client.on("rooms", (rooms) => {
+      for (const { roomId, name } of rooms) names.set(roomId, (names.get(roomId) ?? new Set()).add(name));
+    });
+    const was = (id: number, name: string) => names.get(id)?.has(name) ?? false;
     const by = { userId: BEN, nickname: "Ben" };
     const hint = (roomId: number, roomName: string, timestamp: number) =>
       service.tell("/user/queue/rooms", { type: "ROOM_RENAMED", roomId, roomName, by, timestamp });
     hint(40, "second", 2_000);
     hint(40, "first", 1_000);
     hint(39, "other", 1_000);
-    await until(() => nameOf(39) === "other", "hints are taken");
-    expect(nameOf(40)).toBe("second");
+    await until(() => was(39, "other"), "hints are taken");
+    expect([was(40, "second"), was(40, "first")]).toEqual([true, false]);
     // Of one that is heard its messages tell.
     hint(1, "early", 3_000);
     hint(39, "again", 3_000);
-    await until(() => nameOf(39) === "again", "hints are taken");
-    expect(nameOf(1)).toBe("room");
+    await until(() => was(39, "again"), "hints are taken");
+    expect(was(1, "early")).toBe(false);
+  });
+
+  test("takes a group's picture from a hint, the latest if they come in the wrong order", async () => {
+    const service = await new Service().start();
+    service.answer = ({ path }) =>
+      path.startsWith("/rooms?") ? roomsAnswer(summary({ roomId: 1 }), summary({ roomId: 2 })) : undefined;
+    const client = await connectedTo(service);
+    await client.rooms();
+    await until(() => isHeard(service, 2), "both are heard");
+    // All pictures a room ever has: the next list of this service has none again.
+    const pictures = new Map<number, Set<string | null>>();
+    client.on("rooms", (rooms) => {
+      for (const { roomId, imageUrl } of rooms)
+        pictures.set(roomId, (pictures.get(roomId) ?? new Set()).add(imageUrl));
+    });
+    const was = (id: number, url: string | null) => pictures.get(id)?.has(url) ?? false;
+    const by = { userId: BEN, nickname: "Ben" };
+    const hint = (roomId: number, imageUrl: string | null, timestamp: number) =>
+      service.tell("/user/queue/rooms", { type: "ROOM_IMAGE_CHANGED", roomId, imageUrl, by, timestamp });
+    hint(1, "https://example.com/second.png", 2_000);
+    hint(1, "https://example.com/first.png", 1_000);
+    hint(2, "https://example.com/other.png", 1_000);
+    await until(() => was(2, "https://example.com/other.png"), "hints are taken");
+    expect(was(1, "https://example.com/second.png")).toBe(true);
+    expect(was(1, "https://example.com/first.png")).toBe(false);
   });
 
   test("tells when somebody else has made one a member", async () => {

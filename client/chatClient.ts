@@ -55,6 +55,7 @@ interface Hint {
   readonly type: string;
   readonly roomId: number;
   readonly roomName?: string | null;
+  readonly imageUrl?: string | null;
   readonly by?: NamedUser;
   readonly timestamp?: number;
 }
@@ -377,9 +378,13 @@ export class ChatClient extends Emitter<ChatEvents> {
    * Two hints can come in the wrong order: the client asks the service, by subscribing once more, and for the
    * list.
    */
-  #takeHint({ type, roomId, roomName = null, by, timestamp = 0 }: Hint): void {
+  #takeHint({ type, roomId, roomName = null, imageUrl = null, by, timestamp = 0 }: Hint): void {
     if (type === "ROOM_RENAMED") {
       this.#list.renamed(roomId, roomName, timestamp);
+      return;
+    }
+    if (type === "ROOM_IMAGE_CHANGED") {
+      this.#list.pictured(roomId, imageUrl, timestamp);
       return;
     }
     this.#connection.again(`/sub/chat/room/${roomId}`);

@@ -15,6 +15,11 @@ export interface RoomEntry {
   namedBy: number;
   /** The time of the hint that told the name, where the room is not heard. */
   namedAt: number;
+  /** How many loads had begun when that hint came. A later load knows the name. */
+  namedIn: number;
+  /** The same of the picture, which hints alone tell. */
+  picturedAt: number;
+  picturedIn: number;
 }
 
 /** The rooms of `first`, and behind them the others. */
@@ -35,19 +40,23 @@ export function merged(summary: RoomSummary, live: RoomEntry | undefined, load: 
   const lastSeq = summary.lastMessage?.seq ?? 0;
   const unread = live?.unread ?? new Unread();
   unread.set(summary.unreadCount, lastSeq, load);
-  const { heardIn = 0, namedBy = 0, namedAt = 0 } = live ?? {};
+  const { heardIn = 0, namedBy = 0, namedAt = 0, namedIn = 0, picturedAt = 0, picturedIn = 0 } = live ?? {};
   const isAhead = live !== undefined && heardIn >= load && live.lastSeq > lastSeq;
   return {
     summary: {
       ...summary,
       ...(isAhead && live.summary.lastMessage && { lastMessage: live.summary.lastMessage }),
-      ...(namedBy > lastSeq && { name: live!.summary.name }),
+      ...(live && (namedBy > lastSeq || namedIn >= load) && { name: live.summary.name }),
+      ...(live && picturedIn >= load && { imageUrl: live.summary.imageUrl }),
     },
     lastSeq: Math.max(lastSeq, live?.lastSeq ?? 0),
     heardIn,
     unread,
     namedBy,
     namedAt,
+    namedIn,
+    picturedAt,
+    picturedIn,
   };
 }
 

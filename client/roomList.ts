@@ -167,7 +167,18 @@ export class RoomList {
     const entry = this.#entries.get(roomId);
     if (!entry || this.#heard.messages.has(roomId) || timestamp <= entry.namedAt) return;
     entry.namedAt = timestamp;
+    entry.namedIn = this.#loads;
     entry.summary = { ...entry.summary, name };
+    this.#changed();
+  }
+
+  /** Takes a hint that a room has another picture, or none. No message tells it. */
+  pictured(roomId: number, imageUrl: string | null, timestamp: number): void {
+    const entry = this.#entries.get(roomId);
+    if (!entry || timestamp <= entry.picturedAt) return;
+    entry.picturedAt = timestamp;
+    entry.picturedIn = this.#loads;
+    entry.summary = { ...entry.summary, imageUrl };
     this.#changed();
   }
 
