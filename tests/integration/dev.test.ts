@@ -95,17 +95,6 @@ describe("npm run dev", () => {
     expect(command.output.slice(from).match(/building/g)).toHaveLength(1);
   });
 
-  test("waits for code that can't start to be mended", async () => {
-    const from = command.output.length;
-    write("functions/devProbe.ts", probe('"three"', 'if (Date.now()) throw new Error("boo");'));
-    await says("starting it again", from);
-    write("functions/devProbe.ts", probe('"four"'));
-    await expect.poll(fromProbe).toBe("four");
-    // For each of the two changes: a try may have found the mended code before its own restart was asked for.
-    const restarts = () => command.output.slice(from).match(/functionsHost runs the new code/g);
-    await expect.poll(restarts).toHaveLength(2);
-  });
-
   test("restarts a local server alone for its own folder", async () => {
     const { pids } = addresses();
     edit("local/page/demo.ts", '"Ann"', '"Anna"');
@@ -119,6 +108,17 @@ describe("npm run dev", () => {
     edit("web/index.html", "<title>", "<title>Dev: ");
     const page = async () => (await fetch(addresses().page).catch(() => undefined))?.text();
     await expect.poll(page).toContain("<title>Dev: ");
+  });
+
+  test("waits for code that can't start to be mended", async () => {
+    const from = command.output.length;
+    write("functions/devProbe.ts", probe('"three"', 'if (Date.now()) throw new Error("boo");'));
+    await says("starting it again", from);
+    write("functions/devProbe.ts", probe('"four"'));
+    await expect.poll(fromProbe).toBe("four");
+    // For each of the two changes: a try may have found the mended code before its own restart was asked for.
+    const restarts = () => command.output.slice(from).match(/functionsHost runs the new code/g);
+    await expect.poll(restarts).toHaveLength(2);
   });
 
   test("takes a removed function away", async () => {
