@@ -19,7 +19,7 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 /** They start the servers they need themselves. */
 const SERVERS = [
   "tests/contracts/{entra,eventHubs*,webPubSub*,functionsHost*}.test.ts",
-  "tests/integration/{build,dev,lostConnections}.test.ts",
+  "tests/integration/{build,lostConnections}.test.ts",
 ];
 /**
  * Long as those of `tests/long`, though they stand beside their like: by the real clock, or on a stack of

@@ -8,6 +8,7 @@ import type { ConnectionState } from "../connections/connectionState.js";
 import { parseMessageSent } from "../events/messages.js";
 import { parseRoomRead } from "../events/reads.js";
 import { ChatError } from "../platform/errors.js";
+import { portsOf } from "../redis/ports.js";
 import type { CommandDeps } from "./command.js";
 import { handleMessage } from "./dispatch.js";
 
@@ -659,4 +660,21 @@ test("the hundred-and-first subscription is refused before anything is asked", a
     connectionIn({ subscriptions }),
   );
   expect(bodyOf(framesOf(answer.text)[0])).toMatchObject({ code: "TOO_MANY_SUBSCRIPTIONS" });
+});
+
+test("an evicted connection whose closing a dead process has left is told and closed once, by its own frame", async () => {
+  let time = NOW;
+  const redis = new FakeSessionStore({ now: () => time });
+  const now = { ...deps, ...portsOf(redis) };
+  const evicted = connectionIn({ subscriptions: new Map([["mine", "s7"]]) });
+  // Counts it.
+  await handleMessage({ data: Buffer.from("\n"), eventId: "1" }, evicted, now);
+  expect(await redis.logOut(7, undefined)).toMatchObject([{ connectionId: "conn-1", queue: "mine" }]);
+  // Nobody closed it in time.
+  time += 10_000;
+  const frame = "SEND\ndestination:/pub/chat/message\nreceipt:r\n\n{}\0";
+  const answer = await handleMessage({ data: Buffer.from(frame), eventId: "2" }, evicted, now);
+  expect(answer.text).toBeUndefined();
+  expect(told).toEqual(["send conn-1 MESSAGE", "sent", "send conn-1 ERROR", "sent", "close conn-1"]);
+  expect(await redis.claimUnfinished(7)).toEqual({ toClose: [], unclosed: 0 });
 });

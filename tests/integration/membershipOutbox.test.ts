@@ -2,6 +2,7 @@ import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Broadcaster } from "../../shared/broadcast/broadcaster.js";
 import type { EventBus, ReceivedEvent } from "../../shared/bus/eventBus.js";
+import { requireMember } from "../../shared/chat/membership.js";
 import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import type { MessagesDeps } from "../../shared/messages/deps.js";
@@ -493,6 +494,14 @@ describe("a removal", () => {
     ]);
   });
 
+  test("that a dead process did not tell the cache keeps no new member out, and no stranger in", async () => {
+    await sessions.putMembers(roomId, [1], await sessions.membersVersion(roomId));
+    await requireMember(roomId, 2, deps);
+    expect(await sessions.isMember(roomId, 2)).toBeUndefined();
+    await sessions.putMembers(roomId, [1], await sessions.membersVersion(roomId));
+    await expect(requireMember(roomId, 9, deps)).rejects.toMatchObject({ code: "NOT_A_MEMBER" });
+  });
+
   test("makes the cache forget its members before it is answered", async () => {
     await sessions.putMembers(roomId, [1, 2, 3], await sessions.membersVersion(roomId));
     await kick(3);
@@ -768,6 +777,15 @@ describe("whose list of rooms has changed", () => {
     ).toEqual({
       roomId: expect.any(Number),
     });
+  });
+
+  test("is a member of a one-to-one room for the cache, too, once a message has brought it back", async () => {
+    ({ roomId } = await openDirectRoom({ targetUserId: 954, callerId: 953 }, deps));
+    await leave(953);
+    await sessions.putMembers(roomId, [954], await sessions.membersVersion(roomId));
+    await say(954);
+    expect(await sessions.isMember(roomId, 953)).toBeUndefined();
+    expect(await members()).toEqual([953, 954]);
   });
 
   test("hears of a one-to-one room that the other one's message brings back; the message waits for nothing where that fails", async () => {

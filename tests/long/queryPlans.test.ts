@@ -417,7 +417,15 @@ describe("no statement reads all of a large table", () => {
           deps,
         ),
     ],
-    ["PATCH /group-rooms/{roomId}", 3, () => changeRoom({ ...bigRoom, name: "renamed", callerId: 1 }, deps)],
+    [
+      "PATCH /group-rooms/{roomId}",
+      4,
+      () =>
+        changeRoom(
+          { ...bigRoom, name: "renamed", imageUrl: "https://example.com/team.png", callerId: 1 },
+          deps,
+        ),
+    ],
     ["GET /group-rooms/{roomId}/members", 3, () => listMembers({ ...bigRoom, callerId: 1 }, deps)],
     [
       "GET /group-rooms/{roomId}/members of a small room",
