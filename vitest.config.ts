@@ -37,7 +37,8 @@ const ALONE = ["tests/e2e/outages.test.ts"];
  */
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // Most tests wait for something, so two cores are busy with four of them.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -96,6 +97,8 @@ export default defineConfig({
           ...limits,
           name: "long",
           sequence: { groupOrder: 3 },
+          // Each may have a stack of its own.
+          maxWorkers: 2,
           include: ["tests/long/**/*.test.ts", ...ALSO_LONG],
           globalSetup: ["tests/support/stack.ts"],
         },

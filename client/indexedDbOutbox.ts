@@ -85,11 +85,15 @@ class Written {
     else this.#entries.set(key, change.entry);
   }
 
-  /** The database was made just now: what was in it must be there again, in its order. */
+  /**
+   * The database may have been made again, by this page or another: what was in it must be there, in its
+   * order.
+   */
   #writeAllAgain(): void {
     const later = [...this.#changes];
     this.#changes.clear();
-    for (const [key, entry] of this.#entries) this.#changes.set(key, { entry, isRemoved: false });
+    for (const [key, entry] of this.#entries)
+      this.#changes.set(key, { entry, isRemoved: false, ifMissing: true });
     for (const [key, change] of later) this.#changes.set(key, change);
   }
 
@@ -134,6 +138,7 @@ class Written {
 
   async #writeChanges(): Promise<void> {
     const all = () => {
+      if (this.#isUncertain) this.#writeAllAgain();
       this.#isUncertain = false;
       return [...this.#changes.values()];
     };

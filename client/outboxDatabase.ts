@@ -19,6 +19,8 @@ type Store = IDBPTransaction<Schema, ["entries"], "readwrite">["store"];
 export interface Change {
   readonly entry: OutboxEntry;
   readonly isRemoved: boolean;
+  /** It is written only where the database lacks it: another page may have written something newer. */
+  readonly ifMissing?: true;
 }
 
 export interface Heard {
@@ -120,9 +122,10 @@ async function openDatabase(name: string, { onMade, onClosed }: Heard): Promise<
   });
 }
 
-async function make(store: Store, { entry, isRemoved }: Change): Promise<void> {
+async function make(store: Store, { entry, isRemoved, ifMissing }: Change): Promise<void> {
   const key = keyOf(entry);
   if (isRemoved) return store.delete(key);
+  if (ifMissing && (await store.get(key))) return;
   const replaced =
     entry.replaces === undefined ? undefined : keyOf({ ...entry, clientMessageId: entry.replaces });
   const before = (await store.get(key)) ?? (replaced && (await store.get(replaced)));

@@ -171,6 +171,18 @@ test("also where nothing more is written after the deletion", async () => {
   expect(await left(page)).toEqual(["one"]);
 });
 
+test("also where another page makes it again first", async () => {
+  const page = await openPage();
+  await put(page, "one");
+  const other = await openPage(page.context());
+  // The page that has lost its database looks after it a moment later.
+  await page.clock.install();
+  expect(await call(other, "deleteAll")).toBe("deleted");
+  expect(await put(other, "two")).toBe("written");
+  await page.clock.runFor(1_000);
+  await until(async () => String(await loaded(other)) === "two,one", "it is written again");
+});
+
 test("and where the page is left in the very moment of it", async () => {
   const page = await openPage();
   await put(page, "one");
