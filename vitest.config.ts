@@ -25,7 +25,10 @@ const SERVERS = [
  * Long as those of `tests/long`, though they stand beside their like: by the real clock, or on a stack of
  * their own.
  */
-const ALSO_LONG = ["tests/contracts/functionsHostTimers.test.ts", "tests/integration/dev.test.ts"];
+const ALSO_LONG = [
+  "tests/contracts/{functionsHostEventHubs,functionsHostTimers}.test.ts",
+  "tests/integration/dev.test.ts",
+];
 /** Unit tests of what is built, so that a build must be there. */
 const OF_BUILD = ["local/token.test.ts"];
 /** They disturb the stack that the others share, so nothing else may run meanwhile. */
