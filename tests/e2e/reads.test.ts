@@ -163,8 +163,13 @@ describe.each(ways)("%s", (_way, read) => {
     const roomId = await makeRoom([ann, ben]);
     const [a, b] = [await connect(ann), await connect(ben)];
     const reads = await b.subscribe(`/sub/chat/room/${roomId}/read`);
-    // Nothing to read yet.
+    // Nothing to read yet. The reads of a user are stored in their order: once the next one is seen, so is this.
     await read(b, ben, roomId, Number.MAX_SAFE_INTEGER);
+    const other = await makeRoom([ann, ben]);
+    const othersReads = await b.subscribe(`/sub/chat/room/${other}/read`);
+    const [first] = await write(other, a, ann, numbered(1));
+    await read(b, ben, other, first.messageId);
+    await until(() => othersReads.length === 1, "the read in the other room");
     const messages = await write(roomId, a, ann, numbered(3));
     expect(await listed(roomId, ben)).toMatchObject({ unreadCount: 3 });
     await read(b, ben, roomId, Number.MAX_SAFE_INTEGER);
