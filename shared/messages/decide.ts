@@ -54,8 +54,8 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
 async function lookUp(tx: Queryable, readable: readonly ReadableEvent[]): Promise<Known> {
   const rooms = await lockRooms(tx, [...new Set(readable.map(({ message }) => message.roomId))]);
   const inRooms = readable.filter(({ message }) => rooms.has(message.roomId));
-  const senders = byRoom(inRooms, ({ message }) => message.senderId);
-  const members = await findMemberKeys(tx, new Map([...senders].map(([room, ids]) => [room, new Set(ids)])));
+  const senders = inRooms.map(({ message: { roomId, senderId } }) => ({ roomId, userId: senderId }));
+  const members = await findMemberKeys(tx, senders);
   const keys = byRoom(inRooms, ({ key }) => key);
   return { rooms, members, stored: await findByDedupeKeys(tx, keys) };
 }

@@ -32,7 +32,7 @@ export async function deleteMessage(
  * hidden first and counts as hidden until it is read.
  */
 async function hide(tx: Queryable, userId: number, { roomId, seq, counts }: MessagePlace): Promise<void> {
-  const locked = await lockMembers(tx, new Map([[roomId, new Set([userId])]]));
+  const locked = await lockMembers(tx, [{ roomId, userId }]);
   const member = locked.get(memberKey(roomId, userId));
   if (!member) throw new ChatError("NOT_A_MEMBER", "You are not a member of this room.");
   const isNew = await hideMessage(tx, roomId, userId, seq);

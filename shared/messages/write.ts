@@ -110,12 +110,8 @@ async function moveSenders(
   decision: Decision,
 ): Promise<{ readonly latest: readonly Stored[]; readonly moves: readonly ReadMoved[] }> {
   const ofMembers = latestOfMembers(stored, decision);
-  const users = groupBy(
-    ofMembers.values(),
-    ({ roomId }) => roomId,
-    ({ senderId }) => senderId,
-  );
-  const members = await lockMembers(tx, new Map([...users].map(([roomId, ids]) => [roomId, new Set(ids)])));
+  const senders = [...ofMembers.values()].map(({ roomId, senderId }) => ({ roomId, userId: senderId }));
+  const members = await lockMembers(tx, senders);
   const latest = [...ofMembers].flatMap(([key, one]) => (isAwaited(members.get(key)!) ? [] : [one]));
   await setReadPositions(
     tx,

@@ -5,7 +5,6 @@ import { type BatchHandler, consumeBatch } from "../consumers/consumeBatch.js";
 import type { Refused } from "../consumers/deadLetters.js";
 import { type Readable, readEach } from "../consumers/readEach.js";
 import { parseRoomRead, READS_DEAD_LETTER_HUB, type RoomRead } from "../events/reads.js";
-import { groupBy } from "../platform/async.js";
 import { ChatError } from "../platform/errors.js";
 import type { Queryable } from "../store/database.js";
 import {
@@ -60,7 +59,7 @@ async function store(
   const reads = readable.map(({ content }) => content);
   const rooms = await findRooms(tx, [...new Set(reads.map(({ roomId }) => roomId))]);
   const places = await findPlaces(tx, [...new Set(reads.map(({ messageId }) => messageId))]);
-  const members = await lockMembers(tx, usersByRoom(reads));
+  const members = await lockMembers(tx, reads);
   const refused = [...unreadable, ...readable.flatMap((one) => refusal(one, rooms, members))];
   const moves = furthest(reads, rooms, places, members);
   await setReadPositions(tx, await positionsOf(tx, moves, members));
@@ -90,15 +89,6 @@ async function positionsOf(
     positions.filter((one) => members.get(keyOf(one))!.hiddenUnread > 0),
   );
   return positions.map((one) => ({ ...one, hiddenUnread: hidden.get(keyOf(one)) ?? 0 }));
-}
-
-function usersByRoom(reads: readonly RoomRead[]): ReadonlyMap<number, ReadonlySet<number>> {
-  const users = groupBy(
-    reads,
-    ({ roomId }) => roomId,
-    ({ userId }) => userId,
-  );
-  return new Map([...users].map(([roomId, ids]) => [roomId, new Set(ids)]));
 }
 
 function refusal(

@@ -74,7 +74,10 @@ async function takePositions(
   at: Date,
 ): Promise<void> {
   const rooms = await lockRooms(tx, roomIds);
-  const members = await lockMembers(tx, new Map(roomIds.map((roomId) => [roomId, new Set([userId])])));
+  const members = await lockMembers(
+    tx,
+    roomIds.map((roomId) => ({ roomId, userId })),
+  );
   // Another process may have been quicker, or the membership may have ended.
   const awaited = [...rooms.values()].filter(({ roomId }) => {
     const member = members.get(memberKey(roomId, userId));

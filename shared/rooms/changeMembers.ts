@@ -172,7 +172,7 @@ async function takeMemberOut(
   at: Date,
 ): Promise<boolean> {
   const { roomId } = room;
-  const locked = await lockMembers(tx, new Map([[roomId, new Set([userId])]]));
+  const locked = await lockMembers(tx, [{ roomId, userId }]);
   const member = locked.get(memberKey(roomId, userId));
   if (!member) return false;
   await deleteMember(tx, roomId, userId);

@@ -1,5 +1,6 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { unreadCounter } from "../chat/unread.js";
+import { groupBy } from "../platform/async.js";
 import type { Queryable } from "./database.js";
 import type { Room } from "./rooms.js";
 
@@ -46,6 +47,12 @@ const memberOf = (row: MemberRow): Member => ({
   lastReadMessageId: row.last_read_message_id,
   hiddenUnread: row.hidden_unread,
 });
+
+/** A user in a room, a member or not. */
+export interface MemberRef {
+  readonly roomId: number;
+  readonly userId: number;
+}
 
 /** The key of a room's member in maps. */
 export const memberKey = (roomId: number, userId: number): string => `${roomId}:${userId}`;
@@ -117,9 +124,9 @@ export async function findMembersAmong(
 /** Which of these pairs of room and user are members, by `memberKey`. */
 export async function findMemberKeys(
   db: Queryable,
-  usersByRoom: ReadonlyMap<number, ReadonlySet<number>>,
+  pairs: readonly MemberRef[],
 ): Promise<ReadonlySet<string>> {
-  const [where, values] = isOneOf(usersByRoom);
+  const [where, values] = isOneOf(pairs);
   if (values.length === 0) return new Set();
   const [rows] = await db.query<MemberRow[]>(
     `SELECT room_id, user_id FROM room_members FORCE INDEX (PRIMARY) WHERE ${where}`,
@@ -136,9 +143,9 @@ export async function findMemberKeys(
  */
 export async function lockMembers(
   tx: Queryable,
-  usersByRoom: ReadonlyMap<number, ReadonlySet<number>>,
+  pairs: readonly MemberRef[],
 ): Promise<ReadonlyMap<string, Member>> {
-  const [where, values] = isOneOf(usersByRoom);
+  const [where, values] = isOneOf(pairs);
   if (values.length === 0) return new Map();
   const [rows] = await tx.query<MemberRow[]>(
     `SELECT ${COLUMNS} FROM room_members FORCE INDEX (PRIMARY)
@@ -148,12 +155,17 @@ export async function lockMembers(
   return new Map(rows.map((row) => [memberKey(row.room_id, row.user_id), memberOf(row)]));
 }
 
-/** An OR of ANDs, because MariaDB does not use an index for (a, b) IN ((…), (…)). */
-function isOneOf(usersByRoom: ReadonlyMap<number, ReadonlySet<number>>): [where: string, values: unknown[]] {
-  const rooms = [...usersByRoom].filter(([, users]) => users.size > 0);
+/** An OR of ANDs, because MariaDB does not use an index for (a, b) IN ((…), (…)). Repeated pairs count once. */
+function isOneOf(pairs: readonly MemberRef[]): [where: string, values: unknown[]] {
+  const usersByRoom = groupBy(
+    pairs,
+    ({ roomId }) => roomId,
+    ({ userId }) => userId,
+  );
+  const rooms = [...usersByRoom];
   return [
     rooms.map(() => "(room_id = ? AND user_id IN (?))").join(" OR "),
-    rooms.flatMap(([roomId, users]) => [roomId, [...users]]),
+    rooms.flatMap(([roomId, users]) => [roomId, [...new Set(users)]]),
   ];
 }
 
