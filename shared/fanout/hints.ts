@@ -1,3 +1,4 @@
+import type { NamedUser } from "../events/messages.js";
 import { destinationKey } from "../frames/destinations.js";
 import { type PreparedFrame, prepared } from "../frames/frame.js";
 import { type RoomListChange, roomListFrame } from "../frames/roomList.js";
@@ -23,10 +24,13 @@ export interface Hint {
   readonly change: RoomListChange;
 }
 
-export interface HintDeps extends SendDeps {
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-}
+/** These users have become members of a room with this name. A one-to-one room has none. */
+export const added = (
+  userIds: readonly number[],
+  roomId: number,
+  roomName: string | null,
+  by: NamedUser,
+): Hint => ({ userIds, roomId, change: { type: "ROOM_ADDED", roomName, by } });
 
 /** While the service is away every hint fails. */
 const limited = atMostEvery(1_000);
@@ -38,7 +42,7 @@ const warn = (error: unknown): void =>
  * all of their sessions that listen there. It is a hint, for after the commit: never throws, waits for two
  * seconds at most, and what is not told by then is not told.
  */
-export async function giveHints(hints: readonly Hint[], deps: HintDeps): Promise<void> {
+export async function giveHints(hints: readonly Hint[], deps: SendDeps): Promise<void> {
   if (hints.length === 0) return;
   let isOver = false;
   const told = await within(
@@ -50,7 +54,7 @@ export async function giveHints(hints: readonly Hint[], deps: HintDeps): Promise
   warn(new Error(`It was not done within ${WAIT_MS} ms.`));
 }
 
-async function tellAll(hints: readonly Hint[], isOver: () => boolean, deps: HintDeps): Promise<void> {
+async function tellAll(hints: readonly Hint[], isOver: () => boolean, deps: SendDeps): Promise<void> {
   const framesByKey = [...framesOf(hints, deps.now())];
   const policy = {
     atOnce: SENDS_AT_ONCE,

@@ -10,6 +10,8 @@ import { groupName, groupsOf, isPacked, type SubscriberGroup } from "./groups.js
 export interface SendDeps {
   readonly database: Database;
   readonly broadcaster: Broadcaster;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
 }
 
 /** How the sends of one broadcast go, and when it gives up. */

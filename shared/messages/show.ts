@@ -3,7 +3,7 @@ import { type ShownMessage, type StoredMessage, shownWith } from "../chat/messag
 import { spanOf } from "../chat/unread.js";
 import type { Refused } from "../consumers/deadLetters.js";
 import { saysTheSame } from "../events/messages.js";
-import { giveHints } from "../fanout/hints.js";
+import { added, giveHints } from "../fanout/hints.js";
 import type { SendDeps } from "../fanout/send.js";
 import { groupBy } from "../platform/async.js";
 import type { ChatError } from "../platform/errors.js";
@@ -15,7 +15,7 @@ import { broadcastErrors, broadcastMessages } from "./broadcast.js";
 import { idReused, refusal } from "./decide.js";
 import type { MessagesDeps } from "./deps.js";
 import { byRoom, identityOf, type ReadableEvent, readMessages } from "./readable.js";
-import type { Reopened, StoredMessages } from "./write.js";
+import type { StoredMessages } from "./write.js";
 
 /**
  * After the commit: shows what was stored, and tells senders what was refused. Throws `UNAVAILABLE` when the
@@ -32,15 +32,12 @@ export async function showMessages(
   for (const roomId of new Set(withReads)) deps.scheduleReads(roomId);
   await broadcastMessages(shown, deps);
   await tellRefused(stream, refused, deps);
-  await giveHints(reopened.map(hintOf), deps);
+  // The one who had left finds the one-to-one room in their list again.
+  await giveHints(
+    reopened.map(({ roomId, userId, by }) => added([userId], roomId, null, by)),
+    deps,
+  );
 }
-
-/** The one who had left finds the one-to-one room in their list again. */
-const hintOf = ({ roomId, userId, by }: Reopened) => ({
-  userIds: [userId],
-  roomId,
-  change: { type: "ROOM_ADDED", roomName: null, by } as const,
-});
 
 /**
  * Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. Throws

@@ -1,5 +1,5 @@
 import { combineMoves, type ReadMoved } from "../chat/readMove.js";
-import { LONGEST_SEND_MS, ON_THE_SIDE, sendTo } from "../fanout/send.js";
+import { LONGEST_SEND_MS, ON_THE_SIDE, type SendDeps, sendTo } from "../fanout/send.js";
 import { destinationKey } from "../frames/destinations.js";
 import { type PreparedFrame, prepared } from "../frames/frame.js";
 import { readFrames } from "../frames/read.js";
@@ -7,7 +7,6 @@ import { groupBy } from "../platform/async.js";
 import { log } from "../platform/log.js";
 import { STATEMENT_MS } from "../store/database.js";
 import { ABANDONED_MS, deleteReads, giveBackReads } from "../store/readOutbox.js";
-import type { BroadcastReadsDeps } from "./deps.js";
 
 /**
  * No send is begun after this time, so that the last one has ended, and its moves are deleted, before the
@@ -24,7 +23,7 @@ export async function broadcastTaken(
   moves: readonly ReadMoved[],
   takenBy: readonly Buffer[],
   isMerged: (roomId: number) => boolean,
-  deps: BroadcastReadsDeps,
+  deps: SendDeps,
 ): Promise<ReadonlySet<number>> {
   const rooms = new Set(moves.map(({ roomId }) => roomId));
   try {
@@ -44,7 +43,7 @@ export async function broadcastTaken(
 async function broadcastReads(
   moves: readonly ReadMoved[],
   isMerged: (roomId: number) => boolean,
-  deps: BroadcastReadsDeps,
+  deps: SendDeps,
 ): Promise<ReadonlySet<number>> {
   const frames = new Map<string, readonly PreparedFrame[]>();
   const roomOf = new Map<string, number>();

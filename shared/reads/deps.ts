@@ -6,9 +6,3 @@ export interface ReadsDeps extends ConsumeDeps, SendDeps {
   /** Has the moves of read positions that wait in a room broadcast soon. */
   readonly scheduleReads: (roomId: number) => void;
 }
-
-/** What broadcasting reads needs. */
-export interface BroadcastReadsDeps extends SendDeps {
-  /** Milliseconds since 1970. */
-  readonly now: () => number;
-}

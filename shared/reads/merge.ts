@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import type { SendDeps } from "../fanout/send.js";
 import { log } from "../platform/log.js";
 import type { Turns } from "../redis/ports.js";
 import { takeReads } from "../store/readOutbox.js";
 import { findRooms } from "../store/rooms.js";
 import { broadcastTaken } from "./broadcast.js";
-import type { BroadcastReadsDeps } from "./deps.js";
 import { MERGED_ABOVE_MEMBERS } from "./note.js";
 
 /** A room's waiting reads are broadcast at most once in this time. */
@@ -35,7 +35,7 @@ export interface ReadMerger {
   close(): Promise<void>;
 }
 
-export interface MergeDeps extends BroadcastReadsDeps {
+export interface MergeDeps extends SendDeps {
   readonly turns: Turns;
 }
 

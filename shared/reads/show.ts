@@ -1,5 +1,6 @@
+import type { SendDeps } from "../fanout/send.js";
 import { broadcastTaken } from "./broadcast.js";
-import type { BroadcastReadsDeps, ReadsDeps } from "./deps.js";
+import type { ReadsDeps } from "./deps.js";
 import type { NotedReads } from "./note.js";
 
 /**
@@ -8,7 +9,7 @@ import type { NotedReads } from "./note.js";
  */
 export async function showReads(
   { moves, takenBy, waiting }: NotedReads,
-  deps: BroadcastReadsDeps & Pick<ReadsDeps, "scheduleReads">,
+  deps: SendDeps & Pick<ReadsDeps, "scheduleReads">,
 ): Promise<void> {
   for (const roomId of new Set(waiting)) deps.scheduleReads(roomId);
   if (moves.length === 0) return;

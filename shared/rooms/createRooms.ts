@@ -1,12 +1,11 @@
 import { pairKeyOf } from "../chat/pair.js";
 import { readmit } from "../chat/readmit.js";
-import { giveHints } from "../fanout/hints.js";
+import { added, giveHints } from "../fanout/hints.js";
 import { ChatError } from "../platform/errors.js";
 import { inTransaction, isDuplicate, type Queryable } from "../store/database.js";
 import { findMember, insertMembers, NO_MESSAGES } from "../store/members.js";
 import { findRoomOfPair, insertRoom, lockRooms, type Room } from "../store/rooms.js";
 import { awaitedAmong, namesOf } from "../store/users.js";
-import { added } from "./hints.js";
 import { type Keep, once } from "./idempotency.js";
 import type { RoomDeps } from "./roomDeps.js";
 

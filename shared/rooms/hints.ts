@@ -7,14 +7,6 @@ import { listMemberIds } from "../store/members.js";
 import type { PendingChange } from "../store/membershipOutbox.js";
 import { findRoom } from "../store/rooms.js";
 
-/** These users have become members of a room with this name. A one-to-one room has none. */
-export const added = (
-  userIds: readonly number[],
-  roomId: number,
-  roomName: string | null,
-  by: NamedUser,
-): Hint => ({ userIds, roomId, change: { type: "ROOM_ADDED", roomName, by } });
-
 /** How the lists of users change by a room, by user id. */
 export type ListChanges = Map<number, RoomListChange>;
 
