@@ -1,5 +1,5 @@
+import type { FaultNotes } from "../platform/faults.js";
 import { faultKey } from "./keys.js";
-import type { FaultNotes } from "./ports.js";
 import type { Asking } from "./scripts.js";
 
 /** Fault notes in Redis: a key for each name, until its time is over. */

@@ -1,3 +1,5 @@
+import type { FaultNotes } from "../platform/faults.js";
+
 /**
  * The ports of what is known outside MySQL, for speed. All of it may be lost without the loss of a message.
  * `undefined` says that the store does not know or can't be reached: memberships are then read from MySQL,
@@ -112,14 +114,6 @@ export interface Pieces {
   keepPiece(userId: number, frame: string, offset: number, bytes: Uint8Array): Promise<boolean>;
   /** The first `length` bytes of a frame; `undefined` where not all of them were kept. */
   readPieces(userId: number, frame: string, length: number): Promise<Uint8Array | undefined>;
-}
-
-/** What processes tell each other of parts that fail. */
-export interface FaultNotes {
-  /** Tells all processes, for `forMs` from now, that the part of this name fails. */
-  noteFault(name: string, forMs: number): Promise<void>;
-  /** Whether a process says so; false where the store can't be reached. */
-  hasFault(name: string): Promise<boolean>;
 }
 
 /** All of them, as one adapter implements them. */

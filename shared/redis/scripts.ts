@@ -56,6 +56,10 @@ export interface Asking {
   ): Promise<T | undefined>;
 }
 
+/** What a script says by 1 or 0; `undefined` where there is no answer. */
+export const yesOrNo = (answer: number | undefined): boolean | undefined =>
+  answer === undefined ? undefined : answer === 1;
+
 /** Asks by a connection. Only a test has a clock: without one the scripts go by Redis's own. */
 export function asking(redis: RedisConnection<ScriptName>, now?: () => number): Asking {
   return {

@@ -2,7 +2,7 @@ import { evictedSessions, type Parts } from "./evicted.js";
 import { fiveKeys, rateKey, UNFINISHED_KEY } from "./keys.js";
 import type { Admission, Sessions } from "./ports.js";
 import { noteUnfinished, registering } from "./registering.js";
-import type { Asking } from "./scripts.js";
+import { type Asking, yesOrNo } from "./scripts.js";
 import type { Timing } from "./timing.js";
 
 /** Sessions in Redis: five keys for each user (`lua/sessions.lua`), and one for the sweep. */
@@ -28,12 +28,10 @@ function slots(
       return answer && admission(answer);
     },
     async remove(userId, connectionId) {
-      const hadSlot = await script<number>("remove", fiveKeys(userId), { connectionId });
-      return hadSlot === undefined ? undefined : hadSlot === 1;
+      return yesOrNo(await script<number>("remove", fiveKeys(userId), { connectionId }));
     },
     async closed(userId, connectionId) {
-      const isFirst = await script<number>("closed", fiveKeys(userId), { connectionId });
-      return isFirst === undefined ? undefined : isFirst === 1;
+      return yesOrNo(await script<number>("closed", fiveKeys(userId), { connectionId }));
     },
     async logOut(userId, device) {
       await noteUnfinished(asking, userId);

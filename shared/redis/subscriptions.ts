@@ -1,6 +1,6 @@
 import { endedKey, idsKey, sessionsKey, subscriptionsKey } from "./keys.js";
 import type { Subscriptions } from "./ports.js";
-import type { Asking } from "./scripts.js";
+import { type Asking, yesOrNo } from "./scripts.js";
 
 /**
  * Subscriptions in Redis: the ids taken for each user and destination, and for some minutes what each
@@ -10,16 +10,14 @@ export function subscriptions({ script }: Asking): Subscriptions {
   return {
     async takeId(userId, connectionId, key, id, limit) {
       const keys = [sessionsKey(userId), idsKey(userId, key)] as const;
-      const taken = await script<number>("takeId", keys, { connectionId, id, limit });
-      return taken === undefined ? undefined : taken === 1;
+      return yesOrNo(await script<number>("takeId", keys, { connectionId, id, limit }));
     },
     async leaveId(userId, connectionId, key, id) {
       await script("leaveId", [idsKey(userId, key)], { connectionId, id });
     },
     async noteSubscription(userId, connectionId, { lane, wire }) {
       const keys = [endedKey(userId), subscriptionsKey(userId, connectionId)] as const;
-      const noted = await script<number>("noteSubscription", keys, { connectionId, lane, wire });
-      return noted === undefined ? undefined : noted === 1;
+      return yesOrNo(await script<number>("noteSubscription", keys, { connectionId, lane, wire }));
     },
     async notedSubscriptions(userId, connectionId) {
       const key = subscriptionsKey(userId, connectionId);
