@@ -95,6 +95,16 @@ export default defineConfig({
         },
       },
       {
+        // `npm run check:infra`: the templates, the package, and what else is for the deployment.
+        test: {
+          ...limits,
+          name: "infra",
+          sequence: { groupOrder: 4 },
+          maxWorkers: 1,
+          include: ["tests/infra/**/*.test.ts"],
+        },
+      },
+      {
         // Not in `npm test`: what runs for minutes, or on stacks of its own.
         test: {
           ...limits,
