@@ -8,7 +8,8 @@ import type { Broadcaster } from "./broadcast/broadcaster.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
 import type { EventBus } from "./bus/eventBus.js";
 import { connectEventHubs } from "./bus/eventHubs.js";
-import type { Config, Limits } from "./config.js";
+import type { Config, EventHubsConfig, Limits } from "./config.js";
+import { createCredential } from "./platform/credential.js";
 import type { OnFault } from "./platform/errors.js";
 import { createFaults, type Faults, type Part } from "./platform/faults.js";
 import { atMostEvery, log } from "./platform/log.js";
@@ -40,11 +41,13 @@ export interface Adapters extends RedisPorts {
 
 /** The adapters for the real services. Only Redis is connected before its first use. */
 export function connectAdapters(config: Config): Adapters {
-  const redis = connectRedis(config.redis);
-  const { host, pathname } = new URL(config.mysqlUrl);
+  const { eventHubs, mysql } = config;
+  const credential = createCredential(config.clientId);
+  const redis = connectRedis(config.redis, config.redis.entra ? { credential } : {});
+  const { host, pathname } = new URL(mysql.url);
   const faults = createFaults(redis, {
     mysql: `${host}${pathname} ${SCHEMA_VERSION}`,
-    eventHubs: /Endpoint=([^;]*)/i.exec(config.eventHubs.connectionString)?.[1] ?? "",
+    eventHubs: addressOf(eventHubs),
     webPubSub: config.webPubSub.endpoint,
   });
   const noting =
@@ -52,12 +55,19 @@ export function connectAdapters(config: Config): Adapters {
     (fault) =>
       faults.note(part, fault);
   return {
-    database: openDatabase(config.mysqlUrl, { onFault: noting("mysql") }),
-    bus: connectEventHubs(config.eventHubs.connectionString, { onFault: noting("eventHubs") }),
+    database: openDatabase(mysql.url, {
+      onFault: noting("mysql"),
+      poolSize: mysql.poolSize,
+      ...(mysql.entra ? { credential } : {}),
+    }),
+    bus: connectEventHubs(
+      eventHubs.kind === "key" ? eventHubs.connectionString : { host: eventHubs.namespace, credential },
+      { onFault: noting("eventHubs") },
+    ),
     redis,
     ...portsOf(redis),
     faults,
-    broadcaster: connectWebPubSub(config.webPubSub, HUB, noting("webPubSub")),
+    broadcaster: connectWebPubSub(config.webPubSub, HUB, noting("webPubSub"), credential),
     ...createVerifiers(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,
     heartBeats: config.heartBeats,
@@ -65,6 +75,11 @@ export function connectAdapters(config: Config): Adapters {
     now: Date.now,
   };
 }
+
+const addressOf = (eventHubs: EventHubsConfig): string =>
+  eventHubs.kind === "key"
+    ? (/Endpoint=([^;]*)/i.exec(eventHubs.connectionString)?.[1] ?? "")
+    : eventHubs.namespace;
 
 /** How an upstream call proves that it comes from Web PubSub. */
 export function proofOf({ accessKeys, entra }: Config["webPubSub"]): CallerProof {

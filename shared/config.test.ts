@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { readConfig, settingNames } from "./config.js";
+import { readConfig, readMysqlConfig } from "./config.js";
+import { settingNames } from "./settings.js";
 
 const example: Record<string, string> = JSON.parse(
   readFileSync(new URL("../local.settings.example.json", import.meta.url), "utf8"),
@@ -29,12 +30,14 @@ test("the example itself is right", () => {
       endpoint: "http://127.0.0.1:8080",
       accessKeys: [/AccessKey=([^;]+)/.exec(example["WEB_PUBSUB_CONNECTION"]!)?.[1]],
     },
-    mysqlUrl: "mysql://chat:chat@127.0.0.1:3307/chat",
-    redis: { urls: ["redis://127.0.0.1:6380"], cluster: false },
+    eventHubs: { kind: "key", connectionString: example["EVENT_HUBS_CONNECTION"] },
+    mysql: { url: "mysql://chat:chat@127.0.0.1:3307/chat", entra: false, poolSize: 16 },
+    redis: { urls: ["redis://127.0.0.1:6380"], cluster: false, entra: false },
     allowedOrigins: [],
     limits: { sessions: 3, messages: 0, reads: 0, subscribes: 0, negotiates: 0, writes: 0 },
   });
   expect(config.webPubSub).not.toHaveProperty("entra");
+  expect(config).not.toHaveProperty("clientId");
   expect(config.auth).toEqual({
     issuer: "nonstop-chat-local",
     audience: "nonstop-chat",
@@ -48,7 +51,7 @@ describe("missing settings", () => {
     expect(refusalOf({}).split("\n")).toEqual([
       "Settings are missing or wrong:",
       "  WEB_PUBSUB_CONNECTION is missing",
-      "  EVENT_HUBS_CONNECTION is missing",
+      "  EVENT_HUBS_CONNECTION is missing: set it, or EVENT_HUBS_CONNECTION__fullyQualifiedNamespace for an identity",
       "  MYSQL_URL is missing",
       "  REDIS_URL is missing",
       "  AUTH_ISSUER is missing",
@@ -87,6 +90,14 @@ test.each([
   ["REDIS_URL", "redis://127.0.0.1:6380,http://127.0.0.1"],
   ["REDIS_URL", "redis://127.0.0.1:6380,"],
   ["REDIS_CLUSTER", "yes"],
+  ["REDIS_ENTRA", "1"],
+  ["MYSQL_ENTRA", "TRUE"],
+  ["MYSQL_POOL_SIZE", "3"],
+  ["MYSQL_POOL_SIZE", "201"],
+  ["MYSQL_POOL_SIZE", "1e2"],
+  ["MYSQL_POOL_SIZE", "16.5"],
+  ["AZURE_CLIENT_ID", "id-app"],
+  ["AZURE_CLIENT_ID", "1b4f5a3e00004000800000000000000a"],
   ["ALLOWED_ORIGINS", "chat.example.com"],
   ["ALLOWED_ORIGINS", "https://chat.example.com/chat"],
   ["ALLOWED_ORIGINS", "https://chat.example.com/?"],
@@ -213,7 +224,161 @@ describe("the settings of the service's identity", () => {
 
 test("Redis may be a cluster of several nodes", () => {
   const env = { ...example, REDIS_URL: "rediss://a:1, redis://b:2", REDIS_CLUSTER: "true" };
-  expect(readConfig(env).redis).toEqual({ urls: ["rediss://a:1", "redis://b:2"], cluster: true });
+  expect(readConfig(env).redis).toEqual({
+    urls: ["rediss://a:1", "redis://b:2"],
+    cluster: true,
+    entra: false,
+  });
+});
+
+const CLIENT_ID = "1b4f5a3e-0000-4000-8000-00000000000a";
+
+/** The settings of a deployment in which nothing has a password or a key. */
+const identity = {
+  ...example,
+  WEB_PUBSUB_CONNECTION: "Endpoint=https://x.webpubsub.azure.com;Version=1.0;",
+  WEB_PUBSUB_ENTRA_ISSUER: "https://sts.windows.net/tenant/",
+  WEB_PUBSUB_ENTRA_AUDIENCE: "api://AzureADTokenExchange",
+  WEB_PUBSUB_ENTRA_OBJECT_ID: "1b4f5a3e-0000-4000-8000-000000000001",
+  WEB_PUBSUB_ENTRA_JWKS_URI: "https://login.microsoftonline.com/tenant/discovery/v2.0/keys",
+  EVENT_HUBS_CONNECTION: "",
+  EVENT_HUBS_CONNECTION__fullyQualifiedNamespace: "x.servicebus.windows.net",
+  EVENT_HUBS_CONNECTION__credential: "managedidentity",
+  EVENT_HUBS_CONNECTION__clientId: CLIENT_ID,
+  MYSQL_URL: "mysql://nonstop-app@x.mysql.database.azure.com:3306/chat",
+  MYSQL_ENTRA: "true",
+  MYSQL_POOL_SIZE: "8",
+  REDIS_URL: "rediss://x.koreacentral.redis.azure.net:10000",
+  REDIS_ENTRA: "true",
+  AZURE_CLIENT_ID: CLIENT_ID,
+};
+
+test("everything may go by one identity", () => {
+  expect(readConfig(identity)).toMatchObject({
+    eventHubs: { kind: "entra", namespace: "x.servicebus.windows.net" },
+    mysql: { url: identity.MYSQL_URL, entra: true, poolSize: 8 },
+    redis: { urls: [identity.REDIS_URL], cluster: false, entra: true },
+    clientId: CLIENT_ID,
+  });
+});
+
+const MANY = "EVENT_HUBS_CONNECTION__fullyQualifiedNamespace";
+
+describe("settings of the identity that don't go together are refused, by what is to be done", () => {
+  test.each<[string, Record<string, string>, string]>([
+    [
+      "both ways to Event Hubs",
+      { EVENT_HUBS_CONNECTION: example["EVENT_HUBS_CONNECTION"]! },
+      `${MANY} is set beside EVENT_HUBS_CONNECTION: set one of them, as only one can count`,
+    ],
+    [
+      "neither way",
+      { [MANY]: "", EVENT_HUBS_CONNECTION__credential: "", EVENT_HUBS_CONNECTION__clientId: "" },
+      `EVENT_HUBS_CONNECTION is missing: set it, or ${MANY} for an identity`,
+    ],
+    [
+      "a URL in place of the namespace",
+      { [MANY]: "sb://x.servicebus.windows.net/" },
+      `${MANY} must be a host name like NAME.servicebus.windows.net, without sb://`,
+    ],
+    [
+      "a credential of another kind",
+      { EVENT_HUBS_CONNECTION__credential: "clientSecret" },
+      "EVENT_HUBS_CONNECTION__credential must be managedidentity, or not set",
+    ],
+    [
+      "a trigger with another identity",
+      { EVENT_HUBS_CONNECTION__clientId: "1b4f5a3e-0000-4000-8000-00000000000b" },
+      "EVENT_HUBS_CONNECTION__clientId must be that of AZURE_CLIENT_ID: the trigger and the app are one identity",
+    ],
+    [
+      "a trigger with the system's identity",
+      { EVENT_HUBS_CONNECTION__clientId: "" },
+      "EVENT_HUBS_CONNECTION__clientId is missing: set it to AZURE_CLIENT_ID, or the trigger uses another identity",
+    ],
+    [
+      "an identity that the host doesn't look at",
+      { EVENT_HUBS_CONNECTION__credential: "" },
+      "EVENT_HUBS_CONNECTION__credential is missing: set it to managedidentity, or EVENT_HUBS_CONNECTION__clientId does not count",
+    ],
+    [
+      "an app without the trigger's identity",
+      { AZURE_CLIENT_ID: "" },
+      "AZURE_CLIENT_ID is missing: set it to EVENT_HUBS_CONNECTION__clientId",
+    ],
+    [
+      "a password beside tokens for MySQL",
+      { MYSQL_URL: "mysql://app:secret@x.mysql.database.azure.com/chat" },
+      "MYSQL_URL has a password: leave it out, or set MYSQL_ENTRA to false",
+    ],
+    [
+      "tokens for nobody",
+      { MYSQL_URL: "mysql://x.mysql.database.azure.com/chat" },
+      "MYSQL_URL must name the user that the token is for: mysql://USER@HOST/DATABASE",
+    ],
+    [
+      "tokens over TLS that isn't checked",
+      { MYSQL_URL: `mysql://app@x.mysql.database.azure.com/chat?ssl=${encodeURIComponent("{}")}` },
+      "MYSQL_URL has an option ssl: leave it out, as tokens go over verified TLS only",
+    ],
+    [
+      "neither a password nor tokens for MySQL",
+      { MYSQL_ENTRA: "false" },
+      "MYSQL_URL has no password: set one, or MYSQL_ENTRA to true for this app's identity",
+    ],
+    [
+      "an address in place of MySQL's name",
+      { MYSQL_URL: "mysql://app@10.0.0.4/chat" },
+      "MYSQL_URL must name its host: the server's certificate is for a name, not for an address",
+    ],
+    [
+      "a password beside tokens for Redis",
+      { REDIS_URL: "rediss://:secret@x.redis.azure.net:10000" },
+      "REDIS_URL has a password: leave it out, or set REDIS_ENTRA to false",
+    ],
+    [
+      "tokens for Redis without TLS",
+      { REDIS_URL: "redis://x.redis.azure.net:10000" },
+      "REDIS_URL must begin with rediss://, as tokens go over TLS only",
+    ],
+  ])("%s", (_what, wrong, message) => {
+    expect(refusalOf({ ...identity, ...wrong }).split("\n")).toEqual([
+      "Settings are missing or wrong:",
+      `  ${message}`,
+    ]);
+  });
+
+  test("the trigger's identity beside a connection string", () => {
+    const env = { ...identity, EVENT_HUBS_CONNECTION: example["EVENT_HUBS_CONNECTION"], [MANY]: "" };
+    expect(refusalOf(env).split("\n").slice(1)).toEqual([
+      `  EVENT_HUBS_CONNECTION__credential counts only beside ${MANY}: set that, or leave this out`,
+      `  EVENT_HUBS_CONNECTION__clientId counts only beside ${MANY}: set that, or leave this out`,
+    ]);
+  });
+
+  test("all mistakes are named in one error, in the order of the settings", () => {
+    const env = { ...identity, MYSQL_ENTRA: "false", REDIS_URL: "redis://a:1,redis://b:2", AUTH_ISSUER: "" };
+    expect(
+      refusalOf({ ...env, AZURE_CLIENT_ID: "" })
+        .split("\n")
+        .slice(1),
+    ).toEqual([
+      "  MYSQL_URL has no password: set one, or MYSQL_ENTRA to true for this app's identity",
+      "  AZURE_CLIENT_ID is missing: set it to EVENT_HUBS_CONNECTION__clientId",
+      "  REDIS_URL must begin with rediss://, as tokens go over TLS only",
+      "  REDIS_URL names several nodes: set REDIS_CLUSTER to true if they are of one cluster, or name one",
+      "  AUTH_ISSUER is missing",
+    ]);
+  });
+});
+
+test("a process that uses the database alone needs nothing else", () => {
+  expect(readMysqlConfig({ MYSQL_URL: identity.MYSQL_URL, MYSQL_ENTRA: "true" })).toEqual({
+    url: identity.MYSQL_URL,
+    entra: true,
+    poolSize: 16,
+  });
+  expect(() => readMysqlConfig({ MYSQL_ENTRA: "true" })).toThrow("  MYSQL_URL is missing");
 });
 
 test("several nodes of Redis that are no cluster are refused: only one of them would be used", () => {

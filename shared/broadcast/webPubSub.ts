@@ -6,8 +6,9 @@ import {
   type WebPubSubServiceClientOptions,
 } from "@azure/web-pubsub";
 import type { Config } from "../config.js";
-import { LATE, within } from "../platform/async.js";
+import { createCredential } from "../platform/credential.js";
 import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
+import { isLoopback } from "../platform/loopback.js";
 import { type Broadcaster, LONGEST_CALL_MS } from "./broadcaster.js";
 
 /** With this many names a call's body is a few tens of KB at most. */
@@ -22,15 +23,16 @@ const isTransientStatus = (status: unknown): boolean =>
   typeof status !== "number" || status === 408 || status === 429 || status >= 500;
 
 /**
- * Web PubSub's REST API behind the port, for one of its hubs. Without an access key it uses the process's own
- * identity in Entra ID. `onFault` is called when the service doesn't take the key or the identity.
+ * Web PubSub's REST API behind the port, for one of its hubs. Without an access key it uses `credential`,
+ * the app's identity in Entra ID. `onFault` is called when the service doesn't take the key or the identity.
  */
 export function connectWebPubSub(
   { endpoint, accessKeys }: Config["webPubSub"],
   hub: string,
   onFault: OnFault = () => {},
+  credential: TokenCredential = createCredential(),
 ): Broadcaster {
-  const service = connectService(endpoint, accessKeys[0], hub);
+  const service = connectService(endpoint, accessKeys[0] ?? credential, hub);
   const options = () => ({ abortSignal: AbortSignal.timeout(LONGEST_CALL_MS) });
   const guarded = guardedBy(onFault);
   /** For a connection that has gone meanwhile the service answers 404. Nothing is left to do for it. */
@@ -83,7 +85,7 @@ export function connectWebPubSub(
 
 function connectService(
   endpoint: string,
-  accessKey: string | undefined,
+  proof: string | TokenCredential,
   hub: string,
 ): WebPubSubServiceClient {
   const isPlain = endpoint.startsWith("http:");
@@ -93,19 +95,17 @@ function connectService(
     allowInsecureConnection: isPlain,
     retryOptions: SDK_RETRIES,
   };
-  if (accessKey !== undefined)
-    return new WebPubSubServiceClient(endpoint, keyCredential(accessKey), hub, options);
-  if (!isPlain) return new WebPubSubServiceClient(endpoint, entraCredential(), hub, options);
-  if (!LOOPBACK.has(new URL(endpoint).hostname))
+  if (typeof proof === "string")
+    return new WebPubSubServiceClient(endpoint, keyCredential(proof), hub, options);
+  if (!isPlain) return new WebPubSubServiceClient(endpoint, proof, hub, options);
+  if (!isLoopback(new URL(endpoint).hostname))
     throw new Error(
       `${endpoint} needs an access key, or https: Entra tokens go over plain HTTP on this machine only.`,
     );
   const secure = endpoint.replace(/^http:/, "https:");
   const additionalPolicies = [{ policy: plainHttp, position: "perRetry" as const }];
-  return new WebPubSubServiceClient(secure, entraCredential(), hub, { ...options, additionalPolicies });
+  return new WebPubSubServiceClient(secure, proof, hub, { ...options, additionalPolicies });
 }
-
-const LOOPBACK: ReadonlySet<string> = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
 /**
  * The SDK refuses to send an Entra token over HTTP even where it is allowed to. This policy turns the HTTPS
@@ -126,29 +126,6 @@ const plainHttp: PipelinePolicy = {
 };
 
 type PipelinePolicy = NonNullable<WebPubSubServiceClientOptions["additionalPolicies"]>[number]["policy"];
-
-/**
- * `DefaultAzureCredential`, loaded at its first use. It is much code, and deployments with an access key
- * never need it.
- */
-function entraCredential(): TokenCredential {
-  let credential: Promise<TokenCredential> | undefined;
-  return {
-    async getToken(scopes, options) {
-      credential ??= import("@azure/identity").then(
-        ({ DefaultAzureCredential }) => new DefaultAzureCredential(),
-      );
-      // The credential asks one source after the other, some of them programs, and has no time limit of its
-      // own.
-      const token = await within(
-        LONGEST_CALL_MS,
-        credential.then((one) => one.getToken(scopes, options)),
-      );
-      if (token === LATE) throw new Error(`No Entra token came within ${LONGEST_CALL_MS} ms.`);
-      return token;
-    },
-  };
-}
 
 /**
  * The SDK signs every call with `jsonwebtoken`. That tries a text as a private key first, and as a secret

@@ -6,6 +6,7 @@ import {
   EventHubProducerClient,
   type ReceivedEventData,
 } from "@azure/event-hubs";
+import type { TokenCredential } from "@azure/identity";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
 import { ChatError, type Fault, type OnFault, toBeMended } from "../platform/errors.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
@@ -35,11 +36,14 @@ export interface EventHubsOptions {
   readonly onFault?: OnFault;
 }
 
+/** A connection string with a key, or a namespace that takes the tokens of an identity. */
+export type Namespace = string | { readonly host: string; readonly credential: TokenCredential };
+
 /**
  * Event Hubs behind the port, over AMQP. Each hub has one producer, which is opened on its first use and
- * kept.
+ * kept. With an identity the SDK renews tokens by itself, over TLS alone.
  */
-export function connectEventHubs(connectionString: string, options: EventHubsOptions = {}): EventBus {
+export function connectEventHubs(namespace: Namespace, options: EventHubsOptions = {}): EventBus {
   const { now = Date.now, onFault = () => {} } = options;
   const guarded = guardedBy(onFault);
   const producers = new Map<string, EventHubProducerClient>();
@@ -48,7 +52,7 @@ export function connectEventHubs(connectionString: string, options: EventHubsOpt
   const producer = (hub: string): EventHubProducerClient => {
     const known = producers.get(hub);
     if (known) return known;
-    const opened = new EventHubProducerClient(connectionString, hub, { retryOptions: RETRY });
+    const opened = openProducer(namespace, hub);
     producers.set(hub, opened);
     return opened;
   };
@@ -77,7 +81,7 @@ export function connectEventHubs(connectionString: string, options: EventHubsOpt
       return partition.isEmpty ? partition.lastEnqueuedSequenceNumber + 1 : partition.beginningSequenceNumber;
     },
     readRange: (hub, partitionId, from, to, limit) =>
-      guarded(() => readRange(connectionString, hub, partitionId, from, to, limit)),
+      guarded(() => readRange(namespace, hub, partitionId, from, to, limit)),
     async ping() {
       await guarded(() => producer(MESSAGES_HUB).getPartitionIds());
     },
@@ -134,15 +138,27 @@ function faultIn(error: unknown, depth = 0): Fault | undefined {
   return errors.map((each) => faultIn(each, depth + 1)).find((found) => found !== undefined);
 }
 
+const openProducer = (namespace: Namespace, hub: string): EventHubProducerClient =>
+  typeof namespace === "string"
+    ? new EventHubProducerClient(namespace, hub, { retryOptions: RETRY })
+    : new EventHubProducerClient(namespace.host, hub, namespace.credential, { retryOptions: RETRY });
+
+const openConsumer = (namespace: Namespace, hub: string): EventHubConsumerClient =>
+  typeof namespace === "string"
+    ? new EventHubConsumerClient(RECOVER_GROUP, namespace, hub, { retryOptions: RETRY })
+    : new EventHubConsumerClient(RECOVER_GROUP, namespace.host, hub, namespace.credential, {
+        retryOptions: RETRY,
+      });
+
 async function readRange(
-  connectionString: string,
+  namespace: Namespace,
   hub: string,
   partitionId: string,
   from: number,
   to: number,
   limit: number,
 ): Promise<readonly ReceivedEvent[]> {
-  const consumer = new EventHubConsumerClient(RECOVER_GROUP, connectionString, hub, { retryOptions: RETRY });
+  const consumer = openConsumer(namespace, hub);
   try {
     const partition = await consumer.getPartitionProperties(partitionId);
     // Beyond the partition's first and last event nothing arrives, and waiting for it would end in a failure.

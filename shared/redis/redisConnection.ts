@@ -4,6 +4,7 @@ import type { RedisConfig } from "../config.js";
 import { isAnswer } from "./answers.js";
 import { type Attempt, Circuit } from "./circuit.js";
 import { openClient, primariesOf } from "./clients.js";
+import { type EntraLogin, isLoggedOut } from "./entraLogin.js";
 import { locateInFiles, type Script } from "./lua.js";
 import { Patience } from "./patience.js";
 
@@ -47,27 +48,32 @@ interface Node {
 /**
  * A connection to one Redis, or to the nodes of a cluster, that never holds up its callers. A node that did
  * not answer in time is asked nothing for half a second, then one call at a time until it answers. Connects
- * again for ever. Every failure goes to `onAway`, until the connection is closed.
+ * again for ever. Every failure goes to `onAway`, until the connection is closed. `logIn` keeps it logged in
+ * where that takes more than a password.
  */
 export function openRedis<Name extends string>(
   config: RedisConfig,
   scripts: Readonly<Record<Name, Script>>,
   onAway: (error: unknown) => void,
+  logIn?: (client: Redis | Cluster) => EntraLogin,
 ): RedisConnection<Name> {
   const client = openClient(config);
+  const login = logIn?.(client);
   let isClosed = false;
   const report = (error: unknown): undefined => {
+    if (isLoggedOut(error)) login?.refused();
     if (!isClosed) onAway(error);
   };
   client.on("error", report);
   const commands = commandsOf(client, scripts);
   const nodeOf = nodesOf(client);
   const patience = new Patience();
-  const opened = client.connect().catch(report);
+  const opened = (login ? login.first.then(() => client.connect()) : client.connect()).catch(report);
 
   /** The first connection is waited for, so that Redis is used from its first moment on. */
   const ask = async <T>(call: () => Promise<T>): Promise<T> => {
-    if (client.status === "connecting" || client.status === "connect") await opened;
+    if (client.status === "wait" || client.status === "connecting" || client.status === "connect")
+      await opened;
     if (client.status !== "ready") throw new Error("Redis is not connected");
     return call();
   };
@@ -100,6 +106,7 @@ export function openRedis<Name extends string>(
     },
     async close() {
       isClosed = true;
+      login?.close();
       client.disconnect();
     },
   };

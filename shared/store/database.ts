@@ -1,3 +1,4 @@
+import type { TokenCredential } from "@azure/identity";
 import {
   createPool,
   type FieldPacket,
@@ -7,6 +8,7 @@ import {
 } from "mysql2/promise";
 import { LATE, within } from "../platform/async.js";
 import { ChatError, type OnFault } from "../platform/errors.js";
+import { CONNECTION_MS, connectionTo } from "./connecting.js";
 import { tellingFaults } from "./faults.js";
 import { SESSION_STATEMENTS } from "./session.js";
 
@@ -32,6 +34,8 @@ export interface Database extends Queryable {
   end(): Promise<void>;
   /** After this many milliseconds without an answer a statement fails, and its connection is given up. */
   readonly statementMs: number;
+  /** The most connections. */
+  readonly poolSize: number;
   readonly onFault: OnFault;
 }
 
@@ -40,31 +44,32 @@ export interface DatabaseOptions {
   readonly statementMs?: number;
   /** Called when the server says that something can never be done. Does nothing by default. */
   readonly onFault?: OnFault;
+  /** The most connections: 16 by default. */
+  readonly poolSize?: number;
+  /** The identity whose tokens are the password. Without it the URL has one. */
+  readonly credential?: TokenCredential;
 }
 
 const POOL_SIZE = 16;
 const WAITING_STATEMENTS = 1_000;
-const CONNECTION_MS = 5_000;
 /**
  * Longer than any statement here takes, lock waits included. A server that has silently gone never answers.
  */
 export const STATEMENT_MS = 15_000;
 
 /**
- * Opens a pool of at most 16 connections. Dates travel as UTC. Transactions are READ COMMITTED: every lock
+ * Opens a pool. Dates travel as UTC. Transactions are READ COMMITTED: every lock
  * taken here is on rows that exist, and gap locks would only make unrelated transactions wait for each other.
  */
 export function openDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const { statementMs = STATEMENT_MS, onFault = () => {} } = options;
+  const { statementMs = STATEMENT_MS, onFault = () => {}, poolSize = POOL_SIZE, credential } = options;
   const pool = createPool({
-    uri: url,
-    connectionLimit: POOL_SIZE,
+    ...connectionTo(url, credential),
+    connectionLimit: poolSize,
     queueLimit: WAITING_STATEMENTS,
-    connectTimeout: CONNECTION_MS,
     enableKeepAlive: true,
     keepAliveInitialDelay: 10_000,
     timezone: "Z",
-    charset: "utf8mb4",
     supportBigNumbers: true,
   });
   // The pool itself listens for a connection's first error only. A second error without a listener would end
@@ -78,6 +83,7 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
         using(database, (connection) => connection.query<never>(sql, values), { fresh });
       return SELECTS.test(sql) ? onceMore(ask) : ask(false);
     },
+    poolSize,
     statementMs,
     onFault,
     end: () => pool.end(),

@@ -1,8 +1,12 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import type { TokenCredential } from "@azure/identity";
 import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+import { readMysqlConfig } from "../config.js";
+import { createCredential } from "../platform/credential.js";
 import { sourceFolder } from "../platform/sourceFolder.js";
+import { connectionTo } from "./connecting.js";
 import { SESSION_STATEMENTS } from "./session.js";
 
 interface Migration {
@@ -44,9 +48,13 @@ export function readMigrations(folder = sourceFolder("store/migrations")): reado
  * migration never changes, a new one corrects it. DDL commits by itself in MySQL, so a file that fails half
  * way must be mended by hand. The error names the file and the statement.
  */
-export async function migrate(url: string, folder?: string): Promise<readonly string[]> {
+export async function migrate(
+  url: string,
+  folder?: string,
+  credential?: TokenCredential,
+): Promise<readonly string[]> {
   const migrations = readMigrations(folder);
-  const connection = await connectCreating(url);
+  const connection = await connectCreating(url, credential);
   try {
     const [[lock]] = await connection.query<RowDataPacket[]>(
       "SELECT GET_LOCK('nonstop-chat-migrations', ?) AS taken",
@@ -93,28 +101,28 @@ async function applyMissing(
 }
 
 /** A connection to the database of the URL. Creates the database if it is missing and the user may do so. */
-async function connectCreating(url: string): Promise<Connection> {
-  const connection = await connectReady(url).catch((error: unknown) => {
+async function connectCreating(url: string, credential?: TokenCredential): Promise<Connection> {
+  const connection = await connectReady(url, credential).catch((error: unknown) => {
     if ((error as { code?: unknown }).code !== "ER_BAD_DB_ERROR") throw error;
   });
   if (connection) return connection;
   const server = new URL(url);
   const name = decodeURIComponent(server.pathname.slice(1));
   server.pathname = "/";
-  const creating = await connectReady(server.href);
+  const creating = await connectReady(server.href, credential);
   try {
     await creating.query("CREATE DATABASE IF NOT EXISTS ?? CHARACTER SET utf8mb4", [name]);
   } finally {
     await creating.end();
   }
-  return connectReady(url);
+  return connectReady(url, credential);
 }
 
 /**
  * A connection with the settings that the pool's connections have. If they can't be set, none is left open.
  */
-async function connectReady(url: string): Promise<Connection> {
-  const connection = await createConnection({ uri: url, connectTimeout: 5_000, charset: "utf8mb4" });
+async function connectReady(url: string, credential?: TokenCredential): Promise<Connection> {
+  const connection = await createConnection(connectionTo(url, credential));
   try {
     for (const sql of SESSION_STATEMENTS) await connection.query(sql);
     return connection;
@@ -126,9 +134,8 @@ async function connectReady(url: string): Promise<Connection> {
 }
 
 async function main(): Promise<void> {
-  const url = process.env["MYSQL_URL"];
-  if (!url) throw new Error("Set MYSQL_URL to mysql://USER:PASSWORD@HOST:PORT/DATABASE");
-  const applied = await migrate(url);
+  const { url, entra, clientId } = readMysqlConfig(process.env);
+  const applied = await migrate(url, undefined, entra ? createCredential(clientId) : undefined);
   console.log(applied.length === 0 ? "The schema is up to date." : `Applied ${applied.join(", ")}.`);
 }
 

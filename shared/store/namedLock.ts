@@ -4,10 +4,10 @@ import { ChatError } from "../platform/errors.js";
 import { type Database, type Queryable, using } from "./database.js";
 
 /**
- * The most connections of a process that wait for named locks, or hold them while something outside the
- * database is called.
+ * The most of a pool's connections that wait for named locks, or hold them while something outside the
+ * database is called: 6 of 16. The others are for what runs under those locks, and for everybody else.
  */
-const HELD_AT_ONCE = 6;
+const heldAtOnce = ({ poolSize }: Database): number => Math.max(1, Math.floor((poolSize * 3) / 8));
 const WAIT_SECONDS = 8;
 
 const WAITING_AT_MOST = 500;
@@ -25,7 +25,7 @@ export async function withNamedLock<T>(
   name: string,
   work: (db: Queryable) => Promise<T>,
 ): Promise<T> {
-  await takeSeat();
+  await takeSeat(heldAtOnce(database));
   try {
     return await using(database, (db) => releasing(db, name, () => work(db)), {
       begin: (db) => takeNamedLock(db, name),
@@ -70,9 +70,9 @@ const LOCK = "CONCAT(CRC32(DATABASE()), ' ', ?)";
  */
 const digestOf = (name: string): string => createHash("sha256").update(name).digest("hex").slice(0, 40);
 
-/** Takes one of the `HELD_AT_ONCE` seats, or waits for it. Throws `UNAVAILABLE` where 500 wait already. */
-async function takeSeat(): Promise<void> {
-  if (held < HELD_AT_ONCE) held += 1;
+/** Takes one of the seats, or waits for it. Throws `UNAVAILABLE` where 500 wait already. */
+async function takeSeat(seats: number): Promise<void> {
+  if (held < seats) held += 1;
   else if (waiting.length < WAITING_AT_MOST) await new Promise<void>((resolve) => waiting.push(resolve));
   else throw new ChatError("UNAVAILABLE", "Too many are waiting for the same thing; try again.");
 }
