@@ -1,3 +1,4 @@
+import type { CheckJwt } from "./entra.js";
 import type { Hub } from "./hubs.js";
 import { Refusal } from "./refusals.js";
 import type { RheaLink } from "./rhea.js";
@@ -10,6 +11,7 @@ export const MAX_MESSAGE_BYTES = 1_048_576;
 export interface Broker {
   readonly hubs: ReadonlyMap<string, Hub>;
   readonly keys: Keys;
+  readonly checkJwt: CheckJwt;
   readonly log: (level: "info" | "warn" | "error", text: string) => void;
 }
 

@@ -22,16 +22,29 @@ export function answerRequest(
   replyLink: (replyTo: string) => ReplyLink | undefined,
 ): void {
   const request = rhea.message.decode(bytes);
-  const answer = address === "$cbs" ? putToken(peer, request) : readFacts(peer, request);
-  replyLink(String(request.reply_to ?? ""))?.send({
-    correlation_id: request.message_id,
-    application_properties: {
-      "status-code": wrap_int(answer.status),
-      "status-description": answer.description,
-      ...(answer.condition ? { "error-condition": wrap_symbol(answer.condition) } : {}),
-    },
-    body: answer.body,
-  });
+  const reply = (answer: Answer): void =>
+    replyLink(String(request.reply_to ?? ""))?.send({
+      correlation_id: request.message_id,
+      application_properties: {
+        "status-code": wrap_int(answer.status),
+        "status-description": answer.description,
+        ...(answer.condition ? { "error-condition": wrap_symbol(answer.condition) } : {}),
+      },
+      body: answer.body,
+    });
+  if (address === "$management") reply(readFacts(peer, request));
+  else if (request.application_properties?.["type"] === "jwt") void putJwt(peer, request).then(reply);
+  else reply(putToken(peer, request));
+}
+
+/** The same with a token of Entra ID, whose keys may have to be fetched. Never rejects. */
+async function putJwt(peer: Peer, request: RheaMessage): Promise<Answer> {
+  const { operation, name } = request.application_properties ?? {};
+  if (operation !== "put-token") return putToken(peer, request);
+  const check = await peer.broker.checkJwt(request.body);
+  if (!check.ok) return refused(check.reason);
+  addClaim(peer.claims, String(name ?? ""), check.expiresAt);
+  return { status: 202, description: "Accepted" };
 }
 
 /** Claims-based security as Event Hubs has it: stores a token for an audience until the token expires. */

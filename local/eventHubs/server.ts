@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Server as NetServer, type Socket } from "node:net";
 import type { Broker } from "./broker.js";
 import { Connection } from "./connection.js";
+import { type EntraSettings, jwtCheckOf } from "./entra.js";
 import { type Hubs, type HubsConfig, openHubs } from "./hubs.js";
 import type { Keys } from "./sas.js";
 
@@ -13,6 +14,8 @@ export interface EventHubsOptions {
   readonly hubs: HubsConfig;
   /** Shared access keys by name; without any, the well-known pair of the emulator's connection string. */
   readonly keys?: Keys;
+  /** The tenant of Entra ID whose tokens are taken beside the keys; none if not said. */
+  readonly entra?: EntraSettings;
   readonly log?: (level: "info" | "warn" | "error", text: string) => void;
   /** A segment file is closed at this size; 16 MiB if not said. */
   readonly segmentBytes?: number;
@@ -46,7 +49,7 @@ export async function start(options: EventHubsOptions): Promise<Server> {
     segmentBytes: options.segmentBytes ?? 16 * 1024 * 1024,
     log,
   });
-  const broker: Broker = { hubs: hubs.byName, keys, log };
+  const broker: Broker = { hubs: hubs.byName, keys, checkJwt: jwtCheckOf(options.entra), log };
   const connections = new Map<Socket, Connection>();
   const listener = listenerFor(broker, connections);
   try {

@@ -1,5 +1,6 @@
 import {
   EventHubConsumerClient,
+  type EventHubConsumerClientOptions,
   type EventPosition,
   earliestEventPosition,
   latestEventPosition,
@@ -7,13 +8,20 @@ import {
   type ReceivedEventData,
   type Subscription,
 } from "@azure/event-hubs";
+import { ManagedIdentityCredential } from "@azure/identity";
 import type { ContainerClient } from "@azure/storage-blob";
 import { LocalCheckpointStore, ownerName, storageContainer } from "./checkpoints.js";
 import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
 import { describe, type Log, throttled } from "./log.js";
 import { pause, withRetries } from "./retry.js";
 import type { RegisteredFunction } from "./rpc.js";
-import { connectionString, type EventHubSettings, resolveNames } from "./settings.js";
+import {
+  connectionString,
+  type EventHubSettings,
+  type EventHubsConnection,
+  eventHubsConnection,
+  resolveNames,
+} from "./settings.js";
 import type { Worker } from "./worker.js";
 
 /** A consumer whose connection broke looks again after this time. */
@@ -51,14 +59,14 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
   const binding = fn.metadata.bindings[bindingName]!;
   const hub = resolveNames(binding.eventHubName ?? "", env, where);
   const group = resolveNames(binding.consumerGroup || "$Default", env, where);
-  const connection = connectionString(binding.connection ?? "", env, where);
+  const connection = eventHubsConnection(binding.connection ?? "", env, where);
   const container = storageContainer(
     connectionString("AzureWebJobsStorage", env, where),
     "azure-webjobs-eventhub",
   );
   let consumer: EventHubConsumerClient;
   try {
-    consumer = new EventHubConsumerClient(group, connection, hub, new LocalCheckpointStore(container), {
+    consumer = openConsumer(connection, group, hub, new LocalCheckpointStore(container), {
       identifier: ownerName(),
       retryOptions: { maxRetries: 2, timeoutInMs: 10_000, retryDelayInMs: 200, maxRetryDelayInMs: 1_000 },
       // Greedy: it takes its whole share at once instead of one partition every interval. Expiry matters only
@@ -82,6 +90,21 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
     many: binding.cardinality !== "one",
   };
   return { fn, target, container, consumer };
+}
+
+function openConsumer(
+  connection: EventHubsConnection,
+  group: string,
+  hub: string,
+  checkpoints: LocalCheckpointStore,
+  options: EventHubConsumerClientOptions,
+): EventHubConsumerClient {
+  if (connection.kind === "key")
+    return new EventHubConsumerClient(group, connection.text, hub, checkpoints, options);
+  const credential = new ManagedIdentityCredential(
+    connection.clientId === undefined ? {} : { clientId: connection.clientId },
+  );
+  return new EventHubConsumerClient(group, connection.namespace, hub, credential, checkpoints, options);
 }
 
 /** The state of one partition that this host reads. */

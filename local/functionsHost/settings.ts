@@ -166,12 +166,35 @@ export function resolveNames(text: string, env: NodeJS.ProcessEnv, where: string
 export function connectionString(name: string, env: NodeJS.ProcessEnv, where: string): string {
   const value = env[name] || env[`AzureWebJobs${name}`];
   if (value) return value;
-  const identity = env[`${name}__fullyQualifiedNamespace`]
-    ? " (an identity instead of a string works only in Azure)"
-    : "";
   throw new Error(
-    `${where}: the setting ${name} must hold a connection string${identity}: add it to local.settings.json`,
+    `${where}: the setting ${name} must hold a connection string: add it to local.settings.json`,
   );
+}
+
+/** A connection string with a key, or a namespace that takes the tokens of a managed identity. */
+export type EventHubsConnection =
+  | { readonly kind: "key"; readonly text: string }
+  | { readonly kind: "identity"; readonly namespace: string; readonly clientId: string | undefined };
+
+/**
+ * Where a trigger's `connection` leads: the setting of that name holds a connection string, or settings whose
+ * names begin with it and two underscores describe an identity. As in Azure's host, the string counts where
+ * both are there.
+ */
+export function eventHubsConnection(
+  name: string,
+  env: NodeJS.ProcessEnv,
+  where: string,
+): EventHubsConnection {
+  const namespace = env[`${name}__fullyQualifiedNamespace`];
+  if (env[name] || env[`AzureWebJobs${name}`] || !namespace)
+    return { kind: "key", text: connectionString(name, env, where) };
+  const credential = env[`${name}__credential`];
+  if (credential !== "managedidentity")
+    throw new Error(
+      `${where}: ${name}__credential must be managedidentity: this host knows no other identity`,
+    );
+  return { kind: "identity", namespace, clientId: env[`${name}__clientId`] || undefined };
 }
 
 /** Reads a file that holds one JSON object; errors name the file. */
