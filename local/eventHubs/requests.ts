@@ -3,7 +3,7 @@ import type { Hub } from "./hubs.js";
 import type { Partition } from "./partition.js";
 import type { ReplyLink, RequestAddress } from "./replies.js";
 import { type RheaMessage, rhea } from "./rhea.js";
-import { addClaim, checkToken, isAuthorized } from "./sas.js";
+import { addClaim, checkToken, isAuthorized, type TokenCheck } from "./sas.js";
 
 interface Answer {
   readonly status: number;
@@ -32,23 +32,13 @@ export function answerRequest(
       },
       body: answer.body,
     });
-  if (address === "$management") reply(readFacts(peer, request));
-  else if (request.application_properties?.["type"] === "jwt") void putJwt(peer, request).then(reply);
-  else reply(putToken(peer, request));
-}
-
-/** The same with a token of Entra ID, whose keys may have to be fetched. Never rejects. */
-async function putJwt(peer: Peer, request: RheaMessage): Promise<Answer> {
-  const { operation, name } = request.application_properties ?? {};
-  if (operation !== "put-token") return putToken(peer, request);
-  const check = await peer.broker.checkJwt(request.body);
-  if (!check.ok) return refused(check.reason);
-  addClaim(peer.claims, String(name ?? ""), check.expiresAt);
-  return { status: 202, description: "Accepted" };
+  const answer = address === "$cbs" ? putToken(peer, request) : readFacts(peer, request);
+  if (answer instanceof Promise) void answer.then(reply);
+  else reply(answer);
 }
 
 /** Claims-based security as Event Hubs has it: stores a token for an audience until the token expires. */
-function putToken(peer: Peer, request: RheaMessage): Answer {
+function putToken(peer: Peer, request: RheaMessage): Answer | Promise<Answer> {
   const { operation, type, name } = request.application_properties ?? {};
   if (operation !== "put-token")
     return {
@@ -56,21 +46,25 @@ function putToken(peer: Peer, request: RheaMessage): Answer {
       description: `unknown operation '${operation}'`,
       condition: "amqp:not-implemented",
     };
+  const audience = String(name ?? "");
+  const accept = (check: TokenCheck): Answer => {
+    if (!check.ok) return refused(check.reason);
+    addClaim(peer.claims, audience, check.expiresAt);
+    return { status: 202, description: "Accepted" };
+  };
+  // Its keys may have to be fetched. A check never rejects.
+  if (type === "jwt") return peer.broker.checkJwt(request.body).then(accept);
   if (type !== "servicebus.windows.net:sastoken")
     return refused(`tokens of type '${type}' are not supported here: use a shared access key`);
-  const audience = String(name ?? "");
-  const check = checkToken(request.body, audience, peer.broker.keys);
-  if (!check.ok) return refused(check.reason);
-  addClaim(peer.claims, audience, check.expiresAt);
-  return { status: 202, description: "Accepted" };
+  return accept(checkToken(request.body, audience, peer.broker.keys));
 }
 
 function refused(reason: string): Answer {
   return { status: 401, description: `InvalidSignature: ${reason}.`, condition: "amqp:unauthorized-access" };
 }
 
-function readFacts(peer: Peer, request: RheaMessage): Answer {
-  const { operation, type, name, partition: id, security_token } = request.application_properties ?? {};
+function readFacts(peer: Peer, request: RheaMessage): Answer | Promise<Answer> {
+  const { operation, name, security_token: token } = request.application_properties ?? {};
   const hub = peer.broker.hubs.get(String(name ?? "").toLowerCase());
   if (operation !== "READ")
     return {
@@ -84,8 +78,18 @@ function readFacts(peer: Peer, request: RheaMessage): Answer {
       description: `The messaging entity '${name}' could not be found.`,
       condition: "amqp:not-found",
     };
-  const refusal = refusalToRead(peer, hub, security_token);
-  if (refusal) return refusal;
+  const answer = (refusal: Answer | undefined): Answer => refusal ?? factsOf(hub, request);
+  if (isJwt(token))
+    return peer.broker.checkJwt(token).then((check) => answer(check.ok ? undefined : refused(check.reason)));
+  return answer(refusalToRead(peer, hub, token));
+}
+
+/** A token of Entra ID is three parts of base64url. */
+const isJwt = (token: unknown): boolean =>
+  typeof token === "string" && /^[\w-]+\.[\w-]+\.[\w-]*$/.test(token);
+
+function factsOf(hub: Hub, request: RheaMessage): Answer {
+  const { type, partition: id } = request.application_properties ?? {};
   if (type === "com.microsoft:eventhub") return { status: 200, description: "OK", body: hubFacts(hub) };
   const partition = hub.partitions.find((each) => each.id === String(id));
   if (type === "com.microsoft:partition" && partition)

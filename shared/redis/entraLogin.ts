@@ -41,7 +41,8 @@ export function logInByEntra(
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
   let isPausing = false;
-  let known: string | undefined;
+  /** One object for good, as connections to come look into it. */
+  const login: Login = { username: userOf(client), password: "" };
   let isFirst = (): void => {};
   const first = new Promise<void>((resolve) => {
     isFirst = resolve;
@@ -61,10 +62,12 @@ export function logInByEntra(
       const token = await credential.getToken(SCOPE);
       if (!token) throw new Error("There is no Entra token for Redis.");
       if (isClosed) return;
-      await logIn(client, token.token);
+      const isKnown = token.token === login.password;
+      login.username ||= objectIdIn(token.token);
+      login.password = token.token;
+      await logIn(nodesOf(client), login);
       isFirst();
-      if (token.token === known) return pause();
-      known = token.token;
+      if (isKnown) return pause();
       next(timeUntilRenewal(token.expiresOnTimestamp - Date.now(), timing));
     } catch (error) {
       if (isClosed) return;
@@ -72,6 +75,9 @@ export function logInByEntra(
       pause();
     }
   };
+  // Before anybody else's, because a listener may connect the node at once.
+  if (client instanceof Cluster)
+    client.prependListener("+node", (node: Redis) => void Object.assign(node.options, login));
   void renew();
   return {
     first,
@@ -83,33 +89,39 @@ export function logInByEntra(
   };
 }
 
+/** The user that the URL names. */
+const userOf = (client: Redis | Cluster): string =>
+  (client instanceof Cluster ? client.options.redisOptions : client.options)?.username ?? "";
+
 /** A token that lives for less than the margin is renewed half-way. */
 function timeUntilRenewal(leftMs: number, { marginMs, jitterMs, pauseMs }: LoginTiming): number {
   const wanted = leftMs - marginMs - Math.random() * jitterMs;
   return Math.max(wanted > 0 ? wanted : leftMs / 2, pauseMs);
 }
 
-/** Connections to come take the login from the options; those that are open are sent it. */
-async function logIn(client: Redis | Cluster, token: string): Promise<void> {
-  const options = client instanceof Cluster ? client.options.redisOptions : client.options;
-  if (!options) throw new Error("A cluster's client must be opened with options for its nodes.");
-  options.username ||= objectIdIn(token);
-  options.password = token;
-  const nodes = client instanceof Cluster ? client.nodes("all") : [client];
-  const { username } = options;
-  const sent = await Promise.allSettled(nodes.map((node) => logInNode(node, username, token)));
+/** A user of Redis, with the password that counts now. */
+interface Login {
+  username: string;
+  password: string;
+}
+
+/** Connections to come take the login from their options; those that are open are sent it. */
+async function logIn(nodes: readonly Redis[], login: Login): Promise<void> {
+  const sent = await Promise.allSettled(nodes.map((node) => logInNode(node, login)));
   const refusal = sent.find((each) => each.status === "rejected" && isReply(each.reason));
   if (refusal?.status === "rejected") throw refusal.reason;
 }
 
-async function logInNode(node: Redis, username: string, token: string): Promise<void> {
-  node.options.username = username;
-  node.options.password = token;
-  if (node.status === "ready") await node.auth(username, token);
+async function logInNode(node: Redis, login: Login): Promise<void> {
+  Object.assign(node.options, login);
+  if (node.status === "ready") await node.auth(login.username, login.password);
   // Its log-in is under way, maybe with the older token.
   else if (node.status === "connecting" || node.status === "connect")
-    node.once("ready", () => node.auth(username, node.options.password ?? token).catch(() => {}));
+    node.once("ready", () => node.auth(login.username, login.password).catch(() => {}));
 }
+
+const nodesOf = (client: Redis | Cluster): readonly Redis[] =>
+  client instanceof Cluster ? client.nodes("all") : [client];
 
 /** A node that is lost meanwhile is no failure: its next connection begins with the token. */
 const isReply = (error: unknown): boolean => error instanceof Error && error.name === "ReplyError";

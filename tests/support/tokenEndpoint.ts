@@ -1,5 +1,6 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { TokenCredential } from "@azure/identity";
 import { type CryptoKey, createLocalJWKSet, exportJWK, generateKeyPair, jwtVerify, SignJWT } from "jose";
 import { LOOPBACK } from "../../local/ports.js";
 
@@ -26,8 +27,8 @@ export interface TokenEndpoint {
   /** Gives out nothing while it is set. */
   isDown: boolean;
   readonly issued: readonly Issued[];
-  /** How often it was asked, answered or not. */
-  readonly asked: number;
+  /** An endpoint that gives out the tokens for one audience in place of this one. */
+  elsewhere: { readonly audience: string; readonly url: string; readonly header: string } | undefined;
   /** Called with each token before it is given out. */
   onIssued: (issued: Issued) => Promise<void>;
   /** Throws unless the token is one of this endpoint's, for this audience, and not over. */
@@ -35,23 +36,42 @@ export interface TokenEndpoint {
   close(): Promise<void>;
 }
 
+/**
+ * A credential that asks an endpoint each time. The SDK's own keeps the first endpoint of a process for good.
+ */
+export const credentialOf = ({ env }: TokenEndpoint): TokenCredential => ({
+  async getToken(scopes) {
+    const resource = encodeURIComponent(String(scopes).replace(/\/\.default$/, ""));
+    const answer = await fetch(`${env["IDENTITY_ENDPOINT"]}?resource=${resource}&client_id=${CLIENT_ID}`, {
+      headers: { "X-IDENTITY-HEADER": HEADER },
+    });
+    if (!answer.ok) throw new Error(`no token: ${answer.status}`);
+    const { access_token, expires_on } = (await answer.json()) as Record<string, string>;
+    return { token: access_token ?? "", expiresOnTimestamp: Number(expires_on) * 1_000 };
+  },
+});
+
 /** Starts an endpoint as App Service has it (`IDENTITY_ENDPOINT`), which signs real tokens. */
 export async function startTokenEndpoint(lifetimeMs = 3_600_000): Promise<TokenEndpoint> {
   const { privateKey, publicKey } = await generateKeyPair("RS256");
   const keys = { keys: [{ ...(await exportJWK(publicKey)), alg: "RS256", use: "sig", kid: "k" }] };
   const local = createLocalJWKSet(keys);
   const issued: Issued[] = [];
-  let asked = 0;
   const server = createServer(async (request, response) => {
     const url = new URL(request.url ?? "", "http://x");
     const answer = (status: number, body: unknown): void =>
       void response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(body));
     if (url.pathname === "/keys") return answer(200, keys);
-    asked += 1;
     const isRight =
       request.headers["x-identity-header"] === HEADER && url.searchParams.get("client_id") === CLIENT_ID;
     if (!isRight) return answer(401, { statusCode: 401, message: "who are you?" });
     if (endpoint.isDown) return answer(500, { statusCode: 500, message: "down" });
+    const { elsewhere } = endpoint;
+    if (elsewhere && url.searchParams.get("resource") === elsewhere.audience) {
+      const headers = { "X-IDENTITY-HEADER": elsewhere.header };
+      const given = await fetch(`${elsewhere.url}${url.search}`, { headers });
+      return answer(given.status, await given.json());
+    }
     const one = await issue(url.searchParams.get("resource") ?? "", endpoint, privateKey);
     issued.push(one);
     await endpoint.onIssued(one);
@@ -72,9 +92,7 @@ export async function startTokenEndpoint(lifetimeMs = 3_600_000): Promise<TokenE
     lifetimeMs,
     isDown: false,
     issued,
-    get asked() {
-      return asked;
-    },
+    elsewhere: undefined,
     onIssued: async () => {},
     async verify(token, audience) {
       const { payload } = await jwtVerify(token, local, { issuer: endpoint.issuer, audience });
