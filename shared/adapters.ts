@@ -1,6 +1,8 @@
 import {
   createCallerVerifier,
   createVerifiers,
+  uncheckedClaims,
+  type VerifyCaller,
   type VerifyToken,
   type VerifyTrusted,
 } from "./auth/verifier.js";
@@ -10,7 +12,7 @@ import type { EventBus } from "./bus/eventBus.js";
 import { connectEventHubs } from "./bus/eventHubs.js";
 import type { Config, EventHubsConfig, Limits } from "./config.js";
 import { createCredential } from "./platform/credential.js";
-import type { OnFault } from "./platform/errors.js";
+import { type OnFault, toChatError } from "./platform/errors.js";
 import { createFaults, type Faults, type Part } from "./platform/faults.js";
 import { atMostEvery, log } from "./platform/log.js";
 import { portsOf, type RedisPorts, type RedisStore } from "./redis/ports.js";
@@ -84,7 +86,35 @@ const addressOf = (eventHubs: EventHubsConfig): string =>
 /** How an upstream call proves that it comes from Web PubSub. */
 export function proofOf({ accessKeys, entra }: Config["webPubSub"]): CallerProof {
   if (!entra) return { kind: "signature", accessKeys };
-  return { kind: "token", verify: createCallerVerifier(entra, { onError: keysNotFetched() }) };
+  return {
+    kind: "token",
+    verify: tellingRefusals(createCallerVerifier(entra, { onError: keysNotFetched() })),
+  };
+}
+
+/**
+ * Says why a token was refused: where the settings name another issuer or audience than the socket service's,
+ * no client gets in, and nothing else tells why. A call without a token is anybody's, and isn't worth a line.
+ */
+function tellingRefusals(verify: VerifyCaller): VerifyCaller {
+  const limited = atMostEvery(60_000);
+  return async (authorization) => {
+    try {
+      await verify(authorization);
+    } catch (error) {
+      const claims = uncheckedClaims(authorization);
+      const { code, message } = toChatError(error);
+      if (claims && code === "UNAUTHORIZED")
+        limited((suppressed) =>
+          log.warn("a call was refused whose token is not the socket service's", {
+            why: message,
+            claims,
+            suppressed,
+          }),
+        );
+      throw error;
+    }
+  };
 }
 
 /** Known keys go on being used. Callers whose token needs another key hear `UNAVAILABLE`. */

@@ -6,6 +6,7 @@ import {
   applyAppSettings,
   connectionString,
   disabledOf,
+  eventHubsConnection,
   httpSettings,
   readCors,
   readHostSettings,
@@ -125,8 +126,21 @@ describe("app settings", () => {
     expect(() => connectionString("HUB", {}, "f")).toThrow(
       "f: the setting HUB must hold a connection string",
     );
-    expect(() => connectionString("HUB", { HUB__fullyQualifiedNamespace: "n" }, "f")).toThrow(
-      "only in Azure",
+    const identity = { HUB__fullyQualifiedNamespace: "x.servicebus.windows.net" };
+    expect(() => eventHubsConnection("HUB", identity, "f")).toThrow(
+      "f: HUB__credential must be managedidentity: this host knows no other identity",
+    );
+    expect(eventHubsConnection("HUB", { ...identity, HUB__credential: "managedidentity" }, "f")).toEqual({
+      kind: "identity",
+      namespace: "x.servicebus.windows.net",
+      clientId: undefined,
+    });
+    expect(eventHubsConnection("HUB", { ...identity, HUB: "Endpoint=sb://y" }, "f")).toEqual({
+      kind: "key",
+      text: "Endpoint=sb://y",
+    });
+    expect(() => eventHubsConnection("HUB", {}, "f")).toThrow(
+      "f: the setting HUB must hold a connection string",
     );
   });
 });

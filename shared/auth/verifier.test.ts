@@ -9,6 +9,7 @@ import {
   CLOCK_TOLERANCE_S,
   createCallerVerifier,
   createVerifiers,
+  uncheckedClaims,
   type VerifierOptions,
 } from "./verifier.js";
 
@@ -998,4 +999,27 @@ test.each([
   [undefined, undefined],
 ])("the token of %j is %j", (header, token) => {
   expect(bearerToken(header)).toBe(token);
+});
+
+describe("what a refused token says of itself", () => {
+  const bearer = (claims: object): string =>
+    `Bearer e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.c2ln`;
+
+  test("is its issuer, audience, identity and end, each cut, and nothing else", () => {
+    const claims = { iss: "https://sts.windows.net/x/", aud: ["a", "b"], oid: "o", exp: 5, sub: "secret" };
+    expect(uncheckedClaims(bearer(claims))).toEqual({
+      iss: "https://sts.windows.net/x/",
+      aud: "a,b",
+      oid: "o",
+      exp: "5",
+    });
+    expect(uncheckedClaims(bearer({ iss: "i".repeat(5_000) }))).toEqual({ iss: "i".repeat(200) });
+  });
+
+  test.each([undefined, "", "Basic x", "Bearer x", "Bearer a.b.c", "Bearer a.b.c, Bearer d.e.f"])(
+    "is nothing for %j",
+    (authorization) => {
+      expect(uncheckedClaims(authorization)).toBe(undefined);
+    },
+  );
 });

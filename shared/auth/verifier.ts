@@ -1,5 +1,12 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { decodeProtectedHeader, errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from "jose";
+import {
+  decodeJwt,
+  decodeProtectedHeader,
+  errors,
+  type JWTPayload,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from "jose";
 import { defined } from "../platform/defined.js";
 import { ChatError } from "../platform/errors.js";
 import { visibleName } from "../platform/invisible.js";
@@ -110,6 +117,26 @@ export function createCallerVerifier(settings: CallerSettings, options: Verifier
     if (oid !== settings.objectId)
       throw new ChatError("UNAUTHORIZED", 'The token\'s claim "oid" is missing or wrong.');
   };
+}
+
+/** The claims by which a refused token is told apart in a log, each cut. Nobody has checked them. */
+export type UncheckedClaims = Readonly<Partial<Record<"iss" | "aud" | "oid" | "exp", string>>>;
+
+const CLAIM_CHARACTERS = 200;
+
+/**
+ * What the token of a header says of itself, or nothing where there is none: for the operator, who else can't
+ * know why the socket service is refused. Never the token.
+ */
+export function uncheckedClaims(authorization: string | undefined): UncheckedClaims | undefined {
+  try {
+    const { iss, aud, oid, exp } = decodeJwt<{ oid?: unknown }>(bearerToken(authorization) ?? "");
+    const text = (claim: unknown) =>
+      claim === undefined ? undefined : String(claim).slice(0, CLAIM_CHARACTERS);
+    return defined({ iss: text(iss), aud: text(aud), oid: text(oid), exp: text(exp) });
+  } catch {
+    return undefined;
+  }
 }
 
 interface Keys {

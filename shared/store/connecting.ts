@@ -1,5 +1,5 @@
 import type { TokenCredential } from "@azure/identity";
-import type { ConnectionOptions, SslOptions } from "mysql2/promise";
+import type { AuthPlugin, ConnectionOptions, SslOptions } from "mysql2/promise";
 import { isLoopback } from "../platform/loopback.js";
 
 /** What an Entra token for Azure Database for MySQL is asked by. */
@@ -36,8 +36,15 @@ export function connectionTo(url: string, credential?: TokenCredential): Connect
  * Answers a server that asks for a password in clear text, ended by a zero byte (MySQL's "Client-Side
  * Cleartext Pluggable Authentication"). The driver has begun TLS before, or has given up.
  */
-const tokenPlugin = (credential: TokenCredential) => () => async (): Promise<Buffer> => {
-  const token = await credential.getToken(SCOPE);
-  if (!token) throw new Error("There is no Entra token for MySQL.");
-  return Buffer.from(`${token.token}\0`);
-};
+const tokenPlugin =
+  (credential: TokenCredential): AuthPlugin =>
+  ({ connection }) => {
+    // Where a server goes while the token is awaited, the answer fails, too. The driver has no listener for
+    // that second error any more, so it would end the process.
+    connection.on("error", () => {});
+    return async () => {
+      const token = await credential.getToken(SCOPE);
+      if (!token) throw new Error("There is no Entra token for MySQL.");
+      return Buffer.from(`${token.token}\0`);
+    };
+  };

@@ -152,6 +152,17 @@ test("tokens end and connections break under load, and every question is answere
   expect(new Set(server.tokens).size).toBeGreaterThan(4);
 });
 
+test("a server that goes while the token is awaited takes nothing with it but the connection", async () => {
+  endpoint.lifetimeMs = 1_000;
+  endpoint.onIssued = () => sleep(300);
+  const app = await startApp();
+  const asked = Array.from({ length: 4 }, () => app.ask(ONE));
+  await expect.poll(() => server.users.length).toBe(4);
+  server.cut();
+  await Promise.all(asked);
+  expect(await app.ask(ONE)).toEqual(IT_IS_ONE);
+});
+
 describe("no token leaves the process", () => {
   const unsent = async (url: string, reason: RegExp): Promise<void> => {
     const app = await startApp({ MYSQL_URL: url });

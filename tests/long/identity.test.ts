@@ -59,6 +59,19 @@ test("while no tokens can be had the app says that it is down, and it goes on wh
   await loseNothing({ addresses: stack.addresses, ...cutting() });
 });
 
+test("an upstream call with another token is refused, and the log says why, without the token", async () => {
+  const token = stack.endpoint.issued[0]?.token ?? "";
+  const answer = await fetch(`${stack.addresses.api}/api/v1/chat/upstream/message`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "ce-id": "1" },
+  });
+  expect(answer.status).toBe(401);
+  await expect
+    .poll(() => stack.output())
+    .toContain("a call was refused whose token is not the socket service's");
+  expect(stack.output()).toMatch(/"claims":\{"iss":"http:[^}]*"aud":"https:/);
+});
+
 test("no token is written into a log", () => {
   for (const { token } of stack.endpoint.issued) expect(stack.output()).not.toContain(token.slice(-60));
 });
