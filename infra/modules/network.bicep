@@ -1,0 +1,103 @@
+@description('Region.')
+param location string
+
+@description('Tags.')
+param tags { *: string }
+
+@description('Name of the virtual network.')
+param name string
+
+@description('Zones in which the services\' names lead to private addresses.')
+param zones string[]
+
+@description('Addresses of the network; two subnets of 256 are cut from it.')
+param addresses string = '10.20.0.0/16'
+
+resource appRules 'Microsoft.Network/networkSecurityGroups@2025-01-01' = {
+  name: '${name}-app'
+  location: location
+  tags: tags
+}
+
+// Only what is inside reaches the endpoints.
+resource endpointRules 'Microsoft.Network/networkSecurityGroups@2025-01-01' = {
+  name: '${name}-endpoints'
+  location: location
+  tags: tags
+  properties: {
+    securityRules: [
+      {
+        name: 'deny-from-outside'
+        properties: {
+          description: 'Nothing comes in from the internet.'
+          priority: 4000
+          direction: 'Inbound'
+          access: 'Deny'
+          protocol: '*'
+          sourceAddressPrefix: 'Internet'
+          sourcePortRange: '*'
+          destinationAddressPrefix: '*'
+          destinationPortRange: '*'
+        }
+      }
+    ]
+  }
+}
+
+resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    addressSpace: { addressPrefixes: [addresses] }
+    subnets: [
+      {
+        // The provider Microsoft.App has to be registered in the subscription. No underscore in the name.
+        name: 'app'
+        properties: {
+          addressPrefix: cidrSubnet(addresses, 24, 0)
+          networkSecurityGroup: { id: appRules.id }
+          delegations: [
+            { name: 'functions', properties: { serviceName: 'Microsoft.App/environments' } }
+          ]
+        }
+      }
+      {
+        name: 'endpoints'
+        properties: {
+          addressPrefix: cidrSubnet(addresses, 24, 1)
+          networkSecurityGroup: { id: endpointRules.id }
+          privateEndpointNetworkPolicies: 'Enabled'
+        }
+      }
+    ]
+  }
+
+  resource app 'subnets' existing = { name: 'app' }
+
+  resource endpoints 'subnets' existing = { name: 'endpoints' }
+}
+
+resource zone 'Microsoft.Network/privateDnsZones@2024-06-01' = [
+  for each in zones: {
+    name: each
+    location: 'global'
+    tags: tags
+  }
+]
+
+resource link 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
+  for (each, index) in zones: {
+    parent: zone[index]
+    name: name
+    location: 'global'
+    tags: tags
+    properties: { registrationEnabled: false, virtualNetwork: { id: network.id } }
+  }
+]
+
+@description('The subnet that the app calls from.')
+output appSubnetId string = network::app.id
+
+@description('The subnet of the private endpoints.')
+output endpointSubnetId string = network::endpoints.id
