@@ -22,9 +22,10 @@ const SETTINGS = {
 const PLACE = [
   "--subscription-id=00000000-0000-0000-0000-000000000001",
   "--tenant-id=00000000-0000-0000-0000-000000000002",
-  "--location=koreacentral",
   "--deployment-name=nonstop-chat",
 ];
+const IN_SUBSCRIPTION = "--location=koreacentral";
+const IN_GROUP = "--resource-group=rg-test";
 
 /**
  * The compiler that `BICEP` names, or one on the PATH, or the one that the tools of Azure have fetched.
@@ -75,6 +76,7 @@ export class Bicep {
 
   /** Evaluates a parameter file; compares with the snapshot beside it, or writes that. */
   snapshot(file: string, mode: "validate" | "overwrite"): Ran {
-    return this.run(["snapshot", file, "--mode", mode, ...PLACE]);
+    const scope = file.includes("webPubSubHub") ? IN_GROUP : IN_SUBSCRIPTION;
+    return this.run(["snapshot", file, "--mode", mode, ...PLACE, scope]);
   }
 }

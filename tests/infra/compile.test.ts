@@ -10,7 +10,7 @@ import { sortedSnapshot } from "./snapshots.js";
 const INFRA = "infra";
 /** What is deployed by itself. All other templates are reached from these. */
 const ALONE = [join(INFRA, "main.bicep"), join(INFRA, "modules", "webPubSubHub.bicep")];
-const SNAPSHOTS = ["dev", "prod"].map((size) => join(INFRA, `${size}.bicepparam`));
+const SNAPSHOTS = ["dev", "prod", "webPubSubHub"].map((name) => join(INFRA, `${name}.bicepparam`));
 
 const filesOf = (ending: string): string[] =>
   readdirSync(INFRA, { recursive: true, encoding: "utf8" })

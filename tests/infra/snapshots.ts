@@ -13,7 +13,7 @@ const Resource = z.looseObject({
 const Snapshot = z.looseObject({
   predictedResources: z.array(Resource),
   diagnostics: z.array(z.unknown()),
-  outputs: z.record(z.string(), z.unknown()),
+  outputs: z.record(z.string(), z.unknown()).default({}),
 });
 
 export type Resource = z.infer<typeof Resource>;

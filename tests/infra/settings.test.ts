@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import { readConfig } from "../../shared/config.js";
+import { settingNames } from "../../shared/settings.js";
+import { REFUSED_ON_FLEX } from "./azureNames.js";
+import { SIZES, type Size, settingsOf, snapshotOf } from "./snapshots.js";
+
+/** Settings of the app that no deployment has, each with its reason. */
+const ABSENT: Readonly<Record<string, string>> = {
+  WEB_PUBSUB_SECONDARY_KEY: "Web PubSub takes no access key.",
+  EVENT_HUBS_CONNECTION: "Event Hubs takes no shared access key.",
+  AUTH_JWT_SECRET: "A secret of clients' tokens is for local use.",
+};
+
+/** Settings of the Functions host and of its telemetry. */
+const HOST: readonly string[] = [
+  "APPLICATIONINSIGHTS_AUTHENTICATION_STRING",
+  "APPLICATIONINSIGHTS_CONNECTION_STRING",
+  "AzureFunctionsJobHost__telemetryMode",
+  "AzureWebJobsStorage__blobServiceUri",
+  "AzureWebJobsStorage__clientId",
+  "AzureWebJobsStorage__credential",
+  "AzureWebJobsStorage__tableServiceUri",
+];
+
+const IDENTITY = "11111111-2222-3333-4444-555555555555";
+const DIRECTORY = "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000002";
+
+/** What only the deployment knows, and what it may be. */
+const KNOWN_LATER: Readonly<Record<string, string>> = {
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: `ClientId=${IDENTITY};Authorization=AAD`,
+  APPLICATIONINSIGHTS_CONNECTION_STRING: "InstrumentationKey=00000000-0000-0000-0000-000000000003",
+  AZURE_CLIENT_ID: IDENTITY,
+  AzureWebJobsStorage__blobServiceUri: "https://st.blob.core.windows.net/",
+  AzureWebJobsStorage__clientId: IDENTITY,
+  AzureWebJobsStorage__tableServiceUri: "https://st.table.core.windows.net/",
+  EVENT_HUBS_CONNECTION__clientId: IDENTITY,
+  REDIS_URL: "rediss://redis-test.koreacentral.redis.azure.net:10000",
+  WEB_PUBSUB_ENTRA_ISSUER: `${DIRECTORY}/v2.0`,
+  WEB_PUBSUB_ENTRA_JWKS_URI: `${DIRECTORY}/discovery/v2.0/keys`,
+  WEB_PUBSUB_ENTRA_OBJECT_ID: "66666666-7777-8888-9999-000000000000",
+};
+
+/** What the platform puts in for a reference to Key Vault. */
+const KEPT: Readonly<Record<string, string>> = {
+  "@Microsoft.KeyVault(VaultName=kv-ypaeil7uhnej2;SecretName=mysql-url)":
+    "mysql://chat_app:Nsecret@mysql-ypaeil7uhnej2.mysql.database.azure.com:3306/chat",
+};
+
+/** The settings as the app finds them. */
+const asDeployed = (settings: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(settings).map(([name, value]) => [
+      name,
+      value.startsWith("[") ? (KNOWN_LATER[name] ?? value) : (KEPT[value] ?? value),
+    ]),
+  );
+
+describe.each(SIZES)("the app settings of %s", (size) => {
+  const settings = settingsOf(snapshotOf(size));
+
+  test("are all that the app and its host read, and no other", () => {
+    const wanted = [...settingNames.filter((name) => !(name in ABSENT)), ...HOST];
+    expect(Object.keys(settings).sort()).toEqual(wanted.sort());
+  });
+
+  test("leave out only what the app knows", () => {
+    expect(Object.keys(ABSENT).filter((name) => !settingNames.includes(name))).toEqual([]);
+  });
+
+  test("are known before the deployment, but for what the services make", () => {
+    const later = Object.keys(settings).filter((name) => settings[name]?.startsWith("["));
+    expect(later.sort()).toEqual(Object.keys(KNOWN_LATER).sort());
+  });
+
+  test("are settings that the app starts with", () => {
+    const { eventHubs, mysql, redis, clientId, webPubSub } = readConfig(asDeployed(settings));
+    expect(eventHubs).toMatchObject({ kind: "entra" });
+    expect(clientId).toBe(IDENTITY);
+    expect(redis).toEqual({ urls: [KNOWN_LATER["REDIS_URL"]], cluster: false, entra: true });
+    expect(webPubSub).toMatchObject({
+      accessKeys: [],
+      entra: { issuer: `${DIRECTORY}/v2.0`, audience: "fb60f99c-7a34-4190-8149-302f77469936" },
+    });
+    expect(mysql).toEqual(MYSQL[size]);
+  });
+
+  test("limit users as usual", () => {
+    const rest = Object.entries(asDeployed(settings)).filter(([name]) => !name.includes("LIMIT"));
+    const usual = readConfig(Object.fromEntries(rest)).limits;
+    expect(readConfig(asDeployed(settings)).limits).toEqual(usual);
+  });
+
+  test("are none that the plan refuses", () => {
+    const refused = Object.keys(settings).filter((name) => REFUSED_ON_FLEX.some((each) => each.test(name)));
+    expect(refused).toEqual([]);
+  });
+
+  test("name one identity everywhere", () => {
+    const reference = settings["AZURE_CLIENT_ID"];
+    expect(reference).toMatch(/^\[reference\('[^']*\/id-app-[a-z0-9]+', '[^']+'\)\.clientId\]$/);
+    expect(settings["AzureWebJobsStorage__clientId"]).toBe(reference);
+    expect(settings["EVENT_HUBS_CONNECTION__clientId"]).toBe(reference);
+  });
+});
+
+const MYSQL: Readonly<Record<Size, object>> = {
+  dev: {
+    url: "mysql://chat_app:Nsecret@mysql-ypaeil7uhnej2.mysql.database.azure.com:3306/chat",
+    entra: false,
+    poolSize: 5,
+  },
+  prod: {
+    url: "mysql://chat_app@mysql-h5rrd2pvv25ym.mysql.database.azure.com:3306/chat",
+    entra: true,
+    poolSize: 16,
+  },
+};
