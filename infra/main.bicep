@@ -142,6 +142,10 @@ var jwksUri = startsWith(auth.jwksUri, 'https://')
   ? auth.jwksUri
   : fail('AUTH_JWKS_URI must begin with https://: who can change the keys on their way can pose as any user.')
 
+var budgetStart = budget.amount > 0 && empty(budget.startDate)
+  ? fail('AZURE_BUDGET_START has to name the first day of the month in which the budget is made, like 2026-12-01.')
+  : budget.startDate
+
 resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: names.group
   location: location
@@ -179,6 +183,8 @@ module storage 'modules/storage.bicep' = {
     network: network
     deployments: names.deployments
     capture: names.capture
+    captureDays: eventHubs.captureDays
+    zoneRedundant: functions.zoneRedundant
     workspaceId: monitoring.outputs.workspaceId
   }
 }
@@ -470,7 +476,7 @@ module workbook 'modules/workbook.bicep' = {
 module monthly 'modules/budget.bicep' = if (budget.amount > 0) {
   scope: group
   params: {
-    budget: budget
+    budget: { amount: budget.amount, startDate: budgetStart }
     actionsId: monitoring.outputs.actionsId
   }
 }

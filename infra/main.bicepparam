@@ -42,7 +42,7 @@ param heartBeats = readEnvironmentVariable('HEART_BEATS', 'true') == 'true'
 param alertEmail = readEnvironmentVariable('AZURE_ALERT_EMAIL', '')
 param budget = {
   amount: int(readEnvironmentVariable('AZURE_BUDGET_AMOUNT', '0'))
-  startDate: readEnvironmentVariable('AZURE_BUDGET_START', '2026-12-01')
+  startDate: readEnvironmentVariable('AZURE_BUDGET_START', '')
 }
 param deployerId = empty(deployer) ? null : deployer
 param deployerType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User') == 'ServicePrincipal'

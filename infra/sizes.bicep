@@ -19,6 +19,7 @@ var dev sizeType = {
     maximumThroughputUnits: 1
     partitions: { 'chat-messages': 4, 'chat-read-events': 4 }
     capture: false
+    captureDays: 1
   }
   webPubSub: { sku: 'Standard_S1', units: 1, requestLogs: true }
   mysql: {
@@ -50,6 +51,7 @@ var prod sizeType = {
     maximumThroughputUnits: 10
     partitions: { 'chat-messages': 32, 'chat-read-events': 16 }
     capture: true
+    captureDays: 90
   }
   webPubSub: { sku: 'Premium_P1', units: 10, requestLogs: true }
   mysql: {

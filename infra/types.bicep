@@ -34,7 +34,7 @@ type functionsType = {
     chatMessages: int
   }
 
-  @description('Instances in several zones. It raises each number of always-ready instances to 2.')
+  @description('Instances in several zones. The platform then keeps two of every group ready (HTTP and each other function), at their price. The region has to have zones.')
   zoneRedundant: bool
 
   @description('How new code replaces old. RollingUpdate (a preview) runs both for a while and ends no execution.')
@@ -92,6 +92,11 @@ type eventHubsType = {
 
   @description('Whether every message is also written to Blob Storage, in Avro. Standard has it for a price.')
   capture: bool
+
+  @description('Days that captured messages are kept. Messages that users delete stay in them till then.')
+  @minValue(1)
+  @maxValue(3650)
+  captureDays: int
 }
 
 @export()
@@ -257,7 +262,7 @@ type budgetType = {
   @minValue(0)
   amount: int
 
-  @description('First day of the month in which it was made, like 2026-12-01. It stays: each deployment sends it again.')
+  @description('First day of the month in which it was made, like 2026-12-01. It stays the same in later deployments: the service refuses a month that is past in a new budget.')
   startDate: string
 }
 
@@ -339,6 +344,8 @@ type metricAlertType = {
   operator: 'GreaterThan' | 'LessThan'?
   @description('What it is compared with.')
   threshold: int
+  @description('Whether the service has to know the metric already when the alert is made. A name that no page of Microsoft\'s lists would fail the deployment.')
+  isListed: bool?
   @description('How far back it looks. Redis measures every five minutes.')
   window: 'PT5M' | 'PT15M'
   @description('The part of the metric that is looked at.')
@@ -359,12 +366,18 @@ type logAlertType = {
   description: string
   @description('1 wakes somebody, 2 is for the day, 3 is for the week.')
   severity: 1 | 2 | 3
-  @description('The query. It gives rows with the column Value and, where it splits, the column Part.')
+  @description('The query. It gives rows with the columns TimeGenerated, Value and, where it splits, Part.')
   query: string
   @description('Whether each Part has an alert of its own.')
   split: bool
-  @description('Past which the greatest Value fires.')
+  @description('How the Values of five minutes become one.')
+  aggregation: 'Maximum' | 'Total' | 'Count'
+  @description('GreaterThan where it is left out.')
+  operator: 'GreaterThan' | 'LessThan'?
+  @description('Past which it fires.')
   threshold: int
+  @description('How far back it looks; PT5M where it is left out.')
+  window: 'PT5M' | 'PT15M'?
 }
 
 @export()

@@ -13,7 +13,7 @@ resource monthly 'Microsoft.Consumption/budgets@2026-06-01' = {
     amount: budget.amount
     timeGrain: 'Monthly'
     // Not today: each deployment would ask for a change that the service refuses.
-    timePeriod: { startDate: budget.startDate }
+    timePeriod: { startDate: '${budget.startDate}T00:00:00Z' }
     notifications: {
       most: {
         enabled: true

@@ -24,67 +24,86 @@ var alerts logAlertType[] = [
     description: 'The oldest event that is not stored has waited for a minute or more. Runbook: lag grows.'
     severity: 1
     split: true
+    aggregation: 'Maximum'
     threshold: 60
     query: '''
 AppMetrics
 | where Name == "chat.lag.age"
-| summarize Value = max(Max) by Part = tostring(Properties["hub"])'''
+| project TimeGenerated, Value = Max, Part = tostring(Properties["hub"])'''
   }
   {
     name: 'lag-events'
     description: 'Many events wait in one partition. Runbook: lag grows.'
     severity: 2
     split: true
+    aggregation: 'Maximum'
     threshold: 5000
     query: '''
 AppMetrics
 | where Name == "chat.lag.events"
-| summarize Value = max(Max) by Part = strcat(tostring(Properties["hub"]), "/", tostring(Properties["partition"]))'''
+| project TimeGenerated, Value = Max, Part = strcat(tostring(Properties["hub"]), "/", tostring(Properties["partition"]))'''
   }
   {
     name: 'dead-letters-by-code'
     description: 'The app put events aside; the code says why. Runbook: dead letters.'
     severity: 2
     split: true
+    aggregation: 'Total'
     threshold: 0
     query: '''
 AppMetrics
 | where Name == "chat.dead_letters"
-| summarize Value = sum(Sum) by Part = tostring(Properties["code"])'''
+| project TimeGenerated, Value = Sum, Part = tostring(Properties["code"])'''
   }
   {
     name: 'not-up'
-    description: 'An instance finds that a part is down, or that Redis is.'
+    description: 'An instance finds that a part is down, or that Redis is: 1 is up, 0.5 degraded, 0 down.'
     severity: 1
     split: false
+    aggregation: 'Maximum'
     threshold: 0
     query: '''
 AppMetrics
 | where Name == "chat.health"
-| summarize Health = min(Min)
-| extend Value = iff(Health < 1.0, 1, 0)'''
+| project TimeGenerated, Value = iff(Min < 1.0, 1, 0)'''
+  }
+  {
+    name: 'telemetry-is-silent'
+    description: 'The app has told nothing for a quarter of an hour, so that the alerts on its metrics are blind.'
+    severity: 2
+    split: false
+    aggregation: 'Count'
+    operator: 'LessThan'
+    threshold: 1
+    window: 'PT15M'
+    query: '''
+AppMetrics
+| where Name == "chat.health"
+| project TimeGenerated, Value = Min'''
   }
   {
     name: 'failed-executions'
     description: 'Functions fail. Batches that fail are read again, so that their events wait.'
     severity: 1
     split: true
+    aggregation: 'Total'
     threshold: 5
     query: '''
 AppRequests
-| where Success == false and toint(ResultCode) !between (400 .. 499)
-| summarize Value = sum(ItemCount) by Part = OperationName'''
+| where Success == false and ResultCode !startswith "4"
+| project TimeGenerated, Value = ItemCount, Part = OperationName'''
   }
   {
     name: 'errors-in-the-log'
     description: 'Lines of level error: "does not do what this app needs of it", "events are lost".'
     severity: 2
     split: false
+    aggregation: 'Total'
     threshold: 0
     query: '''
 AppTraces
 | where SeverityLevel >= 3
-| summarize Value = sum(ItemCount)'''
+| project TimeGenerated, Value = ItemCount'''
   }
 ]
 
@@ -94,11 +113,12 @@ var requestAlerts logAlertType[] = [
     description: 'Web PubSub answers REST calls with 429. No metric says so.'
     severity: 2
     split: false
+    aggregation: 'Total'
     threshold: 10
     query: '''
 WebPubSubHttpRequest
 | where StatusCode == "429"
-| summarize Value = count()'''
+| project TimeGenerated, Value = 1'''
   }
 ]
 
@@ -116,16 +136,16 @@ resource alert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       autoMitigate: true
       scopes: [workspaceId]
       evaluationFrequency: 'PT5M'
-      windowSize: 'PT5M'
+      windowSize: each.?window ?? 'PT5M'
       // A table is there from its first row on.
       skipQueryValidation: true
       criteria: {
         allOf: [
           {
             query: each.query
-            metricMeasureColumn: 'Value'
-            timeAggregation: 'Maximum'
-            operator: 'GreaterThan'
+            metricMeasureColumn: each.aggregation == 'Count' ? null : 'Value'
+            timeAggregation: each.aggregation
+            operator: each.?operator ?? 'GreaterThan'
             threshold: each.threshold
             dimensions: each.split ? [{ name: 'Part', operator: 'Include', values: ['*'] }] : []
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }

@@ -160,6 +160,7 @@ var alerts metricAlertType[] = [
     target: 'redis'
     severity: 3
     metric: 'errors'
+    isListed: false
     aggregation: 'Maximum'
     threshold: 0
     window: 'PT15M'
@@ -219,6 +220,7 @@ resource alert 'Microsoft.Insights/metricAlerts@2026-01-01' = [
             timeAggregation: each.aggregation
             operator: each.?operator ?? 'GreaterThan'
             threshold: each.threshold
+            skipMetricValidation: !(each.?isListed ?? true)
             dimensions: contains(each, 'dimension')
               ? [{ name: each.dimension!.name, operator: 'Include', values: each.dimension!.values }]
               : []

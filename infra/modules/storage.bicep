@@ -20,6 +20,12 @@ param deployments string
 @description('The container that captured messages go to; empty: none.')
 param capture string
 
+@description('Days that captured messages are kept.')
+param captureDays int
+
+@description('Copies in three zones instead of one: what the code is read from survives a zone, too.')
+param zoneRedundant bool
+
 @description('Resource id of the workspace that logs go to.')
 param workspaceId string
 
@@ -28,7 +34,7 @@ resource account 'Microsoft.Storage/storageAccounts@2025-08-01' = {
   location: location
   tags: tags
   kind: 'StorageV2'
-  sku: { name: 'Standard_ZRS' }
+  sku: { name: zoneRedundant ? 'Standard_ZRS' : 'Standard_LRS' }
   properties: {
     accessTier: 'Hot'
     allowSharedKeyAccess: false
@@ -65,6 +71,26 @@ resource captureContainer 'Microsoft.Storage/storageAccounts/blobServices/contai
   parent: blobs
   name: empty(capture) ? 'none' : capture
   properties: { publicAccess: 'None' }
+}
+
+resource rules 'Microsoft.Storage/storageAccounts/managementPolicies@2025-08-01' = if (!empty(capture)) {
+  parent: account
+  name: 'default'
+  properties: {
+    policy: {
+      rules: [
+        {
+          name: 'captured-messages-end'
+          type: 'Lifecycle'
+          enabled: true
+          definition: {
+            filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: ['${capture}/'] }
+            actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: captureDays } } }
+          }
+        }
+      ]
+    }
+  }
 }
 
 // Reads and writes are not logged: the host renews its leases every few seconds.

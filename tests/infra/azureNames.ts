@@ -80,8 +80,8 @@ export const CLOSE_CATEGORIES: readonly string[] = [
   "SlowClient",
   "ServiceTransientError",
   "BadRequest",
+  "ServiceReload",
   "Unauthorized",
-  "PingTimeout",
 ];
 
 /** The app's own metrics with their attributes (docs/operations.md). */
@@ -91,6 +91,9 @@ export const APP_METRICS: Readonly<Record<string, readonly string[]>> = {
   "chat.dead_letters": ["hub", "code"],
   "chat.health": [],
   "chat.refusals": ["code", "via"],
+  "chat.batch.duration": ["hub", "outcome"],
+  "chat.broadcast.duration": ["kind", "outcome"],
+  "chat.mysql.connections": ["state"],
 };
 
 /**

@@ -147,6 +147,15 @@ describe.skipIf(!bicep)("a mistake is told before anything is deployed", () => {
     );
   });
 
+  test("a budget without its beginning", () => {
+    expect(
+      evaluated(
+        "param budget = { amount: 0, startDate: '2026-12-01' }",
+        "param budget = { amount: 1, startDate: '' }",
+      ),
+    ).toContain("AZURE_BUDGET_START has to name the first day");
+  });
+
   test("a size that isn't", () => {
     expect(
       evaluated("param redis = dev.redis", "param redis = union(dev.redis, { sku: 'Balanced_B2' })"),
