@@ -23,21 +23,49 @@ const HOST: readonly string[] = [
 ];
 
 const IDENTITY = "11111111-2222-3333-4444-555555555555";
+/** One identity everywhere: the host's, the trigger's, the code's. */
+const CLIENT_ID = /^\[reference\('[^']*\/id-app-\w+', '[^']+'\)\.clientId\]$/;
+const REDIS = "rediss://redis-test.koreacentral.redis.azure.net:10000";
 const DIRECTORY = "https://login.microsoftonline.com/00000000-0000-0000-0000-000000000002";
 
-/** What only the deployment knows, and what it may be. */
-const KNOWN_LATER: Readonly<Record<string, string>> = {
-  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: `ClientId=${IDENTITY};Authorization=AAD`,
-  APPLICATIONINSIGHTS_CONNECTION_STRING: "InstrumentationKey=00000000-0000-0000-0000-000000000003",
-  AZURE_CLIENT_ID: IDENTITY,
-  AzureWebJobsStorage__blobServiceUri: "https://st.blob.core.windows.net/",
-  AzureWebJobsStorage__clientId: IDENTITY,
-  AzureWebJobsStorage__tableServiceUri: "https://st.table.core.windows.net/",
-  EVENT_HUBS_CONNECTION__clientId: IDENTITY,
-  REDIS_URL: "rediss://redis-test.koreacentral.redis.azure.net:10000",
-  WEB_PUBSUB_ENTRA_ISSUER: `${DIRECTORY}/v2.0`,
-  WEB_PUBSUB_ENTRA_JWKS_URI: `${DIRECTORY}/discovery/v2.0/keys`,
-  WEB_PUBSUB_ENTRA_OBJECT_ID: "66666666-7777-8888-9999-000000000000",
+const LOGIN =
+  "format('{0}{1}', environment().authentication.loginEndpoint, '00000000-0000-0000-0000-000000000002')";
+
+/** What only the deployment knows: by what expression, and what it may be. */
+const KNOWN_LATER: Readonly<Record<string, readonly [expression: RegExp | string, value: string]>> = {
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: [
+    /^\[format\('ClientId=\{0\};Authorization=AAD', reference\('.*\/id-app-\w+', '[^']+'\)\.clientId\)\]$/,
+    `ClientId=${IDENTITY};Authorization=AAD`,
+  ],
+  APPLICATIONINSIGHTS_CONNECTION_STRING: [
+    /^\[reference\('.*\/components\/appi-\w+', '[^']+'\)\.ConnectionString\]$/,
+    "InstrumentationKey=00000000-0000-0000-0000-000000000003",
+  ],
+  AZURE_CLIENT_ID: [CLIENT_ID, IDENTITY],
+  AzureWebJobsStorage__blobServiceUri: [
+    /^\[reference\('.*\/st\w+', '[^']+'\)\.primaryEndpoints\.blob\]$/,
+    "https://st.blob.core.windows.net/",
+  ],
+  AzureWebJobsStorage__clientId: [CLIENT_ID, IDENTITY],
+  AzureWebJobsStorage__tableServiceUri: [
+    /^\[reference\('.*\/st\w+', '[^']+'\)\.primaryEndpoints\.table\]$/,
+    "https://st.table.core.windows.net/",
+  ],
+  EVENT_HUBS_CONNECTION__clientId: [CLIENT_ID, IDENTITY],
+  REDIS_URL: [
+    /^\[format\('rediss:\/\/\{0\}:10000', reference\('.*\/redis-\w+', '[^']+'\)\.hostName\)\]$/,
+    REDIS,
+  ],
+  // Tokens of applications that Microsoft itself registers are of version 2.0.
+  WEB_PUBSUB_ENTRA_ISSUER: [`[format('{0}/v2.0', ${LOGIN})]`, `${DIRECTORY}/v2.0`],
+  WEB_PUBSUB_ENTRA_JWKS_URI: [
+    `[format('{0}/discovery/v2.0/keys', ${LOGIN})]`,
+    `${DIRECTORY}/discovery/v2.0/keys`,
+  ],
+  WEB_PUBSUB_ENTRA_OBJECT_ID: [
+    /^\[reference\('.*\/wps-\w+', '[^']+', 'full'\)\.identity\.principalId\]$/,
+    "66666666-7777-8888-9999-000000000000",
+  ],
 };
 
 /** What the platform puts in for a reference to Key Vault. */
@@ -51,7 +79,7 @@ const asDeployed = (settings: Readonly<Record<string, string>>): Record<string, 
   Object.fromEntries(
     Object.entries(settings).map(([name, value]) => [
       name,
-      value.startsWith("[") ? (KNOWN_LATER[name] ?? value) : (KEPT[value] ?? value),
+      value.startsWith("[") ? (KNOWN_LATER[name]?.[1] ?? value) : (KEPT[value] ?? value),
     ]),
   );
 
@@ -70,13 +98,16 @@ describe.each(SIZES)("the app settings of %s", (size) => {
   test("are known before the deployment, but for what the services make", () => {
     const later = Object.keys(settings).filter((name) => settings[name]?.startsWith("["));
     expect(later.sort()).toEqual(Object.keys(KNOWN_LATER).sort());
+    for (const [name, [expression]] of Object.entries(KNOWN_LATER))
+      if (typeof expression === "string") expect(settings[name]).toBe(expression);
+      else expect(settings[name]).toMatch(expression);
   });
 
   test("are settings that the app starts with", () => {
     const { eventHubs, mysql, redis, clientId, webPubSub } = readConfig(asDeployed(settings));
     expect(eventHubs).toMatchObject({ kind: "entra" });
     expect(clientId).toBe(IDENTITY);
-    expect(redis).toEqual({ urls: [KNOWN_LATER["REDIS_URL"]], cluster: false, entra: true });
+    expect(redis).toEqual({ urls: [REDIS], cluster: false, entra: true });
     expect(webPubSub).toMatchObject({
       accessKeys: [],
       entra: { issuer: `${DIRECTORY}/v2.0`, audience: "fb60f99c-7a34-4190-8149-302f77469936" },
@@ -93,13 +124,6 @@ describe.each(SIZES)("the app settings of %s", (size) => {
   test("are none that the plan refuses", () => {
     const refused = Object.keys(settings).filter((name) => REFUSED_ON_FLEX.some((each) => each.test(name)));
     expect(refused).toEqual([]);
-  });
-
-  test("name one identity everywhere", () => {
-    const reference = settings["AZURE_CLIENT_ID"];
-    expect(reference).toMatch(/^\[reference\('[^']*\/id-app-[a-z0-9]+', '[^']+'\)\.clientId\]$/);
-    expect(settings["AzureWebJobsStorage__clientId"]).toBe(reference);
-    expect(settings["EVENT_HUBS_CONNECTION__clientId"]).toBe(reference);
   });
 });
 
