@@ -4,26 +4,27 @@ import { dev, prod } from 'sizes.bicep'
 
 // From azd's environment (`azd env set NAME value`); docs/deploy.md lists the names. What has no default here has to
 // be set: the compiler names it.
-var size = readEnvironmentVariable('AZURE_SIZE', 'dev') == 'prod' ? prod : dev
+var size = { dev: dev, prod: prod }[readEnvironmentVariable('AZURE_SIZE', 'dev')]
 var origins = readEnvironmentVariable('ALLOWED_ORIGINS', '')
 var deployer = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
 param location = readEnvironmentVariable('AZURE_LOCATION')
-param network = readEnvironmentVariable('AZURE_NETWORK', 'public') == 'private' ? 'private' : 'public'
+param network = readEnvironmentVariable('AZURE_NETWORK', 'public')
 param functions = size.functions
 param eventHubs = size.eventHubs
 param webPubSub = size.webPubSub
 param mysql = size.mysql
 param redis = size.redis
 param logs = size.logs
-param mysqlSignIn = readEnvironmentVariable('AZURE_MYSQL_MODE', 'password') == 'entra'
-  ? {
-      mode: 'entra'
-      adminLogin: readEnvironmentVariable('AZURE_MYSQL_ENTRA_ADMIN_LOGIN', '')
-      adminObjectId: readEnvironmentVariable('AZURE_MYSQL_ENTRA_ADMIN_OBJECT_ID', '')
-    }
-  : { mode: 'password' }
+param mysqlSignIn = {
+  password: { mode: 'password' }
+  entra: {
+    mode: 'entra'
+    adminLogin: readEnvironmentVariable('AZURE_MYSQL_ENTRA_ADMIN_LOGIN', '')
+    adminObjectId: readEnvironmentVariable('AZURE_MYSQL_ENTRA_ADMIN_OBJECT_ID', '')
+  }
+}[readEnvironmentVariable('AZURE_MYSQL_MODE', 'password')]
 param auth = {
   issuer: readEnvironmentVariable('AUTH_ISSUER')
   audience: readEnvironmentVariable('AUTH_AUDIENCE')
@@ -38,13 +39,11 @@ param upstream = {
 }
 param allowedOrigins = empty(origins) ? [] : map(split(origins, ','), each => trim(each))
 param limits = {}
-param heartBeats = readEnvironmentVariable('HEART_BEATS', 'true') == 'true'
+param heartBeats = bool(readEnvironmentVariable('HEART_BEATS', 'true'))
 param alertEmail = readEnvironmentVariable('AZURE_ALERT_EMAIL', '')
 param budget = {
   amount: int(readEnvironmentVariable('AZURE_BUDGET_AMOUNT', '0'))
   startDate: readEnvironmentVariable('AZURE_BUDGET_START', '')
 }
 param deployerId = empty(deployer) ? null : deployer
-param deployerType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User') == 'ServicePrincipal'
-  ? 'ServicePrincipal'
-  : 'User'
+param deployerType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')

@@ -1,7 +1,7 @@
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Bicep, findCompiler } from "./bicep.js";
 import { RULES, SWITCHED_OFF } from "./linterRules.js";
@@ -47,6 +47,20 @@ function findings(file: string): string[] {
 /** JSON with whole lines of comments. */
 const withoutComments = (text: string): string => text.replace(/^\s*\/\/.*$/gm, "");
 
+let folder: string | undefined;
+afterEach(() => {
+  if (folder) rmSync(folder, { recursive: true });
+  folder = undefined;
+});
+
+/** A copy of the templates, with what they read, that a test may change. */
+function copied(): string {
+  folder = mkdtempSync(join(tmpdir(), "infra-"));
+  cpSync(INFRA, join(folder, INFRA), { recursive: true });
+  cpSync("host.json", join(folder, "host.json"));
+  return join(folder, INFRA);
+}
+
 function compiler(): Bicep {
   if (!bicep) throw new Error("There is no compiler.");
   return bicep;
@@ -59,16 +73,11 @@ describe.skipIf(!bicep)("the compiler", () => {
   });
 
   test.each(["bicep", "bicepparam"])("would write no .%s otherwise", (ending) => {
-    const copy = mkdtempSync(join(tmpdir(), "infra-"));
-    try {
-      cpSync(INFRA, copy, { recursive: true });
-      expect(compiler().run(["format", "--pattern", `${copy}/**/*.${ending}`])).toMatchObject({ code: 0 });
-      const textsIn = (folder: string) =>
-        filesOf(`.${ending}`).map((file) => readFileSync(join(folder, relative(INFRA, file)), "utf8"));
-      expect(textsIn(copy)).toEqual(textsIn(INFRA));
-    } finally {
-      rmSync(copy, { recursive: true });
-    }
+    const copy = copied();
+    expect(compiler().run(["format", "--pattern", `${copy}/**/*.${ending}`])).toMatchObject({ code: 0 });
+    const textsIn = (folder: string) =>
+      filesOf(`.${ending}`).map((file) => readFileSync(join(folder, relative(INFRA, file)), "utf8"));
+    expect(textsIn(copy)).toEqual(textsIn(INFRA));
   });
 
   test.each(ALONE)("builds %s", (file) => {
@@ -100,30 +109,34 @@ describe.skipIf(!bicep)("a mistake is told before anything is deployed", () => {
     return stdout + stderr;
   };
 
-  test.each([["AUTH_ISSUER"], ["AUTH_AUDIENCE"], ["AUTH_JWKS_URI"]])(
-    "a setting that has no default: %s",
+  test.each(["AZURE_ENV_NAME", "AZURE_LOCATION", "AUTH_ISSUER", "AUTH_AUDIENCE", "AUTH_JWKS_URI"])(
+    "%s, which has no default",
     (name) => {
       expect(told({ [name]: undefined })).toContain(`Environment variable "${name}" does not exist`);
     },
   );
 
-  test("a budget in words", () => {
-    expect(told({ AZURE_BUDGET_AMOUNT: "much" })).toContain("much");
+  test.each([
+    ["AZURE_SIZE", "Prod", 'Did you mean "prod"?'],
+    ["AZURE_NETWORK", "Private", "'private' | 'public'"],
+    ["AZURE_MYSQL_MODE", "Entra", 'Did you mean "entra"?'],
+    // Without who administers the server.
+    ["AZURE_MYSQL_MODE", "entra", "is too short"],
+    ["AZURE_PRINCIPAL_TYPE", "Group", "'ServicePrincipal' | 'User'"],
+    ["HEART_BEATS", "yes", 'Failed to evaluate parameter "heartBeats"'],
+    ["AZURE_BUDGET_AMOUNT", "much", "much"],
+  ])("%s=%s", (name, value, said) => {
+    expect(told({ [name]: value })).toContain(said);
   });
 
-  /** The dev size with one line changed, in a folder beside it. */
+  /** The dev size with one line changed. */
   const evaluated = (from: string, to: string): string => {
-    const source = readFileSync(join(INFRA, "dev.bicepparam"), "utf8");
+    const file = join(copied(), "dev.bicepparam");
+    const source = readFileSync(file, "utf8");
     expect(source).toContain(from);
-    const file = join(INFRA, "wrong.bicepparam");
-    try {
-      writeFileSync(file, source.replace(from, to));
-      const { stdout, stderr } = compiler().snapshot(file, "overwrite");
-      return stdout + stderr;
-    } finally {
-      for (const name of ["wrong.bicepparam", "wrong.snapshot.json"])
-        rmSync(join(INFRA, name), { force: true });
-    }
+    writeFileSync(file, source.replace(from, to));
+    const { stdout, stderr } = compiler().snapshot(file, "overwrite");
+    return stdout + stderr;
   };
 
   test("more connections than the MySQL server takes", () => {
