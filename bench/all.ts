@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
  * Runs every measurement, one after the other. Each has its own process, so that none warms the next one's
  * code.
  */
-for (const name of ["codec", "pipeline", "roomList", "historyPage", "reads", "redisAway", "page"]) {
+for (const name of ["codec", "pipeline", "roomList", "historyPage", "reads", "redisAway", "page", "calls"]) {
   const { status } = spawnSync(process.execPath, [fileURLToPath(new URL(`${name}.js`, import.meta.url))], {
     stdio: "inherit",
   });

@@ -1,6 +1,7 @@
-import { type Load, LoadGenerator, type RunResult } from "./loadGenerator.js";
+import { LoadGenerator, type RunResult } from "./loadGenerator.js";
 import { type Counters, observe, perMessage } from "./observe.js";
-import { newUserIds, onTarget, setting, settings, type Target, tokenFor, writeResult } from "./target.js";
+import { makeRooms } from "./rooms.js";
+import { onTarget, setting, settings, type Target, writeResult } from "./target.js";
 
 const ROOMS = setting("BENCH_ROOMS", 20);
 const MEMBERS = setting("BENCH_MEMBERS", 10);
@@ -25,7 +26,7 @@ async function measure(target: Target): Promise<readonly Row[]> {
   const rows: Row[] = [];
   try {
     for (const packed of [false, true]) {
-      const rooms = await makeRooms(target);
+      const rooms = await makeRooms(target, ROOMS, MEMBERS);
       const generator = await LoadGenerator.connect({ rooms, webPubSub: target.webPubSub, packed });
       sides.push({ packed, generator });
       await generator.run(WARM_UP_RATE, WARM_UP_SECONDS / 2);
@@ -42,23 +43,6 @@ async function measure(target: Target): Promise<readonly Row[]> {
     await Promise.all(sides.map(({ generator }) => generator.close()));
   }
   return rows;
-}
-
-async function makeRooms(target: Target): Promise<Load["rooms"]> {
-  const first = newUserIds();
-  return Promise.all(
-    Array.from({ length: ROOMS }, async (_, room) => {
-      const users = Array.from({ length: MEMBERS }, (_, member) => first + room * MEMBERS + member);
-      const tokens = await Promise.all(users.map((user) => tokenFor(target, user)));
-      const response = await fetch(`${target.api}/api/v1/chat/group-rooms`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${tokens[0]}` },
-        body: JSON.stringify({ roomName: `bench ${room}`, userIds: users.slice(1) }),
-      });
-      if (response.status !== 201) throw new Error(`no room: ${response.status} ${await response.text()}`);
-      return { roomId: ((await response.json()) as { roomId: number }).roomId, tokens };
-    }),
-  );
 }
 
 const HEAD =

@@ -22,14 +22,17 @@ export interface Target {
 
 /**
  * Runs `work` on the stack whose `stack.json` STACK names. Without STACK it starts a stack on free ports,
- * which leaves nothing behind.
+ * which leaves nothing behind. `env` are settings of that stack's app.
  */
-export async function onTarget<T>(work: (target: Target) => Promise<T>): Promise<T> {
+export async function onTarget<T>(
+  work: (target: Target) => Promise<T>,
+  env: Readonly<Record<string, string>> = {},
+): Promise<T> {
   const path = process.env["STACK"];
   if (path) return work(JSON.parse(readFileSync(path, "utf8")) as Target);
   const data = mkdtempSync(join(tmpdir(), "nonstop-bench-"));
   try {
-    const stack = await startStack({ data, ports: "auto", quiet: true });
+    const stack = await startStack({ data, ports: "auto", quiet: true, env });
     try {
       return await work(stack.addresses as unknown as Target);
     } finally {

@@ -1,0 +1,124 @@
+import { readFileSync } from "node:fs";
+import { EventHubProducerClient } from "@azure/event-hubs";
+import { Redis } from "ioredis";
+import { createConnection, type RowDataPacket } from "mysql2/promise";
+import { observe } from "./observe.js";
+import type { Target } from "./target.js";
+
+/** What the servers have done so far, of what a capacity model counts. */
+export interface Meter {
+  /** Calls of the function behind the socket service, those of connections included. */
+  readonly upstreamCalls: number;
+  /** REST calls of the socket service: sends to groups, and all of them. */
+  readonly restSends: number;
+  readonly restCalls: number;
+  readonly messageEvents: number;
+  readonly readEvents: number;
+  readonly sqlStatements: number;
+  /** Transactions: for messages and reads each batch is one. */
+  readonly transactions: number;
+  /** Bytes of the redo log. */
+  readonly logBytes: number;
+  /** Calls that wait for an answer, most of them of a script, and the commands that those scripts run, too. */
+  readonly redisCalls: number;
+  readonly redisCommands: number;
+  /** Milliseconds of CPU: of the functions that answer, of those that consume and of the timers, of servers. */
+  readonly httpCpuMs: number;
+  readonly eventsCpuMs: number;
+  readonly mysqlCpuMs: number;
+  readonly redisCpuMs: number;
+}
+
+const NAMES = [
+  "upstreamCalls",
+  "restSends",
+  "restCalls",
+  "messageEvents",
+  "readEvents",
+  "sqlStatements",
+  "transactions",
+  "logBytes",
+  "redisCalls",
+  "redisCommands",
+  "httpCpuMs",
+  "eventsCpuMs",
+  "mysqlCpuMs",
+  "redisCpuMs",
+] as const satisfies readonly (keyof Meter)[];
+
+/** Reads the servers' own counters. */
+export async function read(target: Target): Promise<Meter> {
+  const [seen, readEvents, transactions, logBytes, redisCalls] = await Promise.all([
+    observe(target),
+    events(target.eventHubs, "chat-read-events"),
+    status(target.mysql, "Com_commit"),
+    status(target.mysql, "Innodb_os_log_written"),
+    scriptCalls(target.redis),
+  ]);
+  const host = target.pids["functionsHost"] ?? 0;
+  const both = seen.cpu["functionsHost"] ?? 0;
+  const httpCpuMs = ownCpuMs(host);
+  return {
+    upstreamCalls: seen.upstreamCalls,
+    restSends: seen.restSends,
+    restCalls: seen.restCalls,
+    messageEvents: seen.busSends,
+    readEvents,
+    sqlStatements: seen.sqlStatements,
+    transactions,
+    logBytes,
+    redisCalls,
+    redisCommands: seen.redisCalls,
+    httpCpuMs,
+    eventsCpuMs: both - httpCpuMs,
+    mysqlCpuMs: seen.cpu["mysql"] ?? 0,
+    redisCpuMs: seen.cpu["redis"] ?? 0,
+  };
+}
+
+/** What happened between two readings, less what happens in that time anyway, divided by `by`. */
+export function between(
+  before: Meter,
+  after: Meter,
+  by: number,
+  idle?: { each: Meter; seconds: number },
+): Meter {
+  const entries = NAMES.map((name) => {
+    const background = idle ? idle.each[name] * idle.seconds : 0;
+    return [name, Math.round(((after[name] - before[name] - background) / by) * 1_000) / 1_000] as const;
+  });
+  return Object.fromEntries(entries) as unknown as Meter;
+}
+
+async function events(connectionString: string, name: string): Promise<number> {
+  const hub = new EventHubProducerClient(connectionString, name);
+  const partitions = await Promise.all(
+    (await hub.getPartitionIds()).map((id) => hub.getPartitionProperties(id)),
+  );
+  await hub.close();
+  return partitions.reduce((sum, { lastEnqueuedSequenceNumber }) => sum + lastEnqueuedSequenceNumber + 1, 0);
+}
+
+async function status(url: string, name: string): Promise<number> {
+  const connection = await createConnection(url);
+  const [[row]] = await connection.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE ?", [name]);
+  await connection.end();
+  return Number(row?.["Value"]);
+}
+
+/** Nearly all that the functions ask of Redis are scripts; `SET` takes a turn, `GET` a version. */
+async function scriptCalls(url: string): Promise<number> {
+  const redis = new Redis(url);
+  const info = await redis.info("commandstats");
+  redis.disconnect();
+  const calls = [...info.matchAll(/^cmdstat_(?:evalsha|eval|set|get):calls=(\d+)/gm)];
+  return calls.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
+/** User and system time of one process without those it started. A tick is 10 ms. */
+function ownCpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
