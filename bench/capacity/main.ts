@@ -1,0 +1,29 @@
+/** Reckons what a deployment needs and costs: `npm run capacity -- --help`. Exits with 1 where it can't be. */
+import { readCalls, readPrices } from "./data.js";
+import { help, readOptions } from "./options.js";
+import { planOf } from "./plan.js";
+import { asTable, asText } from "./text.js";
+
+function main(args: readonly string[]): number {
+  const { input, form, wantsHelp } = readOptions(args);
+  if (wantsHelp) {
+    console.log(help());
+    return 0;
+  }
+  const [calls, prices] = [readCalls(), readPrices()];
+  const plan = planOf(input, calls, prices);
+  if (form === "json") console.log(JSON.stringify(plan, null, 2));
+  else if (form === "table") console.log(asTable(["needed"], [plan]));
+  else console.log(asText(plan, calls, prices));
+  for (const problem of plan.problems) console.error(`It can't be built like this. ${problem}`);
+  return plan.problems.length > 0 ? 1 : 0;
+}
+
+try {
+  const args = process.argv.slice(2);
+  // npm's own "--" comes along (package.json).
+  process.exitCode = main(args[0] === "--" ? args.slice(1) : args);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 2;
+}
