@@ -1,62 +1,54 @@
-/** Limits of the services, and what is assumed where nobody has measured. Each with its source. */
-export const LIMITS = {
-  /** Web PubSub counts 1,000 connections a unit (service limits). A fifth is kept for a burst of reconnects. */
-  connectionsAUnit: 1_000,
-  usedShare: 0.8,
-  /**
-   * The performance guide of Web PubSub, messages of 2 KB, 99 % within a second: a unit takes 500 upstream
-   * messages a second, 180 REST calls to a user (those to a small group cost as much) and sends 3,000.
-   */
-  upstreamAUnit: 500,
-  restAUnit: 180,
-  outAUnit: 3_000,
-  mostUnits: 1_000,
-  /** An outbound message is billed for each 2 KB. A unit includes a million of them a day. */
-  billedBytes: 2_048,
-  /** Event Hubs Standard (FAQ of 2026-02-09): a throughput unit takes 1,000 events or 1 MB a second. */
-  eventsAThroughputUnit: 1_000,
-  bytesAThroughputUnit: 1_000_000,
-  mostThroughputUnits: 40,
-  /** Event Hubs Standard (quotas): partitions of a hub. */
-  mostPartitions: 32,
-  /** `bench/README.md`: 500 a second and partition were stored and shown on two cores. Half of it is planned. */
-  eventsAPartition: 250,
-  /**
-   * Batches of a partition in a second. On the local stack there were 15 at 200 messages a second on idle
-   * processors, and fewer and larger ones on busy ones. More batches cost more, so the most is planned.
-   */
-  batchesAPartition: 15,
-  /** Read batches take a quarter of a second at least (`shared/reads/store.ts`). */
-  readBatchesAPartition: 4,
-  /** Of a processor that is planned to be used at the peak. */
-  busyShare: 0.6,
-  /** Flex Consumption: cores of a region and subscription, until a higher quota is asked for. */
-  flexCores: 250,
-  /** An upstream call waits for Event Hubs and Redis on Azure. Assumed, locally it takes 5 ms. */
-  callSeconds: 0.05,
-  /** Flex Consumption bills an execution as one second at least. Assumed: they come at random moments. */
-  billedSeconds: 1,
-  /** Of on-demand execution, free each month. */
-  freeGbSeconds: 100_000,
-  freeExecutions: 250_000,
-  /** The host writes a checkpoint for each tenth batch (`host.json`), and renews each lease every 10 s. */
-  batchesACheckpoint: 10,
-  leaseSeconds: 10,
-  /** Pages that one message dirties at most: three indexes of `messages`, a room, a member. Reckoned. */
-  pagesAMessage: 5,
-  /** A commit flushes the redo log and the binary log. */
-  flushesATransaction: 2,
-  /** Random inserts leave InnoDB's pages two thirds full, and the binary log stands beside them. Assumed. */
-  storageSlack: 1.5,
-  /** Managed Redis keeps a fifth of its memory for itself. A third more is kept free. */
-  redisShare: 0.8,
-  redisSlack: 1.33,
-  /** What Application Insights takes in for an execution: the request and what belongs to it. Assumed. */
-  logBytesAnExecution: 1_500,
-  /** A row of Web PubSub's log of REST calls. Assumed. */
-  logBytesACall: 500,
-  secondsADay: 86_400,
-} as const;
+/** A number, and where it comes from. `assumed`: nobody has measured it. */
+export interface Known {
+  readonly value: number;
+  readonly source: string;
+}
+
+const known = (value: number, source: string): Known => ({ value, source });
+const PERFORMANCE = "performance guide of Web PubSub: messages of 2 KB, 99 % within a second, a unit";
+const QUOTAS = "Event Hubs, quotas and FAQ of 2026-02-09, Standard";
+
+/** Limits of the services, and what is assumed of them, by the names that the formulae use. */
+export const KNOWN = {
+  connectionsAUnit: known(1_000, "limits of Web PubSub"),
+  usedShare: known(0.8, "chosen: a fifth is kept for a burst of reconnects, of Web PubSub and of MySQL"),
+  upstreamAUnit: known(500, PERFORMANCE),
+  restAUnit: known(180, `${PERFORMANCE}; calls to one user, to a small group they cost as much (assumed)`),
+  outAUnit: known(3_000, PERFORMANCE),
+  billedBytes: known(
+    2_048,
+    "Web PubSub bills a message for each 2 KB, and includes a million a unit and day",
+  ),
+  eventsAThroughputUnit: known(1_000, QUOTAS),
+  bytesAThroughputUnit: known(1_000_000, QUOTAS),
+  eventsAPartition: known(250, "half of what bench/README.md shows a partition to take on two cores"),
+  batchesAPartition: known(
+    15,
+    "the most that the bench has seen, at 200 messages a second; more batches cost more",
+  ),
+  readBatchesAPartition: known(4, "shared/reads/store.ts: a batch takes a quarter of a second at least"),
+  busyShare: known(0.6, "chosen: of a processor at the peak"),
+  callSeconds: known(0.05, "assumed: an upstream call waits for Event Hubs and Redis; locally it takes 5 ms"),
+  billedSeconds: known(1, "Flex Consumption bills an execution as one second at least"),
+  freeGbSeconds: known(100_000, "Flex Consumption, on demand, a month and subscription"),
+  freeExecutions: known(250_000, "Flex Consumption, on demand, a month and subscription (not confirmed)"),
+  batchesACheckpoint: known(10, "host.json"),
+  leaseSeconds: known(10, "the host's reader of Event Hubs renews a lease a partition (its default)"),
+  pagesAMessage: known(5, "reckoned: three indexes of messages, a room, a member"),
+  flushesATransaction: known(2, "redo log and binary log"),
+  storageSlack: known(
+    1.5,
+    "assumed: random inserts leave pages two thirds full, the binary log stands beside",
+  ),
+  redisShare: known(0.8, "Managed Redis keeps a fifth of its memory for itself"),
+  redisSlack: known(1.33, "chosen: a third more is kept free"),
+  logBytesAnExecution: known(1_500, "assumed"),
+  logBytesACall: known(500, "assumed"),
+  secondsADay: known(86_400, "24 hours"),
+} as const satisfies Readonly<Record<string, Known>>;
+
+/** More than these can't be bought. */
+export const MOST = { units: 1_000, throughputUnits: 40, partitions: 32, flexCores: 250 } as const;
 
 /** What an instance of Flex Consumption has, by its memory in MB. */
 export const INSTANCES = { 512: 0.25, 2048: 1, 4096: 2 } as const;
@@ -85,5 +77,5 @@ export const REDIS_SIZES = [
   { name: "B20", gb: 24 },
 ] as const;
 
-/** Private endpoints: blobs, tables, queues, Event Hubs, Web PubSub, MySQL, Redis, and the vault. */
-export const ENDPOINTS = 8;
+/** Private endpoints: blobs, tables, Event Hubs, Web PubSub, MySQL, Redis, the vault. */
+export const ENDPOINTS = 7;

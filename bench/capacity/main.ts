@@ -1,13 +1,23 @@
 /** Reckons what a deployment needs and costs: `npm run capacity -- --help`. Exits with 1 where it can't be. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { projectRoot } from "../../local/settings.js";
 import { readCalls, readPrices } from "./data.js";
+import { filled } from "./document.js";
 import { help, readOptions } from "./options.js";
 import { planOf } from "./plan.js";
 import { asTable, asText } from "./text.js";
+
+const DOCUMENTS = ["docs/capacity.md", "docs/deploy.md"].map((path) => join(projectRoot, path));
 
 function main(args: readonly string[]): number {
   const { input, form, wantsHelp } = readOptions(args);
   if (wantsHelp) {
     console.log(help());
+    return 0;
+  }
+  if (form === "documents") {
+    for (const path of DOCUMENTS) writeFileSync(path, filled(readFileSync(path, "utf8")));
     return 0;
   }
   const [calls, prices] = [readCalls(), readPrices()];

@@ -80,7 +80,7 @@ export interface Input {
 
 export interface Command {
   readonly input: Input;
-  readonly form: "text" | "json" | "table";
+  readonly form: "text" | "json" | "table" | "documents";
   readonly wantsHelp: boolean;
 }
 
@@ -89,7 +89,9 @@ const EACH = Object.entries(NUMBERS) as readonly (readonly [NumberName, NumberOp
 /** Reads the command's words. Throws one error that names everything that is wrong with them. */
 export function readOptions(args: readonly string[]): Command {
   const names = [...Object.keys(NUMBERS), ...Object.keys(CHOICES)];
-  const flags = { json: { type: "boolean" }, table: { type: "boolean" }, help: { type: "boolean" } } as const;
+  const flags = Object.fromEntries(
+    ["json", "table", "documents", "help"].map((name) => [name, { type: "boolean" as const }]),
+  );
   const texts = Object.fromEntries(names.map((name) => [name, { type: "string" as const }]));
   const { values } = parsed(withNegatives(args), { ...texts, ...flags });
   const problems: string[] = [];
@@ -118,7 +120,7 @@ export function readOptions(args: readonly string[]): Command {
       logsRequests,
       isHighlyAvailable,
     },
-    form: values["json"] ? "json" : values["table"] ? "table" : "text",
+    form: values["json"] ? "json" : values["table"] ? "table" : values["documents"] ? "documents" : "text",
     wantsHelp: values["help"] === true,
   };
 }
@@ -181,5 +183,6 @@ export function help(): string {
     ),
     line("json", "", "all of it as JSON"),
     line("table", "", "a Markdown table of what is needed"),
+    line("documents", "", "writes the tables of docs/capacity.md and docs/deploy.md anew"),
   ].join("\n");
 }

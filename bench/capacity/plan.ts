@@ -1,7 +1,7 @@
 import { type Bill, billOf } from "./bill.js";
 import type { Calls, Prices } from "./data.js";
 import type { Values } from "./formula.js";
-import { INSTANCES, LIMITS, MYSQL_SIZES, REDIS_SIZES } from "./limits.js";
+import { INSTANCES, KNOWN, MOST, MYSQL_SIZES, REDIS_SIZES } from "./limits.js";
 import { measured } from "./measured.js";
 import type { Input } from "./options.js";
 import { RULES } from "./rules.js";
@@ -23,7 +23,7 @@ export interface Plan {
 
 /** Reckons what the input needs. The same input and data give the same plan. */
 export function planOf(input: Input, calls: Calls, prices: Prices): Plan {
-  const given = { ...LIMITS, ...measured(calls), ...inputValues(input), ...time(prices) };
+  const given = { ...limits(), ...measured(calls), ...inputValues(input), ...time(prices) };
   let values: Values = given;
   const sections = Object.entries(RULES).map(([title, rules]) => {
     const sheet = compute(rules, values);
@@ -61,6 +61,9 @@ function inputValues({ numbers, memory, captures, logsRequests }: Input): Values
   };
 }
 
+const limits = (): Values =>
+  Object.fromEntries(Object.entries(KNOWN).map(([name, { value }]) => [name, value]));
+
 const time = ({ hoursAMonth, daysAMonth }: Prices): Values => ({ hoursAMonth, daysAMonth });
 
 function mysqlFor(values: Values, { isHighlyAvailable }: Input) {
@@ -78,24 +81,24 @@ function problemsOf(values: Values, hasMysql: boolean, hasRedis: boolean): reado
   const largest = MYSQL_SIZES.at(-1)!;
   const checks: readonly (readonly [holds: boolean, problem: string])[] = [
     [
-      of("units") <= LIMITS.mostUnits,
-      `Web PubSub: ${of("units")} units are needed and a resource has ${LIMITS.mostUnits} at most. ` +
+      of("units") <= MOST.units,
+      `Web PubSub: ${of("units")} units are needed and a resource has ${MOST.units} at most. ` +
         "Divide the users over several deployments.",
     ],
     [
-      of("throughputUnits") <= LIMITS.mostThroughputUnits,
+      of("throughputUnits") <= MOST.throughputUnits,
       `Event Hubs: ${of("throughputUnits")} throughput units are needed and Standard has ` +
-        `${LIMITS.mostThroughputUnits} at most. Take the tier Premium, which this model does not reckon.`,
+        `${MOST.throughputUnits} at most. Take the tier Premium, which this model does not reckon.`,
     ],
     [
       of("messagePartitions") >= of("messagePartitionsNeeded"),
       `Event Hubs: chat-messages needs ${of("messagePartitionsNeeded")} partitions and gets ` +
-        `${of("messagePartitions")}. Say more with --partitions (${LIMITS.mostPartitions} at most; Premium has 100).`,
+        `${of("messagePartitions")}. Say more with --partitions (${MOST.partitions} at most; Premium has 100).`,
     ],
     [
       of("readPartitions") >= of("readPartitionsNeeded"),
       `Event Hubs: chat-read-events needs ${of("readPartitionsNeeded")} partitions and Standard has ` +
-        `${LIMITS.mostPartitions} at most. Take the tier Premium.`,
+        `${MOST.partitions} at most. Take the tier Premium.`,
     ],
     [
       of("messageMost") >= of("messageNeeded") && of("readMost") >= of("readNeeded"),
@@ -122,7 +125,7 @@ function noMysql(values: Values, largest: (typeof MYSQL_SIZES)[number]): string 
   const needs =
     `${of("connectionsNeeded")} connections, ${of("mysqlCores").toFixed(1)} processors and ` +
     `${Math.ceil(of("iops"))} writes a second`;
-  const fits = Math.floor((largest.connections * LIMITS.usedShare) / of("instancesMost"));
+  const fits = Math.floor((largest.connections * KNOWN.usedShare.value) / of("instancesMost"));
   const advice =
     of("connectionsNeeded") > largest.connections
       ? `Say --pool-size ${Math.max(1, fits)} or less, fewer --maximum-instances, or --memory 4096.`
@@ -134,8 +137,8 @@ function warningsOf(values: Values, isBurstable: boolean): readonly string[] {
   const of = (name: string): number => values[name]!;
   const warnings: readonly (readonly [says: boolean, warning: string])[] = [
     [
-      of("coresMost") > LIMITS.flexCores,
-      `Functions: ${of("coresMost")} cores may be used and a region's quota is ${LIMITS.flexCores}: ask for more.`,
+      of("coresMost") > MOST.flexCores,
+      `Functions: ${of("coresMost")} cores may be used and a region's quota is ${MOST.flexCores}: ask for more.`,
     ],
     [
       of("maximumInstances") < 40,
