@@ -43,6 +43,7 @@ const NUMBERS = {
   "keep-months": any(12, 0, 120, "months of messages that MySQL has room for"),
   "pool-size": whole(16, 1, 100, "MYSQL_POOL_SIZE: connections of an instance"),
   partitions: whole(0, 0, 32, "partitions of chat-messages; 0: reckon them"),
+  "read-partitions": whole(0, 0, 32, "partitions of chat-read-events; 0: reckon them"),
   "maximum-instances": whole(0, 0, 1_000, "the most on-demand instances of each group; 0: reckon them"),
   "http-concurrency": whole(16, 1, 1_000, "HTTP requests that an instance gets at a time"),
   "always-ready-http": whole(1, 0, 100, "instances for HTTP that always run"),

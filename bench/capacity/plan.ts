@@ -48,12 +48,15 @@ export function planOf(input: Input, calls: Calls, prices: Prices): Plan {
 function inputValues({ numbers, memory, captures, logsRequests }: Input): Values {
   const camel = (name: string): string => name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
   const named = Object.fromEntries(Object.entries(numbers).map(([name, value]) => [camel(name), value]));
-  const { "maximum-instances": maximum, partitions } = numbers;
+  const { "maximum-instances": maximum, "read-partitions": readPartitions, partitions } = numbers;
   return {
     ...named,
     maximumInstancesSaid: maximum,
     reckonMaximum: maximum === 0 ? 1 : 0,
-    reckonPartitions: partitions === 0 ? 1 : 0,
+    messagePartitionsSaid: partitions,
+    reckonMessagePartitions: partitions === 0 ? 1 : 0,
+    readPartitionsSaid: readPartitions,
+    reckonReadPartitions: readPartitions === 0 ? 1 : 0,
     captures: captures ? 1 : 0,
     logsRequests: logsRequests ? 1 : 0,
     cores: INSTANCES[memory],
@@ -97,8 +100,8 @@ function problemsOf(values: Values, hasMysql: boolean, hasRedis: boolean): reado
     ],
     [
       of("readPartitions") >= of("readPartitionsNeeded"),
-      `Event Hubs: chat-read-events needs ${of("readPartitionsNeeded")} partitions and Standard has ` +
-        `${MOST.partitions} at most. Take the tier Premium.`,
+      `Event Hubs: chat-read-events needs ${of("readPartitionsNeeded")} partitions and gets ` +
+        `${of("readPartitions")}. Say more with --read-partitions (${MOST.partitions} at most; Premium has 100).`,
     ],
     [
       of("messageMost") >= of("messageNeeded") && of("readMost") >= of("readNeeded"),

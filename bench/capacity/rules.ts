@@ -101,11 +101,16 @@ const EVENT_HUBS: readonly Rule[] = [
   ),
   rule(
     "messagePartitions",
-    "max(partitions, partitionCount(2 * messagePartitionsNeeded) * reckonPartitions)",
+    "max(messagePartitionsSaid, partitionCount(2 * messagePartitionsNeeded) * reckonMessagePartitions)",
     "",
     "partitions of chat-messages, twice what is needed, as they can't be added later",
   ),
-  rule("readPartitions", "partitionCount(2 * readPartitionsNeeded)", "", "partitions of chat-read-events"),
+  rule(
+    "readPartitions",
+    "max(readPartitionsSaid, partitionCount(2 * readPartitionsNeeded) * reckonReadPartitions)",
+    "",
+    "partitions of chat-read-events",
+  ),
 ];
 
 const FUNCTIONS: readonly Rule[] = [
@@ -226,14 +231,26 @@ const MONTH: readonly Rule[] = [
   rule("outBilled", "max(0, billedOut - outIncluded)", "millions", "outbound messages that are paid for"),
   rule("events", "(messages + reads) * seconds / 1000000", "millions", "events in"),
   rule(
-    "httpBusy",
-    "max(1 - exp(-http * billedSeconds), http * httpCpuMs / msAnInstance)",
+    "httpSpread",
+    "max(1, max(alwaysReadyHttp, ceil(http * httpCpuMs / msAnInstance)))",
     "",
-    "instances of http that execute, mean",
+    "instances of http that share its executions, mean",
+  ),
+  rule(
+    "httpBusy",
+    "httpSpread * (1 - exp(-http * billedSeconds / httpSpread))",
+    "",
+    "those that execute at a moment, mean",
+  ),
+  rule(
+    "messageSpread",
+    "max(1, max(alwaysReadyMessages, ceil(min(messages, messageBatches) * batchCpuMs / msAnInstance)))",
+    "",
+    "the same of chatMessages",
   ),
   rule(
     "messageBusy",
-    "max(1 - exp(-messages * billedSeconds), min(messages, messageBatches) * batchCpuMs / msAnInstance)",
+    "messageSpread * (1 - exp(-messages * billedSeconds / messageSpread))",
     "",
     "the same of chatMessages",
   ),

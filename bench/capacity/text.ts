@@ -51,6 +51,7 @@ export function needs({ values, mysql, redis, input }: Plan): readonly (readonly
     ["messages to clients a second, peak", of("peakOut")],
     ["Web PubSub units", of("units")],
     ["  by connections, upstream, REST, out", list(all(values, UNITS_BY))],
+    ["  minutes until all are connected again", of("minutesToReconnect")],
     ["Event Hubs throughput units", of("throughputUnits")],
     ["partitions: messages, reads", list(all(values, ["messagePartitions", "readPartitions"]))],
     [
