@@ -310,6 +310,12 @@ const MONTH: readonly Rule[] = [
     "GB",
     "Web PubSub's log of REST calls",
   ),
+  rule(
+    "logGbADay",
+    "(logGb + requestLogGb) / daysAMonth",
+    "GB",
+    "a day's logs: the daily quota must be more",
+  ),
 ];
 
 /** All that is computed, by service. */

@@ -65,6 +65,7 @@ export function needs({ values, mysql, redis, input }: Plan): readonly (readonly
     ["  storage, growth a month", `${of("mysqlGb")} GB, ${of("growthGb")} GB`],
     ["Redis", redis ? `Balanced_${redis}${pair}` : "none is large enough"],
     ["  memory, calls a second at the peak", `${of("redisGb")} GB, ${of("redisCalls")}`],
+    ["logs a day", `${of("logGbADay")} GB`],
   ];
 }
 
