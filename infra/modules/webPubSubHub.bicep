@@ -26,8 +26,9 @@ resource chat 'Microsoft.SignalRService/webPubSub/hubs@2024-03-01' = {
   parent: service
   name: 'chat'
   properties: {
-    // A client needs a token that the app has made for it.
-    anonymousConnectPolicy: 'deny'
+    // Stock STOMP clients connect with the identity provider's token alone (?token=…), and without the service's
+    // own. Nobody gets in by that: the app checks the token in the event `connect`, and refuses.
+    anonymousConnectPolicy: 'allow'
     eventHandlers: [
       {
         // The route of functions/clientEvent.ts. The service puts the event's name in.
