@@ -2,6 +2,7 @@ import { inspect } from "node:util";
 import type { app, InvocationContext } from "@azure/functions";
 import type { App } from "../shared/app.js";
 import { atMostEvery, log } from "../shared/platform/log.js";
+import { inTraceOf } from "../shared/platform/trace.js";
 
 const SAID_MS = 60_000;
 
@@ -87,6 +88,12 @@ function keyOf(properties: unknown): string | undefined {
   return typeof key === "string" ? key : undefined;
 }
 
+/** The trace that an event was published with, by the properties that its publisher gave it. */
+function traceOf(properties: unknown): { readonly traceparent?: string } {
+  const traceparent = member(properties, "traceparent");
+  return typeof traceparent === "string" ? { traceparent } : {};
+}
+
 const numberIn = (properties: unknown): unknown =>
   member(properties, "SequenceNumber") ?? member(properties, "x-opt-sequence-number");
 
@@ -114,10 +121,12 @@ function batchOf(hub: string, bodies: unknown, metadata: unknown): Batch | undef
     following(listOf(member(metadata, "sequenceNumberArray")), bodies.length) ??
     following(properties.map(numberIn), bodies.length);
   if (!numbers) return undefined;
+  const own = listOf(member(metadata, "propertiesArray"));
   const events = bodies.map((body: Uint8Array, index) => ({
     sequenceNumber: numbers[index]!,
     key: keyOf(properties[index]),
     body,
+    ...traceOf(own[index]),
   }));
   return { hub, partitionId, events };
 }
@@ -130,12 +139,13 @@ function batchOf(hub: string, bodies: unknown, metadata: unknown): Batch | undef
 async function consume(
   hub: string,
   bodies: unknown,
-  { triggerMetadata }: InvocationContext,
+  { triggerMetadata, traceContext }: InvocationContext,
   { store, catchUp }: Consumer,
   limited: ReturnType<typeof atMostEvery>,
 ): Promise<void> {
   const batch = batchOf(hub, bodies, triggerMetadata);
-  if (batch) return store(batch);
+  // The host's span of the invocation, where it has one. The events' own traces come with them.
+  if (batch) return inTraceOf(traceContext?.traceParent, () => store(batch));
   const partitionId = partitionIdOf(triggerMetadata);
   limited((suppressed) =>
     log.error("what the host says of a batch can't be read, its events are read from the hub itself", {

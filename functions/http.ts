@@ -1,6 +1,7 @@
 import type { HttpRequest, HttpResponseInit, InvocationContext } from "@azure/functions";
 import { getApp } from "../shared/app.js";
 import { ChatError, toChatError, toProblem } from "../shared/platform/errors.js";
+import { spanContextOf } from "../shared/platform/trace.js";
 
 /** The answer to a call that has thrown, counted, and logged where the failure is ours. */
 export function refused(thrown: unknown): HttpResponseInit {
@@ -73,14 +74,11 @@ export function queryOf(request: HttpRequest): Record<string, string> {
   );
 }
 
-/** version "-" trace-id "-" parent-id "-" trace-flags, W3C Trace Context section 3.2. */
-const TRACEPARENT = /^[\da-f]{2}-[\da-f]{32}-[\da-f]{16}-[\da-f]{2}$/;
-
 /**
  * What a call is traced by: the host's span, or else that of the request. Without a monitor the host's span
- * is an empty text. Nothing where neither has the form of a traceparent.
+ * is an empty text. Nothing where neither is a traceparent.
  */
 export function traceparentOf(request: HttpRequest, { traceContext }: InvocationContext): string | undefined {
   const given = [traceContext?.traceParent, request.headers.get("traceparent")];
-  return given.find((each): each is string => typeof each === "string" && TRACEPARENT.test(each));
+  return given.find((each): each is string => spanContextOf(each) !== undefined);
 }

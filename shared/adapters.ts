@@ -10,6 +10,7 @@ import type { Broadcaster } from "./broadcast/broadcaster.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
 import type { EventBus } from "./bus/eventBus.js";
 import { connectEventHubs } from "./bus/eventHubs.js";
+import { traced } from "./bus/traced.js";
 import type { Config, EventHubsConfig, Limits } from "./config.js";
 import { createCredential } from "./platform/credential.js";
 import { type OnFault, toChatError } from "./platform/errors.js";
@@ -62,9 +63,11 @@ export function connectAdapters(config: Config): Adapters {
       poolSize: mysql.poolSize,
       ...(mysql.entra ? { credential } : {}),
     }),
-    bus: connectEventHubs(
-      eventHubs.kind === "key" ? eventHubs.connectionString : { host: eventHubs.namespace, credential },
-      { onFault: noting("eventHubs") },
+    bus: traced(
+      connectEventHubs(
+        eventHubs.kind === "key" ? eventHubs.connectionString : { host: eventHubs.namespace, credential },
+        { onFault: noting("eventHubs") },
+      ),
     ),
     redis,
     ...portsOf(redis),

@@ -2,6 +2,7 @@ import { type Adapters, connectAdapters, HUB, proofOf } from "./adapters.js";
 import type { EventBatch } from "./bus/eventBus.js";
 import { admit } from "./calls/admit.js";
 import type { Call, CallRequest, Who } from "./calls/call.js";
+import { runTraced } from "./calls/traced.js";
 import { readConfig } from "./config.js";
 import { sweepEvicted } from "./connections/closing.js";
 import { connectionEvents, reportFailedEvent } from "./connections/events.js";
@@ -60,7 +61,7 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     /** Lets a caller in, or throws. */
     admit: (who: Who, authorization: string | null) => admit(who, authorization, { ...adapters, arrive }),
     /** Checks and answers an HTTP call. Throws a `ChatError` that says why not. */
-    run: (call: Call, request: CallRequest) => call.run(request, calls),
+    run: (call: Call, request: CallRequest) => runTraced(call, request, calls),
     /**
      * Counts an HTTP call that is refused. Logs a failure of ours, with the cause that the caller doesn't
      * see.

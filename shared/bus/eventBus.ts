@@ -11,9 +11,9 @@ export interface EventBus {
   publish(hub: string, key: string, event: object, traceparent?: string): Promise<void>;
   /**
    * Publishes events of one key together, in order, at most 1 MB in all. The bus stores all of them or none.
-   * When the call throws it may have done either.
+   * When the call throws it may have done either. `traceparent` goes along with each.
    */
-  publishAll(hub: string, key: string, events: readonly object[]): Promise<void>;
+  publishAll(hub: string, key: string, events: readonly object[], traceparent?: string): Promise<void>;
   /**
    * The time at which the hub was made. The answer may be up to 30 s old unless the caller asks for a fresh
    * one.
@@ -26,6 +26,11 @@ export interface EventBus {
    * event.
    */
   firstSequenceNumber(hub: string, partitionId: string): Promise<number>;
+  /**
+   * The event that was added to the partition last, whether or not the hub still has it. Nothing where none
+   * ever was.
+   */
+  lastEnqueued(hub: string, partitionId: string): Promise<LastEnqueued | undefined>;
   /**
    * The first `limit` of the events `from` to `to` (inclusive) that the hub still has, in order. A consumer
    * asks for them when it finds a hole before its batch. An empty answer proves nothing:
@@ -44,11 +49,20 @@ export interface EventBus {
   close(): Promise<void>;
 }
 
+export interface LastEnqueued {
+  readonly sequenceNumber: number;
+  readonly on: Date;
+}
+
 export interface ReceivedEvent {
   readonly sequenceNumber: number;
   /** The key that the event was published with, if it had one. */
   readonly key: string | undefined;
   readonly body: Uint8Array;
+  /** The trace that it was published with, as it came. */
+  readonly traceparent?: string;
+  /** When the bus took it, where that is told. */
+  readonly enqueuedOn?: Date;
 }
 
 /** The events that an Event Hub trigger hands over: consecutive events of one partition, in order. */

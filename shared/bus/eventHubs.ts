@@ -59,14 +59,12 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
 
   return {
     async publish(hub, key, event, traceparent) {
-      const properties = traceparent === undefined ? {} : { properties: { traceparent } };
-      await guarded(() =>
-        producer(hub).sendBatch([{ ...messageOf(event), ...properties }], { partitionKey: key }),
-      );
+      await guarded(() => producer(hub).sendBatch([messageOf(event, traceparent)], { partitionKey: key }));
     },
-    async publishAll(hub, key, events) {
+    async publishAll(hub, key, events, traceparent) {
       if (events.length === 0) return;
-      await guarded(() => producer(hub).sendBatch(events.map(messageOf), { partitionKey: key }));
+      const messages = events.map((event) => messageOf(event, traceparent));
+      await guarded(() => producer(hub).sendBatch(messages, { partitionKey: key }));
     },
     async createdOn(hub, freshness) {
       const known = created.get(hub);
@@ -79,6 +77,11 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
     async firstSequenceNumber(hub, partitionId) {
       const partition = await guarded(() => producer(hub).getPartitionProperties(partitionId));
       return partition.isEmpty ? partition.lastEnqueuedSequenceNumber + 1 : partition.beginningSequenceNumber;
+    },
+    async lastEnqueued(hub, partitionId) {
+      const partition = await guarded(() => producer(hub).getPartitionProperties(partitionId));
+      const { lastEnqueuedSequenceNumber: sequenceNumber, lastEnqueuedOnUtc: on } = partition;
+      return sequenceNumber < 0 ? undefined : { sequenceNumber, on };
     },
     readRange: (hub, partitionId, from, to, limit) =>
       guarded(() => readRange(namespace, hub, partitionId, from, to, limit)),
@@ -93,9 +96,10 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
 }
 
 /** A Buffer is sent as it is. The SDK would encode a string as JSON once more. */
-const messageOf = (event: object): EventData => ({
+const messageOf = (event: object, traceparent: string | undefined): EventData => ({
   body: Buffer.from(JSON.stringify(event)),
   contentType: "application/json",
+  ...(traceparent === undefined ? {} : { properties: { traceparent } }),
 });
 
 /**
@@ -215,5 +219,12 @@ function received(event: ReceivedEventData): ReceivedEvent {
   const body: unknown = event.body;
   const bytes =
     body instanceof Uint8Array ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
-  return { sequenceNumber: event.sequenceNumber, key, body: bytes };
+  const traceparent: unknown = event.properties?.["traceparent"];
+  return {
+    sequenceNumber: event.sequenceNumber,
+    key,
+    body: bytes,
+    ...(typeof traceparent === "string" && { traceparent }),
+    enqueuedOn: event.enqueuedTimeUtc,
+  };
 }

@@ -1,23 +1,42 @@
+import type { Span } from "@opentelemetry/api";
 import { enter } from "../connections/admission.js";
 import type { Connection } from "../connections/connection.js";
 import { versionOf } from "../connections/connectionState.js";
 import { about, ChatError, toChatError } from "../platform/errors.js";
+import { fail, inSpan, SpanKind, traceparentOf } from "../platform/trace.js";
 import type { Frame } from "../stomp/frame.js";
 import { serializeFrame } from "../stomp/serializer.js";
 import type { CommandDeps, Outcome, Received } from "./command.js";
 import { evictedOutcome } from "./evicted.js";
 import { recognizable } from "./payload.js";
 import { refuse, reportRefusal } from "./refuse.js";
-import { commandOf, rateKindOf } from "./table.js";
+import { commandOf, nameOf, rateKindOf } from "./table.js";
 
 /**
  * Handles one frame: checks the token, has the session store admit the frame, runs its command, and adds the
  * RECEIPT. Never throws: whatever is thrown becomes a refusal.
  */
-export async function handleFrame(
+export const handleFrame = (
   received: Received,
   connection: Connection,
   deps: CommandDeps,
+): Promise<Outcome> =>
+  inSpan(
+    () => ({
+      name: nameOf(received.frame),
+      kind: SpanKind.SERVER,
+      attributes: { "user.id": String(connection.userId), "chat.connection.id": connection.connectionId },
+      parent: received.traceparent,
+    }),
+    (span) =>
+      handle(span ? { ...received, traceparent: traceparentOf(span) } : received, connection, deps, span),
+  );
+
+async function handle(
+  received: Received,
+  connection: Connection,
+  deps: CommandDeps,
+  span: Span | undefined,
 ): Promise<Outcome> {
   const { frame } = received;
   let current = connection;
@@ -31,6 +50,7 @@ export async function handleFrame(
     return withReceipt(await command(received, current, deps), frame);
   } catch (thrown) {
     const error = toChatError(thrown);
+    fail(span, error);
     reportRefusal(error, frame.command);
     return refuse(error, received, current);
   }

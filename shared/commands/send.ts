@@ -8,6 +8,7 @@ import {
   messageSent,
 } from "../events/messages.js";
 import { isHttpsUrl, opaque, visibleLines } from "../platform/text.js";
+import { annotate } from "../platform/trace.js";
 import { namelessUser } from "../store/users.js";
 import type { Command } from "./command.js";
 import { withPayload } from "./payload.js";
@@ -33,6 +34,7 @@ const Payload = z
  */
 export const send: Command = async ({ frame, eventId, traceparent }, { userId, state }, deps) => {
   await withPayload(Payload, frame.body, async ({ roomId, type, content, clientMessageId = null }) => {
+    annotate(() => ({ "chat.room.id": roomId, "messaging.message.id": eventId }));
     await requireMember(roomId, userId, deps);
     const event = messageSent({
       eventId,

@@ -37,8 +37,17 @@ const COMMANDS: ReadonlyMap<string, Entry | "unsupported"> = new Map<string, Ent
   ["ABORT", "unsupported"],
 ]);
 
-const entryOf = ({ command, headers }: Frame): Entry | "unsupported" | undefined =>
-  COMMANDS.get(command === "SEND" ? `SEND ${headers.get("destination") ?? ""}` : command);
+const keyOf = ({ command, headers }: Frame): string =>
+  command === "SEND" ? `SEND ${headers.get("destination") ?? ""}` : command;
+
+const entryOf = (frame: Frame): Entry | "unsupported" | undefined => COMMANDS.get(keyOf(frame));
+
+/** The frame's name where it is one of the table, so that clients can't make up names. */
+export function nameOf(frame: Frame): string {
+  const key = keyOf(frame);
+  if (COMMANDS.has(key)) return key;
+  return frame.command === "SEND" ? "SEND" : "unknown command";
+}
 
 /** The limit that a frame counts against, if there is one. */
 export function rateKindOf(frame: Frame): RateKind | undefined {

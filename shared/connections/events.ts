@@ -4,6 +4,7 @@ import { handleMessage } from "../commands/dispatch.js";
 import { ChatError, toChatError } from "../platform/errors.js";
 import { log, logUnavailable } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
+import { inSpan, SpanKind } from "../platform/trace.js";
 import type { Accepted, ConnectionEvent, Handshake, UpstreamHandlers } from "../upstream/events.js";
 import type { Connection } from "./connection.js";
 import { decodeState, encodeState } from "./connectionState.js";
@@ -27,20 +28,22 @@ export interface ConnectionDeps extends CommandDeps {
  * here alone.
  */
 export const connectionEvents = (deps: ConnectionDeps): UpstreamHandlers => ({
-  async connect(handshake) {
-    try {
-      return await connect(handshake, deps);
-    } catch (error) {
-      count.refused(toChatError(error).code, "handshake");
-      throw error;
-    }
-  },
-  connected: (event) => greet(connectionOf(event), deps),
-  async disconnected(event) {
-    const connection = connectionOf(event);
-    await freeSlot(connection, deps);
-    await forgetConnection(connection, deps);
-  },
+  connect: (handshake) =>
+    told("connect", handshake, async () => {
+      try {
+        return await connect(handshake, deps);
+      } catch (error) {
+        count.refused(toChatError(error).code, "handshake");
+        throw error;
+      }
+    }),
+  connected: (event) => told("connected", event, () => greet(connectionOf(event), deps)),
+  disconnected: (event) =>
+    told("disconnected", event, async () => {
+      const connection = connectionOf(event);
+      await freeSlot(connection, deps);
+      await forgetConnection(connection, deps);
+    }),
   async message(event) {
     const connection = connectionOf(event);
     const { state, ...answer } = await handleMessage(event, connection, deps);
@@ -48,6 +51,14 @@ export const connectionEvents = (deps: ConnectionDeps): UpstreamHandlers => ({
     return { ...answer, state: state === connection.state ? event.state : encodeState(state) };
   },
 });
+
+/** Handles what is told of a connection in a span of its own. The frames of a message have one each. */
+const told = <T>(
+  name: "connect" | "connected" | "disconnected",
+  { connectionId }: { readonly connectionId: string },
+  work: () => Promise<T>,
+): Promise<T> =>
+  inSpan(() => ({ name, kind: SpanKind.SERVER, attributes: { "chat.connection.id": connectionId } }), work);
 
 async function connect({ headers, query, subprotocols }: Handshake, deps: ConnectionDeps): Promise<Accepted> {
   const token = query["token"]?.[0] ?? bearerToken(headers["authorization"]?.join(","));

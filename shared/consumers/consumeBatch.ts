@@ -2,6 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError, isToBeMended } from "../platform/errors.js";
 import { log } from "../platform/log.js";
+import { count } from "../platform/metrics.js";
+import { annotate } from "../platform/trace.js";
 import { inTransaction, mayCommitLater, type Queryable } from "../store/database.js";
 import {
   beginStream,
@@ -14,6 +16,7 @@ import {
 } from "../store/streamPositions.js";
 import { publishDeadLetters, type Refused } from "./deadLetters.js";
 import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
+import { observed, processing, step } from "./observed.js";
 
 /**
  * What is done with the events of one hub, in the order in which `consumeBatch` calls it. `Result` is what
@@ -65,7 +68,14 @@ export async function consumeBatch<Result>(
   handler: BatchHandler<Result>,
   deps: ConsumeDeps,
 ): Promise<void> {
-  if (batch.events.length === 0) return;
+  if (batch.events.length > 0) await observed(batch, () => consume(batch, handler, deps));
+}
+
+async function consume<Result>(
+  batch: EventBatch,
+  handler: BatchHandler<Result>,
+  deps: ConsumeDeps,
+): Promise<void> {
   const deadline = deps.now() + deps.retryBudgetMs;
   for (let attempt = 0; ; attempt += 1) {
     try {
@@ -131,6 +141,8 @@ async function storeThenShow<Result>(batch: EventBatch, deps: Try<Result>): Prom
     await fillHole(stream, progress.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
     progress = await store(stream, batch.events, deps);
   }
+  const { stored } = progress.position;
+  count.replayed(stream.hub, "skipped", batch.events.filter((one) => one.sequenceNumber <= stored).length);
   await show(stream, progress, deps);
 }
 
@@ -158,7 +170,8 @@ async function store<Result>(
   deps: Try<Result>,
 ): Promise<Progress<Result>> {
   try {
-    return await inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, deps.handler.store));
+    const inOne = (tx: Queryable) => storeIn(tx, stream, events, deps, deps.handler.store);
+    return await step("store", stream, events.length, () => inTransaction(deps.database, inOne));
   } catch (error) {
     if (mayCommitLater(error)) throw error;
     log.error("a batch can't be stored as it is", { ...stream, error });
@@ -211,6 +224,7 @@ async function storeIn<Result>(
   const position = (await lockPosition(tx, stream)) ?? (await begin(tx, stream, deps));
   const following = events.filter((event) => event.sequenceNumber > position.stored);
   const [first] = following;
+  annotate(() => ({ "chat.events.stored_before": events.length - following.length }));
   if (following.length < events.length || first?.sequenceNumber !== position.stored + 1)
     await requireSameHub(stream, deps);
   if (!first) return { kind: "storedBefore", position };
@@ -219,6 +233,7 @@ async function storeIn<Result>(
   await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
   const last = following.at(-1)!.sequenceNumber;
   await move(tx, stream, last, deps.handler);
+  annotate(() => ({ "chat.events.refused": refused.length }));
   return { kind: "stored", position, last, result, refused };
 }
 
@@ -249,8 +264,9 @@ async function show<Result>(
   if (position.broadcast < position.stored)
     await showAgain(stream, position.broadcast + 1, position.stored, deps);
   if (progress.kind !== "stored") return;
-  await handler.show(stream, progress.result, progress.refused);
-  if (handler.shown.kind === "byPosition") await moveBroadcast(deps.database, stream, progress.last);
+  const { last, result, refused } = progress;
+  await step("broadcast", stream, last - position.stored, () => handler.show(stream, result, refused));
+  if (handler.shown.kind === "byPosition") await moveBroadcast(deps.database, stream, last);
 }
 
 async function showAgain<Result>(stream: Stream, from: number, to: number, deps: Try<Result>): Promise<void> {
@@ -259,7 +275,9 @@ async function showAgain<Result>(stream: Stream, from: number, to: number, deps:
   for (let next = from; next <= to; ) {
     requireTime(deps);
     const { events, first } = await readAgain(stream, next, to, deps);
-    if (shown.kind === "byPosition") await shown.again(stream, events);
+    count.replayed(stream.hub, "shown", events.length);
+    if (shown.kind === "byPosition" && events.length > 0)
+      await processing({ ...stream, events }, () => shown.again(stream, events));
     next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
     await moveBroadcast(deps.database, stream, next - 1);
   }
@@ -285,8 +303,11 @@ async function fillHole<Result>(stream: Stream, from: number, to: number, deps: 
     });
   }
   if (events.length === 0) return;
-  const progress = await store(stream, events, deps);
-  if (progress.kind === "stored") await show(stream, progress, deps);
+  count.replayed(stream.hub, "recovered", events.length);
+  await processing({ ...stream, events }, async () => {
+    const progress = await store(stream, events, deps);
+    if (progress.kind === "stored") await show(stream, progress, deps);
+  });
 }
 
 /**

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { EventBus, ReceivedEvent } from "../bus/eventBus.js";
 import type { DeadLetter } from "../events/messages.js";
 import type { ChatError } from "../platform/errors.js";
+import { count } from "../platform/metrics.js";
 import type { Stream } from "../store/streamPositions.js";
 
 /** An event that no retry can help, and why. */
@@ -32,7 +33,8 @@ export async function publishDeadLetters(
 ): Promise<void> {
   for (const one of refused) {
     const letter = deadLetter(stream, one);
-    await bus.publish(deadLetterHub, letter.key, letter);
+    await bus.publish(deadLetterHub, letter.key, letter, one.event.traceparent);
+    count.deadLetter(stream.hub, one.error.code);
   }
 }
 

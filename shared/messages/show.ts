@@ -7,6 +7,7 @@ import { added, giveHints } from "../fanout/hints.js";
 import type { SendDeps } from "../fanout/send.js";
 import { groupBy } from "../platform/async.js";
 import type { ChatError } from "../platform/errors.js";
+import { annotate } from "../platform/trace.js";
 import { countUnread } from "../store/members.js";
 import { findByDedupeKeys } from "../store/messages.js";
 import { findRooms } from "../store/rooms.js";
@@ -30,6 +31,7 @@ export async function showMessages(
   for (const { roomId } of reopened) await deps.members.dropMembers(roomId);
   // Before anything that can fail: an interrupted showing is not repeated with its reads.
   for (const roomId of new Set(withReads)) deps.scheduleReads(roomId);
+  annotate(() => ({ "chat.messages": shown.length, "chat.rooms": new Set(shown.map(roomOf)).size }));
   await broadcastMessages(shown, deps);
   await tellRefused(stream, refused, deps);
   // The one who had left finds the one-to-one room in their list again.
@@ -52,6 +54,8 @@ export async function showMessagesAgain(
   await broadcastMessages(shown, deps);
   await tellRefused(stream, refused, deps);
 }
+
+const roomOf = ({ message }: ShownMessage): number => message.roomId;
 
 const tellRefused = (stream: Stream, refused: readonly Refused[], deps: SendDeps): Promise<void> =>
   broadcastErrors(

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { isValidTraceId, trace } from "@opentelemetry/api";
 
 /** One structured line for each thing worth knowing. */
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -51,6 +52,7 @@ export type LogSink = Readonly<Record<keyof Log, (line: string) => void>>;
 /** The sink of an invocation, until its end. */
 interface Invocation {
   sink: LogSink | undefined;
+  isOver: boolean;
 }
 
 const invocations = new AsyncLocalStorage<Invocation>();
@@ -61,17 +63,26 @@ const invocations = new AsyncLocalStorage<Invocation>();
  * again, because the host drops the lines of an invocation that is over.
  */
 export async function loggingTo<T>(sink: LogSink, work: () => T | Promise<T>): Promise<T> {
-  const invocation: Invocation = { sink };
+  const invocation: Invocation = { sink, isOver: false };
   try {
     return await invocations.run(invocation, work);
   } finally {
     invocation.sink = undefined;
+    invocation.isOver = true;
   }
 }
 
 function write(level: keyof Log, message: string, fields: LogFields = {}): void {
-  const sink = invocations.getStore()?.sink ?? console;
-  sink[level](line(level, message, fields));
+  const invocation = invocations.getStore();
+  const sink = invocation?.sink ?? console;
+  // What goes on after an invocation is not of its trace.
+  sink[level](line(level, message, invocation?.isOver ? fields : { ...fields, ...traceNow() }));
+}
+
+/** The trace that a line belongs to, if there is one. */
+function traceNow(): LogFields {
+  const now = trace.getActiveSpan()?.spanContext();
+  return now && isValidTraceId(now.traceId) ? { traceId: now.traceId, spanId: now.spanId } : {};
 }
 
 export const log: Log = {

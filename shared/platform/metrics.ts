@@ -1,5 +1,6 @@
-import { createNoopMeter, type MeterProvider, metrics } from "@opentelemetry/api";
+import type { Meter } from "@opentelemetry/api";
 import type { ErrorCode } from "./errors.js";
+import { instrumentsOf } from "./instruments.js";
 import { log } from "./log.js";
 
 /**
@@ -7,7 +8,6 @@ import { log } from "./log.js";
  * does nothing. Attributes come from closed sets, so no user can multiply the series.
  */
 
-const METER = "nonstop-chat";
 const LINE_MS = 60_000;
 
 /** Where a refusal was given. */
@@ -19,10 +19,15 @@ type Via = "stomp" | "http" | "handshake";
  */
 type Ending = "SESSION_LIMIT" | "DEVICE_RECONNECTED" | "LOGGED_OUT" | "disconnected" | "gone";
 
+/**
+ * Why events are handled once more, or not again: `skipped` were stored before, `recovered` were left out by
+ * the host and read from the hub, `shown` had been stored but not shown.
+ */
+type Replay = "skipped" | "recovered" | "shown";
+
 type Attributes = Readonly<Record<string, string>>;
 
-function createInstruments() {
-  const meter = metrics.getMeter(METER);
+function createInstruments(meter: Meter) {
   return {
     "chat.sessions.opened": meter.createCounter("chat.sessions.opened", {
       unit: "{session}",
@@ -47,33 +52,29 @@ function createInstruments() {
       unit: "{check}",
       description: "Checks of limits that were left out because Redis could not be asked",
     }),
+    "chat.dead_letters": meter.createCounter("chat.dead_letters", {
+      unit: "{event}",
+      description: "Events that went to a dead-letter hub, by code",
+    }),
+    "chat.replays": meter.createCounter("chat.replays", {
+      unit: "{event}",
+      description: "Events that came again, or late, by what was done about them",
+    }),
   };
 }
 
 type Instruments = ReturnType<typeof createInstruments>;
 
-let provider: MeterProvider | undefined;
-let instruments: Instruments | undefined;
 const sums = new Map<string, number>();
 /** Counts from before there was an SDK, for the first that comes. There are as few of them as series. */
 const waiting = new Map<string, [name: keyof Instruments, attributes: Attributes, value: number]>();
 let timer: NodeJS.Timeout | undefined;
 
-/**
- * The instruments of the registered provider; `undefined` where there is none. An SDK may come after the
- * first count. It then gets all counts from before.
- */
-function currentInstruments(): Instruments | undefined {
-  const current = metrics.getMeterProvider();
-  if (current === provider) return instruments;
-  provider = current;
-  instruments = metrics.getMeter(METER) === createNoopMeter() ? undefined : createInstruments();
-  if (instruments) {
-    for (const [name, attributes, value] of waiting.values()) instruments[name].add(value, attributes);
-    waiting.clear();
-  }
-  return instruments;
-}
+/** The instruments of the registered provider. An SDK that comes late gets all counts from before. */
+const currentInstruments = instrumentsOf(createInstruments, (instruments) => {
+  for (const [name, attributes, value] of waiting.values()) instruments[name].add(value, attributes);
+  waiting.clear();
+});
 
 function add(name: keyof Instruments, attributes: Attributes = {}, value = 1): void {
   const key = [name, ...Object.values(attributes)].join(" ");
@@ -99,6 +100,12 @@ export const count = {
   /** A limit was not checked because Redis could not be asked. */
   limitsOpen(): void {
     add("chat.limits.open");
+  },
+  deadLetter(hub: string, code: ErrorCode): void {
+    add("chat.dead_letters", { hub, code });
+  },
+  replayed(hub: string, kind: Replay, events: number): void {
+    if (events > 0) add("chat.replays", { hub, kind }, events);
   },
 };
 

@@ -1,6 +1,7 @@
 import type { EventBus } from "../bus/eventBus.js";
 import { requireAccess } from "../chat/access.js";
 import { READS_HUB, roomRead } from "../events/reads.js";
+import { annotate } from "../platform/trace.js";
 import type { Database } from "../store/database.js";
 
 interface AcceptDeps {
@@ -27,6 +28,7 @@ export async function acceptRead(
   requireMembership: () => Promise<unknown>,
   { bus, now }: AcceptDeps,
 ): Promise<void> {
+  annotate(() => ({ "chat.room.id": read.roomId, "chat.message.id": read.messageId }));
   await requireMembership();
   await bus.publish(READS_HUB, String(read.userId), roomRead(read, now()), traceparent);
 }

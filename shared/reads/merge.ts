@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import type { SendDeps } from "../fanout/send.js";
 import { log } from "../platform/log.js";
+import { detached } from "../platform/trace.js";
 import type { Turns } from "../redis/ports.js";
 import { takeReads } from "../store/readOutbox.js";
 import { findRooms } from "../store/rooms.js";
@@ -71,7 +72,8 @@ export function createReadMerger(deps: MergeDeps): ReadMerger {
       const known = rooms.get(roomId);
       if (known) known.waits = true;
       else if (rooms.size < ROOMS_AT_MOST) rooms.set(roomId, { waits: true, notBefore: 0, failures: 0 });
-      working ??= work();
+      // It goes on after the call that has begun it.
+      working ??= detached(work);
     },
     async settled() {
       while (working) await working;

@@ -1,4 +1,5 @@
 import { ChatError, toChatError, toProblem } from "../platform/errors.js";
+import { inTraceOf } from "../platform/trace.js";
 import { plain, type UpstreamAnswer } from "./answer.js";
 import { type CallerProof, createProver } from "./callerProof.js";
 import type { UpstreamHandlers } from "./events.js";
@@ -46,7 +47,8 @@ export function createUpstream(
       return toProblem(body);
     }
     try {
-      return await throughMiddleware(hub, { method, headers, body }, handlers);
+      const { traceparent } = headers;
+      return await inTraceOf(traceparent, () => throughMiddleware(hub, { method, headers, body }, handlers));
     } catch (error) {
       onError(error);
       return plain(500, "the event could not be handled");

@@ -1,4 +1,4 @@
-import type { EventBus, ReceivedEvent } from "../../shared/bus/eventBus.js";
+import type { EventBus, LastEnqueued, ReceivedEvent } from "../../shared/bus/eventBus.js";
 import { ChatError } from "../../shared/platform/errors.js";
 
 interface FakeHub {
@@ -32,7 +32,8 @@ export class FakeEventBus implements EventBus {
   /** Puts an event's raw bytes on a partition and returns it as a consumer gets it. */
   append(hub: string, partitionId: string, body: Uint8Array | string, key?: string): ReceivedEvent {
     const partition = this.#partition(hub, partitionId);
-    const event = { sequenceNumber: partition.length, key, body: Buffer.from(body) };
+    const enqueuedOn = new Date();
+    const event = { sequenceNumber: partition.length, key, body: Buffer.from(body), enqueuedOn };
     partition.push(event);
     return event;
   }
@@ -46,11 +47,12 @@ export class FakeEventBus implements EventBus {
     const count = this.#hub(hub).partitions.length;
     const hash = [...key].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) >>> 0, 7);
     this.traces.push(traceparent);
-    this.append(hub, String(hash % count), JSON.stringify(event), key);
+    const appended = this.append(hub, String(hash % count), JSON.stringify(event), key);
+    if (traceparent !== undefined) Object.assign(appended, { traceparent });
   }
 
-  async publishAll(hub: string, key: string, events: readonly object[]): Promise<void> {
-    for (const event of events) await this.publish(hub, key, event);
+  async publishAll(hub: string, key: string, events: readonly object[], traceparent?: string): Promise<void> {
+    for (const event of events) await this.publish(hub, key, event, traceparent);
   }
 
   async createdOn(hub: string): Promise<Date> {
@@ -64,6 +66,11 @@ export class FakeEventBus implements EventBus {
   async firstSequenceNumber(hub: string, partitionId: string): Promise<number> {
     this.#partition(hub, partitionId);
     return this.#hub(hub).cut[Number(partitionId)] ?? 0;
+  }
+
+  async lastEnqueued(hub: string, partitionId: string): Promise<LastEnqueued | undefined> {
+    const last = this.#partition(hub, partitionId).at(-1);
+    return last && { sequenceNumber: last.sequenceNumber, on: last.enqueuedOn! };
   }
 
   async readRange(

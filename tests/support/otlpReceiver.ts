@@ -3,16 +3,35 @@ import type { AddressInfo } from "node:net";
 
 export interface OtlpReceiver {
   readonly url: string;
-  /** The latest value of a series, summed over all processes that send; 0 before it came. */
+  /**
+   * The latest value of a series, of a histogram its count, summed over all processes that send; 0 before it
+   * came.
+   */
   value(name: string, attributes?: Readonly<Record<string, string>>): number;
   readonly services: ReadonlySet<string>;
   /** The attributes of each process that has sent something. */
   readonly resources: readonly Readonly<Record<string, string>>[];
+  /** The spans that have come, in the order of their coming. */
+  readonly spans: readonly ReceivedSpan[];
   /** Every request, also one that was not taken. */
   readonly requests: number;
   /** What it does from now on: takes metrics, answers with a status, or never answers. */
   answer: 200 | 400 | 503 | "nothing";
   close(): Promise<void>;
+}
+
+/** A span as it stands in OTLP's JSON. */
+export interface ReceivedSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentSpanId?: string;
+  readonly name: string;
+  /** 1 internal, 2 server, 3 client, 4 producer, 5 consumer. */
+  readonly kind: number;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly links: readonly { readonly traceId: string; readonly spanId: string }[];
+  readonly events: readonly unknown[];
+  readonly status: { readonly code?: number; readonly message?: string };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: OTLP's JSON, looked into
@@ -28,19 +47,32 @@ const attributesOf = (list: Json[] = []): Record<string, string> =>
 const seriesOf = (name: string, attributes: Readonly<Record<string, string>>): string =>
   JSON.stringify([name, Object.entries(attributes).sort()]);
 
+const spanOf = (span: Json): ReceivedSpan => ({
+  ...span,
+  attributes: attributesOf(span.attributes),
+  links: span.links ?? [],
+  events: span.events ?? [],
+  status: span.status ?? {},
+});
+
 /** How a stack is told to count at the address of a receiver. */
 export const countingAt = (url: string): Record<string, string> => ({
   OTEL_EXPORTER_OTLP_ENDPOINT: url,
   OTEL_METRIC_EXPORT_INTERVAL: "300",
+  OTEL_TRACES_EXPORTER: "none",
 });
 
+/** How it is told to send spans there, too. */
+export const TRACING = { OTEL_TRACES_EXPORTER: "otlp", OTEL_BSP_SCHEDULE_DELAY: "100" } as const;
+
 /**
- * Takes metrics by OTLP over HTTP in JSON. Like a collector it tells series apart by resource, name and
+ * Takes metrics and spans by OTLP over HTTP in JSON. Like a collector it tells series apart by resource, name and
  * attributes. `GET /open-limits` tells other processes of `chat.limits.open` (`openLimits.ts`).
  */
 export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const resources = new Map<string, { attributes: Record<string, string>; latest: Map<string, number> }>();
   const exports = new Map<string, number>();
+  const spans: ReceivedSpan[] = [];
   let requests = 0;
   const take = (body: Json): void => {
     for (const { resource, scopeMetrics } of body.resourceMetrics ?? []) {
@@ -50,12 +82,14 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
       const known = resources.get(key) ?? { attributes, latest: new Map() };
       resources.set(key, known);
       for (const metric of scopeMetrics.flatMap((scope: Json) => scope.metrics))
-        for (const point of metric.sum?.dataPoints ?? [])
+        for (const point of (metric.sum ?? metric.gauge ?? metric.histogram)?.dataPoints ?? [])
           known.latest.set(
             seriesOf(metric.name, attributesOf(point.attributes)),
-            Number(point.asInt ?? point.asDouble),
+            Number(point.asInt ?? point.asDouble ?? point.count),
           );
     }
+    for (const { scopeSpans } of body.resourceSpans ?? [])
+      for (const span of scopeSpans.flatMap((scope: Json) => scope.spans)) spans.push(spanOf(span));
   };
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = [];
@@ -67,7 +101,8 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
       return void response.end(
         JSON.stringify({ count: receiver.value("chat.limits.open"), exports: Object.fromEntries(exports) }),
       );
-    if (request.method !== "POST" || request.url !== "/v1/metrics") return void response.writeHead(404).end();
+    if (request.method !== "POST" || !/^\/v1\/(metrics|traces)$/.test(request.url ?? ""))
+      return void response.writeHead(404).end();
     if (answer === 200) take(JSON.parse(Buffer.concat(chunks).toString()));
     response.writeHead(answer, { "content-type": "application/json" }).end("{}");
   });
@@ -75,6 +110,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const receiver: OtlpReceiver = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     answer: 200,
+    spans,
     get requests() {
       return requests;
     },

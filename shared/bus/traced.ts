@@ -1,0 +1,35 @@
+import { currentTraceparent, inSpan, SpanKind, spanContextOf, traceparentOf } from "../platform/trace.js";
+import type { EventBus } from "./eventBus.js";
+
+/**
+ * The same bus, whose events carry the trace that they were published in: that of a span `send HUB`, or the
+ * caller's where no provider makes spans.
+ */
+export function traced(bus: EventBus): EventBus {
+  const sending = (
+    hub: string,
+    count: number,
+    parent: string | undefined,
+    publish: (traceparent: string | undefined) => Promise<void>,
+  ): Promise<void> =>
+    inSpan(
+      () => ({ name: `send ${hub}`, kind: SpanKind.PRODUCER, attributes: attributesOf(hub, count), parent }),
+      (span) => publish(span ? traceparentOf(span) : spanContextOf(parent) ? parent : currentTraceparent()),
+    );
+  return {
+    ...bus,
+    publish: (hub, key, event, parent) =>
+      sending(hub, 1, parent, (traceparent) => bus.publish(hub, key, event, traceparent)),
+    publishAll: (hub, key, events, parent) =>
+      sending(hub, events.length, parent, (traceparent) => bus.publishAll(hub, key, events, traceparent)),
+  };
+}
+
+/** OpenTelemetry's semantic conventions of Azure Event Hubs. */
+const attributesOf = (hub: string, count: number) => ({
+  "messaging.system": "eventhubs",
+  "messaging.operation.name": "send",
+  "messaging.operation.type": "send",
+  "messaging.destination.name": hub,
+  ...(count > 1 && { "messaging.batch.message_count": count }),
+});
