@@ -3,11 +3,13 @@ import type { EventBatch } from "./bus/eventBus.js";
 import { admit } from "./calls/admit.js";
 import type { Call, CallRequest, Who } from "./calls/call.js";
 import { runTraced } from "./calls/traced.js";
+import { createWatch } from "./calls/watch.js";
 import { readConfig } from "./config.js";
 import { sweepEvicted } from "./connections/closing.js";
 import { connectionEvents, reportFailedEvent } from "./connections/events.js";
 import { catchUp } from "./consumers/catchUp.js";
 import { RETRY_BUDGET_MS } from "./consumers/deps.js";
+import { createLag } from "./consumers/lag.js";
 import { HEART_BEATS } from "./fanout/groups.js";
 import { storeMessages } from "./messages/store.js";
 import type { ChatError } from "./platform/errors.js";
@@ -31,9 +33,10 @@ import { createUpstream } from "./upstream/cloudEvents.js";
 export function createApp(adapters: Adapters, proof: CallerProof) {
   const { database, bus, broadcaster, redis } = adapters;
   const readMerger = createReadMerger(adapters);
-  const calls = { ...adapters, scheduleReads: readMerger.schedule };
+  const calls = { ...adapters, scheduleReads: readMerger.schedule, lag: createLag(adapters) };
   const arrive = createArrivals(calls);
   const consuming = { ...calls, retryBudgetMs: RETRY_BUDGET_MS };
+  const watch = createWatch(calls);
   const consumerOf = (store: (batch: EventBatch) => Promise<void>) => ({
     store,
     catchUp: (hub: string, partitionId: string | undefined) => catchUp(hub, partitionId, store, consuming),
@@ -43,7 +46,7 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     messages: consumerOf((batch) => storeMessages(batch, consuming)),
     reads: consumerOf((batch) => storeReadsPaced(batch, consuming)),
     /**
-     * Does what dead processes left to do. The timer calls it every few seconds, in one instance at a time.
+     * Does what dead processes left to do, and watches what concerns all instances. The timer calls it every few seconds, in one instance at a time.
      */
     async sweep(): Promise<void> {
       await Promise.all([
@@ -51,6 +54,7 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
         sweepReads(consuming),
         sweepEvicted(adapters),
         sweepAnswers(adapters),
+        watch(),
       ]);
     },
 

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { Identity } from "../auth/verifier.js";
 import type { Faults } from "../platform/faults.js";
+import type { PartitionLag } from "../platform/measures.js";
 import type { RateKind, RedisPorts, RedisStore } from "../redis/ports.js";
 import type { RoomDeps } from "../rooms/roomDeps.js";
 import { IdempotencyHeader } from "./schemas.js";
@@ -18,6 +19,7 @@ export interface Caller extends Identity {
 export interface CallDeps extends RoomDeps, Pick<RedisPorts, "sessions"> {
   readonly redis: Pick<RedisStore, "ping">;
   readonly faults: Faults;
+  readonly lag: () => Promise<readonly PartitionLag[]>;
 }
 
 /** A call as the trigger has decoded it. Nothing of it is checked but the caller. */

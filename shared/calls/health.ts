@@ -1,8 +1,11 @@
 import type { z } from "zod";
 import type { Broadcaster } from "../broadcast/broadcaster.js";
 import type { EventBus } from "../bus/eventBus.js";
-import { within } from "../platform/async.js";
+import { MESSAGES_HUB } from "../events/messages.js";
+import { READS_HUB } from "../events/reads.js";
+import { LATE, within } from "../platform/async.js";
 import type { Faults, Part } from "../platform/faults.js";
+import type { PartitionLag } from "../platform/measures.js";
 import type { RedisStore } from "../redis/ports.js";
 import type { Database } from "../store/database.js";
 import { findSchema, SCHEMA_VERSION } from "../store/schemaVersion.js";
@@ -16,14 +19,17 @@ export interface HealthDeps {
   readonly broadcaster: Broadcaster;
   readonly redis: Pick<RedisStore, "ping">;
   readonly faults: Faults;
+  /** What waits in the partitions of the hubs. Never throws. */
+  readonly lag: () => Promise<readonly PartitionLag[]>;
 }
 
 /**
- * Each dependency's state, as it is found within three seconds. `down` says that messages can't be sent and
- * shown. Never throws.
+ * Each dependency's state, and what waits, as it is found within three seconds. `down` says that messages
+ * can't be sent and shown; what waits does not say so, since it is stored when its turn comes. Never throws.
  */
 export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> {
-  const [mysql, redis, eventHubs, webPubSub] = await Promise.all([
+  const [lag, mysql, redis, eventHubs, webPubSub] = await Promise.all([
+    within(CHECK_MS, deps.lag()),
     stateOf(withoutFaults("mysql", checkSchema(deps), deps)),
     stateOf(deps.redis.ping()),
     stateOf(withoutFaults("eventHubs", deps.bus.ping(), deps)),
@@ -32,7 +38,24 @@ export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> 
   // Everything goes on without Redis.
   const isDown = [mysql, eventHubs, webPubSub].includes("down");
   const status = isDown ? "down" : redis === "down" ? "degraded" : "up";
-  return { status, dependencies: { mysql, redis, eventHubs, webPubSub } };
+  const known = lag === LATE ? [] : lag;
+  return {
+    status,
+    dependencies: { mysql, redis, eventHubs, webPubSub },
+    lag: { messages: lagOf(known, MESSAGES_HUB), reads: lagOf(known, READS_HUB) },
+  };
+}
+
+/** What waits in a whole hub. Unknown where it is unknown of a partition. */
+function lagOf(lag: readonly PartitionLag[], hub: string): z.infer<typeof Health>["lag"]["messages"] {
+  const ofHub = lag.filter((one) => one.hub === hub);
+  const isKnown = ofHub.length > 0 && ofHub.every(({ events }) => events !== undefined);
+  if (!isKnown) return { events: null, oldestSeconds: null };
+  const oldest = Math.max(...ofHub.map(({ ageSeconds = 0 }) => ageSeconds));
+  return {
+    events: ofHub.reduce((sum, { events = 0 }) => sum + events, 0),
+    oldestSeconds: Math.round(oldest * 1_000) / 1_000,
+  };
 }
 
 /** A part that answers may still refuse what this app needs of it. */

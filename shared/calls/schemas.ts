@@ -223,10 +223,32 @@ export const MessageRef = z.object({ roomId: Id, messageId: Id });
 
 const State = z.enum(["up", "down"]);
 
-export const Health = z.object({
-  status: z.enum(["up", "degraded", "down"]),
-  dependencies: z.object({ mysql: State, redis: State, eventHubs: State, webPubSub: State }),
-});
+const HubLag = z
+  .object({
+    events: z.int().min(0).nullable().meta({ description: "events that are not stored yet" }),
+    oldestSeconds: z
+      .number()
+      .min(0)
+      .nullable()
+      .meta({ description: "the age of the oldest of them; 0 where there is none" }),
+  })
+  .meta({ id: "HubLag", description: "up to ten seconds old; `null` where it can't be found" });
+
+export const Health = z
+  .object({
+    status: z.enum(["up", "degraded", "down"]),
+    dependencies: z.object({ mysql: State, redis: State, eventHubs: State, webPubSub: State }),
+    lag: z.object({ messages: HubLag, reads: HubLag }),
+  })
+  .meta({
+    examples: [
+      {
+        status: "up",
+        dependencies: { mysql: "up", redis: "up", eventHubs: "up", webPubSub: "up" },
+        lag: { messages: { events: 2, oldestSeconds: 0.041 }, reads: { events: 0, oldestSeconds: 0 } },
+      },
+    ],
+  });
 
 export const Problem = z
   .object({

@@ -10,7 +10,10 @@ interface AzureExporters {
 }
 
 /** Loads the exporters of Application Insights. */
-export async function loadAzureMonitor({ connectionString, identity }: AzureMonitor): Promise<AzureExporters> {
+export async function loadAzureMonitor({
+  connectionString,
+  identity,
+}: AzureMonitor): Promise<AzureExporters> {
   const monitor = await import("@azure/monitor-opentelemetry-exporter");
   const options = {
     connectionString,

@@ -42,6 +42,20 @@ export async function lockPosition(tx: Queryable, stream: Stream): Promise<Strea
   return positionOf(rows);
 }
 
+/** The stored positions of a hub's streams, by their partitions. A stream that has not begun has none. */
+export async function listStored(
+  db: Queryable,
+  hub: string,
+  hubCreatedOn: Date,
+): Promise<ReadonlyMap<string, number>> {
+  const [rows] = await db.query<(PositionRow & { partition_id: string })[]>(
+    `SELECT partition_id, stored_sequence_number FROM stream_positions
+      WHERE hub = ? AND hub_created_on = ?`,
+    [hub, hubCreatedOn],
+  );
+  return new Map(rows.map((row) => [row.partition_id, row.stored_sequence_number]));
+}
+
 const positionOf = ([row]: readonly PositionRow[]): StreamPosition | undefined =>
   row && { stored: row.stored_sequence_number, broadcast: row.broadcast_sequence_number };
 

@@ -198,13 +198,27 @@ describe.each<[string, () => Promise<Setting>]>([
         .map(({ sequenceNumber }) => sequenceNumber);
   });
 
-  test("takes an event with a trace", async () => {
-    await bus.publish(
-      HUB,
-      "key-1",
-      { test: "trace", index: 0 },
-      "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-    );
+  test("keeps the trace that an event is published with, and that of several", async () => {
+    const traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    await bus.publish(HUB, "traced", { test: "trace", index: 0 }, traceparent);
+    await bus.publishAll(HUB, "traced", [{ index: 1 }, { index: 2 }], traceparent);
+    await bus.publish(HUB, "traced", { test: "trace", index: 3 });
+    const all = (await Promise.all(PARTITIONS.map(readAll))).flat().filter(({ key }) => key === "traced");
+    expect(all.map((event) => event.traceparent)).toEqual([traceparent, traceparent, traceparent, undefined]);
+  });
+
+  test("knows a partition's last event, and when it came", async () => {
+    const before = Date.now();
+    const { partitionId, numbers } = await publishSingly("key-5", 3);
+    const last = await bus.lastEnqueued(HUB, partitionId);
+    expect(last!.sequenceNumber).toBe(numbers.at(-1));
+    expect(last!.on.getTime()).toBeGreaterThanOrEqual(before - 1_000);
+    expect(last!.on.getTime()).toBeLessThanOrEqual(Date.now() + 1_000);
+    expect((await readAll(partitionId)).at(-1)!.enqueuedOn).toEqual(last!.on);
+  });
+
+  test("has no last event where none ever was", async () => {
+    expect(await bus.lastEnqueued("chat-messages", "0")).toBeUndefined();
   });
 
   test("reads a range with both its ends, and no more than the limit", async () => {

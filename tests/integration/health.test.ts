@@ -28,7 +28,8 @@ const anotherProcess = (name = "here"): HealthDeps => {
   const faults = createFaults(sessions, { mysql: name, eventHubs: "", webPubSub: "" }, () => time);
   const database = openDatabase(url, { onFault: (fault) => faults.note("mysql", fault) });
   open.push(database);
-  return { database, bus: new FakeEventBus({}), broadcaster: new FakeBroadcaster(), redis: sessions, faults };
+  const [bus, broadcaster] = [new FakeEventBus({}), new FakeBroadcaster()];
+  return { database, bus, broadcaster, redis: sessions, faults, lag: async () => [] };
 };
 
 beforeEach(() => {
