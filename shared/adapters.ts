@@ -7,6 +7,7 @@ import {
   type VerifyTrusted,
 } from "./auth/verifier.js";
 import type { Broadcaster } from "./broadcast/broadcaster.js";
+import { measured } from "./broadcast/measured.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
 import type { EventBus } from "./bus/eventBus.js";
 import { connectEventHubs } from "./bus/eventHubs.js";
@@ -72,7 +73,7 @@ export function connectAdapters(config: Config): Adapters {
     redis,
     ...portsOf(redis),
     faults,
-    broadcaster: connectWebPubSub(config.webPubSub, HUB, noting("webPubSub"), credential),
+    broadcaster: measured(connectWebPubSub(config.webPubSub, HUB, noting("webPubSub"), credential)),
     ...createVerifiers(config.auth, { onError: keysNotFetched() }),
     limits: config.limits,
     heartBeats: config.heartBeats,

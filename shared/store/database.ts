@@ -8,8 +8,10 @@ import {
 } from "mysql2/promise";
 import { LATE, within } from "../platform/async.js";
 import { ChatError, type OnFault } from "../platform/errors.js";
+import { measure } from "../platform/measures.js";
 import { CONNECTION_MS, connectionTo } from "./connecting.js";
 import { tellingFaults } from "./faults.js";
+import { poolUse } from "./poolUse.js";
 import { SESSION_STATEMENTS } from "./session.js";
 
 /**
@@ -75,6 +77,7 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
   // The pool itself listens for a connection's first error only. A second error without a listener would end
   // the process.
   pool.pool.on("connection", (connection) => connection.on("error", () => {}));
+  const endMeasuring = measure.pool(() => poolUse(pool));
   const getConnection = readyConnections(pool, onFault);
   const database: Database = {
     getConnection,
@@ -86,7 +89,10 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     poolSize,
     statementMs,
     onFault,
-    end: () => pool.end(),
+    end: () => {
+      endMeasuring();
+      return pool.end();
+    },
   };
   return database;
 }
