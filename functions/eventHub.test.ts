@@ -111,6 +111,25 @@ describe("a batch is read", () => {
     expect(stored.map(({ events }) => events[0]!.sequenceNumber)).toEqual([number]);
   });
 
+  test.each<[string, unknown]>([
+    ["as a list", [{}, { traceparent: "00-a" }]],
+    ["as JSON", '[{"other":1},{"traceparent":"00-a"}]'],
+    ["under a name in another case", [null, { TraceParent: "00-a" }]],
+  ])("with the trace of each event in its publisher's properties, %s", async (_how, propertiesArray) => {
+    await call(BODIES, { ...METADATA, propertiesArray });
+    expect(stored[0]!.events.map(({ traceparent }) => traceparent)).toEqual([undefined, "00-a"]);
+  });
+
+  test.each<[string, unknown]>([
+    ["there are none", undefined],
+    ["they are no list", "garbage"],
+    ["the list is shorter", []],
+    ["a trace is no text", [{ traceparent: 1 }, { traceparent: ["00-a"] }]],
+  ])("without traces where %s", async (_what, propertiesArray) => {
+    await call(BODIES, { ...METADATA, propertiesArray });
+    expect(stored[0]!.events.map(({ traceparent }) => traceparent)).toEqual([undefined, undefined]);
+  });
+
   test("without events, which changes nothing", async () => {
     await call([], { ...METADATA, sequenceNumberArray: [], systemPropertiesArray: [] });
     expect(stored).toEqual([{ hub: "chat-messages", partitionId: "3", events: [] }]);

@@ -3,12 +3,14 @@ import { parseArgs } from "node:util";
 import { makeDemo } from "./demo.js";
 import { type DevLoop, startDev } from "./dev.js";
 import { type Stack, startStack } from "./stack.js";
+import { startTraceScreen } from "./traceScreen.js";
 
 const USAGE = `Starts the whole chat system on this machine.
 
   --data DIR      where its data and logs are kept (default .local)
   --ports auto    takes free ports instead of the usual ones
   --watch         builds what changes in the sources, and restarts what it concerns (npm run dev)
+  --trace         shows each message's way through the functions, as a tree of spans
   --help          shows this
 
 Ports: PAGE_PORT 7070, API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
@@ -23,6 +25,7 @@ interface Options {
   readonly data: string;
   readonly ports: "auto" | "fixed";
   readonly watch: boolean;
+  readonly trace: boolean;
   readonly exitWithStdin: boolean;
 }
 
@@ -33,6 +36,7 @@ function readOptions(args: readonly string[]): Options {
       data: { type: "string", default: ".local" },
       ports: { type: "string", default: "fixed" },
       watch: { type: "boolean", default: false },
+      trace: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
       "exit-with-stdin": { type: "boolean", default: false },
     },
@@ -44,12 +48,12 @@ function readOptions(args: readonly string[]): Options {
   if (values.ports !== "auto" && values.ports !== "fixed")
     throw new Error(`--ports is "${values.ports}" but must be auto or fixed`);
   if (values.data === "") throw new Error("--data needs a folder");
-  const { data, ports, watch } = values;
-  return { data, ports, watch, exitWithStdin: values["exit-with-stdin"] };
+  const { data, ports, watch, trace } = values;
+  return { data, ports, watch, trace, exitWithStdin: values["exit-with-stdin"] };
 }
 
 async function main(): Promise<void> {
-  const { exitWithStdin, watch, ...options } = parseOrExit();
+  const { exitWithStdin, watch, trace, ...options } = parseOrExit();
   let stack: Stack | undefined;
   let dev: DevLoop | undefined;
   let askedAt: number | undefined;
@@ -74,7 +78,8 @@ async function main(): Promise<void> {
       stack = made;
     };
     const onGivenUp = () => process.exit(1);
-    stack = await startStack({ ...options, keepsTrying: watch, onStarting, onGivenUp });
+    const env = trace ? (await startTraceScreen((line) => console.error(line))).env : {};
+    stack = await startStack({ ...options, env, keepsTrying: watch, onStarting, onGivenUp });
   } catch (error) {
     if (askedAt !== undefined) process.exit(0);
     fail(error);

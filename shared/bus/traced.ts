@@ -17,11 +17,17 @@ export function traced(bus: EventBus): EventBus {
       (span) => publish(span ? traceparentOf(span) : spanContextOf(parent) ? parent : currentTraceparent()),
     );
   return {
-    ...bus,
     publish: (hub, key, event, parent) =>
       sending(hub, 1, parent, (traceparent) => bus.publish(hub, key, event, traceparent)),
     publishAll: (hub, key, events, parent) =>
       sending(hub, events.length, parent, (traceparent) => bus.publishAll(hub, key, events, traceparent)),
+    createdOn: (hub, freshness) => bus.createdOn(hub, freshness),
+    partitionIds: (hub) => bus.partitionIds(hub),
+    firstSequenceNumber: (hub, partitionId) => bus.firstSequenceNumber(hub, partitionId),
+    lastEnqueued: (hub, partitionId) => bus.lastEnqueued(hub, partitionId),
+    readRange: (...range) => bus.readRange(...range),
+    ping: () => bus.ping(),
+    close: () => bus.close(),
   };
 }
 

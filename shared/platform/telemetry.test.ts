@@ -1,9 +1,12 @@
+import { createServer, type Server } from "node:http";
 import { createRequire } from "node:module";
-import { metrics } from "@opentelemetry/api";
+import type { AddressInfo } from "node:net";
+import { context, metrics, SpanKind, trace } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { freePort } from "../../local/ports.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../../tests/support/otlpReceiver.js";
 import { startTelemetry } from "./telemetry.js";
+import { inSpan, linksTo } from "./trace.js";
 
 let receiver: OtlpReceiver;
 let warnings: Record<string, unknown>[];
@@ -15,6 +18,8 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   metrics.disable();
+  trace.disable();
+  context.disable();
   await receiver.close();
   vi.restoreAllMocks();
   vi.unstubAllEnvs();
@@ -23,14 +28,20 @@ afterEach(async () => {
 const addOne = (): void => metrics.getMeter("test").createCounter("things").add(1);
 
 const sdkIsLoaded = (): boolean =>
-  Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes("sdk-metrics"));
+  Object.keys(createRequire(import.meta.url).cache).some((file) =>
+    /sdk-(metrics|trace)|exporter-|monitor-opentelemetry/.test(file),
+  );
 
 // First, since what was loaded once stays loaded.
 test.each([
   {},
   { OTEL_EXPORTER_OTLP_ENDPOINT: "" },
   { OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:4318", OTEL_SDK_DISABLED: "true" },
-  { OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:4318", OTEL_METRICS_EXPORTER: "none" },
+  {
+    OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:4318",
+    OTEL_METRICS_EXPORTER: "none",
+    OTEL_TRACES_EXPORTER: "none",
+  },
 ])("nothing is loaded or registered with %o", async (env) => {
   const end = await startTelemetry(env);
   expect(sdkIsLoaded()).toBe(false);
@@ -85,6 +96,127 @@ describe("with a receiver", () => {
     await end();
     expect(receiver.requests).toBe(0);
     await theirs.shutdown();
+  });
+});
+
+describe("spans", () => {
+  const settings = () => ({ OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url, OTEL_BSP_SCHEDULE_DELAY: "100" });
+  const named = (name: string) => receiver.spans.filter((span) => span.name === name);
+  const one = (name: string, parent?: string) =>
+    inSpan(
+      () => ({ name, kind: SpanKind.SERVER, parent }),
+      async () => {},
+    );
+
+  test("are exported while all goes on, and the last of them at the end", async () => {
+    const end = await startTelemetry(settings());
+    await one("first");
+    await expect.poll(() => named("first").length).toBe(1);
+    await one("last");
+    await end();
+    await expect.poll(() => named("last").length).toBe(1);
+    expect(named("first")).toMatchObject([{ kind: 2, status: {} }]);
+  });
+
+  test("of a provider that is registered already stay its own", async () => {
+    const { TracerProvider } = await import("@opentelemetry/sdk-trace");
+    const theirs = new TracerProvider();
+    trace.setGlobalTracerProvider(theirs);
+    const end = await startTelemetry(settings());
+    await one("theirs");
+    await end();
+    expect(named("theirs")).toEqual([]);
+    await theirs.shutdown();
+  });
+
+  test("that nobody takes are told of once, and stop nothing", async () => {
+    receiver.answer = 400;
+    const end = await startTelemetry({ ...settings(), OTEL_METRICS_EXPORTER: "none" });
+    for (let times = 0; times < 5; times += 1) {
+      await one("lost");
+      const { requests } = receiver;
+      await expect.poll(() => receiver.requests).toBeGreaterThan(requests);
+    }
+    await end();
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatchObject({ message: "spans could not be exported" });
+  });
+
+  test("follow what callers and the messages of a batch say, whatever the ratio", async () => {
+    const end = await startTelemetry({
+      ...settings(),
+      OTEL_TRACES_SAMPLER: "parentbased_traceidratio",
+      OTEL_TRACES_SAMPLER_ARG: "0",
+    });
+    const of = (flags: string) => `00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-${flags}`;
+    const batch = (name: string, ...traceparents: readonly string[]) =>
+      inSpan(
+        () => ({ name, links: linksTo(traceparents.map((traceparent) => ({ traceparent }))) }),
+        async () => {},
+      );
+    await one("own");
+    await one("unsampled caller", of("00"));
+    await batch("unsampled batch", of("00"));
+    await batch("mixed batch", of("00"), of("01"));
+    await one("sampled caller", of("01"));
+    await end();
+    await expect
+      .poll(() => receiver.spans.map(({ name }) => name))
+      .toEqual(["mixed batch", "sampled caller"]);
+  });
+});
+
+describe("Application Insights", () => {
+  let server: Server;
+  const items: { name: string; data: { baseType: string; baseData: Record<string, unknown> } }[] = [];
+  const received = (type: string) =>
+    items.filter(({ data }) => data.baseType === type).map(({ data }) => data.baseData);
+
+  beforeEach(async () => {
+    items.length = 0;
+    server = createServer(async (request, response) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      const got: unknown[] = JSON.parse(Buffer.concat(chunks).toString());
+      items.push(...(got as typeof items));
+      const body = { itemsReceived: got.length, itemsAccepted: got.length, errors: [] };
+      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  });
+  afterEach(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+
+  test("gets spans and metrics where the host speaks OpenTelemetry", async () => {
+    vi.stubEnv("APPLICATION_INSIGHTS_NO_STATSBEAT", "true");
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const end = await startTelemetry({
+      AzureFunctionsJobHost__telemetryMode: "OpenTelemetry",
+      APPLICATIONINSIGHTS_CONNECTION_STRING: `InstrumentationKey=11111111-2222-3333-4444-555555555555;IngestionEndpoint=${endpoint}`,
+      OTEL_BSP_SCHEDULE_DELAY: "100",
+      OTEL_METRIC_EXPORT_INTERVAL: "100",
+    });
+    addOne();
+    const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    await inSpan(
+      () => ({ name: "SEND /pub/chat/message", kind: SpanKind.SERVER, parent }),
+      () =>
+        inSpan(
+          () => ({ name: "send chat-messages", kind: SpanKind.PRODUCER }),
+          async () => {},
+        ),
+    );
+    await expect.poll(() => received("RequestData").length).toBe(1);
+    expect(received("RequestData")).toMatchObject([{ name: "SEND /pub/chat/message" }]);
+    expect(received("RemoteDependencyData")).toMatchObject([{ name: "send chat-messages" }]);
+    await expect
+      .poll(() => received("MetricData").flatMap(({ metrics: all }) => all))
+      .toContainEqual(expect.objectContaining({ name: "things", value: 1 }));
+    await end();
+    expect(JSON.stringify(items)).toContain("0af7651916cd43dd8448eb211c80319c");
+    expect(warnings).toEqual([]);
   });
 });
 

@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { call, newUsers, until } from "../support/client.js";
+import { connectEventHubs } from "../../shared/bus/eventHubs.js";
+import { call, makeRoom, newUsers, until } from "../support/client.js";
 import { ownStack } from "../support/ownStack.js";
 import { open, openConnected } from "../support/rawSocket.js";
 
@@ -30,6 +31,19 @@ test("refusals, sessions and their ends arrive at an OTLP receiver, and in the l
   await until(() => refused("INVALID_MESSAGE", "stomp") === 1, "the refused frame");
   await until(() => refused("UNAUTHORIZED", "http") === 1, "the refused call");
   await until(() => refused("UNAUTHORIZED", "handshake") === 1, "the refused handshake");
+  // Of two processes, one of which does the sweeps.
+  const lag = (hub: string, partition: string) => receiver.has("chat.lag.events", { hub, partition });
+  for (const partition of ["0", "1", "2"])
+    await until(() => lag("chat-messages", partition), `the lag of partition ${partition}`);
+  for (const partition of ["0", "1"])
+    await until(() => lag("chat-read-events", partition), `the lag of partition ${partition}`);
+  await until(() => receiver.has("chat.lag.age", { hub: "chat-messages", partition: "0" }), "its age");
+  await until(() => receiver.value("chat.health") === 1, "the health of the whole");
+  await until(() => receiver.value("chat.mysql.connections", { state: "idle" }) > 0, "the pool");
+  await until(
+    () => receiver.value("chat.broadcast.duration", { kind: "closeConnection", outcome: "ok" }) > 0,
+    "the calls of the socket service",
+  );
   expect([...receiver.services]).toEqual(["nonstop-chat"]);
   for (const resource of receiver.resources) expect(resource["service.instance.id"]).toBeTruthy();
   for (const socket of sockets.slice(2)) await socket.close();
@@ -38,6 +52,28 @@ test("refusals, sessions and their ends arrive at an OTLP receiver, and in the l
   const log = readFileSync(join(stack.folder, "logs/functionsHost.log"), "utf8");
   expect(log).toContain("counts of the last minute");
   expect(log).toContain('"chat.sessions.opened":4');
+});
+
+test("batches, dead letters and what comes again are counted", async () => {
+  const [user] = newUsers(1) as [number];
+  const roomId = await makeRoom([user], stack.addresses);
+  const socket = await openConnected(user, "1.2", undefined, "", address());
+  socket.send(
+    `SEND\ndestination:/pub/chat/message\nreceipt:1\n\n${JSON.stringify({ roomId, content: "a" })}\0`,
+  );
+  expect(await socket.next()).toContain("receipt-id:1");
+  const bus = connectEventHubs(stack.addresses.eventHubs);
+  await bus.publish("chat-messages", String(roomId), { v: 99 });
+  await bus.close();
+  const { receiver } = stack;
+  const hub = "chat-messages";
+  await until(
+    () => receiver.value("chat.dead_letters", { hub, code: "INVALID_MESSAGE" }) === 1,
+    "the letter",
+  );
+  await until(() => receiver.value("chat.batch.size", { hub }) > 0, "the size of batches");
+  await until(() => receiver.value("chat.batch.duration", { hub, outcome: "ok" }) > 0, "their time");
+  await socket.close();
 });
 
 /**

@@ -8,6 +8,8 @@ export interface OtlpReceiver {
    * came.
    */
   value(name: string, attributes?: Readonly<Record<string, string>>): number;
+  /** Whether a series is there, whatever its value. */
+  has(name: string, attributes?: Readonly<Record<string, string>>): boolean;
   readonly services: ReadonlySet<string>;
   /** The attributes of each process that has sent something. */
   readonly resources: readonly Readonly<Record<string, string>>[];
@@ -123,6 +125,10 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
     value(name, attributes = {}) {
       const series = seriesOf(name, attributes);
       return [...resources.values()].reduce((sum, { latest }) => sum + (latest.get(series) ?? 0), 0);
+    },
+    has(name, attributes = {}) {
+      const series = seriesOf(name, attributes);
+      return [...resources.values()].some(({ latest }) => latest.has(series));
     },
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
