@@ -5,7 +5,17 @@ import { fileURLToPath } from "node:url";
  * Runs every measurement, one after the other. Each has its own process, so that none warms the next one's
  * code.
  */
-for (const name of ["codec", "pipeline", "roomList", "historyPage", "reads", "redisAway", "page", "calls"]) {
+for (const name of [
+  "codec",
+  "pipeline",
+  "roomList",
+  "historyPage",
+  "reads",
+  "redisAway",
+  "page",
+  "calls",
+  "telemetry",
+]) {
   const { status } = spawnSync(process.execPath, [fileURLToPath(new URL(`${name}.js`, import.meta.url))], {
     stdio: "inherit",
   });
