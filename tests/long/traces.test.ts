@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { call, makeRoom, newUsers, until } from "../support/client.js";
 import { type ReceivedSpan, TRACING } from "../support/otlpReceiver.js";
 import { ownStack } from "../support/ownStack.js";
-import { openConnected, type RawSocket } from "../support/rawSocket.js";
+import { open, openConnected, type RawSocket } from "../support/rawSocket.js";
 
 const stack = ownStack(TRACING);
 const [SERVER, PRODUCER, CONSUMER] = [2, 4, 5];
@@ -109,14 +110,14 @@ describe("a call's trace", () => {
   });
 
   test.each([
-    "garbage",
-    `00-${"0".repeat(32)}-${SPAN}-01`,
-    `00-${TRACE}-${"0".repeat(16)}-01`,
-    `00-${TRACE.toUpperCase()}-${SPAN}-01`,
-    `ff-${TRACE}-${SPAN}-01`,
-    `00-${TRACE}-${SPAN}-01-more`,
-    `00-${TRACE}-${SPAN}-01${"0".repeat(5_000)}`,
-  ])("that is none is no harm: %s", async (traceparent) => {
+    ["garbage", "garbage"],
+    ["no trace", `00-${"0".repeat(32)}-${SPAN}-01`],
+    ["no span", `00-${TRACE}-${"0".repeat(16)}-01`],
+    ["upper case", `00-${TRACE.toUpperCase()}-${SPAN}-01`],
+    ["the version that is none", `ff-${TRACE}-${SPAN}-01`],
+    ["more behind it", `00-${TRACE}-${SPAN}-01-more`],
+    ["very much behind it", `00-${TRACE}-${SPAN}-01${"0".repeat(5_000)}`],
+  ])("that is none is no harm: %s", async (_what, traceparent) => {
     const { user, roomId } = await inRoom();
     expect((await read(user, roomId, traceparent)).status).toBe(202);
     const called = await found(
@@ -127,7 +128,50 @@ describe("a call's trace", () => {
   });
 });
 
-test("no span and no line of the log has a text or a token", async () => {
+/** Frames that are refused, each for another reason. */
+const refusedFrames = (roomId: number): readonly string[] => [
+  sendFrame(roomId, `\u0000${MARK}`),
+  sendFrame(999_999_999, MARK),
+  `SEND\ndestination:/pub/chat/message\n\n{"roomId":${roomId},"content":"${MARK}"\0`,
+  `SEND\ndestination:/pub/chat/message\n\n${JSON.stringify({ roomId, content: MARK.repeat(1_000) })}\0`,
+  `SEND\ndestination:/pub/chat/message\n\n${JSON.stringify({ roomId, content: MARK, type: "IMAGE" })}\0`,
+  `SEND\ndestination:/pub/chat/${MARK}\n\n\0`,
+  `SEND\ndestination:/pub/chat/token\n\n${JSON.stringify({ token: `${MARK}.${MARK}.${MARK}` })}\0`,
+  `SEND\ndestination:/pub/chat/read\n\n${JSON.stringify({ roomId, messageId: MARK })}\0`,
+  `SUBSCRIBE\nid:${MARK}\ndestination:/sub/chat/${MARK}\n\n\0`,
+  `SUBSCRIBE\nid:${MARK}\ndestination:/sub/chat/room/999999999\n\n\0`,
+  `${MARK}\n\n\0`,
+  `BEGIN\ntransaction:${MARK}\n\n\0`,
+  `SEND\n${MARK}\n\n\0`,
+];
+
+test("no span and no line of the log has a text or a token, whatever is refused", async () => {
+  const { user, roomId, socket } = await inRoom();
+  await socket.close();
+  for (const frame of refusedFrames(roomId)) {
+    const one = await openConnected(user, "1.2", undefined, "", stack.addresses.webPubSub);
+    one.send(frame);
+    expect(await one.next()).toContain("ERROR");
+    await one.close();
+  }
+  const token = `eyJhbGciOiJIUzI1NiJ9.${Buffer.from(JSON.stringify({ sub: MARK })).toString("base64url")}.${MARK}`;
+  await expect(open(user, ["v12.stomp"], "", token, stack.addresses.webPubSub)).rejects.toThrow("401");
+  const calls: [method: string, path: string, caller: number | string, body?: unknown][] = [
+    ["GET", "/rooms", token],
+    ["POST", "/group-rooms", user, { roomName: MARK.repeat(20), userIds: [] }],
+    ["POST", "/group-rooms", user, `{"roomName":"${MARK}`],
+    ["GET", `/rooms?cursor=${MARK}`, user],
+    ["PATCH", `/group-rooms/${roomId}`, user, { imageUrl: `http://${MARK}/` }],
+  ];
+  for (const [method, path, caller, body] of calls)
+    expect((await call(method, path, caller, body, stack.addresses)).status).toBeGreaterThanOrEqual(400);
+  // Two that are logged: an event that can't be read, and a caller that is not the service.
+  const bus = connectEventHubs(stack.addresses.eventHubs);
+  await bus.publish("chat-messages", String(roomId), { content: MARK });
+  await bus.close();
+  await found("send chat-messages-dlt", () => true);
+  await found("SEND", () => true);
+  await found("unknown command", () => true);
   const spans = JSON.stringify(stack.receiver.spans);
   const log = readFileSync(join(stack.folder, "logs/functionsHost.log"), "utf8");
   for (const secret of [MARK, "eyJhbGciOi"]) {
