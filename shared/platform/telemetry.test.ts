@@ -1,13 +1,10 @@
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import { createRequire } from "node:module";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { context, metrics, SpanKind, trace } from "@opentelemetry/api";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { freePort } from "../../local/ports.js";
+import { makeAuthority } from "../../tests/support/certificates.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../../tests/support/otlpReceiver.js";
 import { startTelemetry } from "./telemetry.js";
 import { inSpan, linksTo } from "./trace.js";
@@ -170,16 +167,6 @@ describe("spans", () => {
   });
 });
 
-function selfSigned(): { readonly key: string; readonly cert: string } {
-  const folder = mkdtempSync(join(tmpdir(), "insights-"));
-  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-  const request = ["req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=127.0.0.1", "-days", "2"];
-  execFileSync("openssl", [...request, "-keyout", key, "-out", cert], { stdio: "pipe" });
-  const made = { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
-  rmSync(folder, { recursive: true });
-  return made;
-}
-
 describe("Application Insights", () => {
   let server: Server;
   const items: { name: string; data: { baseType: string; baseData: Record<string, unknown> } }[] = [];
@@ -188,7 +175,9 @@ describe("Application Insights", () => {
 
   beforeEach(async () => {
     items.length = 0;
-    server = createServer(selfSigned(), async (request, response) => {
+    const authority = await makeAuthority();
+    authority.close();
+    server = createServer(await authority.certify("127.0.0.1"), async (request, response) => {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
       const got: unknown[] = JSON.parse(Buffer.concat(chunks).toString());
@@ -205,7 +194,7 @@ describe("Application Insights", () => {
 
   test("gets spans and metrics where the host speaks OpenTelemetry", async () => {
     vi.stubEnv("APPLICATION_INSIGHTS_NO_STATSBEAT", "true");
-    // The exporter sends by HTTPS alone, and the certificate is its own authority.
+    // The exporter sends by HTTPS alone, and no system knows the authority.
     vi.stubEnv("NODE_TLS_REJECT_UNAUTHORIZED", "0");
     const endpoint = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
     const end = await startTelemetry({
