@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { freePort } from "../../local/ports.js";
 import { makeAuthority } from "../../tests/support/certificates.js";
 import { type OtlpReceiver, startOtlpReceiver } from "../../tests/support/otlpReceiver.js";
+import { measure } from "./measures.js";
 import { startTelemetry } from "./telemetry.js";
 import { inSpan, linksTo } from "./trace.js";
 
@@ -86,6 +87,21 @@ describe("with a receiver", () => {
     expect(other).not.toBe(one);
     // Not where exports end after 100 ms: on a busy machine that is too short, which is told.
     expect(warnings).toEqual([]);
+  });
+
+  test("a gauge tells what is, and repeats nothing that another instance may tell now", async () => {
+    const end = await startTelemetry({
+      OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
+      OTEL_METRIC_EXPORT_INTERVAL: "100",
+    });
+    const lag = (partition: string) => receiver.hasNow("chat.lag.events", { hub: "h", partition });
+    const found = (partitionId: string) =>
+      measure.lag([{ hub: "h", partitionId, events: 3, ageSeconds: 1.5 }]);
+    found("0");
+    await expect.poll(() => lag("0")).toBe(true);
+    found("1");
+    await expect.poll(() => lag("1") && !lag("0")).toBe(true);
+    await end();
   });
 
   test("a provider that is registered already stays, and nothing is sent", async () => {

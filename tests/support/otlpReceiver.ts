@@ -10,6 +10,8 @@ export interface OtlpReceiver {
   value(name: string, attributes?: Readonly<Record<string, string>>): number;
   /** Whether a series is there, whatever its value. */
   has(name: string, attributes?: Readonly<Record<string, string>>): boolean;
+  /** Whether it was in the latest export of metrics. */
+  hasNow(name: string, attributes?: Readonly<Record<string, string>>): boolean;
   readonly services: ReadonlySet<string>;
   /** The attributes of each process that has sent something. */
   readonly resources: readonly Readonly<Record<string, string>>[];
@@ -75,8 +77,10 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
   const resources = new Map<string, { attributes: Record<string, string>; latest: Map<string, number> }>();
   const exports = new Map<string, number>();
   const spans: ReceivedSpan[] = [];
+  let now = new Set<string>();
   let requests = 0;
   const take = (body: Json): void => {
+    if (body.resourceMetrics) now = new Set();
     for (const { resource, scopeMetrics } of body.resourceMetrics ?? []) {
       const attributes = attributesOf(resource.attributes);
       const key = JSON.stringify(attributes);
@@ -84,11 +88,11 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
       const known = resources.get(key) ?? { attributes, latest: new Map() };
       resources.set(key, known);
       for (const metric of scopeMetrics.flatMap((scope: Json) => scope.metrics))
-        for (const point of (metric.sum ?? metric.gauge ?? metric.histogram)?.dataPoints ?? [])
-          known.latest.set(
-            seriesOf(metric.name, attributesOf(point.attributes)),
-            Number(point.asInt ?? point.asDouble ?? point.count),
-          );
+        for (const point of (metric.sum ?? metric.gauge ?? metric.histogram)?.dataPoints ?? []) {
+          const series = seriesOf(metric.name, attributesOf(point.attributes));
+          now.add(series);
+          known.latest.set(series, Number(point.asInt ?? point.asDouble ?? point.count));
+        }
     }
     for (const { scopeSpans } of body.resourceSpans ?? [])
       for (const span of scopeSpans.flatMap((scope: Json) => scope.spans)) spans.push(spanOf(span));
@@ -126,6 +130,7 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
       const series = seriesOf(name, attributes);
       return [...resources.values()].reduce((sum, { latest }) => sum + (latest.get(series) ?? 0), 0);
     },
+    hasNow: (name, attributes = {}) => now.has(seriesOf(name, attributes)),
     has(name, attributes = {}) {
       const series = seriesOf(name, attributes);
       return [...resources.values()].some(({ latest }) => latest.has(series));
