@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePorts, LOOPBACK, portFromEnvironment, requireFreePorts } from "./ports.js";
 import { azuriteSpec, storageConnection } from "./services/azurite.js";
@@ -9,14 +10,15 @@ import { pingRedis, redisSpec } from "./services/redis.js";
 import { type AuthSettings, readAuthSettings } from "./settings.js";
 import { StackFolder } from "./stackFolder.js";
 import {
-  built,
   DEFAULT_PORTS,
   eventHubsConnection,
   eventHubsSpec,
   functionsHostSpec,
   type Ports,
+  PROJECT_APP,
   pageSpec,
   type ServerName,
+  type StackApp,
   webPubSubConnection,
   webPubSubSpec,
 } from "./stackServers.js";
@@ -49,6 +51,8 @@ export interface StackOptions {
   readonly quiet?: boolean;
   /** Variables that win over the environment of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The app to run instead of the one that this project's build made. */
+  readonly app?: StackApp;
   /** Starts a server that keeps dying again for ever, as its code may be mended meanwhile. */
   readonly keepsTrying?: boolean;
   /** Called after the stack has stopped because a process could not be kept running. */
@@ -78,6 +82,7 @@ export class Stack {
   readonly #options: StackOptions;
   readonly #folder: StackFolder;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #app: StackApp;
   readonly #servers = new Map<string, Supervised>();
   #ports: Ports | undefined;
   /** The database server to run, where `MYSQL_URL` names none. */
@@ -90,6 +95,7 @@ export class Stack {
     this.#options = options;
     this.#folder = folder;
     this.#env = { ...process.env, ...options.env };
+    this.#app = options.app ?? PROJECT_APP;
   }
 
   get addresses(): Addresses {
@@ -140,7 +146,7 @@ export class Stack {
       () => this.#run(eventHubsSpec(folder, eventHubs)),
     ]);
     await this.#run(webPubSubSpec(folder, webPubSub, functionsHost));
-    await this.#run(functionsHostSpec(folder, functionsHost, page, this.#appSettings()));
+    await this.#run(functionsHostSpec(folder, functionsHost, page, this.#appSettings(), this.#app));
     await this.#run(pageServer);
     this.#complete = true;
     this.#writeDown();
@@ -149,9 +155,9 @@ export class Stack {
   /** Applies the migrations that the database does not have yet. Throws what the script says. */
   async migrate(): Promise<void> {
     this.#say("mysql: bringing its tables up to date...");
-    const script = built("shared/store/migrate.js");
+    const { folder, node = process.execPath } = this.#app;
     try {
-      await promisify(execFile)(process.execPath, [script], {
+      await promisify(execFile)(node, [join(folder, "dist/shared/store/migrate.js")], {
         env: { ...this.#env, MYSQL_URL: this.addresses.mysql },
         timeout: MIGRATION_TIMEOUT_MS,
         signal: this.#stopping.signal,

@@ -51,20 +51,33 @@ export function webPubSubSpec(folder: StackFolder, port: number, apiPort: number
   return server("webPubSub", port, folder, ["--config", folder.file("webPubSub.json")]);
 }
 
+/** The app that the Functions host runs. */
+export interface StackApp {
+  /** The folder of its `package.json` and `host.json`. */
+  readonly folder: string;
+  /** The program of the Node that runs it. */
+  readonly node?: string;
+}
+
+/** The app of this project, as it was built. */
+export const PROJECT_APP: StackApp = { folder: projectRoot };
+
 /**
- * `env` holds the app's settings; `local.settings.json` counts where `env` has no value. The page at
- * `pagePort` may always call, whatever `Host.CORS` says.
+ * `env` holds the app's settings; `local.settings.json` in the app's folder counts where `env` has no value.
+ * The page at `pagePort` may always call, whatever `Host.CORS` says.
  */
 export function functionsHostSpec(
   folder: StackFolder,
   port: number,
   pagePort: number,
   env: Readonly<Record<string, string>>,
+  app = PROJECT_APP,
 ): ChildSpec {
   const cors = corsWithPage(readCors(findSettingsFile(projectRoot))?.origins, pagePort);
-  const args = ["--app", projectRoot, "--split", "--cors", cors];
+  const args = ["--app", app.folder, "--split", "--cors", cors];
+  const host = server("functionsHost", port, folder, args);
   // The host gives running calls 10 s, and then the app's hooks 5 s.
-  return { ...server("functionsHost", port, folder, args), env, stopTimeoutMs: 20_000 };
+  return { ...host, node: app.node, env, stopTimeoutMs: 20_000 };
 }
 
 /** The origins that may call, with those of the page at `port`, in the form that `--cors` takes. */

@@ -29,6 +29,8 @@ export interface ChildSpec {
   readonly program: string;
   readonly wrapped: boolean;
   readonly args: readonly string[];
+  /** The Node that runs it; the one of this process if not said. */
+  readonly node?: string | undefined;
   readonly env?: Readonly<Record<string, string>>;
   readonly logFile: string;
   /**
@@ -65,7 +67,7 @@ export class Child {
     this.#logStart = boundLog(spec.logFile);
     writeSync(log, `--- ${new Date().toISOString()} ${spec.name} starts\n`);
     const args = spec.wrapped ? [WRAPPER, spec.program, ...spec.args] : [spec.program, ...spec.args];
-    this.#process = spawn(process.execPath, args, {
+    this.#process = spawn(spec.node ?? process.execPath, args, {
       stdio: ["pipe", "pipe", log],
       env: { ...process.env, ...spec.env },
       // The process has a group of its own: Ctrl+C reaches only us, so that the stack can stop in order.

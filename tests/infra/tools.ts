@@ -1,0 +1,41 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Where these tests keep the tools that they download. It may be deleted at any time. */
+const CACHE = join(tmpdir(), "nonstop-chat-tools");
+
+/** Says why a test is left out: what can't be had must not look like what was tested. */
+function without(what: string, error: unknown): undefined {
+  const reason = error instanceof Error ? error.message.split("\n").slice(0, 3).join(" ") : String(error);
+  console.warn(`NOT RUN, as ${what} can't be had here: ${reason}`);
+  return undefined;
+}
+
+/** An npm that runs these tests has said with which settings it runs. They are not meant for another one. */
+const environment = (): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
+
+/**
+ * The program of the newest Node of a major version: the one that runs this, or else npm's package of it.
+ * `undefined` where it can't be had, which is said.
+ */
+export function findNode(major: number): string | undefined {
+  if (process.versions.node.startsWith(`${major}.`)) return process.execPath;
+  const folder = join(CACHE, `node-${major}`);
+  const name = `node-${process.platform}-${process.arch}`;
+  const program = join(folder, "node_modules", name, "bin/node");
+  try {
+    if (!existsSync(program)) {
+      mkdirSync(folder, { recursive: true });
+      const options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"];
+      const args = ["install", ...options, "--prefix", folder, `${name}@${major}`];
+      execFileSync("npm", args, { cwd: folder, env: environment(), stdio: "pipe", timeout: 300_000 });
+    }
+    execFileSync(program, ["--version"], { stdio: "pipe", timeout: 10_000 });
+    return program;
+  } catch (error) {
+    return without(`Node ${major}`, error);
+  }
+}
