@@ -44,6 +44,9 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const makePackage = () =>
   promisify(execFile)(process.execPath, ["local/package.mjs"], { cwd: projectRoot, timeout: 300_000 });
 
+/** The package's files, but for packages. */
+const own = (): readonly string[] => files.filter((file) => !file.startsWith("node_modules/"));
+
 const readJson = (path: string) => JSON.parse(readFileSync(path, "utf8"));
 
 describe("the package", () => {
@@ -56,10 +59,9 @@ describe("the package", () => {
   });
 
   test("has the app, and nothing that is for developers", () => {
-    const own = files.filter((file) => !file.startsWith("node_modules/"));
     const compiled = (name: string): string => `dist/${name.replace(/\.ts$/, ".js")}`;
     const sources = trackedFiles("functions", "shared").filter((name) => !name.endsWith(".test.ts"));
-    expect(own).toEqual(
+    expect(own()).toEqual(
       [
         "host.json",
         "package.json",
@@ -198,6 +200,87 @@ describe.each([...new Set([Number(process.versions.node.split(".")[0]), 22, 24])
     }
   },
 );
+
+describe(".funcignore", () => {
+  const patterns = readFileSync(join(projectRoot, ".funcignore"), "utf8")
+    .split("\n")
+    .filter((line) => line !== "" && !line.startsWith("#"));
+
+  test("leaves the files of the package at the top of the project, as git reads it", () => {
+    expect(left()).toEqual(own());
+  });
+
+  test("leaves the same as Core Tools read it", () => {
+    const everything = left("/dev/null").filter(
+      (file) => !/^(\.git\b|\.vscode\/|\.(func|git)ignore$)/.test(file),
+    );
+    expect(everything.length).toBeGreaterThan(800);
+    const denied = new RegExp(`^((${patterns.map(asCoreTools).join(")|(")}))\\b`);
+    expect(everything.filter((file) => !denied.test(file))).toEqual(own());
+  });
+
+  test("has node_modules in, which azd demands where nothing is built in the cloud", () => {
+    const said = execFileSync(
+      "git",
+      [
+        "-c",
+        `core.excludesFile=${join(projectRoot, ".funcignore")}`,
+        "check-ignore",
+        "--no-index",
+        "node_modules/zod/index.d.ts",
+        "node_modules/zod/index.js",
+        "node_modules",
+      ],
+      {
+        cwd: emptyRepository(),
+        encoding: "utf8",
+      },
+    );
+    expect(said).toBe("node_modules/zod/index.d.ts\n");
+  });
+
+  /** The files of this machine's checkout that are left, without packages. */
+  function left(ignoreFile = join(projectRoot, ".funcignore")): readonly string[] {
+    const args = [
+      "--work-tree",
+      projectRoot,
+      "ls-files",
+      "--others",
+      `--exclude-from=${ignoreFile}`,
+      "--exclude=/node_modules/",
+      "--exclude=/dist/package/",
+    ];
+    const env = { ...process.env, GIT_DIR: join(emptyRepository(), ".git") };
+    const listed = execFileSync("git", args, {
+      cwd: projectRoot,
+      env,
+      encoding: "utf8",
+      maxBuffer: 100_000_000,
+    });
+    return listed
+      .trim()
+      .split("\n")
+      .filter((file) => file !== ".funcignore")
+      .sort();
+  }
+
+  function emptyRepository(): string {
+    const repository = join(folder, "git");
+    if (!existsSync(repository)) execFileSync("git", ["init", "--quiet", repository]);
+    return repository;
+  }
+});
+
+/**
+ * As Core Tools 4.13 translate a pattern: from the top, `**` at least one character, `*` at least one that is
+ * no slash. A match may end before the path does.
+ */
+const asCoreTools = (pattern: string): string =>
+  pattern
+    .replace(/^\//, "")
+    .replace(/[-[\]/{}()+?.\\^$|]/g, "\\$&")
+    .replaceAll("**", "(.+)")
+    .replaceAll("*", "([^/]+)");
 
 const hash = (file: string): string => createHash("sha256").update(readFileSync(file)).digest("hex");
 

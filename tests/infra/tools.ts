@@ -39,3 +39,54 @@ export function findNode(major: number): string | undefined {
     return without(`Node ${major}`, error);
   }
 }
+
+/**
+ * A program of a Python package: the one on the `PATH`, or else one installed into a folder of these tests.
+ * `undefined` where it can't be had, which is said.
+ */
+export function findPythonTool(program: string, requirement: string): string | undefined {
+  const folder = join(CACHE, requirement);
+  const installed = join(folder, "bin", program);
+  try {
+    if (isOnPath(program)) return program;
+    if (!existsSync(installed)) {
+      execFileSync("python3", ["-m", "venv", folder], { stdio: "pipe", timeout: 120_000 });
+      const pip = ["install", "--quiet", "--disable-pip-version-check", requirement];
+      execFileSync(join(folder, "bin/pip"), pip, { stdio: "pipe", timeout: 300_000 });
+    }
+    return installed;
+  } catch (error) {
+    return without(program, error);
+  }
+}
+
+/** A program of a Go module, likewise. */
+export function findGoTool(program: string, module: string): string | undefined {
+  const folder = join(CACHE, program);
+  const installed = join(folder, program);
+  try {
+    if (isOnPath(program)) return program;
+    if (!existsSync(installed)) {
+      const env = {
+        ...process.env,
+        GOBIN: folder,
+        GOMODCACHE: join(CACHE, "go/modules"),
+        GOCACHE: join(CACHE, "go/builds"),
+        GOFLAGS: "-modcacherw",
+      };
+      execFileSync("go", ["install", module], { env, stdio: "pipe", timeout: 600_000 });
+    }
+    return installed;
+  } catch (error) {
+    return without(program, error);
+  }
+}
+
+function isOnPath(program: string): boolean {
+  try {
+    execFileSync("sh", ["-c", `command -v ${program}`], { stdio: "pipe" });
+    return true;
+  } catch {
+    return false;
+  }
+}
