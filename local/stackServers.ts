@@ -57,6 +57,8 @@ export interface StackApp {
   readonly folder: string;
   /** The program of the Node that runs it. */
   readonly node?: string;
+  /** Settings that win over those of the stack. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The app of this project, as it was built. */
@@ -77,7 +79,7 @@ export function functionsHostSpec(
   const args = ["--app", app.folder, "--split", "--cors", cors];
   const host = server("functionsHost", port, folder, args);
   // The host gives running calls 10 s, and then the app's hooks 5 s.
-  return { ...host, node: app.node, env, stopTimeoutMs: 20_000 };
+  return { ...host, node: app.node, env: { ...env, ...app.env }, stopTimeoutMs: 20_000 };
 }
 
 /** The origins that may call, with those of the page at `port`, in the form that `--cors` takes. */

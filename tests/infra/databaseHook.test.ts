@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { startMySql } from "../../local/services/mysql.js";
 import type { Service } from "../../local/services/service.js";
 import { projectRoot } from "../../local/settings.js";
-import { type Answer, fakeAzure } from "./hook.js";
+import { type Answer, fakeAzure, DATABASE_OUTPUTS as OUTPUTS } from "./hook.js";
 
 // Plain JavaScript without declarations: imported by address.
 const { userStatements } = await import(pathToFileURL(join(projectRoot, "infra/hooks/database.mjs")).href);
@@ -26,20 +26,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The server's user who may do everything stands for Azure's administrator. */
-const OUTPUTS = {
-  AZURE_SUBSCRIPTION_ID: "00000000-0000-4000-8000-000000000000",
-  AZURE_RESOURCE_GROUP: "rg-chat",
-  AZURE_MYSQL_SERVER_NAME: "mysql-chat",
-  AZURE_MYSQL_MODE: "password",
-  AZURE_MYSQL_ADMIN_USER: "chat",
-  AZURE_MYSQL_APP_USER: "chat_app",
-  AZURE_MYSQL_PASSWORD_SECRET_NAME: "mysql-admin-password",
-  AZURE_MYSQL_URL_SECRET_NAME: "mysql-url",
-  AZURE_KEY_VAULT_NAME: "kv-chat",
-  AZURE_NETWORK: "public",
-  DEPLOYER_IP: "203.0.113.7",
-};
 const RULE =
   "/subscriptions/00000000-0000-4000-8000-000000000000/resourceGroups/rg-chat/providers/Microsoft.DBforMySQL/flexibleServers/mysql-chat/firewallRules/deployment-hook";
 const OPEN =

@@ -170,7 +170,7 @@ describe("docker-compose.yml", () => {
 
 describe("a command of a workflow", () => {
   const again = (...command: string[]) =>
-    spawnSync(".github/again.sh", command, {
+    spawnSync("bash", [".github/again.sh", ...command], {
       cwd: projectRoot,
       env: { ...process.env, AGAIN_SECONDS: "0" },
       encoding: "utf8",

@@ -34,6 +34,24 @@ interface RunOptions {
   readonly signal?: { readonly name: NodeJS.Signals; readonly at: string };
 }
 
+/**
+ * What the templates tell the hooks of the database. The local server's user who may do everything stands for
+ * Azure's administrator.
+ */
+export const DATABASE_OUTPUTS = {
+  AZURE_SUBSCRIPTION_ID: "00000000-0000-4000-8000-000000000000",
+  AZURE_RESOURCE_GROUP: "rg-chat",
+  AZURE_MYSQL_SERVER_NAME: "mysql-chat",
+  AZURE_MYSQL_MODE: "password",
+  AZURE_MYSQL_ADMIN_USER: "chat",
+  AZURE_MYSQL_APP_USER: "chat_app",
+  AZURE_MYSQL_PASSWORD_SECRET_NAME: "mysql-admin-password",
+  AZURE_MYSQL_URL_SECRET_NAME: "mysql-url",
+  AZURE_KEY_VAULT_NAME: "kv-chat",
+  AZURE_NETWORK: "public",
+  DEPLOYER_IP: "203.0.113.7",
+};
+
 export function fakeAzure(): Azure {
   const folder = mkdtempSync(join(tmpdir(), "nonstop-azure-"));
   const [bin, calls, answers] = ["bin", "calls.txt", "answers.json"].map((name) => join(folder, name)) as [

@@ -1,27 +1,14 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
-import { unzipSync } from "fflate";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { projectRoot } from "../../local/settings.js";
-import { type Stack, startStack } from "../../local/stack.js";
 import requireBuild from "../support/built.js";
-import { call, connect, history, makeRoom, newUsers, until } from "../support/client.js";
-import { findNode } from "./tools.js";
-
-const ZIP = join(projectRoot, "dist/package.zip");
+import { makePackage, unzipPackage, ZIP } from "./packaged.js";
 
 /** The package, unzipped where nothing of this project is above it. */
 const folder = mkdtempSync(join(tmpdir(), "nonstop-package-"));
@@ -31,18 +18,10 @@ let said: string;
 
 beforeAll(async () => {
   requireBuild();
-  ({ stdout: said } = await makePackage());
-  const content = unzipSync(readFileSync(ZIP));
-  files = Object.keys(content);
-  for (const [name, bytes] of Object.entries(content)) {
-    mkdirSync(dirname(join(app, name)), { recursive: true });
-    writeFileSync(join(app, name), bytes);
-  }
+  said = await makePackage();
+  files = unzipPackage(app);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-const makePackage = () =>
-  promisify(execFile)(process.execPath, ["local/package.mjs"], { cwd: projectRoot, timeout: 300_000 });
 
 /** The package's files, but for packages. */
 const own = (): readonly string[] => files.filter((file) => !file.startsWith("node_modules/"));
@@ -136,70 +115,6 @@ describe("the package", () => {
     expect(loaded.filter((url) => !url.startsWith(inside) && !url.startsWith("node:"))).toEqual([]);
   });
 });
-
-describe.each([...new Set([Number(process.versions.node.split(".")[0]), 22, 24])])(
-  "the package on Node %i",
-  (major) => {
-    const node = findNode(major);
-    const data = join(folder, `stack-${major}`);
-    let stack: Stack;
-    beforeAll(async () => {
-      if (node === undefined) return;
-      stack = await startStack({ data, ports: "auto", quiet: true, app: { folder: app, node } });
-    });
-    afterAll(() => stack?.close());
-
-    test.skipIf(node === undefined)("does the main job on a fresh database", async () => {
-      const addresses = stack.addresses;
-      const [ann, ben] = newUsers(2) as [number, number];
-      const roomId = await makeRoom([ann, ben], addresses);
-      const [a, b] = await Promise.all([
-        connect(ann, { stack: addresses, nickname: "Ann" }),
-        connect(ben, { stack: addresses }),
-      ]);
-      const seen = await b.subscribe(`/sub/chat/room/${roomId}`);
-      await a.say(roomId, "first");
-      await a.say(roomId, "second");
-      await until(() => seen.length === 2, "both messages at Ben");
-      expect(
-        seen.map(({ seq, content, senderNickname, unreadCount }) => [
-          seq,
-          content,
-          senderNickname,
-          unreadCount,
-        ]),
-      ).toEqual([
-        [1, "first", "Ann", 1],
-        [2, "second", "Ann", 1],
-      ]);
-      expect((await history(roomId, ben, addresses)).map(({ content }) => content)).toEqual([
-        "first",
-        "second",
-      ]);
-      expect(await unread(roomId, ben)).toBe(2);
-      expect(await unread(roomId, ann)).toBe(0);
-      await call("PATCH", `/rooms/${roomId}/read?messageId=${seen[1].messageId}`, ben, undefined, addresses);
-      await until(async () => (await unread(roomId, ben)) === 0, "Ben has read");
-      expect((await history(roomId, ann, addresses)).map(({ unreadCount }) => unreadCount)).toEqual([0, 0]);
-      const { body } = await call("GET", "/health", undefined, undefined, addresses);
-      expect(body.status).toBe("up");
-      await Promise.all([a.close(), b.close()]);
-    });
-
-    test.skipIf(node === undefined)("was run by that Node, from the package", () => {
-      const pid = String(stack.addresses.pids.functionsHost);
-      const command = execFileSync("ps", ["-p", pid, "-ww", "-o", "args="], { encoding: "utf8" });
-      expect(command).toMatch(`${node} `);
-      expect(command).toContain(` --app ${app} `);
-      expect(execFileSync(node!, ["--version"], { encoding: "utf8" })).toMatch(new RegExp(`^v${major}\\.`));
-    });
-
-    async function unread(roomId: number, userId: number): Promise<number> {
-      const { body } = await call("GET", "/rooms", userId, undefined, stack.addresses);
-      return body.rooms.find((room: { roomId: number }) => room.roomId === roomId).unreadCount;
-    }
-  },
-);
 
 describe(".funcignore", () => {
   const patterns = readFileSync(join(projectRoot, ".funcignore"), "utf8")
