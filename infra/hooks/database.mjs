@@ -45,7 +45,7 @@ export function userStatements({ user, password, clientId, database }) {
  * address of the database; its password is a token where `credential` gives one.
  */
 export async function prepareDatabase({ adminUrl, user, password, clientId, credential, code }) {
-  const { migrate, connectionTo } = await code;
+  const { migrate, connectionTo } = code;
   const database = decodeURIComponent(new URL(adminUrl).pathname.slice(1));
   const applied = await patiently(() => migrate(adminUrl, undefined, credential), {
     ...RULES,
@@ -76,7 +76,8 @@ async function packagedCode(root) {
 
 /** Prepares the deployment's database. */
 export async function databaseHook(env, root, { isOptional = false } = {}) {
-  const work = async () => prepareDatabase({ ...(await access(env)), code: packagedCode(root) });
+  const code = await packagedCode(root);
+  const work = async () => prepareDatabase({ ...(await access(env)), code });
   if (env.AZURE_NETWORK !== "private") return withFirewallRule(env, work);
   try {
     await work();

@@ -92,6 +92,11 @@ describe("hooks", () => {
     expect(complaints(shellcheck!, [wrong])).toContain("SC2086");
   });
 
+  test("the smoke test knows where the app's routes are", () => {
+    const { routePrefix } = JSON.parse(read("host.json")).extensions.http;
+    expect(read("infra/hooks/smoke.mjs")).toContain(`const ROUTES = "/${routePrefix}";`);
+  });
+
   test("each shell script has a twin for PowerShell that runs the same program", () => {
     for (const name of shells) {
       const [shell, twin] = [read(`infra/hooks/${name}`), read(`infra/hooks/${name.replace(/sh$/, "ps1")}`)];
