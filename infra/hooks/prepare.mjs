@@ -44,6 +44,10 @@ export function settingProblems(env) {
     problems.push(
       `AZURE_ENV_NAME ${env.AZURE_ENV_NAME ?? ""} must have 2 to 20 characters, a to z, 0 to 9 and - between them: azd env new NAME`,
     );
+  if (env.CI === "true" && Number(env.AZURE_BUDGET_AMOUNT) > 0 && !env.AZURE_BUDGET_START)
+    problems.push(
+      "AZURE_BUDGET_START is not set, and a pipeline keeps nothing: name the month of the first time, like 2026-12-01",
+    );
   if (env.AZURE_MYSQL_MODE === "entra")
     for (const name of ["AZURE_MYSQL_ENTRA_ADMIN_LOGIN", "AZURE_MYSQL_ENTRA_ADMIN_OBJECT_ID"])
       if (!env[name])

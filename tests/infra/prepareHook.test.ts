@@ -102,6 +102,15 @@ test("the month in which a budget begins is kept from the first time on", async 
   expect(calls.at(-1)).toMatch(/^azd env set AZURE_BUDGET_START 20\d\d-\d\d-01$/);
 });
 
+test("a pipeline, which keeps nothing, has to name that month itself", async () => {
+  const { AZURE_BUDGET_START: _, ...env } = { ...ENV, CI: "true", AZURE_BUDGET_AMOUNT: "500" };
+  const { code, said } = await azure.run("preprovision", { env, answers: ANSWERS });
+  expect([code, said]).toEqual([
+    1,
+    expect.stringContaining("AZURE_BUDGET_START is not set, and a pipeline keeps nothing"),
+  ]);
+});
+
 test("a hook that there is not is refused", async () => {
   const { code, said } = await azure.run("afterwards", { env: {} });
   expect([code, said]).toEqual([
