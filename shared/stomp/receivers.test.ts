@@ -91,6 +91,7 @@ function memoryDatabase(): Database {
     getConnection: async () => connection,
     end: async () => {},
     statementMs: 1_000,
+    poolSize: 16,
     onFault: () => {},
   } as unknown as Database;
 }
