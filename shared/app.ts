@@ -46,7 +46,8 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     messages: consumerOf((batch) => storeMessages(batch, consuming)),
     reads: consumerOf((batch) => storeReadsPaced(batch, consuming)),
     /**
-     * Does what dead processes left to do, and watches what concerns all instances. The timer calls it every few seconds, in one instance at a time.
+     * Does what dead processes left to do, and watches what concerns all instances. The timer calls it every
+     * few seconds, in one instance at a time.
      */
     async sweep(): Promise<void> {
       await Promise.all([
