@@ -62,6 +62,25 @@ test("what JSON can't hold does not throw", () => {
   expect(written()).toEqual({ level: "warn", message: "big", big: "12345678901234567890" });
 });
 
+test.each([
+  ["Duplicate entry 'it's\n  at secret' for key 'PRIMARY'", "Duplicate entry '…' for key 'PRIMARY'"],
+  [
+    "Incorrect integer value: 'it's for column' for column `chat`.`t`.`n` at row 1",
+    "Incorrect integer value: '…' for column `chat`.`t`.`n` at row 1",
+  ],
+  ["Truncated incorrect DOUBLE value: 'it's'", "Truncated incorrect DOUBLE value: '…'"],
+  [
+    "You have an error in your SQL syntax; the right syntax to use near 'it's 'x'' at line 1",
+    "You have an error in your SQL syntax; the right syntax to use near '…' at line 1",
+  ],
+  ["Table 'chat.nowhere' doesn't exist", "Table 'chat.nowhere' doesn't exist"],
+])("of what a database says nobody's text is written: %j", (message, said) => {
+  log.error("failed", { error: Object.assign(new Error(message), { sqlState: "23000", code: "ER" }) });
+  const { error } = written() as { error: { message: string; stack: string } };
+  expect(error.message).toBe(said);
+  expect(error.stack).not.toMatch(/secret|it's/);
+});
+
 test("something that fails again and again is written once in its interval, with the count of those suppressed", () => {
   let now = 0;
   const suppressed: number[] = [];

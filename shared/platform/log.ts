@@ -30,21 +30,43 @@ function line(level: string, message: string, fields: LogFields): string {
   }
 }
 
+const FRAMES = 5;
+
 /**
  * An error with its code, causes and the members of an `AggregateError`, which the Event Hubs SDK throws
  * without a message.
  */
 function describe(error: Error): LogFields {
-  const { code, cause, errors } = error as Error & { code?: unknown; errors?: unknown[] };
+  const { code, cause, errors, sqlState } = error as Error & {
+    code?: unknown;
+    errors?: unknown[];
+    sqlState?: unknown;
+  };
   return {
     name: error.name,
-    message: error.message,
+    message: typeof sqlState === "string" ? withoutValues(error.message) : error.message,
     ...(code === undefined ? {} : { code }),
-    ...(error.stack === undefined ? {} : { stack: error.stack.split("\n").slice(1, 6).join("\n") }),
+    ...(error.stack === undefined ? {} : { stack: framesOf(error.stack, error.message) }),
     ...(cause === undefined ? {} : { cause }),
     ...(errors === undefined ? {} : { errors: errors.slice(0, 5) }),
   };
 }
+
+/** The first frames of a stack. Before them stands the message, whose lines may look like frames. */
+function framesOf(stack: string, message: string): string {
+  const at = stack.indexOf(message);
+  const rows = stack.slice(at < 0 ? 0 : at + message.length).split("\n");
+  return rows
+    .filter((row) => /^\s+at /.test(row))
+    .slice(0, FRAMES)
+    .join("\n");
+}
+
+/** What MySQL and MariaDB quote of a statement is users' text: a value, or the statement from its fault on. */
+const withoutValues = (message: string): string =>
+  message
+    .replace(/^(Duplicate entry )'[\s\S]*'( for key '[^']*')$/, "$1'…'$2")
+    .replace(/((?:value:|\bnear) )'[\s\S]*'/, "$1'…'");
 
 /** Where lines go, by their level: the log that the Functions host hands to an invocation, or the console. */
 export type LogSink = Readonly<Record<keyof Log, (line: string) => void>>;
@@ -118,10 +140,6 @@ const unavailable = atMostEvery(1_000);
  * Logs what could not be done for a client, and why. Once a second at most: while a part is away everything
  * fails.
  */
-export function logUnavailable(what: string, error: Error): void {
-  // Only the stack: the other fields of a database error hold the statement, with users' texts.
-  const cause = error.cause instanceof Error ? error.cause.stack : error.cause;
-  unavailable((suppressed) =>
-    log.warn("something could not be done", { what, why: error.message, cause, suppressed }),
-  );
+export function logUnavailable(what: string, { message: why, cause }: Error): void {
+  unavailable((suppressed) => log.warn("something could not be done", { what, why, cause, suppressed }));
 }
