@@ -1,5 +1,6 @@
-// Everything the app needs in a subscription but the code itself and the hub's event handler, which come after it
-// (modules/webPubSubHub.bicep). Outputs become azd's environment; the hooks and the pipeline read them there.
+// Everything the app needs in a subscription but the code itself, and what comes after it: the hub's event handler
+// and the test from outside (modules/webPubSubHub.bicep). Outputs become azd's environment; the hooks and the
+// pipeline read them there.
 
 targetScope = 'subscription'
 
@@ -80,7 +81,7 @@ param deployerId string?
 @description('Whether a person or a pipeline deploys.')
 param deployerType 'User' | 'ServicePrincipal'
 
-@description('Something random, for the administrator\'s password. It is used when there is none yet.')
+@description('Something random, for the administrator\'s password. Each deployment makes a new one.')
 @secure()
 param adminSeed string = newGuid()
 
@@ -88,6 +89,7 @@ param adminSeed string = newGuid()
 @secure()
 param appSeed string = newGuid()
 
+// modules/webPubSubHub.bicep finds its way by these names: they differ in what stands before the hash alone.
 var token = uniqueString(subscription().id, environmentName, location)
 var tags = { 'azd-env-name': environmentName }
 var isPrivate = network == 'private'
@@ -121,18 +123,30 @@ var names = {
 var mysqlUsers = { admin: 'chatadmin', app: 'chat_app' }
 var secretNames = { adminPassword: 'mysql-admin-password', url: 'mysql-url' }
 
-// At most so many instances run at a time: those of HTTP, one for each partition that is read, two timers. Each
-// holds a pool of connections. A server that refuses them (error 1040) stops everything, so this stops before.
+// At most so many instances run at a time: those of HTTP, one for each partition that is read, two timers. What is
+// always ready comes on top of functions.maximumInstanceCount, which is of those on demand; a reader never has more
+// instances than partitions. In several zones the platform keeps two of every group ready. Each instance holds a
+// pool of connections. A server that refuses them (error 1040) stops everything, so this stops before.
+var leastReady = functions.zoneRedundant ? 2 : 0
+var ready = {
+  http: max(functions.alwaysReady.http, leastReady)
+  'chat-messages': max(functions.alwaysReady.chatMessages, leastReady)
+}
 var hubs hubsType = loadJsonContent('hubs.json').hubs
 var readers = reduce(
   map(
     filter(items(hubs), each => !empty(each.value.consumerGroups)),
-    each => min(functions.maximumInstanceCount, eventHubs.?partitions[?each.key] ?? each.value.partitions)
+    each =>
+      min(
+        functions.maximumInstanceCount + (ready[?each.key] ?? leastReady),
+        eventHubs.?partitions[?each.key] ?? each.value.partitions
+      )
   ),
   0,
   (sum, each) => sum + each
 )
-var connections = (functions.maximumInstanceCount + readers + 2) * mysql.poolSize
+var timers = 2 * max(leastReady, 1)
+var connections = (functions.maximumInstanceCount + ready.http + readers + timers) * mysql.poolSize
 var connectionLimit = mysqlConnections[mysql.sku] * 8 / 10
 var poolSize = connections <= connectionLimit
   ? mysql.poolSize
@@ -239,18 +253,12 @@ module keyVault 'modules/keyVault.bicep' = if (hasPassword) {
     tags: tags
     name: names.keyVault
     network: network
-    entries: secretNames
+    urlEntry: secretNames.url
     mysqlAddress: mysqlAddress
     mysqlUser: mysqlUsers.app
-    adminSeed: adminSeed
     appSeed: appSeed
     workspaceId: monitoring.outputs.workspaceId
   }
-}
-
-resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
-  scope: group
-  name: names.keyVault
 }
 
 module database 'modules/mysql.bicep' = {
@@ -264,8 +272,10 @@ module database 'modules/mysql.bicep' = {
     network: network
     database: names.database
     adminUser: mysqlUsers.admin
-    // In Entra mode the server wants one, too, and nobody keeps it.
-    adminPassword: hasPassword ? vault.getSecret(secretNames.adminPassword) : 'N${adminSeed}'
+    // A capital makes the four kinds of characters that the server wants; a GUID has the rest.
+    adminPassword: 'N${adminSeed}'
+    // In Entra mode the server wants a password, too, and nobody keeps it.
+    passwordSecret: hasPassword ? { vault: names.keyVault, name: secretNames.adminPassword } : null
     identityId: identity.outputs.?mysqlId
     workspaceId: monitoring.outputs.workspaceId
   }
@@ -453,17 +463,6 @@ module logAlerts 'modules/logAlerts.bicep' = {
   }
 }
 
-module availability 'modules/availability.bicep' = {
-  scope: group
-  params: {
-    location: location
-    tags: tags
-    functionAppUrl: app.outputs.url
-    insightsId: monitoring.outputs.insightsId
-    actionsId: monitoring.outputs.actionsId
-  }
-}
-
 module workbook 'modules/workbook.bicep' = {
   scope: group
   params: {
@@ -496,8 +495,8 @@ output AZURE_FUNCTION_APP_NAME string = names.functionApp
 @description('Its address, without a slash at the end.')
 output AZURE_FUNCTION_APP_URL string = app.outputs.url
 
-@description('Client id of the app\'s identity.')
-output AZURE_CLIENT_ID string = clientId
+@description('Client id of the app\'s identity. Pipelines know their own as AZURE_CLIENT_ID.')
+output AZURE_APP_CLIENT_ID string = clientId
 
 @description('Name of the app\'s identity.')
 output AZURE_APP_IDENTITY_NAME string = names.app

@@ -3,11 +3,12 @@
 import { sizeType } from 'types.bicep'
 
 @export()
-@description('For trying it out: some hundred users, nothing always ready, everything as small as it comes.')
+@description('For trying it out: some hundred users, nothing always ready, everything as small as it comes. It never sleeps: the timers run every few seconds.')
 var dev sizeType = {
   functions: {
     instanceMemoryMB: 2048
-    maximumInstanceCount: 40
+    // As many as the smallest server has connections for. The plan's page names 1 as the least; another one said 40.
+    maximumInstanceCount: 20
     httpConcurrency: 16
     alwaysReady: { http: 0, chatMessages: 0 }
     zoneRedundant: false
@@ -28,7 +29,7 @@ var dev sizeType = {
     highAvailability: 'Disabled'
     backupDays: 7
     geoRedundantBackup: false
-    poolSize: 5
+    poolSize: 4
   }
   redis: { sku: 'Balanced_B0', highAvailability: false, clustering: 'NoCluster' }
   logs: { retentionDays: 30, dailyQuotaGB: 1 }
@@ -60,7 +61,7 @@ var prod sizeType = {
     highAvailability: 'ZoneRedundant'
     backupDays: 14
     geoRedundantBackup: true
-    poolSize: 16
+    poolSize: 8
   }
   redis: { sku: 'Balanced_B3', highAvailability: true, clustering: 'NoCluster' }
   logs: { retentionDays: 90, dailyQuotaGB: 10 }

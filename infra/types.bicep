@@ -147,9 +147,9 @@ type mysqlType = {
   @description('Backups also in the paired region. It can be chosen when the server is made, not later.')
   geoRedundantBackup: bool
 
-  @description('Connections that one instance of the app may hold.')
-  @minValue(1)
-  @maxValue(100)
+  @description('Connections that one instance of the app may hold, in the bounds of shared/settings.ts.')
+  @minValue(4)
+  @maxValue(200)
   poolSize: int
 }
 
@@ -166,6 +166,7 @@ type mysqlEntraType = {
 
   @description('Name of the user or group of the directory that administers the server.')
   @minLength(1)
+  @maxLength(32)
   adminLogin: string
 
   @description('Object id of that user or group.')
@@ -298,15 +299,15 @@ type sizeType = {
 }
 
 @export()
-@description('Connections that a MySQL server of each size takes, as the service\'s tiers are documented. The server may not be asked for more than the app\'s share of four fifths.')
+@description('Connections that a MySQL server of each size takes: what max_connections is by itself, as nothing here sets it. It may be raised to twice as much, at the cost of memory for rows. The app may use four fifths.')
 var mysqlConnections = {
-  Standard_B1ms: 341
-  Standard_B2s: 683
-  Standard_B2ms: 1365
-  Standard_D2ads_v5: 1365
-  Standard_D4ads_v5: 2731
-  Standard_D8ads_v5: 5461
-  Standard_D16ads_v5: 10923
+  Standard_B1ms: 171
+  Standard_B2s: 341
+  Standard_B2ms: 683
+  Standard_D2ads_v5: 683
+  Standard_D4ads_v5: 1365
+  Standard_D8ads_v5: 2731
+  Standard_D16ads_v5: 5461
 }
 
 @export()
@@ -372,12 +373,10 @@ type logAlertType = {
   split: bool
   @description('How the Values of five minutes become one.')
   aggregation: 'Maximum' | 'Total' | 'Count'
-  @description('GreaterThan where it is left out.')
-  operator: 'GreaterThan' | 'LessThan'?
   @description('Past which it fires.')
   threshold: int
   @description('How far back it looks; PT5M where it is left out.')
-  window: 'PT5M' | 'PT15M'?
+  window: 'PT5M' | 'P1D'?
 }
 
 @export()

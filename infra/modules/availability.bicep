@@ -3,9 +3,6 @@
 @description('Region.')
 param location string
 
-@description('Tags.')
-param tags { *: string }
-
 @description('Address of the function app.')
 param functionAppUrl string
 
@@ -29,7 +26,7 @@ var routePrefix = loadJsonContent('../../host.json').extensions.http.routePrefix
 resource test 'Microsoft.Insights/webtests@2022-06-15' = {
   name: 'health'
   location: location
-  tags: union(tags, { 'hidden-link:${insightsId}': 'Resource' })
+  tags: { 'hidden-link:${insightsId}': 'Resource' }
   kind: 'standard'
   properties: {
     Name: 'health'
@@ -59,7 +56,6 @@ resource test 'Microsoft.Insights/webtests@2022-06-15' = {
 resource alert 'Microsoft.Insights/metricAlerts@2026-01-01' = {
   name: 'health-from-outside'
   location: 'global'
-  tags: tags
   properties: {
     description: 'Two places or more find that /health is not up.'
     severity: 1

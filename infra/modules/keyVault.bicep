@@ -14,18 +14,14 @@ param name string
 @description('Who can reach it.')
 param network networkType
 
-@description('Names of the secrets: the administrator\'s password, the app\'s whole MYSQL_URL.')
-param entries { adminPassword: string, url: string }
+@description('Name of the secret with the app\'s whole MYSQL_URL.')
+param urlEntry string
 
 @description('Where the app connects to, without user and password: HOST:PORT/DATABASE.')
 param mysqlAddress string
 
 @description('The app\'s user.')
 param mysqlUser string
-
-@description('Something random, which becomes the administrator\'s password if there is none.')
-@secure()
-param adminSeed string
 
 @description('Something random, which becomes the app\'s password if there is none.')
 @secure()
@@ -45,28 +41,18 @@ resource vault 'Microsoft.KeyVault/vaults@2025-05-01' = {
     enableSoftDelete: true
     enablePurgeProtection: true
     softDeleteRetentionInDays: 90
-    // The deployment itself reads the administrator's password, to make the server with it.
-    enabledForTemplateDeployment: true
     publicNetworkAccess: network == 'private' ? 'Disabled' : 'Enabled'
     networkAcls: { bypass: 'AzureServices', defaultAction: network == 'private' ? 'Deny' : 'Allow' }
   }
 }
 
-// Each is written once: a deployment that finds one leaves it as it is. The capital makes the four kinds of
-// characters that the server wants; a GUID has the rest.
-@onlyIfNotExists()
-resource adminPassword 'Microsoft.KeyVault/vaults/secrets@2025-05-01' = {
-  parent: vault
-  name: entries.adminPassword
-  properties: { value: 'N${adminSeed}', contentType: 'text/plain' }
-}
-
-// The whole address, as a reference to Key Vault stands for a whole setting. The app's password is nowhere
-// else: what makes the app's user reads it here.
+// Written once: a deployment that finds it leaves it as it is, as running instances go on with what they read. The
+// whole address, as a reference to Key Vault stands for a whole setting. The app's password is nowhere else: what
+// makes the app's user reads it here. The capital makes the four kinds of characters that the server wants.
 @onlyIfNotExists()
 resource url 'Microsoft.KeyVault/vaults/secrets@2025-05-01' = {
   parent: vault
-  name: entries.url
+  name: urlEntry
   properties: { value: 'mysql://${mysqlUser}:N${appSeed}@${mysqlAddress}', contentType: 'text/plain' }
 }
 

@@ -1,5 +1,6 @@
 // What the app measures, and what only logs have. The app's metrics stand in the table AppMetrics under the names of
-// shared/platform/metrics.ts; a test looks each up.
+// shared/platform; a test looks each up. What is told as a gauge has its value in Sum: the exporter for Azure Monitor
+// sends the least and the most of histograms only, so that Min and Max of a gauge are empty.
 
 import { logAlertType } from '../types.bicep'
 
@@ -29,7 +30,7 @@ var alerts logAlertType[] = [
     query: '''
 AppMetrics
 | where Name == "chat.lag.age"
-| project TimeGenerated, Value = Max, Part = tostring(Properties["hub"])'''
+| project TimeGenerated, Value = Sum, Part = tostring(Properties["hub"])'''
   }
   {
     name: 'lag-events'
@@ -41,7 +42,7 @@ AppMetrics
     query: '''
 AppMetrics
 | where Name == "chat.lag.events"
-| project TimeGenerated, Value = Max, Part = strcat(tostring(Properties["hub"]), "/", tostring(Properties["partition"]))'''
+| project TimeGenerated, Value = Sum, Part = strcat(tostring(Properties["hub"]), "/", tostring(Properties["partition"]))'''
   }
   {
     name: 'dead-letters-by-code'
@@ -65,21 +66,23 @@ AppMetrics
     query: '''
 AppMetrics
 | where Name == "chat.health"
-| project TimeGenerated, Value = iff(Min < 1.0, 1, 0)'''
+| project TimeGenerated, Value = iff(Sum < 1.0, 1, 0)'''
   }
   {
     name: 'telemetry-is-silent'
     description: 'The app has told nothing for a quarter of an hour, so that the alerts on its metrics are blind.'
     severity: 2
     split: false
+    // Of an app that has told something in the last day: one without code, or at rest for good, wakes nobody.
     aggregation: 'Count'
-    operator: 'LessThan'
-    threshold: 1
-    window: 'PT15M'
+    threshold: 0
+    window: 'P1D'
     query: '''
 AppMetrics
 | where Name == "chat.health"
-| project TimeGenerated, Value = Min'''
+| summarize TimeGenerated = max(TimeGenerated)
+| where TimeGenerated < ago(15m)
+| project TimeGenerated, Value = 1'''
   }
   {
     name: 'failed-executions'
@@ -145,7 +148,7 @@ resource alert 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
             query: each.query
             metricMeasureColumn: each.aggregation == 'Count' ? null : 'Value'
             timeAggregation: each.aggregation
-            operator: each.?operator ?? 'GreaterThan'
+            operator: 'GreaterThan'
             threshold: each.threshold
             dimensions: each.split ? [{ name: 'Part', operator: 'Include', values: ['*'] }] : []
             failingPeriods: { numberOfEvaluationPeriods: 1, minFailingPeriodsToAlert: 1 }

@@ -26,9 +26,12 @@ param database string
 @description('Name of the administrator with a password. The server wants one also where nobody uses it.')
 param adminUser string
 
-@description('That administrator\'s password.')
+@description('That administrator\'s password from now on.')
 @secure()
 param adminPassword string
+
+@description('Where that password is kept: the vault, the secret; null: nowhere.')
+param passwordSecret { vault: string, name: string }?
 
 @description('Resource id of the identity that the server reads the directory as, where people sign in by it.')
 param identityId string?
@@ -62,6 +65,21 @@ resource server 'Microsoft.DBforMySQL/flexibleServers@2024-12-30' = {
   }
 }
 
+// Each deployment gives the server a new password and the vault the same one, so that neither can have one that the
+// other hasn't. Only the hooks sign in with it, and they read it each time. To read it here instead would need the
+// vault before the deployment: it is looked for before anything is made (Azure/bicep #10562). After the server, so
+// that a server that could not be changed goes on with what is kept.
+resource vault 'Microsoft.KeyVault/vaults@2025-05-01' existing = {
+  name: passwordSecret.?vault ?? 'none'
+}
+
+resource password 'Microsoft.KeyVault/vaults/secrets@2025-05-01' = if (passwordSecret != null) {
+  parent: vault
+  name: passwordSecret.?name ?? 'none'
+  properties: { value: adminPassword, contentType: 'text/plain' }
+  dependsOn: [server]
+}
+
 // From here on one after the other: the server refuses several changes at a time ("server busy").
 resource chat 'Microsoft.DBforMySQL/flexibleServers/databases@2024-12-30' = {
   parent: server
@@ -71,8 +89,8 @@ resource chat 'Microsoft.DBforMySQL/flexibleServers/databases@2024-12-30' = {
 
 var configurations = concat(
   [
+    // TLS 1.2 is the least by itself. tls_version says so too, but a change of it waits for a restart.
     { name: 'require_secure_transport', value: 'ON' }
-    { name: 'tls_version', value: 'TLSv1.2,TLSv1.3' }
     { name: 'slow_query_log', value: 'ON' }
     // Seconds.
     { name: 'long_query_time', value: '2' }

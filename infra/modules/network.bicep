@@ -19,6 +19,24 @@ resource appRules 'Microsoft.Network/networkSecurityGroups@2025-01-01' = {
   tags: tags
 }
 
+// The app still calls the internet: the identity provider's keys, Entra, Azure Monitor. A new network gives no
+// addresses of its own for that any more, so all goes out by this one, which others may let in.
+resource address 'Microsoft.Network/publicIPAddresses@2025-01-01' = {
+  name: '${name}-out'
+  location: location
+  tags: tags
+  sku: { name: 'Standard' }
+  properties: { publicIPAllocationMethod: 'Static', publicIPAddressVersion: 'IPv4' }
+}
+
+resource gateway 'Microsoft.Network/natGateways@2025-01-01' = {
+  name: '${name}-nat'
+  location: location
+  tags: tags
+  sku: { name: 'Standard' }
+  properties: { publicIpAddresses: [{ id: address.id }] }
+}
+
 // Only what is inside reaches the endpoints.
 resource endpointRules 'Microsoft.Network/networkSecurityGroups@2025-01-01' = {
   name: '${name}-endpoints'
@@ -57,6 +75,8 @@ resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
         properties: {
           addressPrefix: cidrSubnet(addresses, 24, 0)
           networkSecurityGroup: { id: appRules.id }
+          natGateway: { id: gateway.id }
+          defaultOutboundAccess: false
           delegations: [
             { name: 'functions', properties: { serviceName: 'Microsoft.App/environments' } }
           ]
@@ -67,6 +87,7 @@ resource network 'Microsoft.Network/virtualNetworks@2025-01-01' = {
         properties: {
           addressPrefix: cidrSubnet(addresses, 24, 1)
           networkSecurityGroup: { id: endpointRules.id }
+          defaultOutboundAccess: false
           privateEndpointNetworkPolicies: 'Enabled'
         }
       }

@@ -1,5 +1,6 @@
-// The hub's event handler, deployed by itself and last: the service asks the app for leave (OPTIONS) before it
-// sends events, and an app without its code would refuse.
+// What needs the code, deployed by itself and last. The hub's event handler: the service asks the app for leave
+// (OPTIONS) before it sends events, and an app without its code would refuse. The test from outside and its alert:
+// before there is code they would wake somebody for nothing.
 
 targetScope = 'resourceGroup'
 
@@ -16,6 +17,11 @@ param functionAppUrl string
 @minLength(1)
 param upstreamAudience string = 'api://AzureADTokenExchange'
 
+@description('Region of the test from outside.')
+param location string = resourceGroup().location
+
+// Names of one deployment differ in what stands before the hash alone (main.bicep).
+var token = replace(webPubSubName, 'wps-', '')
 var routePrefix = loadJsonContent('../../host.json').extensions.http.routePrefix
 
 resource service 'Microsoft.SignalRService/webPubSub@2024-03-01' existing = {
@@ -38,5 +44,22 @@ resource chat 'Microsoft.SignalRService/webPubSub/hubs@2024-03-01' = {
         auth: { type: 'ManagedIdentity', managedIdentity: { resource: upstreamAudience } }
       }
     ]
+  }
+}
+
+resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
+  name: 'appi-${token}'
+}
+
+resource actions 'Microsoft.Insights/actionGroups@2023-01-01' existing = {
+  name: 'ag-${token}'
+}
+
+module availability 'availability.bicep' = {
+  params: {
+    location: location
+    functionAppUrl: functionAppUrl
+    insightsId: insights.id
+    actionsId: actions.id
   }
 }

@@ -167,6 +167,8 @@ export const NAMES: Readonly<Record<string, RegExp>> = {
   "Microsoft.Web/serverfarms": /^[A-Za-z0-9-]{1,60}$/,
   "Microsoft.Web/sites": /^[A-Za-z0-9][A-Za-z0-9-]{0,58}[A-Za-z0-9]$/,
   "Microsoft.Network/virtualNetworks": /^[A-Za-z0-9][\w.-]{0,62}\w$/,
+  "Microsoft.Network/publicIPAddresses": /^[A-Za-z0-9][\w.-]{0,78}\w$/,
+  "Microsoft.Network/natGateways": /^[A-Za-z0-9][\w.-]{0,78}\w$/,
   "Microsoft.Network/networkSecurityGroups": /^[A-Za-z0-9][\w.-]{0,78}\w$/,
   "Microsoft.Network/privateEndpoints": /^[A-Za-z0-9][\w.-]{0,62}\w$/,
 };
@@ -226,7 +228,5 @@ export const LITERALS: readonly (readonly [type: string, path: string, allowed: 
   ],
   ["Microsoft.OperationalInsights/workspaces", "properties/sku/name", ["PerGB2018"]],
   ["Microsoft.Insights/components", "kind", ["web"]],
-  ["Microsoft.Insights/webtests", "kind", ["standard"]],
-  ["Microsoft.Insights/webtests", "properties/Kind", ["standard"]],
   ["Microsoft.Insights/scheduledQueryRules", "kind", ["LogAlert"]],
 ];

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import host from "../../host.json" with { type: "json" };
-import hub from "../../infra/webPubSubHub.snapshot.json" with { type: "json" };
 import { HUB } from "../../shared/adapters.js";
 import { CALLS } from "../../shared/calls/table.js";
+import { DatabaseSettings } from "../../shared/settings.js";
 import { REFUSED_SITE_CONFIG } from "./azureNames.js";
 import { at, ofType, SIZES, snapshotOf, theOnly } from "./snapshots.js";
 
@@ -53,17 +53,31 @@ describe.each(SIZES)("the function app of %s", (size) => {
   test("can open no more connections than four fifths of what the database server takes", () => {
     const snapshot = snapshotOf(size);
     const most = Number(config("scaleAndConcurrency", "maximumInstanceCount"));
+    const isZonal =
+      at(theOnly(snapshot, "Microsoft.Web/serverfarms"), "properties", "zoneRedundant") === true;
+    const ready = readyIn(config("scaleAndConcurrency", "alwaysReady"));
+    // In several zones two of every group are ready.
+    const readyOf = (group: string): number => Math.max(ready[group] ?? 0, isZonal ? 2 : 0);
     const partitions = ofType(snapshot, "Microsoft.EventHub/namespaces/eventhubs")
       .filter(({ name }) => !name.endsWith("-dlt"))
-      .map(({ properties }) => Math.min(most, Number(at(properties, "partitionCount"))));
-    const timers = alone.filter((name) => ["heartBeat", "sweep"].includes(name)).length;
-    const instances = most + partitions.reduce((sum, each) => sum + each, 0) + timers;
+      .map(({ name, properties }) => {
+        const group = name.endsWith("/chat-messages") ? "function:chatmessages" : "function:readevents";
+        return Math.min(most + readyOf(group), Number(at(properties, "partitionCount")));
+      });
+    const timers = alone.filter((name) => ["heartBeat", "sweep"].includes(name)).length * (isZonal ? 2 : 1);
+    const instances = most + readyOf("http") + partitions.reduce((sum, each) => sum + each, 0) + timers;
+    expect(instances).toBe(size === "dev" ? 30 : 114);
     const pool = at(app, "properties", "siteConfig", "appSettings");
     const poolSize = Number(poolSizeIn(pool));
     const sku = String(theOnly(snapshot, "Microsoft.DBforMySQL/flexibleServers").sku?.["name"]);
     expect(instances * poolSize).toBeLessThanOrEqual(0.8 * (CONNECTIONS[sku] ?? 0));
   });
 });
+
+const readyIn = (groups: unknown): Record<string, number> =>
+  Object.fromEntries(
+    Array.isArray(groups) ? groups.map((each) => [at(each, "name"), Number(at(each, "instanceCount"))]) : [],
+  );
 
 const poolSizeIn = (settings: unknown): unknown =>
   Array.isArray(settings)
@@ -74,17 +88,17 @@ const poolSizeIn = (settings: unknown): unknown =>
     : undefined;
 
 /**
- * `max_connections` of a server by its size. Source:
+ * `max_connections` of a server by its size, where nobody sets it ("Default value"). Source:
  * https://learn.microsoft.com/azure/mysql/flexible-server/concepts-server-parameters.
  */
 const CONNECTIONS: Readonly<Record<string, number>> = {
-  Standard_B1ms: 341,
-  Standard_B2s: 683,
-  Standard_B2ms: 1365,
-  Standard_D2ads_v5: 1365,
-  Standard_D4ads_v5: 2731,
-  Standard_D8ads_v5: 5461,
-  Standard_D16ads_v5: 10923,
+  Standard_B1ms: 171,
+  Standard_B2s: 341,
+  Standard_B2ms: 683,
+  Standard_D2ads_v5: 683,
+  Standard_D4ads_v5: 1365,
+  Standard_D8ads_v5: 2731,
+  Standard_D16ads_v5: 5461,
 };
 
 test("the templates know the same numbers of connections", () => {
@@ -94,21 +108,35 @@ test("the templates know the same numbers of connections", () => {
   expect(Object.fromEntries(rows)).toEqual(CONNECTIONS);
 });
 
+test("the templates take the pool sizes that the app takes", () => {
+  const [, least, most] =
+    /@minValue\((\d+)\)\n {2}@maxValue\((\d+)\)\n {2}poolSize: int/.exec(
+      readFileSync("infra/types.bicep", "utf8"),
+    ) ?? [];
+  const { MYSQL_POOL_SIZE } = DatabaseSettings.shape;
+  const taken = Array.from({ length: 1_000 }, (_, size) => size).filter(
+    (size) => MYSQL_POOL_SIZE.safeParse(String(size)).success,
+  );
+  expect([Number(least), Number(most)]).toEqual([taken.at(0), taken.at(-1)]);
+});
+
+const afterCode = snapshotOf("webPubSubHub");
+
 describe("the hub's event handler", () => {
-  const [resource] = hub.predictedResources;
-  const handler = resource?.properties.eventHandlers[0];
+  const resource = theOnly(afterCode, "Microsoft.SignalRService/webPubSub/hubs");
+  const handler = at(resource, "properties", "eventHandlers", "0");
 
   test("is of the hub that clients connect to", () => {
-    expect(resource?.name.split("/").at(-1)).toBe(HUB);
+    expect(resource.name.split("/").at(-1)).toBe(HUB);
   });
 
   test("lets clients bring the identity provider's token alone, which the app checks", () => {
-    expect(resource?.properties.anonymousConnectPolicy).toBe("allow");
+    expect(at(resource, "properties", "anonymousConnectPolicy")).toBe("allow");
   });
 
   test("calls the address of functions/clientEvent.ts", () => {
     const [, route] = /app\.http\("clientEvent", \{\s*route: "([^"]+)"/.exec(sources) ?? [];
-    expect(handler?.urlTemplate).toBe(
+    expect(at(handler, "urlTemplate")).toBe(
       `https://func-test.azurewebsites.net/${host.extensions.http.routePrefix}/${route}`,
     );
   });
@@ -122,17 +150,39 @@ describe("the hub's event handler", () => {
   });
 });
 
-test.each(SIZES)("%s is asked from outside whether it is up", (size) => {
-  const check = theOnly(snapshotOf(size), "Microsoft.Insights/webtests");
-  const route = CALLS["health"]?.route;
-  // The app's address is known when there is an app.
-  expect(at(check, "properties", "Request", "RequestUrl")).toMatch(
-    new RegExp(`^\\[format\\('\\{0\\}/\\{1\\}/${route}', .*, '${host.extensions.http.routePrefix}'\\)\\]$`),
-  );
-  // A state that is not up answers 200, too.
-  expect(at(check, "properties", "ValidationRules", "ContentValidation")).toEqual({
-    ContentMatch: '"status":"up"',
-    PassIfTextFound: true,
-    IgnoreCase: false,
+describe("the test from outside", () => {
+  const check = theOnly(afterCode, "Microsoft.Insights/webtests");
+  const alert = theOnly(afterCode, "Microsoft.Insights/metricAlerts");
+
+  // Without code it would wake somebody for nothing.
+  test.each(SIZES)("is not made with %s, but after the code", (size) => {
+    expect(ofType(snapshotOf(size), "Microsoft.Insights/webtests")).toEqual([]);
+  });
+
+  test("asks whether the app is up", () => {
+    expect([check.kind, at(check, "properties", "Kind")]).toEqual(["standard", "standard"]);
+    expect(at(check, "properties", "Request", "RequestUrl")).toBe(
+      `https://func-test.azurewebsites.net/${host.extensions.http.routePrefix}/${CALLS["health"]?.route}`,
+    );
+    // A state that is not up answers 200, too.
+    expect(at(check, "properties", "ValidationRules", "ContentValidation")).toEqual({
+      ContentMatch: '"status":"up"',
+      PassIfTextFound: true,
+      IgnoreCase: false,
+    });
+  });
+
+  test("tells whom the other alerts tell", () => {
+    expect(alert.name).toBe("health-from-outside");
+    expect(at(alert, "properties", "scopes", "0")).toBe(check.id);
+    expect(at(alert, "properties", "actions", "0", "actionGroupId")).toMatch(/\/actionGroups\/ag-test$/);
+    expect(at(alert, "properties", "criteria", "componentId")).toMatch(/\/components\/appi-test$/);
+  });
+
+  test.each(SIZES)("finds the parts of %s by the name of its Web PubSub", (size) => {
+    const nameOf = (type: string): string => theOnly(snapshotOf(size), type).name;
+    const hash = nameOf("Microsoft.SignalRService/webPubSub").replace("wps-", "");
+    expect(nameOf("Microsoft.Insights/components")).toBe(`appi-${hash}`);
+    expect(nameOf("Microsoft.Insights/actionGroups")).toBe(`ag-${hash}`);
   });
 });

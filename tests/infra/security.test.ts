@@ -14,8 +14,8 @@ const KEPT_IN: readonly string[] = [
 ];
 
 const OUTPUTS: readonly string[] = [
+  "AZURE_APP_CLIENT_ID",
   "AZURE_APP_IDENTITY_NAME",
-  "AZURE_CLIENT_ID",
   "AZURE_EVENT_HUBS_NAMESPACE",
   "AZURE_FUNCTION_APP_NAME",
   "AZURE_FUNCTION_APP_URL",
@@ -110,9 +110,11 @@ describe.each(SIZES)("%s", (size) => {
     const values = ofType(snapshot, "Microsoft.DBforMySQL/flexibleServers/configurations").map(
       ({ name, properties }) => [name.split("/")[1], at(properties, "value")],
     );
-    expect(Object.fromEntries(values)).toMatchObject({
+    // Only what the server takes at once: another parameter would wait for a restart.
+    expect(Object.fromEntries(values)).toEqual({
+      long_query_time: "2",
+      slow_query_log: "ON",
       require_secure_transport: "ON",
-      tls_version: "TLSv1.2,TLSv1.3",
       ...(size === "prod" ? { aad_auth_only: "ON" } : {}),
     });
   });
@@ -124,6 +126,8 @@ const usedIn = (size: string) => (place: string) => size === "dev" || !place.inc
 const MISSING = {
   dev: [
     "Microsoft.Network/virtualNetworks",
+    "Microsoft.Network/publicIPAddresses",
+    "Microsoft.Network/natGateways",
     "Microsoft.Network/networkSecurityGroups",
     "Microsoft.Network/privateEndpoints",
   ],
@@ -196,6 +200,19 @@ describe("in a private network", () => {
     );
     expect(ofType(snapshot, "Microsoft.DBforMySQL/flexibleServers/firewallRules")).toEqual([]);
   });
+
+  test("the app reaches the internet by one address that stays, and no subnet by chance", () => {
+    const subnets = at(theOnly(snapshot, "Microsoft.Network/virtualNetworks"), "properties", "subnets");
+    const gateway = theOnly(snapshot, "Microsoft.Network/natGateways");
+    const address = theOnly(snapshot, "Microsoft.Network/publicIPAddresses");
+    expect(at(subnets, "0", "properties", "natGateway", "id")).toBe(gateway.id);
+    expect(at(gateway, "properties", "publicIpAddresses", "0", "id")).toBe(address.id);
+    expect(at(address, "properties", "publicIPAllocationMethod")).toBe("Static");
+    // A gateway takes no address of the basic kind.
+    expect([gateway.sku, address.sku]).toEqual([{ name: "Standard" }, { name: "Standard" }]);
+    for (const index of ["0", "1"])
+      expect(at(subnets, index, "properties", "defaultOutboundAccess")).toBe(false);
+  });
 });
 
 // The compiler's own rule finds secrets in a JSON of parameters, not in a .bicepparam.
@@ -208,12 +225,32 @@ test("no parameter file has a value for a secret", () => {
       expect(readFileSync(`infra/${file}`, "utf8"), file).not.toMatch(new RegExp(`^param ${name}\\b`, "m"));
 });
 
-test("every secret is written once, and left as it is by later deployments", () => {
+test("the app's address is written once, and left as it is by later deployments", () => {
   const secrets = readFileSync("infra/modules/keyVault.bicep", "utf8").matchAll(
     /(.*)\nresource (\w+) 'Microsoft\.KeyVault\/vaults\/secrets@/g,
   );
   expect([...secrets].map(([, decorator, name]) => [name, decorator])).toEqual([
-    ["adminPassword", "@onlyIfNotExists()"],
     ["url", "@onlyIfNotExists()"],
   ]);
+});
+
+// The service looks for what getSecret names before anything is made, so that a first deployment would fail.
+test("no template reads a secret, and server and vault get the administrator's password together", () => {
+  const sources = readdirSync("infra", { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".bicep"))
+    .map((name) => readFileSync(`infra/${name}`, "utf8"));
+  expect(sources.filter((source) => source.includes("getSecret("))).toEqual([]);
+  const dev = snapshotOf("dev");
+  const kept = ofType(dev, "Microsoft.KeyVault/vaults/secrets").map(({ name, properties }) => [
+    name.split("/")[1],
+    at(properties, "value"),
+  ]);
+  const server = theOnly(dev, "Microsoft.DBforMySQL/flexibleServers");
+  const ofServer = at(server, "properties", "administratorLoginPassword");
+  expect(ofServer).toMatch(/^\[format\('N\{0\}', /);
+  expect(Object.fromEntries(kept)["mysql-admin-password"]).toBe(ofServer);
+  // Every deployment writes it, and none before the server has it.
+  expect(readFileSync("infra/modules/mysql.bicep", "utf8")).toMatch(
+    /\n\nresource password 'Microsoft\.KeyVault\/vaults\/secrets@[^}]*\}[^}]*dependsOn: \[server\]/,
+  );
 });

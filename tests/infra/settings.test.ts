@@ -131,11 +131,11 @@ const MYSQL: Readonly<Record<Size, object>> = {
   dev: {
     url: "mysql://chat_app:Nsecret@mysql-ypaeil7uhnej2.mysql.database.azure.com:3306/chat",
     entra: false,
-    poolSize: 5,
+    poolSize: 4,
   },
   prod: {
     url: "mysql://chat_app@mysql-h5rrd2pvv25ym.mysql.database.azure.com:3306/chat",
     entra: true,
-    poolSize: 16,
+    poolSize: 8,
   },
 };

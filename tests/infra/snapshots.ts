@@ -23,9 +23,9 @@ export type Snapshot = z.infer<typeof Snapshot>;
 export const SIZES = ["dev", "prod"] as const;
 export type Size = (typeof SIZES)[number];
 
-/** What a deployment of this size would make, as the compiler has evaluated it. */
-export function snapshotOf(size: Size): Snapshot {
-  return Snapshot.parse(JSON.parse(readFileSync(`infra/${size}.snapshot.json`, "utf8")));
+/** What a deployment of this size, or that after the code, would make, as the compiler has evaluated it. */
+export function snapshotOf(name: Size | "webPubSubHub"): Snapshot {
+  return Snapshot.parse(JSON.parse(readFileSync(`infra/${name}.snapshot.json`, "utf8")));
 }
 
 /** The resources of a type. */
