@@ -55,16 +55,17 @@ export const INSTANCES = { 512: 0.25, 2048: 1, 4096: 2 } as const;
 
 /**
  * Sizes of MySQL Flexible Server, from small to large (service tiers and server parameters of the docs).
+ * `connections` is what `max_connections` is by itself; it may be set to twice as much, which nothing here does.
  * `cores` of a burstable one are those that it can use for long: 20 % of a core for each it has (assumed).
  */
 export const MYSQL_SIZES = [
-  { name: "B1ms", connections: 341, cores: 0.2, iops: 640, isBurstable: true },
-  { name: "B2s", connections: 683, cores: 0.4, iops: 1_280, isBurstable: true },
-  { name: "B2ms", connections: 1_365, cores: 0.6, iops: 1_700, isBurstable: true },
-  { name: "D2ads_v5", connections: 1_365, cores: 2, iops: 3_200, isBurstable: false },
-  { name: "D4ads_v5", connections: 2_731, cores: 4, iops: 6_400, isBurstable: false },
-  { name: "D8ads_v5", connections: 5_461, cores: 8, iops: 12_800, isBurstable: false },
-  { name: "D16ads_v5", connections: 10_923, cores: 16, iops: 20_000, isBurstable: false },
+  { name: "B1ms", connections: 171, cores: 0.2, iops: 640, isBurstable: true },
+  { name: "B2s", connections: 341, cores: 0.4, iops: 1_280, isBurstable: true },
+  { name: "B2ms", connections: 683, cores: 0.6, iops: 1_700, isBurstable: true },
+  { name: "D2ads_v5", connections: 683, cores: 2, iops: 3_200, isBurstable: false },
+  { name: "D4ads_v5", connections: 1_365, cores: 4, iops: 6_400, isBurstable: false },
+  { name: "D8ads_v5", connections: 2_731, cores: 8, iops: 12_800, isBurstable: false },
+  { name: "D16ads_v5", connections: 5_461, cores: 16, iops: 20_000, isBurstable: false },
 ] as const;
 
 /** Sizes of Azure Managed Redis, in GB. */

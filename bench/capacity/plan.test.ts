@@ -138,21 +138,21 @@ describe("at the edges", () => {
       redis,
     } = plan(...["--users", "1", "--messages-per-user-day", "0", "--connections-per-user-day", "0"]);
     expect(problems).toEqual([]);
-    expect([mysql, redis]).toEqual(["B1ms", "B0"]);
+    expect([mysql, redis]).toEqual(["B2s", "B0"]);
     expect(all).toMatchObject({ units: 1, throughputUnits: 1, httpNeeded: 1 });
     expect(Object.entries(all).filter(([, value]) => !Number.isFinite(value))).toEqual([]);
   });
 
-  test("a server holds 80 % of its connections: 17 instances of 16 fit into B1ms, 18 don't", () => {
+  test("a server holds 80 % of its connections: 8 instances of 16 fit into B1ms, 11 don't", () => {
     const of = (instances: number) => plan(...FEW, "--maximum-instances", String(instances), ...NONE_READY);
-    // http, 4 partitions of messages and of reads, two timers.
-    expect([of(7).values["instancesMost"], of(7).mysql]).toEqual([17, "B1ms"]);
-    expect([of(8).values["instancesMost"], of(8).mysql]).toEqual([18, "B2s"]);
+    // http, as many for messages and for reads, two timers.
+    expect([of(2).values["instancesMost"], of(2).mysql]).toEqual([8, "B1ms"]);
+    expect([of(3).values["instancesMost"], of(3).mysql]).toEqual([11, "B2s"]);
   });
 
   test("a smaller pool lets a smaller server do", () => {
-    expect(plan(...FEW, "--maximum-instances", "100").mysql).toBe("D4ads_v5");
-    expect(plan(...FEW, "--maximum-instances", "100", "--pool-size", "2").mysql).toBe("B1ms");
+    expect(plan(...FEW, "--maximum-instances", "100").mysql).toBe("D8ads_v5");
+    expect(plan(...FEW, "--maximum-instances", "100", "--pool-size", "4").mysql).toBe("B2ms");
   });
 
   test("high availability takes no burstable server, and costs two of it", () => {
@@ -171,7 +171,7 @@ describe("what can't be built says what to do", () => {
       /Event Hubs: .* throughput units .* tier Premium/,
     ],
     [["--users", "3000000", "--partitions", "1"], /chat-messages needs .* with --partitions/],
-    [["--maximum-instances", "1000"], /MySQL: .* Say --pool-size 8 or less/],
+    [["--maximum-instances", "1000"], /MySQL: .* Say --pool-size 4 or less/],
     [["--users", "3000000", "--maximum-instances", "1"], /http needs .* with --maximum-instances/],
     [["--users", "100000000", "--rooms-per-user", "100"], /Redis: .* OSSCluster/],
   ])("%j", (args, problem) => {
@@ -179,7 +179,7 @@ describe("what can't be built says what to do", () => {
   });
 
   test("the advice for MySQL is followed by a plan that fits", () => {
-    expect(plan("--maximum-instances", "1000", "--pool-size", "8").problems).toEqual([]);
+    expect(plan("--maximum-instances", "1000", "--pool-size", "4").problems).toEqual([]);
   });
 });
 
@@ -231,7 +231,7 @@ describe("prices", () => {
 
   test("one that nobody confirmed is marked, one that somebody did is not", () => {
     const text = asText(plan(...FEW), CALLS, PRICES);
-    expect(text).toMatch(/MySQL +B1ms +\$16 \?/);
+    expect(text).toMatch(/MySQL +B2s +\$64 \?/);
     expect(text).toMatch(/Redis +B0 +\$12 {4}/);
   });
 
