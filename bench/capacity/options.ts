@@ -41,7 +41,7 @@ const NUMBERS = {
   "heart-beat-share": any(0.2, 0, 1, "clients that ask for heart-beats"),
   "rooms-per-user": whole(10, 1, 10_000, "rooms that a user is a member of"),
   "keep-months": any(12, 0, 120, "months of messages that MySQL has room for"),
-  "pool-size": whole(16, 1, 100, "MYSQL_POOL_SIZE: connections of an instance"),
+  "pool-size": whole(16, 4, 200, "MYSQL_POOL_SIZE: connections of an instance"),
   partitions: whole(0, 0, 32, "partitions of chat-messages; 0: reckon them"),
   "read-partitions": whole(0, 0, 32, "partitions of chat-read-events; 0: reckon them"),
   "maximum-instances": whole(0, 0, 1_000, "the most on-demand instances of each group; 0: reckon them"),

@@ -172,6 +172,10 @@ describe("what can't be built says what to do", () => {
     ],
     [["--users", "3000000", "--partitions", "1"], /chat-messages needs .* with --partitions/],
     [["--maximum-instances", "1000"], /MySQL: .* Say --pool-size 4 or less/],
+    [
+      ["--maximum-instances", "1000", "--partitions", "32"],
+      /MySQL: .* Say (--pool-size [4-9] or less, )?fewer/,
+    ],
     [["--users", "3000000", "--maximum-instances", "1"], /http needs .* with --maximum-instances/],
     [["--users", "100000000", "--rooms-per-user", "100"], /Redis: .* OSSCluster/],
   ])("%j", (args, problem) => {
@@ -208,7 +212,7 @@ describe("more never needs less", () => {
     "stock-ids": [0, 1, 2, 10, 256],
     subscriptions: [1, 5, 30, 100],
     "rooms-per-user": [1, 10, 100],
-    "pool-size": [1, 5, 16, 100],
+    "pool-size": [4, 8, 16, 200],
   };
 
   test.each(Object.keys(STEPS))("of %s", (name) => {

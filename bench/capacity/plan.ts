@@ -129,9 +129,11 @@ function noMysql(values: Values, largest: (typeof MYSQL_SIZES)[number]): string 
     `${of("connectionsNeeded")} connections, ${of("mysqlCores").toFixed(1)} processors and ` +
     `${Math.ceil(of("iops"))} writes a second`;
   const fits = Math.floor((largest.connections * KNOWN.usedShare.value) / of("instancesMost"));
+  // The app takes no smaller pool than 4.
+  const pool = fits < 4 ? "" : `--pool-size ${fits} or less, `;
   const advice =
     of("connectionsNeeded") > largest.connections
-      ? `Say --pool-size ${Math.max(1, fits)} or less, fewer --maximum-instances, or --memory 4096.`
+      ? `Say ${pool}fewer --maximum-instances, or --memory 4096.`
       : "Divide the users over several deployments.";
   return `MySQL: ${needs} are needed and no size has them (${largest.name}: ${largest.connections}). ${advice}`;
 }
