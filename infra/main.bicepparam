@@ -2,15 +2,28 @@ using 'main.bicep'
 
 import { dev, prod } from 'sizes.bicep'
 
-// From azd's environment (`azd env set NAME value`); docs/deploy.md lists the names. What has no default here has to
-// be set: the compiler names it.
-var size = { dev: dev, prod: prod }[readEnvironmentVariable('AZURE_SIZE', 'dev')]
-var origins = readEnvironmentVariable('ALLOWED_ORIGINS', '')
-var deployer = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+// From azd's environment (`azd env set NAME value`), and in a workflow from the repository's variables;
+// docs/deploy.md lists the names. What has no default here has to be set: the compiler names it.
+//
+// An empty variable counts as one that is not set: a workflow has '' for each variable that its repository lacks, and
+// `readEnvironmentVariable` gives that rather than its default.
+var given = {
+  size: readEnvironmentVariable('AZURE_SIZE', '')
+  network: readEnvironmentVariable('AZURE_NETWORK', '')
+  mysqlMode: readEnvironmentVariable('AZURE_MYSQL_MODE', '')
+  upstreamAudience: readEnvironmentVariable('AZURE_UPSTREAM_AUDIENCE', '')
+  upstreamTokenAudience: readEnvironmentVariable('AZURE_UPSTREAM_TOKEN_AUDIENCE', '')
+  origins: readEnvironmentVariable('ALLOWED_ORIGINS', '')
+  heartBeats: readEnvironmentVariable('HEART_BEATS', '')
+  budget: readEnvironmentVariable('AZURE_BUDGET_AMOUNT', '')
+  deployerId: readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+  deployerType: readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', '')
+}
+var size = { dev: dev, prod: prod }[empty(given.size) ? 'dev' : given.size]
 
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
 param location = readEnvironmentVariable('AZURE_LOCATION')
-param network = readEnvironmentVariable('AZURE_NETWORK', 'public')
+param network = empty(given.network) ? 'public' : given.network
 param functions = size.functions
 param eventHubs = size.eventHubs
 param webPubSub = size.webPubSub
@@ -24,7 +37,7 @@ param mysqlSignIn = {
     adminLogin: readEnvironmentVariable('AZURE_MYSQL_ENTRA_ADMIN_LOGIN', '')
     adminObjectId: readEnvironmentVariable('AZURE_MYSQL_ENTRA_ADMIN_OBJECT_ID', '')
   }
-}[readEnvironmentVariable('AZURE_MYSQL_MODE', 'password')]
+}[empty(given.mysqlMode) ? 'password' : given.mysqlMode]
 param auth = {
   issuer: readEnvironmentVariable('AUTH_ISSUER')
   audience: readEnvironmentVariable('AUTH_AUDIENCE')
@@ -33,17 +46,17 @@ param auth = {
 // The first-party application that exchanges tokens is in every directory, so that none has to be registered. It is
 // asked for by its URI, and its tokens bear its application id.
 param upstream = {
-  resource: readEnvironmentVariable('AZURE_UPSTREAM_AUDIENCE', 'api://AzureADTokenExchange')
-  audience: readEnvironmentVariable('AZURE_UPSTREAM_TOKEN_AUDIENCE', 'fb60f99c-7a34-4190-8149-302f77469936')
+  resource: empty(given.upstreamAudience) ? 'api://AzureADTokenExchange' : given.upstreamAudience
+  audience: empty(given.upstreamTokenAudience) ? 'fb60f99c-7a34-4190-8149-302f77469936' : given.upstreamTokenAudience
   issuer: readEnvironmentVariable('AZURE_UPSTREAM_TOKEN_ISSUER', '')
 }
-param allowedOrigins = empty(origins) ? [] : map(split(origins, ','), each => trim(each))
+param allowedOrigins = empty(given.origins) ? [] : map(split(given.origins, ','), each => trim(each))
 param limits = {}
-param heartBeats = bool(readEnvironmentVariable('HEART_BEATS', 'true'))
+param heartBeats = empty(given.heartBeats) || bool(given.heartBeats)
 param alertEmail = readEnvironmentVariable('AZURE_ALERT_EMAIL', '')
 param budget = {
-  amount: int(readEnvironmentVariable('AZURE_BUDGET_AMOUNT', '0'))
+  amount: empty(given.budget) ? 0 : int(given.budget)
   startDate: readEnvironmentVariable('AZURE_BUDGET_START', '')
 }
-param deployerId = empty(deployer) ? null : deployer
-param deployerType = readEnvironmentVariable('AZURE_PRINCIPAL_TYPE', 'User')
+param deployerId = empty(given.deployerId) ? null : given.deployerId
+param deployerType = empty(given.deployerType) ? 'User' : given.deployerType

@@ -133,6 +133,23 @@ describe.skipIf(!bicep)("a mistake is told before anything is deployed", () => {
     expect(told({ [name]: value })).toContain(said);
   });
 
+  test("nothing is wrong where each variable that may be unset is empty, as in a workflow", () => {
+    const names = [...readFileSync(main, "utf8").matchAll(/readEnvironmentVariable\('(\w+)', ''\)/g)].map(
+      ([, name = ""]) => name,
+    );
+    expect(names).toContain("AZURE_SIZE");
+    const build = (settings: Record<string, string | undefined>) =>
+      compiler().run(["build-params", main, "--stdout"], settings);
+    const empty = build(Object.fromEntries(names.map((name) => [name, ""])));
+    const unset = build(Object.fromEntries(names.map((name) => [name, undefined])));
+    expect(empty).toEqual(unset);
+    expect(empty).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test("every default is of the parameter file, as the compiler's own doesn't stand in for ''", () => {
+    expect(readFileSync(main, "utf8")).not.toMatch(/readEnvironmentVariable\('\w+', '[^']/);
+  });
+
   /** The dev size with one line changed. */
   const evaluated = (from: string, to: string): string => {
     const file = join(copied(), "dev.bicepparam");
