@@ -13,8 +13,13 @@ import { az, HookError, patiently, run, say } from "./programs.mjs";
 /** What the app does with its tables. Only the migrations, as the administrator, change the tables. */
 const RIGHTS = "SELECT, INSERT, UPDATE, DELETE";
 const PACKAGE = "dist/package";
-/** A role that was just assigned counts only after minutes. */
-const ROLES = { passing: /Forbidden|not authorized|does not have/i, times: 20, pauseMs: 15_000 };
+/** A role that was just assigned counts only after minutes. A vault that is closed to this network stays so. */
+const ROLES = {
+  passing: /Forbidden|not authorized|does not have/i,
+  lasting: /public network access is disabled|private link|ForbiddenByConnection|ForbiddenByFirewall/i,
+  times: 20,
+  pauseMs: 15_000,
+};
 /** A firewall rule that was just made counts a little later. */
 const RULES = { passing: /ETIMEDOUT|ECONNREFUSED|not allowed to connect/i, times: 12, pauseMs: 5_000 };
 
@@ -113,7 +118,7 @@ async function passwordAccess(env, user) {
 }
 
 async function entraAccess(env, user) {
-  const names = ["AZURE_MYSQL_ADMIN_USER", "AZURE_MYSQL_HOST", "AZURE_MYSQL_DATABASE", "AZURE_CLIENT_ID"];
+  const names = ["AZURE_MYSQL_ADMIN_USER", "AZURE_MYSQL_HOST", "AZURE_MYSQL_DATABASE", "AZURE_APP_CLIENT_ID"];
   const [admin, host, database, clientId] = required(env, names);
   const adminUrl = new URL(`mysql://${host}:3306/${database}`);
   adminUrl.username = encodeURIComponent(admin);

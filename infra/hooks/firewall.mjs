@@ -1,12 +1,19 @@
 /** A hole in the firewall of the MySQL server, as long as it is needed. */
 import { required } from "./environment.mjs";
-import { az, HookError, say, stopped } from "./programs.mjs";
+import { az, HookError, patiently, say, stopped } from "./programs.mjs";
 
 /** One name for all deployments: what a killed one left behind is replaced by the next, and then removed. */
 const RULE = "deployment-hook";
 const API_VERSION = "2024-12-30";
 const ADDRESS_SERVICE = "https://api.ipify.org";
 const ADDRESS_MS = 10_000;
+/** Right after provisioning the server is still at work, and takes one change at a time. */
+const BUSY = {
+  passing: /ServerIsBusy|ServerBusy|server is busy|OperationInProgress|TooManyRequests/i,
+  times: 10,
+  pauseMs: 30_000,
+  what: "mysql",
+};
 const IPV4 = /^(\d{1,3}\.){3}\d{1,3}$/;
 
 /**
@@ -20,7 +27,7 @@ export async function withFirewallRule(env, work) {
   const close = () => closeRule(subscription, group, server);
   try {
     say(`mysql: letting ${address} in...`);
-    await Promise.race([openRule(group, server, address), stopped]);
+    await Promise.race([patiently(() => openRule(group, server, address), BUSY), stopped]);
     await Promise.race([work(), stopped]);
   } catch (error) {
     await close().catch(({ message }) => {
@@ -47,14 +54,14 @@ async function closeRule(subscription, group, server) {
   say("mysql: closing the firewall again...");
   const scope = `/subscriptions/${subscription}/resourceGroups/${group}`;
   const rule = `${scope}/providers/Microsoft.DBforMySQL/flexibleServers/${server}/firewallRules/${RULE}`;
-  await az(["resource", "delete", "--ids", rule, "--api-version", API_VERSION], { sheltered: true }).catch(
-    ({ message }) => {
-      if (/NotFound|could not be found/i.test(message)) return;
-      throw new HookError(
-        `the firewall rule ${RULE} of ${server} is still there, remove it by hand: ${message}`,
-      );
-    },
-  );
+  const remove = () =>
+    az(["resource", "delete", "--ids", rule, "--api-version", API_VERSION], { sheltered: true });
+  await patiently(remove, { ...BUSY, sheltered: true }).catch(({ message }) => {
+    if (/NotFound|could not be found/i.test(message)) return;
+    throw new HookError(
+      `the firewall rule ${RULE} of ${server} is still there, remove it by hand: ${message}`,
+    );
+  });
 }
 
 /** The address that this machine has on the internet. `DEPLOYER_IP` names it where nobody may be asked. */

@@ -1,10 +1,12 @@
 /** Before provisioning: whether this machine and the settings are fit for it. Makes nothing secret. */
-import { required } from "./environment.mjs";
 import { azJson, HookError, run, say } from "./programs.mjs";
 
 /** The first versions that know what the templates and hooks use. */
-const AZ = "2.75.0";
-const AZD = "1.20.0";
+const AZ = "2.76.0";
+/** It looks into `.funcignore` for what to build where; `remoteBuild` of Flex Consumption came with 1.23.5. */
+const AZD = "1.23.12";
+/** `@onlyIfNotExists` is in it without being asked for. */
+const BICEP = "0.39.0";
 const NODE = "20.19.0";
 /** Of a fresh subscription they are not registered; Microsoft.App is what Flex Consumption joins networks by. */
 const PROVIDERS = [
@@ -37,9 +39,12 @@ export function settingProblems(env) {
     AUTH_AUDIENCE: "the audience of your users' tokens",
     AUTH_JWKS_URI: "where your identity provider publishes its keys, https://…",
   };
-  const problems = Object.entries(wanted)
-    .filter(([name]) => !env[name])
-    .map(([name, meaning]) => `${name} is not set, ${meaning}: azd env set ${name} VALUE`);
+  const problems = subscriptionProblems(env);
+  problems.push(
+    ...Object.entries(wanted)
+      .filter(([name]) => !env[name])
+      .map(([name, meaning]) => `${name} is not set, ${meaning}: azd env set ${name} VALUE`),
+  );
   if (!/^[a-z0-9][a-z0-9-]{0,18}[a-z0-9]$/.test(env.AZURE_ENV_NAME ?? ""))
     problems.push(
       `AZURE_ENV_NAME ${env.AZURE_ENV_NAME ?? ""} must have 2 to 20 characters, a to z, 0 to 9 and - between them: azd env new NAME`,
@@ -55,6 +60,14 @@ export function settingProblems(env) {
   return problems;
 }
 
+/** `azd up` asks for it before this hook, a first `azd provision` only after it. */
+const subscriptionProblems = (env) =>
+  env.AZURE_SUBSCRIPTION_ID
+    ? []
+    : [
+        "AZURE_SUBSCRIPTION_ID is not set, the subscription to deploy into: azd env set AZURE_SUBSCRIPTION_ID ID (az account show --query id --output tsv)",
+      ];
+
 async function toolProblems(env) {
   const problems = [];
   const check = async (name, least, find) => {
@@ -67,8 +80,9 @@ async function toolProblems(env) {
   await check("azd", AZD, async () => /(\d+\.\d+\.\d+)/.exec(await run("azd", ["version"]))?.[1]);
   if (problems.length > 0) return problems;
   // az brings its own Bicep, for the hub's settings after the deployment. azd has another one.
-  await check("Bicep of az", "0.36.0", bicepVersion);
-  const [subscription] = required(env, ["AZURE_SUBSCRIPTION_ID"]);
+  await check("Bicep of az", BICEP, bicepVersion);
+  const subscription = env.AZURE_SUBSCRIPTION_ID;
+  if (!subscription) return problems;
   const account = await azJson(["account", "show"]).catch(() => undefined);
   if (account?.id !== subscription)
     problems.push(

@@ -70,16 +70,22 @@ export async function azJson(args, options) {
 }
 
 /**
- * Tries again what fails for the reasons in `passing`, `times` times at most. Throws the last failure.
+ * Tries again what fails for the reasons in `passing`, unless for one of those in `lasting`, `times` times at
+ * most. Throws the last failure. A `sheltered` one goes on where the hook is to end early. `HOOK_PAUSE_MS`
+ * replaces the pauses.
  */
-export async function patiently(work, { passing, times, pauseMs, what }) {
+export async function patiently(work, { passing, lasting, times, pauseMs, what, sheltered = false }) {
+  const passes = ({ message }) => passing.test(message) && !lasting?.test(message);
   for (let left = times; ; left -= 1) {
     try {
       return await work();
     } catch (error) {
-      if (left <= 1 || !passing.test(error.message)) throw error;
+      if (left <= 1 || !passes(error)) throw error;
       say(`${what}: not yet (${error.message.split("\n")[0]}), trying again...`);
-      await Promise.race([new Promise((resolve) => setTimeout(resolve, pauseMs)), stopped]);
+      const pause = new Promise((resolve) =>
+        setTimeout(resolve, Number(process.env.HOOK_PAUSE_MS ?? pauseMs)),
+      );
+      await (sheltered ? pause : Promise.race([pause, stopped]));
     }
   }
 }

@@ -3,7 +3,8 @@ import { required } from "./environment.mjs";
 import { az, say } from "./programs.mjs";
 import { smoke, untilHealthy } from "./smoke.mjs";
 
-const START_MS = 5 * 60_000;
+const START_MS = Number(process.env.HOOK_START_MS ?? 5 * 60_000);
+const SITES_API = "2022-03-01";
 
 export async function release(env) {
   const [group, app, url] = required(env, [
@@ -11,7 +12,10 @@ export async function release(env) {
     "AZURE_FUNCTION_APP_NAME",
     "AZURE_FUNCTION_APP_URL",
   ]);
-  await started(url, () => az(["functionapp", "restart", "--resource-group", group, "--name", app]));
+  await started(url, async () => {
+    if (env.AZURE_MYSQL_MODE === "password") await refreshSecrets(env, group, app);
+    await az(["functionapp", "restart", "--resource-group", group, "--name", app]);
+  });
   await deployHub(env, group, url);
   await smoke(env, url);
 }
@@ -28,6 +32,19 @@ async function started(url, restart) {
     await restart();
     await untilHealthy(url, START_MS);
   }
+}
+
+/**
+ * MYSQL_URL is a reference to Key Vault. One that the platform could not follow, as the app had no role yet, it
+ * follows again only after a day, or when it is told to (App Service, "Key Vault references", "Rotation").
+ */
+async function refreshSecrets(env, group, app) {
+  const [subscription] = required(env, ["AZURE_SUBSCRIPTION_ID"]);
+  const site = `/subscriptions/${subscription}/resourceGroups/${group}/providers/Microsoft.Web/sites/${app}`;
+  const path = `${site}/config/configreferences/appsettings/refresh?api-version=${SITES_API}`;
+  await az(["rest", "--method", "post", "--url", path, "--output", "none"]).catch(({ message }) =>
+    say(`Key Vault references are not read again: ${message}`),
+  );
 }
 
 /** Last, because the service asks the app for leave before it sends events, and forgets no refusal at once. */

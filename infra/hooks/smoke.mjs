@@ -43,18 +43,29 @@ export async function smoke(env, url, patienceMs = PATIENCE_MS) {
   say("smoke: a message went through and is stored");
 }
 
-/** Resolves when `/health` answers, whatever of it: then the host has found the functions. */
+/**
+ * Resolves when `/health` answers, whatever it says: then the host has found the functions. What is down is for
+ * the checks after it, as the database may be prepared later, from inside a private network.
+ */
 export async function untilHealthy(url, ms) {
   const end = Date.now() + ms;
   for (;;) {
     const answer = await fetch(`${url}${ROUTES}/health`, { signal: AbortSignal.timeout(STEP_MS) }).catch(
       (error) => error,
     );
-    if (answer.status === 200) return;
+    if (await isOfApp(answer)) return;
     const why = answer.status === undefined ? answer.message : `it answers ${answer.status}`;
     if (Date.now() > end) throw new HookError(`the app is not healthy within ${ms / 1_000} s: ${why}`);
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
+}
+
+/** The platform answers 503, too, for an app that does not start. That has no `status`. */
+async function isOfApp(answer) {
+  if (answer.status === 200) return true;
+  if (answer.status !== 503) return false;
+  const body = await answer.json().catch(() => undefined);
+  return typeof body?.status === "string";
 }
 
 async function checkHealth(url) {

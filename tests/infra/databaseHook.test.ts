@@ -34,6 +34,10 @@ const show = (name: string): string =>
   `az keyvault secret show --vault-name kv-chat --name ${name} --query value --output tsv --only-show-errors`;
 const CLOSE = `az resource delete --ids ${RULE} --api-version 2024-12-30 --only-show-errors`;
 
+/** What a vault says that is closed to this network. */
+const CLOSED =
+  "ERROR: (Forbidden) Public network access is disabled and request is not from a trusted service nor via an approved private link.";
+
 const secrets = (appUrl: string): Answer[] => [
   { when: show("mysql-admin-password"), prints: "chat" },
   { when: show("mysql-url"), prints: appUrl },
@@ -90,7 +94,7 @@ test("the firewall is closed also when a secret can't be read", async () => {
 });
 
 test("the firewall is closed also when opening it fails half way", async () => {
-  const answers = [{ when: "az deployment", says: "ERROR: server busy", exit: 1 }];
+  const answers = [{ when: "az deployment", says: "ERROR: InvalidParameter", exit: 1 }];
   const { code, calls } = await azure.run("postprovision", { env: OUTPUTS, answers });
   expect([code, calls]).toEqual([1, [OPEN, CLOSE]]);
 });
@@ -133,7 +137,7 @@ test("a rule that was never there counts as removed", async () => {
 
 test("in a private network no firewall is touched, and what has to be done inside is said", async () => {
   const env = { ...OUTPUTS, AZURE_NETWORK: "private" };
-  const answers = [{ when: "az keyvault", says: "ERROR: public access is disabled", exit: 1 }];
+  const answers = [{ when: "az keyvault", says: CLOSED, exit: 1 }];
   const before = await azure.run("predeploy", { env, answers });
   expect([before.code, before.calls]).toEqual([1, [show("mysql-admin-password")]]);
   expect(before.said).toContain("azd hooks run predeploy --service api");
@@ -141,6 +145,32 @@ test("in a private network no firewall is touched, and what has to be done insid
   expect([after.code, after.said]).toEqual([0, before.said.replace("predeploy failed: ", "")]);
   const skipped = await azure.run("predeploy", { env: { ...env, SKIP_DATABASE: "true" }, answers });
   expect([skipped.code, skipped.calls]).toEqual([0, []]);
+});
+
+test("a firewall that the server is too busy for is tried again, and closed again, a bounded number of times", async () => {
+  const answers = [
+    { when: "az deployment", says: "ERROR: (ServerIsBusy) Cannot complete operation", exit: 1, times: 2 },
+    { when: "az resource delete", says: "ERROR: (OperationInProgress)", exit: 1, times: 1 },
+    ...secrets(appUrl("busy")),
+  ];
+  const env = { ...OUTPUTS, HOOK_PAUSE_MS: "1" };
+  const { code, calls } = await azure.run("predeploy", { env, answers });
+  const [read, address] = [show("mysql-admin-password"), show("mysql-url")];
+  expect([code, calls]).toEqual([0, [OPEN, OPEN, OPEN, read, address, CLOSE, CLOSE]]);
+  const always = answers.map(({ times: _, ...answer }: Answer) => answer);
+  const failed = await azure.run("predeploy", { env, answers: always });
+  expect(failed.code).toBe(1);
+  expect(failed.calls.filter((line) => line === OPEN)).toHaveLength(10);
+  expect(failed.calls.filter((line) => line === CLOSE)).toHaveLength(10);
+});
+
+test("a role that doesn't count yet is waited for", async () => {
+  const answers = [
+    { when: "az keyvault", says: "ERROR: (Forbidden) Caller is not authorized", exit: 1, times: 1 },
+    ...secrets(appUrl("role")),
+  ];
+  const { code, said } = await azure.run("predeploy", { env: { ...OUTPUTS, HOOK_PAUSE_MS: "1" }, answers });
+  expect([code, said]).toEqual([0, expect.stringContaining("the secret mysql-admin-password: not yet")]);
 });
 
 test("inside a private network the same is done", async () => {
@@ -180,7 +210,7 @@ test("in Entra mode the administrator's token is asked for, and no secret", asyn
     AZURE_MYSQL_MODE: "entra",
     AZURE_MYSQL_HOST: "mysql-chat.invalid",
     AZURE_MYSQL_DATABASE: "chat",
-    AZURE_CLIENT_ID: "1b4f5a3e-0000-4000-8000-000000000001",
+    AZURE_APP_CLIENT_ID: "1b4f5a3e-0000-4000-8000-000000000001",
     AZURE_NETWORK: "private",
   };
   const { code, calls } = await azure.run("predeploy", {

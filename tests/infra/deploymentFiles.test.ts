@@ -38,7 +38,7 @@ function complaints(program: string, args: readonly string[]): string {
 }
 
 describe("azure.yaml", () => {
-  const { services, hooks, requiredVersions, infra } = readYaml("azure.yaml");
+  const { services, hooks, requiredVersions, infra, workflows } = readYaml("azure.yaml");
   const HOOKS = { ...hooks, ...services.api.hooks };
 
   test("deploys the packaged folder as it is", () => {
@@ -51,7 +51,22 @@ describe("azure.yaml", () => {
       remoteBuild: false,
     });
     expect([infra.path, infra.module]).toEqual(["infra", "main"]);
-    expect(requiredVersions.azd).toMatch(/^>= \d+\.\d+\.\d+$/);
+  });
+
+  test("provisions before it packages, which the app's place has to be there for", () => {
+    expect(workflows.up.steps).toEqual([
+      { azd: "provision" },
+      { azd: "package --all" },
+      { azd: "deploy --all" },
+    ]);
+  });
+
+  test("wants the azd that the hook before provisioning and the docs want", () => {
+    const [, version] = /^const AZD = "([\d.]+)";$/m.exec(read("infra/hooks/prepare.mjs"))!;
+    expect(requiredVersions.azd).toBe(`>= ${version}`);
+    expect(read("docs/deploy.md")).toContain(`| [azd](https://aka.ms/azd) | ${version} or later |`);
+    const [, az] = /^const AZ = "([\d.]+)\.0";$/m.exec(read("infra/hooks/prepare.mjs"))!;
+    expect(read("docs/deploy.md")).toContain(`| [az](https://aka.ms/azcli) | ${az} or later`);
   });
 
   test.each(["preprovision", "prepackage", "postprovision", "predeploy", "postdeploy"])(
@@ -214,16 +229,16 @@ describe.each(WORKFLOWS)("%s", (path) => {
   test("may read the contents, and only a job that signs in to Azure may have a token", () => {
     expect(permissions).toEqual({ contents: "read" });
     for (const [name, job] of Object.entries<Job>(jobs)) {
-      const signsIn = JSON.stringify(job).includes("AZURE_CLIENT_ID");
+      const signsIn = JSON.stringify(job).includes("azure/login@");
       const wanted = signsIn ? { contents: "read", "id-token": "write" } : undefined;
       expect([name, job.permissions]).toEqual([name, wanted]);
       expect([name, job["timeout-minutes"]]).toEqual([name, expect.any(Number)]);
     }
   });
 
-  test("names a version of each action", () => {
+  test("names a version of each of GitHub's actions, and a commit of each other one", () => {
     for (const { uses } of Object.values<Job>(jobs).flatMap((job) => job.steps))
-      if (uses !== undefined) expect(uses).toMatch(/^[\w-]+\/[\w-]+@(v\d+|[0-9a-f]{40})$/);
+      if (uses !== undefined) expect(uses).toMatch(/^(actions\/[\w-]+@v\d+|[\w-]+\/[\w-]+@[0-9a-f]{40})$/);
   });
 
   test("says that it has not been run", () => {

@@ -10,6 +10,8 @@ export interface Answer {
   readonly prints?: string;
   readonly says?: string;
   readonly exit?: number;
+  /** It does so this often, then the next one that begins like this. */
+  readonly times?: number;
   /** It does not end by itself. */
   readonly hangs?: boolean;
 }
@@ -97,7 +99,11 @@ const standIn = (name: string, calls: string, answers: string): string => `#!${p
 const { appendFileSync, readFileSync } = require("node:fs");
 const line = ["${name}", ...process.argv.slice(2)].join(" ");
 appendFileSync(${JSON.stringify(calls)}, line + "\\n");
-const answer = JSON.parse(readFileSync(${JSON.stringify(answers)}, "utf8")).find(({ when }) => line.startsWith(when));
+const before = readFileSync(${JSON.stringify(calls)}, "utf8").split("\\n").slice(0, -2);
+const isLeft = ({ when, times = Infinity }) => before.filter((one) => one.startsWith(when)).length < times;
+const answer = JSON.parse(readFileSync(${JSON.stringify(answers)}, "utf8")).find(
+  (one) => line.startsWith(one.when) && isLeft(one),
+);
 if (answer?.prints) console.log(answer.prints);
 if (answer?.says) console.error(answer.says);
 process.exitCode = answer?.exit ?? 0;

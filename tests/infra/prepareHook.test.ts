@@ -60,14 +60,35 @@ test("everything that is missing is named at once", async () => {
   expect(code).toBe(1);
   expect(said.trim().split("\n")).toEqual([
     "hook: preprovision failed: not ready to provision:",
+    "  AZURE_SUBSCRIPTION_ID is not set, the subscription to deploy into: azd env set AZURE_SUBSCRIPTION_ID ID (az account show --query id --output tsv)",
     "  AUTH_ISSUER is not set, the issuer of your users' tokens: azd env set AUTH_ISSUER VALUE",
     "  AUTH_AUDIENCE is not set, the audience of your users' tokens: azd env set AUTH_AUDIENCE VALUE",
     "  AUTH_JWKS_URI is not set, where your identity provider publishes its keys, https://…: azd env set AUTH_JWKS_URI VALUE",
     "  AZURE_ENV_NAME Chat_Dev must have 2 to 20 characters, a to z, 0 to 9 and - between them: azd env new NAME",
     "  AZURE_MYSQL_ENTRA_ADMIN_LOGIN is not set, which AZURE_MYSQL_MODE=entra wants: azd env set AZURE_MYSQL_ENTRA_ADMIN_LOGIN VALUE",
     "  AZURE_MYSQL_ENTRA_ADMIN_OBJECT_ID is not set, which AZURE_MYSQL_MODE=entra wants: azd env set AZURE_MYSQL_ENTRA_ADMIN_OBJECT_ID VALUE",
-    "  az 2.60.0 is too old, 2.75.0 is needed",
+    "  az 2.60.0 is too old, 2.76.0 is needed",
   ]);
+});
+
+test("a first azd provision, for which nobody has been asked for the subscription, is told what to do", async () => {
+  const { AZURE_SUBSCRIPTION_ID: _, ...env } = ENV;
+  const { code, said } = await azure.run("preprovision", { env, answers: ANSWERS });
+  expect([code, said.trim().split("\n")]).toEqual([
+    1,
+    [
+      "hook: preprovision failed: not ready to provision:",
+      "  AZURE_SUBSCRIPTION_ID is not set, the subscription to deploy into: azd env set AZURE_SUBSCRIPTION_ID ID (az account show --query id --output tsv)",
+    ],
+  ]);
+});
+
+test.each([
+  ["azd version", "azd version 1.23.11 (commit 0)", "azd 1.23.11 is too old, 1.23.12 is needed"],
+  ["az bicep version", "Bicep CLI version 0.38.33 (x)", "Bicep of az 0.38.33 is too old, 0.39.0 is needed"],
+])("%s that says %s is too old", async (when, prints, problem) => {
+  const { code, said } = await azure.run("preprovision", { env: ENV, answers: instead({ when, prints }) });
+  expect([code, said]).toEqual([1, expect.stringContaining(problem)]);
 });
 
 test("az that is signed in elsewhere is told", async () => {
