@@ -1,4 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { parse } from "yaml";
@@ -123,3 +125,19 @@ test.each(readdirSync(join(projectRoot, ".github/workflows")))(
         if (/[^|]\|[^|]/.test(run)) expect([run, shell]).toEqual([run, "bash"]);
   },
 );
+
+const hasJq = spawnSync("jq", ["--version"]).status === 0;
+if (!hasJq) console.warn("NOT RUN: the docs' line that exports outputs, as there is no jq");
+test.skipIf(!hasJq)("the docs' line exports outputs as what the hooks read", () => {
+  const line = /^eval .*outputs\.json\)"$/m.exec(read("docs/deploy.md"))?.[0] ?? "";
+  const cwd = mkdtempSync(join(tmpdir(), "nonstop-outputs-"));
+  try {
+    // Azure's own case of the names.
+    const outputs = { azurE_RESOURCE_GROUP: { type: "String", value: "it's $HOME" } };
+    writeFileSync(join(cwd, "outputs.json"), JSON.stringify(outputs));
+    const print = `${line}; printenv AZURE_RESOURCE_GROUP`;
+    expect(execFileSync("bash", ["-c", print], { cwd, encoding: "utf8" })).toBe("it's $HOME\n");
+  } finally {
+    rmSync(cwd, { recursive: true });
+  }
+});
