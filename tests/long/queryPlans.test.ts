@@ -4,6 +4,7 @@ import type { EventBatch } from "../../shared/bus/eventBus.js";
 import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import { catchUp } from "../../shared/consumers/catchUp.js";
+import { createLag } from "../../shared/consumers/lag.js";
 import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { deleteMessage } from "../../shared/messages/hide.js";
 import { listMessages } from "../../shared/messages/list.js";
@@ -673,6 +674,13 @@ describe("no statement reads all of a large table", () => {
     for (let index = 0; index < 50; index += 1) message(index + 6_001, index + 6_001);
     await catchUp(MESSAGES, undefined, storeBatchOf, deps);
     await noScans(7);
+  });
+
+  test("what waits in the hubs", async () => {
+    message(6_001, 6_001);
+    const lag = await createLag(deps)();
+    expect(lag.filter(({ events }) => events === undefined)).toEqual([]);
+    await noScans(2);
   });
 
   test("the sweep", async () => {
