@@ -59,9 +59,9 @@ async function restore(): Promise<void> {
 const positions = (): Promise<ReadonlyMap<string, number>> =>
   asRoot(async (root) => {
     const [rows] = await root.query<RowDataPacket[]>(
-      "SELECT partition_id AS id, stored_sequence_number AS stored FROM chat.stream_positions WHERE hub = 'chat-messages'",
+      "SELECT partition_id AS id, stored_sequence_number AS number FROM chat.stream_positions WHERE hub = 'chat-messages'",
     );
-    return new Map(rows.map((row) => [String(row["id"]), Number(row["stored"])]));
+    return new Map(rows.map((row) => [String(row["id"]), Number(row["number"])]));
   });
 
 const contentsOf = async (roomId: number, caller: number): Promise<readonly [number, string][]> =>
