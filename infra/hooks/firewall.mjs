@@ -1,6 +1,6 @@
 /** A hole in the firewall of the MySQL server, as long as it is needed. */
 import { required } from "./environment.mjs";
-import { az, HookError, patiently, say, stopped } from "./programs.mjs";
+import { az, deployTemplate, HookError, patiently, say, stopped } from "./programs.mjs";
 
 /** One name for all deployments: what a killed one left behind is replaced by the next, and then removed. */
 const RULE = "deployment-hook";
@@ -42,11 +42,9 @@ export async function withFirewallRule(env, work) {
  * By a template: the commands of `az mysql` have changed their arguments and broken between versions
  * (azure-cli 2.89).
  */
-async function openRule(group, server, address) {
+function openRule(group, server, address) {
   const values = [`serverName=${server}`, `ruleName=${RULE}`, `address=${address}`];
-  const template = ["--template-file", "infra/hooks/firewallRule.bicep", "--parameters", ...values];
-  const where = ["--resource-group", group, "--name", "mysql-firewall-rule"];
-  await az(["deployment", "group", "create", ...where, ...template, "--output", "none"]);
+  return deployTemplate(group, "mysql-firewall-rule", "infra/hooks/firewallRule.bicep", values);
 }
 
 /** A rule that isn't there counts as removed: its creation may have failed. */

@@ -1,5 +1,5 @@
 /** Before provisioning: whether this machine and the settings are fit for it. Makes nothing secret. */
-import { azJson, HookError, run, say } from "./programs.mjs";
+import { az, azJson, HookError, run, say } from "./programs.mjs";
 
 /** The first versions that know what the templates and hooks use. */
 const AZ = "2.76.0";
@@ -92,10 +92,9 @@ async function toolProblems(env) {
 }
 
 async function bicepVersion() {
-  const find = async () =>
-    /(\d+\.\d+\.\d+)/.exec(await run("az", ["bicep", "version", "--only-show-errors"]))?.[1];
+  const find = async () => /(\d+\.\d+\.\d+)/.exec(await az(["bicep", "version"]))?.[1];
   return find().catch(async () => {
-    await run("az", ["bicep", "install", "--only-show-errors"]);
+    await az(["bicep", "install"]);
     return find();
   });
 }
@@ -111,7 +110,7 @@ async function registerProviders() {
   const known = await azJson(["provider", "list", "--query", "[?registrationState=='Registered'].namespace"]);
   for (const name of PROVIDERS.filter((one) => !known.includes(one))) {
     say(`registering ${name} in the subscription...`);
-    await run("az", ["provider", "register", "--namespace", name, "--wait", "--only-show-errors"]);
+    await az(["provider", "register", "--namespace", name, "--wait"]);
   }
 }
 

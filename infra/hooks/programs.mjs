@@ -59,7 +59,14 @@ function spawnable(program, args) {
 /** Azure's command line; resolves with what it prints. */
 export const az = (args, options) => run("az", [...args, "--only-show-errors"], options);
 
-/** The same, with the answer as JSON. */
+/** Deploys a template into a resource group. `values` are its parameters, each as NAME=VALUE. */
+export const deployTemplate = (group, name, file, values) =>
+  az([
+    ...["deployment", "group", "create", "--resource-group", group, "--name", name],
+    ...["--template-file", file, "--parameters", ...values, "--output", "none"],
+  ]);
+
+/** Azure's answer as JSON. */
 export async function azJson(args, options) {
   const answer = await az([...args, "--output", "json"], options);
   try {

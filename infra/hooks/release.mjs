@@ -1,6 +1,6 @@
 /** After the code is deployed: waits for it, tells Web PubSub where it is, then sends a message through it. */
 import { required } from "./environment.mjs";
-import { az, say } from "./programs.mjs";
+import { az, deployTemplate, say } from "./programs.mjs";
 import { smoke, untilHealthy } from "./smoke.mjs";
 
 const START_MS = Number(process.env.HOOK_START_MS ?? 5 * 60_000);
@@ -51,18 +51,6 @@ async function refreshSecrets(env, group, app) {
 async function deployHub(env, group, url) {
   const [service, audience] = required(env, ["AZURE_WEB_PUBSUB_NAME", "AZURE_UPSTREAM_AUDIENCE"]);
   say(`Web PubSub: its events go to ${url}...`);
-  const template = ["--template-file", "infra/modules/webPubSubHub.bicep"];
   const values = [`webPubSubName=${service}`, `functionAppUrl=${url}`, `upstreamAudience=${audience}`];
-  const where = ["--resource-group", group, "--name", "web-pubsub-hub"];
-  await az([
-    "deployment",
-    "group",
-    "create",
-    ...where,
-    ...template,
-    "--parameters",
-    ...values,
-    "--output",
-    "none",
-  ]);
+  await deployTemplate(group, "web-pubsub-hub", "infra/modules/webPubSubHub.bicep", values);
 }
