@@ -14,6 +14,7 @@ import {
 } from "node:fs";
 import { dirname, join, relative, sep } from "node:path";
 import { productionLock, productionManifest } from "./packageLock.mjs";
+import { npmCi } from "./setupBuild.mjs";
 import { SetupError, say } from "./setupLock.mjs";
 import { run } from "./setupRun.mjs";
 
@@ -75,15 +76,11 @@ function writeManifests(root, folder) {
 
 async function installPackages(folder) {
   say("package: installing what the app needs...");
-  const npm = process.env.npm_execpath;
-  const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
   const options = ["--omit=dev", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"];
   // An npm that runs this command has said with which settings it runs. They are not meant for this folder.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
-  const status = await run(program, [...first, "ci", ...options], { cwd: folder, env, name: "npm ci" });
-  if (status === undefined)
-    throw new SetupError("npm was not found: it comes with Node (https://nodejs.org), put it on the PATH");
-  if (status !== 0) throw new SetupError("npm ci failed in the package, its messages above say why");
+  if ((await npmCi(options, { cwd: folder, env })) !== 0)
+    throw new SetupError("npm ci failed in the package, its messages above say why");
 }
 
 /** Takes out what the app never loads, and npm's links to commands and its note. */

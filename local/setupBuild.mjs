@@ -115,6 +115,16 @@ function parsed(file) {
   }
 }
 
+/** Runs `npm ci`, by the npm that runs this command if there is one. Resolves with its exit code. */
+export async function npmCi(options, where) {
+  const npm = process.env.npm_execpath;
+  const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
+  const status = await run(program, [...first, "ci", ...options], { ...where, name: "npm ci" });
+  if (status === undefined)
+    throw new SetupError("npm was not found: it comes with Node (https://nodejs.org), put it on the PATH");
+  return status;
+}
+
 /**
  * Throws when there is no room for the packages: npm on a full disk complains for minutes. Old packages make
  * room as they are replaced.
@@ -131,12 +141,7 @@ function requireSpace(root) {
 export async function install(root) {
   requireSpace(root);
   say("installing the packages with npm ci, this takes a minute or two...");
-  const npm = process.env.npm_execpath;
-  const [program, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
-  const status = await run(program, [...first, "ci"], { cwd: root, name: "npm ci" });
-  if (status === undefined)
-    throw new SetupError("npm was not found: it comes with Node (https://nodejs.org), put it on the PATH");
-  if (status !== 0)
+  if ((await npmCi([], { cwd: root })) !== 0)
     throw new SetupError(
       "npm ci failed, its messages above say why. ENOTFOUND, EAI_AGAIN or ETIMEDOUT: this machine has no network, or needs a proxy (npm config set proxy). ENOSPC: the disk is full. EACCES: the folder belongs to another user. Then try again",
     );
