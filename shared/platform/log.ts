@@ -74,7 +74,6 @@ export type LogSink = Readonly<Record<keyof Log, (line: string) => void>>;
 /** The sink of an invocation, until its end. */
 interface Invocation {
   sink: LogSink | undefined;
-  isOver: boolean;
 }
 
 const invocations = new AsyncLocalStorage<Invocation>();
@@ -85,12 +84,11 @@ const invocations = new AsyncLocalStorage<Invocation>();
  * again, because the host drops the lines of an invocation that is over.
  */
 export async function loggingTo<T>(sink: LogSink, work: () => T | Promise<T>): Promise<T> {
-  const invocation: Invocation = { sink, isOver: false };
+  const invocation: Invocation = { sink };
   try {
     return await invocations.run(invocation, work);
   } finally {
     invocation.sink = undefined;
-    invocation.isOver = true;
   }
 }
 
@@ -98,7 +96,8 @@ function write(level: keyof Log, message: string, fields: LogFields = {}): void 
   const invocation = invocations.getStore();
   const sink = invocation?.sink ?? console;
   // What goes on after an invocation is not of its trace.
-  sink[level](line(level, message, invocation?.isOver ? fields : { ...fields, ...traceNow() }));
+  const isOver = invocation && !invocation.sink;
+  sink[level](line(level, message, isOver ? fields : { ...fields, ...traceNow() }));
 }
 
 /** The trace that a line belongs to, if there is one. */
