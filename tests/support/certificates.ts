@@ -1,10 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, type createServer as createPlainServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createServer, type TLSSocket } from "node:tls";
+import { createServer } from "node:tls";
 import { generate } from "selfsigned";
-import { LOOPBACK } from "../../local/ports.js";
+import { passOn, type SocketServer, serving } from "./socketServer.js";
 
 const DAY_MS = 86_400_000;
 
@@ -52,48 +51,21 @@ export async function makeAuthority(): Promise<Authority> {
 }
 
 /** A server that takes TLS from its clients and passes everything on, plain, to a port of this machine. */
-export interface TlsFront {
-  readonly port: number;
+export interface TlsFront extends SocketServer {
   /** How many connections have been taken. */
   readonly taken: number;
-  /** Breaks all connections. */
-  cut(): void;
-  close(): Promise<void>;
 }
 
 export async function startTlsFront(certificate: Certificate, to: number): Promise<TlsFront> {
-  const sockets = new Set<TLSSocket>();
   let taken = 0;
   const server = createServer(certificate, (client) => {
     taken += 1;
-    sockets.add(client);
-    const behind = connect(to, LOOPBACK);
-    for (const [one, other] of [
-      [client, behind],
-      [behind, client],
-    ] as const)
-      one.on("error", () => {}).on("close", () => other.destroy());
-    client
-      .on("close", () => sockets.delete(client))
-      .pipe(behind)
-      .pipe(client);
+    passOn(client, to);
   });
-  await listen(server);
   return {
-    port: (server.address() as AddressInfo).port,
+    ...(await serving(server, "secureConnection")),
     get taken() {
       return taken;
     },
-    cut: () => {
-      for (const socket of sockets) socket.destroy();
-    },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
   };
 }
-
-const listen = (server: ReturnType<typeof createPlainServer>): Promise<void> =>
-  new Promise((resolve) => void server.listen(0, LOOPBACK, resolve));

@@ -1,4 +1,3 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +5,9 @@ import { inject } from "vitest";
 import { parseHubs } from "../../local/eventHubs/hubs.js";
 import { start as startEventHubs } from "../../local/eventHubs/server.js";
 import { freePort, LOOPBACK } from "../../local/ports.js";
+import { type Child, startChild } from "../../local/services/child.js";
 import { projectRoot } from "../../local/settings.js";
+import { built } from "../../local/stackServers.js";
 import { start as startWebPubSub } from "../../local/webPubSub/server.js";
 import { makeAuthority, startTlsFront } from "./certificates.js";
 import { newDatabase } from "./database.js";
@@ -73,7 +74,8 @@ export async function startIdentityStack(lifetimeMs: number): Promise<IdentitySt
     header: UPSTREAM.identityHeader,
   };
   const shared = inject("stack");
-  const app = runApp(apiPort, {
+  const logFile = join(folder, "functionsHost.log");
+  const settings = {
     ...endpoint.env,
     NODE_EXTRA_CA_CERTS: authority.file,
     AzureWebJobsStorage: shared.storage,
@@ -92,8 +94,9 @@ export async function startIdentityStack(lifetimeMs: number): Promise<IdentitySt
     WEB_PUBSUB_ENTRA_AUDIENCE: UPSTREAM.audience,
     WEB_PUBSUB_ENTRA_OBJECT_ID: UPSTREAM.objectId,
     WEB_PUBSUB_ENTRA_JWKS_URI: `${service}/identity/keys`,
-  });
-  closing.unshift(() => app.end());
+  };
+  const app = await startApp(apiPort, settings, logFile);
+  closing.unshift(() => app.stop());
   return {
     addresses: {
       ...shared,
@@ -107,7 +110,7 @@ export async function startIdentityStack(lifetimeMs: number): Promise<IdentitySt
     cut() {
       for (const front of [mysql, redisFront, hubsFront]) front.cut();
     },
-    output: app.output,
+    output: () => readFileSync(logFile, "utf8"),
     async close() {
       for (const close of closing) await close();
     },
@@ -135,23 +138,14 @@ const startSocketService = (api: string, issuer: string) =>
   });
 
 /** The built app under our own host, both of its processes. */
-function runApp(port: number, env: Readonly<Record<string, string>>) {
-  const host = join(projectRoot, "dist/local/functionsHost/main.js");
-  const args = [host, "--app", projectRoot, "--split", "--port", String(port), "--exit-with-stdin"];
-  const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, cwd: projectRoot });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding("utf8").on("data", (text: string) => {
-      output = (output + text).slice(-1_000_000);
-    });
-  return { output: () => output, end: () => ended(child) };
-}
-
-async function ended(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGTERM");
-  const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
-  await gone;
-  clearTimeout(timer);
-}
+const startApp = (port: number, env: Readonly<Record<string, string>>, logFile: string): Promise<Child> =>
+  startChild({
+    name: "functionsHost",
+    program: built("local/functionsHost/main.js"),
+    wrapped: false,
+    args: ["--app", projectRoot, "--split", "--port", String(port), "--exit-with-stdin"],
+    env,
+    logFile,
+    startTimeoutMs: 300_000,
+    stopTimeoutMs: 20_000,
+  });

@@ -1,8 +1,8 @@
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
 import { type Connection, createConnection } from "mysql2/promise";
-import { LOOPBACK } from "../../local/ports.js";
 import type { Certificate } from "./certificates.js";
+import { type SocketServer, serving } from "./socketServer.js";
 import type { TokenEndpoint } from "./tokenEndpoint.js";
 
 /** The audience of tokens for Azure Database for MySQL. */
@@ -12,19 +12,13 @@ const AUDIENCE = "https://ossrdbms-aad.database.windows.net";
 const TLS = 0x800;
 
 /** A server as Azure Database for MySQL is to an identity, in front of a real one. */
-export interface MySqlEntra {
-  readonly port: number;
+export interface MySqlEntra extends SocketServer {
   /** The tokens that connections have come with, in order, also those refused. */
   readonly tokens: readonly string[];
   /** The users that let themselves be named. */
   readonly users: readonly string[];
-  /** Open connections. */
-  readonly open: number;
   /** With false it does not offer TLS. */
   offersTls: boolean;
-  /** Breaks all connections. */
-  cut(): void;
-  close(): Promise<void>;
 }
 
 /**
@@ -38,12 +32,9 @@ export async function startMySqlEntra(
   endpoint: TokenEndpoint,
 ): Promise<MySqlEntra> {
   const context = createSecureContext(certificate);
-  const sockets = new Set<Socket>();
   const state = { tokens: [] as string[], users: [] as string[], offersTls: true };
   const greeting = await greetingOf(new URL(url));
   const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on("error", () => {}).on("close", () => sockets.delete(socket));
     serve(socket).catch(() => socket.destroy());
   });
 
@@ -71,21 +62,7 @@ export async function startMySqlEntra(
     await handOver(secure, answer[3]! + 1, url);
   }
 
-  await new Promise<void>((resolve) => void server.listen(0, LOOPBACK, resolve));
-  return Object.assign(state, {
-    port: (server.address() as AddressInfo).port,
-    get open() {
-      return sockets.size;
-    },
-    cut: () => {
-      for (const socket of sockets) socket.destroy();
-    },
-    close: () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        for (const socket of sockets) socket.destroy();
-      }),
-  });
+  return Object.assign(state, await serving(server));
 }
 
 /** A driver of the same kind logs in, so both sides have agreed on the same; then bytes go through. */

@@ -1,6 +1,6 @@
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { createServer } from "node:net";
 import { Redis } from "ioredis";
-import { LOOPBACK } from "../../local/ports.js";
+import { passOn, type SocketServer, serving } from "./socketServer.js";
 import { OBJECT_ID, type TokenEndpoint } from "./tokenEndpoint.js";
 
 /** The audience of tokens for Azure Managed Redis. */
@@ -36,26 +36,20 @@ export async function letInTokensOf(endpoint: TokenEndpoint, urls: readonly stri
 }
 
 /** What ends a connection when the token that it last logged in with is over, as Azure Managed Redis does. */
-export interface ExpiringProxy {
-  readonly port: number;
+export interface ExpiringProxy extends SocketServer {
   /** How many connections were ended because their token was over. */
   readonly ended: number;
   /** The tokens of each connection so far, in order. */
   readonly logins: readonly (readonly string[])[];
-  cut(): void;
-  close(): Promise<void>;
 }
 
 /** Passes everything on to a Redis on `to`, and reads the `AUTH` commands on the way. */
 export async function startExpiringProxy(endpoint: TokenEndpoint, to: number): Promise<ExpiringProxy> {
-  const sockets = new Set<Socket>();
   const logins: string[][] = [];
   let ended = 0;
   const server = createServer((client) => {
-    const behind = connect(to, LOOPBACK);
     const own: string[] = [];
     logins.push(own);
-    sockets.add(client);
     let timer: NodeJS.Timeout | undefined;
     client.on("data", (bytes) => {
       for (const [, token] of bytes.toString("latin1").matchAll(AUTH)) {
@@ -68,33 +62,15 @@ export async function startExpiringProxy(endpoint: TokenEndpoint, to: number): P
         }, expiresAt - Date.now());
       }
     });
-    for (const [one, other] of [
-      [client, behind],
-      [behind, client],
-    ] as const)
-      one.on("error", () => {}).on("close", () => other.destroy());
-    client.on("close", () => {
-      clearTimeout(timer);
-      sockets.delete(client);
-    });
-    client.pipe(behind).pipe(client);
+    client.on("close", () => clearTimeout(timer));
+    passOn(client, to);
   });
-  await new Promise<void>((resolve) => void server.listen(0, LOOPBACK, resolve));
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
   return {
-    port: (server.address() as AddressInfo).port,
+    ...(await serving(server)),
     get ended() {
       return ended;
     },
     logins,
-    cut,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        cut();
-      }),
   };
 }
 
