@@ -76,7 +76,7 @@ const DATABASE = {
 };
 const BATCH_DEPS = {
   database: DATABASE,
-  bus: { createdOn: async () => new Date(0) },
+  bus: { system: "eventhubs", hubId: async () => "id" },
   now: () => 0,
   retryBudgetMs: 0,
 } as unknown as Parameters<typeof consumeBatch>[2];

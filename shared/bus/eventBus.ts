@@ -3,6 +3,8 @@
  * reached in time.
  */
 export interface EventBus {
+  /** As OpenTelemetry's semantic conventions name it (`messaging.system`). */
+  readonly system: "eventhubs" | "kafka";
   /**
    * Publishes one event. Resolves when the bus has stored it on all replicas. Events of one key keep the
    * order in which their publishing was awaited. The bus may have stored an event whose publishing failed:
@@ -15,10 +17,11 @@ export interface EventBus {
    */
   publishAll(hub: string, key: string, events: readonly object[], traceparent?: string): Promise<void>;
   /**
-   * The time at which the hub was made. The answer may be up to 30 s old unless the caller asks for a fresh
-   * one.
+   * What tells the hub from an earlier or later one of the same name: of Event Hubs its creation time, of Kafka
+   * the topic's id; at most 40 ASCII characters. The answer may be up to 30 s old unless the caller asks for a
+   * fresh one.
    */
-  createdOn(hub: string, freshness?: "fresh"): Promise<Date>;
+  hubId(hub: string, freshness?: "fresh"): Promise<string>;
   /** The ids of the hub's partitions. */
   partitionIds(hub: string): Promise<readonly string[]>;
   /**
@@ -33,7 +36,8 @@ export interface EventBus {
   lastEnqueued(hub: string, partitionId: string): Promise<LastEnqueued | undefined>;
   /**
    * The first `limit` of the events `from` to `to` (inclusive) that the hub still has, in order. A consumer
-   * asks for them when it finds a hole before its batch. An empty answer proves nothing:
+   * asks for them when it finds a hole before its batch. Numbers between them that are proved to have no event
+   * come as `absent` ones. An empty answer proves nothing:
    * `firstSequenceNumber` says which events retention has removed. The reader uses a consumer group of its
    * own, because the Functions host's reader owns the other one.
    */
@@ -51,7 +55,8 @@ export interface EventBus {
 
 export interface LastEnqueued {
   readonly sequenceNumber: number;
-  readonly on: Date;
+  /** Nothing where the bus has neither the event nor its time any more. */
+  readonly on: Date | undefined;
 }
 
 export interface ReceivedEvent {
@@ -63,6 +68,8 @@ export interface ReceivedEvent {
   readonly traceparent?: string;
   /** When the bus took it, where that is told. */
   readonly enqueuedOn?: Date;
+  /** Set on a number that `readRange` has found to have no event: Kafka keeps its own marks in the log, too. */
+  readonly absent?: true;
 }
 
 /** The events that an Event Hub trigger hands over: consecutive events of one partition, in order. */

@@ -47,7 +47,7 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
   const { now = Date.now, onFault = () => {} } = options;
   const guarded = guardedBy(onFault);
   const producers = new Map<string, EventHubProducerClient>();
-  const created = new Map<string, { on: Date; asked: number }>();
+  const ids = new Map<string, { id: string; asked: number }>();
 
   const producer = (hub: string): EventHubProducerClient => {
     const known = producers.get(hub);
@@ -58,6 +58,7 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
   };
 
   return {
+    system: "eventhubs",
     async publish(hub, key, event, traceparent) {
       await guarded(() => producer(hub).sendBatch([messageOf(event, traceparent)], { partitionKey: key }));
     },
@@ -66,12 +67,13 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
       const messages = events.map((event) => messageOf(event, traceparent));
       await guarded(() => producer(hub).sendBatch(messages, { partitionKey: key }));
     },
-    async createdOn(hub, freshness) {
-      const known = created.get(hub);
-      if (known && freshness !== "fresh" && now() - known.asked < HUB_PROPERTIES_MS) return known.on;
+    async hubId(hub, freshness) {
+      const known = ids.get(hub);
+      if (known && freshness !== "fresh" && now() - known.asked < HUB_PROPERTIES_MS) return known.id;
       const { createdOn } = await guarded(() => producer(hub).getEventHubProperties());
-      created.set(hub, { on: createdOn, asked: now() });
-      return createdOn;
+      const id = createdOn.toISOString();
+      ids.set(hub, { id, asked: now() });
+      return id;
     },
     partitionIds: (hub) => guarded(() => producer(hub).getPartitionIds()),
     async firstSequenceNumber(hub, partitionId) {

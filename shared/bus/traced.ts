@@ -13,15 +13,21 @@ export function traced(bus: EventBus): EventBus {
     publish: (traceparent: string | undefined) => Promise<void>,
   ): Promise<void> =>
     inSpan(
-      () => ({ name: `send ${hub}`, kind: SpanKind.PRODUCER, attributes: attributesOf(hub, count), parent }),
+      () => ({
+        name: `send ${hub}`,
+        kind: SpanKind.PRODUCER,
+        attributes: attributesOf(bus.system, hub, count),
+        parent,
+      }),
       (span) => publish(span ? traceparentOf(span) : spanContextOf(parent) ? parent : currentTraceparent()),
     );
   return {
+    system: bus.system,
     publish: (hub, key, event, parent) =>
       sending(hub, 1, parent, (traceparent) => bus.publish(hub, key, event, traceparent)),
     publishAll: (hub, key, events, parent) =>
       sending(hub, events.length, parent, (traceparent) => bus.publishAll(hub, key, events, traceparent)),
-    createdOn: (hub, freshness) => bus.createdOn(hub, freshness),
+    hubId: (hub, freshness) => bus.hubId(hub, freshness),
     partitionIds: (hub) => bus.partitionIds(hub),
     firstSequenceNumber: (hub, partitionId) => bus.firstSequenceNumber(hub, partitionId),
     lastEnqueued: (hub, partitionId) => bus.lastEnqueued(hub, partitionId),
@@ -31,9 +37,9 @@ export function traced(bus: EventBus): EventBus {
   };
 }
 
-/** OpenTelemetry's semantic conventions of Azure Event Hubs. */
-const attributesOf = (hub: string, count: number) => ({
-  "messaging.system": "eventhubs",
+/** OpenTelemetry's semantic conventions of messaging. */
+const attributesOf = (system: EventBus["system"], hub: string, count: number) => ({
+  "messaging.system": system,
   "messaging.operation.name": "send",
   "messaging.operation.type": "send",
   "messaging.destination.name": hub,

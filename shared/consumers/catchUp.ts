@@ -35,12 +35,12 @@ async function catchUpNow(
   const { bus, now, retryBudgetMs } = deps;
   const limited = { ...deps, deadline: now() + retryBudgetMs };
   // Nothing is stored of a hub that was deleted and made again, whatever its numbers are.
-  const hubCreatedOn = await bus.createdOn(hub, "fresh");
+  const hubId = await bus.hubId(hub, "fresh");
   const all = await bus.partitionIds(hub);
   const asked = partitionId !== undefined && all.includes(partitionId) ? [partitionId] : all;
   const failures: unknown[] = [];
   for (const id of asked)
-    await catchUpPartition({ hub, partitionId: id, hubCreatedOn }, store, limited).catch((error: unknown) =>
+    await catchUpPartition({ hub, partitionId: id, hubId }, store, limited).catch((error: unknown) =>
       failures.push(error),
     );
   if (failures.length > 0) throw failures[0];

@@ -68,7 +68,7 @@ export async function consumeBatch<Result>(
   handler: BatchHandler<Result>,
   deps: ConsumeDeps,
 ): Promise<void> {
-  if (batch.events.length > 0) await observed(batch, () => consume(batch, handler, deps));
+  if (batch.events.length > 0) await observed(deps.bus.system, batch, () => consume(batch, handler, deps));
 }
 
 async function consume<Result>(
@@ -106,6 +106,10 @@ function runsOf(events: readonly ReceivedEvent[]): readonly (readonly ReceivedEv
   }
   return runs;
 }
+
+/** Without numbers that have no event: the position moves over them. */
+const real = (events: readonly ReceivedEvent[]): readonly ReceivedEvent[] =>
+  events.filter((event) => !event.absent);
 
 const rangeOf = ({ hub, partitionId, events }: EventBatch): object => ({
   hub,
@@ -147,7 +151,7 @@ async function storeThenShow<Result>(batch: EventBatch, deps: Try<Result>): Prom
 }
 
 async function streamOf({ hub, partitionId }: EventBatch, { bus }: ConsumeDeps): Promise<Stream> {
-  return { hub, partitionId, hubCreatedOn: await bus.createdOn(hub) };
+  return { hub, partitionId, hubId: await bus.hubId(hub) };
 }
 
 /**
@@ -155,8 +159,7 @@ async function streamOf({ hub, partitionId }: EventBatch, { bus }: ConsumeDeps):
  * be neither. Throws `UNAVAILABLE` in that case. The next try knows the new hub.
  */
 async function requireSameHub(stream: Stream, { bus }: ConsumeDeps): Promise<void> {
-  const on = await bus.createdOn(stream.hub, "fresh");
-  if (on.getTime() !== stream.hubCreatedOn.getTime())
+  if ((await bus.hubId(stream.hub, "fresh")) !== stream.hubId)
     throw new ChatError("UNAVAILABLE", "The hub was made anew; its events are stored from the beginning.");
 }
 
@@ -217,25 +220,28 @@ const combined = <Result>(
 async function storeIn<Result>(
   tx: Queryable,
   stream: Stream,
-  events: readonly ReceivedEvent[],
+  batch: readonly ReceivedEvent[],
   deps: Try<Result>,
   storeEvents: BatchHandler<Result>["store"],
 ): Promise<Progress<Result>> {
   const position = (await lockPosition(tx, stream)) ?? (await begin(tx, stream, deps));
-  const following = events.filter((event) => event.sequenceNumber > position.stored);
+  const following = batch.filter((event) => event.sequenceNumber > position.stored);
   const [first] = following;
-  annotate(() => ({ "chat.events.stored_before": events.length - following.length }));
-  if (following.length < events.length || first?.sequenceNumber !== position.stored + 1)
+  annotate(() => ({ "chat.events.stored_before": batch.length - following.length }));
+  if (following.length < batch.length || first?.sequenceNumber !== position.stored + 1)
     await requireSameHub(stream, deps);
   if (!first) return { kind: "storedBefore", position };
   if (first.sequenceNumber !== position.stored + 1) return { kind: "behind", position };
-  const { result, refused } = await storeEvents(tx, following);
+  const events = real(following);
+  const { result, refused } = await (events.length > 0 ? storeEvents(tx, events) : nothingOf(deps.handler));
   await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
   const last = following.at(-1)!.sequenceNumber;
   await move(tx, stream, last, deps.handler);
   annotate(() => ({ "chat.events.refused": refused.length }));
   return { kind: "stored", position, last, result, refused };
 }
+
+const nothingOf = <Result>({ nothing }: BatchHandler<Result>) => ({ result: nothing, refused: [] });
 
 const move = (
   tx: Queryable,
@@ -275,9 +281,10 @@ async function showAgain<Result>(stream: Stream, from: number, to: number, deps:
   for (let next = from; next <= to; ) {
     requireTime(deps);
     const { events, first } = await readAgain(stream, next, to, deps);
-    count.replayed(stream.hub, "shown", events.length);
-    if (shown.kind === "byPosition" && events.length > 0)
-      await processing({ ...stream, events }, () => shown.again(stream, events));
+    const shownBefore = real(events);
+    count.replayed(stream.hub, "shown", shownBefore.length);
+    if (shown.kind === "byPosition" && shownBefore.length > 0)
+      await processing(deps.bus.system, { ...stream, events }, () => shown.again(stream, shownBefore));
     next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
     await moveBroadcast(deps.database, stream, next - 1);
   }
@@ -304,7 +311,7 @@ async function fillHole<Result>(stream: Stream, from: number, to: number, deps: 
   }
   if (events.length === 0) return;
   count.replayed(stream.hub, "recovered", events.length);
-  await processing({ ...stream, events }, async () => {
+  await processing(deps.bus.system, { ...stream, events }, async () => {
     const progress = await store(stream, events, deps);
     if (progress.kind === "stored") await show(stream, progress, deps);
   });

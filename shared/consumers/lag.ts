@@ -66,7 +66,7 @@ interface Waiting {
 /** Adds the partitions of a hub. */
 async function lookAt(hub: string, waiting: Waiting[], deadline: number, deps: LagDeps): Promise<void> {
   const { bus, database, now } = deps;
-  const stored = await listStored(database, hub, await bus.createdOn(hub));
+  const stored = await listStored(database, hub, await bus.hubId(hub));
   await inParallel(PARTITIONS_AT_ONCE, await bus.partitionIds(hub), async (partitionId) => {
     const look = now() < deadline ? lookAtOne(hub, partitionId, stored.get(partitionId), bus) : undefined;
     const unknown = { hub, partitionId, events: undefined, first: 0, lastOn: undefined };

@@ -1,11 +1,13 @@
-import type { EventBatch } from "../bus/eventBus.js";
+import type { EventBatch, EventBus } from "../bus/eventBus.js";
 import { measure } from "../platform/measures.js";
 import { inSpan, linksTo, SpanKind } from "../platform/trace.js";
 import type { Stream } from "../store/streamPositions.js";
 
-/** OpenTelemetry's semantic conventions of Azure Event Hubs. */
-const attributesOf = ({ hub, partitionId, events }: EventBatch) => ({
-  "messaging.system": "eventhubs",
+type System = EventBus["system"];
+
+/** OpenTelemetry's semantic conventions of messaging. */
+const attributesOf = (system: System, { hub, partitionId, events }: EventBatch) => ({
+  "messaging.system": system,
   "messaging.operation.name": "process",
   "messaging.operation.type": "process",
   "messaging.destination.name": hub,
@@ -16,24 +18,24 @@ const attributesOf = ({ hub, partitionId, events }: EventBatch) => ({
 });
 
 /** Handles events in a span of their own, which links to the trace of each. */
-export const processing = <T>(batch: EventBatch, work: () => Promise<T>): Promise<T> =>
+export const processing = <T>(system: System, batch: EventBatch, work: () => Promise<T>): Promise<T> =>
   inSpan(
     () => ({
       name: `process ${batch.hub}`,
       kind: SpanKind.CONSUMER,
-      attributes: attributesOf(batch),
+      attributes: attributesOf(system, batch),
       links: linksTo(batch.events),
     }),
     work,
   );
 
 /** The same for a batch as the trigger has handed it over, whose size and time are measured. */
-export async function observed(batch: EventBatch, work: () => Promise<void>): Promise<void> {
+export async function observed(system: System, batch: EventBatch, work: () => Promise<void>): Promise<void> {
   const began = performance.now();
   const record = (outcome: "ok" | "failed"): void =>
     measure.batch(batch.hub, batch.events.length, outcome, () => (performance.now() - began) / 1_000);
   try {
-    await processing(batch, work);
+    await processing(system, batch, work);
     record("ok");
   } catch (error) {
     record("failed");

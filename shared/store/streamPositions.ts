@@ -5,8 +5,11 @@ import type { Queryable } from "./database.js";
 export interface Stream {
   readonly hub: string;
   readonly partitionId: string;
-  /** Tells a hub from an earlier one of the same name: a new hub's sequence numbers begin again. */
-  readonly hubCreatedOn: Date;
+  /**
+   * Tells a hub from an earlier one of the same name, and from one of another bus: their sequence numbers have
+   * nothing to do with each other.
+   */
+  readonly hubId: string;
 }
 
 /**
@@ -23,10 +26,10 @@ interface PositionRow extends RowDataPacket {
   broadcast_sequence_number: number;
 }
 
-const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubCreatedOn];
+const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubId];
 
 const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number FROM stream_positions
-      WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`;
+      WHERE hub = ? AND partition_id = ? AND hub_id = ?`;
 
 /** The stream's current position, or nothing when it has none. */
 export async function findPosition(db: Queryable, stream: Stream): Promise<StreamPosition | undefined> {
@@ -46,12 +49,12 @@ export async function lockPosition(tx: Queryable, stream: Stream): Promise<Strea
 export async function listStored(
   db: Queryable,
   hub: string,
-  hubCreatedOn: Date,
+  hubId: string,
 ): Promise<ReadonlyMap<string, number>> {
   const [rows] = await db.query<(PositionRow & { partition_id: string })[]>(
     `SELECT partition_id, stored_sequence_number FROM stream_positions
-      WHERE hub = ? AND hub_created_on = ?`,
-    [hub, hubCreatedOn],
+      WHERE hub = ? AND hub_id = ?`,
+    [hub, hubId],
   );
   return new Map(rows.map((row) => [row.partition_id, row.stored_sequence_number]));
 }
@@ -61,11 +64,11 @@ const positionOf = ([row]: readonly PositionRow[]): StreamPosition | undefined =
 
 /** Begins a stream just before its first event. Changes nothing if the stream has begun. */
 export async function beginStream(db: Queryable, stream: Stream, beforeFirst: number): Promise<void> {
-  await db.query("INSERT IGNORE INTO stream_positions VALUES (?, ?, ?, ?, ?)", [
-    ...whole(stream),
-    beforeFirst,
-    beforeFirst,
-  ]);
+  await db.query(
+    `INSERT IGNORE INTO stream_positions
+      (hub, partition_id, hub_id, stored_sequence_number, broadcast_sequence_number) VALUES (?, ?, ?, ?, ?)`,
+    [...whole(stream), beforeFirst, beforeFirst],
+  );
 }
 
 /**
@@ -74,7 +77,7 @@ export async function beginStream(db: Queryable, stream: Stream, beforeFirst: nu
 export async function movePosition(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
   await tx.query(
     `UPDATE stream_positions SET stored_sequence_number = ?, broadcast_sequence_number = ?
-      WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`,
+      WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
     [sequenceNumber, sequenceNumber, ...whole(stream)],
   );
 }
@@ -83,7 +86,7 @@ export async function movePosition(tx: Queryable, stream: Stream, sequenceNumber
 export async function moveStored(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
   await tx.query(
     `UPDATE stream_positions SET stored_sequence_number = ?
-      WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`,
+      WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
     [sequenceNumber, ...whole(stream)],
   );
 }
@@ -92,7 +95,7 @@ export async function moveStored(tx: Queryable, stream: Stream, sequenceNumber: 
 export async function moveBroadcast(db: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
   await db.query(
     `UPDATE stream_positions SET broadcast_sequence_number = GREATEST(broadcast_sequence_number, ?)
-      WHERE hub = ? AND partition_id = ? AND hub_created_on = ?`,
+      WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
     [sequenceNumber, ...whole(stream)],
   );
 }

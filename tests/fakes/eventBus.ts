@@ -2,7 +2,7 @@ import type { EventBus, LastEnqueued, ReceivedEvent } from "../../shared/bus/eve
 import { ChatError } from "../../shared/platform/errors.js";
 
 interface FakeHub {
-  createdOn: Date;
+  id: string;
   partitions: ReceivedEvent[][];
   /** How many events of each partition retention has taken. */
   cut: number[];
@@ -11,9 +11,11 @@ interface FakeHub {
 /** An event bus in memory, with the faults that tests ask for. */
 export class FakeEventBus implements EventBus {
   readonly hubs = new Map<string, FakeHub>();
+  readonly system = "eventhubs";
   readonly traces: (string | undefined)[] = [];
   /** While set, every call fails as if the bus were away. */
   away = false;
+  #made = 0;
 
   constructor(partitions: Readonly<Record<string, number>>) {
     for (const [name, count] of Object.entries(partitions)) this.makeHub(name, count);
@@ -21,9 +23,9 @@ export class FakeEventBus implements EventBus {
 
   /** Makes a hub. One that was there is replaced: its sequence numbers begin at 0 again. */
   makeHub(name: string, partitions: number): void {
-    const before = this.hubs.get(name)?.createdOn.getTime() ?? 1_700_000_000_000;
+    this.#made += 1;
     this.hubs.set(name, {
-      createdOn: new Date(before + 1_000),
+      id: `${name}-${this.#made}`,
       partitions: Array.from({ length: partitions }, () => []),
       cut: Array.from({ length: partitions }, () => 0),
     });
@@ -55,8 +57,8 @@ export class FakeEventBus implements EventBus {
     for (const event of events) await this.publish(hub, key, event, traceparent);
   }
 
-  async createdOn(hub: string): Promise<Date> {
-    return this.#hub(hub).createdOn;
+  async hubId(hub: string): Promise<string> {
+    return this.#hub(hub).id;
   }
 
   async partitionIds(hub: string): Promise<readonly string[]> {

@@ -42,7 +42,7 @@ beforeEach(() => {
   bus = new WatchedBus({ [MESSAGES]: 2, [READS]: 1 });
   now += 1_000_000;
   // Hubs of its own for each test.
-  for (const hub of bus.hubs.values()) hub.createdOn = new Date(now);
+  for (const hub of bus.hubs.values()) hub.id = String(now);
   lag = createLag({ bus, database, now: () => now });
 });
 
@@ -53,7 +53,7 @@ function put(hub: string, partitionId: string, ...secondsAgo: readonly number[])
 }
 
 const stored = (hub: string, partitionId: string, sequenceNumber: number): Promise<void> =>
-  beginStream(database, { hub, partitionId, hubCreatedOn: bus.hubs.get(hub)!.createdOn }, sequenceNumber);
+  beginStream(database, { hub, partitionId, hubId: bus.hubs.get(hub)!.id }, sequenceNumber);
 
 const found = async () =>
   [...(await lag())]

@@ -475,14 +475,14 @@ test("a hub that was made anew begins at 0 again and its events are not taken fo
 
 test("a hub made anew whose first batch reaches past the old position loses none of its events", async () => {
   await deliver([put(sent({ content: "old 0" })), put(sent({ content: "old 1" }))]);
-  const before = await bus.createdOn(HUB);
+  const before = await bus.hubId(HUB);
   bus.makeHub(HUB, 1);
   let stale = true;
   const cached = async (hub: string, freshness?: "fresh") => {
     if (freshness === "fresh") stale = false;
-    return stale ? before : bus.createdOn(hub);
+    return stale ? before : bus.hubId(hub);
   };
-  const late = { ...deps, bus: changed(bus, { createdOn: cached }) };
+  const late = { ...deps, bus: changed(bus, { hubId: cached }) };
   await deliver(
     Array.from({ length: 4 }, (_, index) => put(sent({ content: `new ${index}` }))),
     late,
@@ -579,10 +579,10 @@ describe("catching up with the hub itself", () => {
   test("notices at once that the hub was made anew", async () => {
     put(sent({ content: "old" }));
     // A known hub is not asked again for a while, unless a caller wants it fresh.
-    let known = await bus.createdOn(HUB);
+    let known = await bus.hubId(HUB);
     const remembering = changed(bus, {
-      createdOn: async (hub: string, freshness?: "fresh") => {
-        if (freshness === "fresh") known = await bus.createdOn(hub);
+      hubId: async (hub: string, freshness?: "fresh") => {
+        if (freshness === "fresh") known = await bus.hubId(hub);
         return known;
       },
     });
