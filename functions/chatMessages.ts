@@ -1,7 +1,3 @@
-import { app } from "@azure/functions";
-import { getApp } from "../shared/app.js";
-import { batchesOf } from "./eventHub.js";
+import { storeHub } from "./hub.js";
 
-const chat = getApp();
-
-app.eventHub("chatMessages", batchesOf("chat-messages", "chat-persist", chat.messages));
+storeHub("chatMessages", "chat-messages", "chat-persist", ({ messages }) => messages);

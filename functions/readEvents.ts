@@ -1,7 +1,3 @@
-import { app } from "@azure/functions";
-import { getApp } from "../shared/app.js";
-import { batchesOf } from "./eventHub.js";
+import { storeHub } from "./hub.js";
 
-const chat = getApp();
-
-app.eventHub("readEvents", batchesOf("chat-read-events", "chat-read", chat.reads));
+storeHub("readEvents", "chat-read-events", "chat-read", ({ reads }) => reads);

@@ -9,10 +9,10 @@ import {
 import type { Broadcaster } from "./broadcast/broadcaster.js";
 import { measured } from "./broadcast/measured.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
+import { addressOf, connectBus } from "./bus/connectBus.js";
 import type { EventBus } from "./bus/eventBus.js";
-import { connectEventHubs } from "./bus/eventHubs.js";
 import { traced } from "./bus/traced.js";
-import type { Config, EventHubsConfig, Limits } from "./config.js";
+import type { Config, Limits } from "./config.js";
 import { createCredential } from "./platform/credential.js";
 import { type OnFault, toChatError } from "./platform/errors.js";
 import { createFaults, type Faults, type Part } from "./platform/faults.js";
@@ -30,6 +30,8 @@ export const HUB = "chat";
 export interface Adapters extends RedisPorts {
   readonly database: Database;
   readonly bus: EventBus;
+  /** A bus that is still to be emptied before anything of the present one is stored. */
+  readonly formerBus?: EventBus;
   readonly redis: RedisStore;
   readonly faults: Faults;
   readonly broadcaster: Broadcaster;
@@ -45,13 +47,13 @@ export interface Adapters extends RedisPorts {
 
 /** The adapters for the real services. Only Redis is connected before its first use. */
 export function connectAdapters(config: Config): Adapters {
-  const { eventHubs, mysql } = config;
+  const { eventBus, formerBus, mysql } = config;
   const credential = createCredential(config.clientId);
   const redis = connectRedis(config.redis, config.redis.entra ? { credential } : {});
   const { host, pathname } = new URL(mysql.url);
   const faults = createFaults(redis, {
     mysql: `${host}${pathname} ${SCHEMA_VERSION}`,
-    eventHubs: addressOf(eventHubs),
+    eventHubs: addressOf(eventBus),
     webPubSub: config.webPubSub.endpoint,
   });
   const noting =
@@ -64,12 +66,8 @@ export function connectAdapters(config: Config): Adapters {
       poolSize: mysql.poolSize,
       ...(mysql.entra ? { credential } : {}),
     }),
-    bus: traced(
-      connectEventHubs(
-        eventHubs.kind === "key" ? eventHubs.connectionString : { host: eventHubs.namespace, credential },
-        { onFault: noting("eventHubs") },
-      ),
-    ),
+    bus: traced(connectBus(eventBus, credential, noting("eventHubs"))),
+    ...(formerBus && { formerBus: connectBus(formerBus, credential) }),
     redis,
     ...portsOf(redis),
     faults,
@@ -81,11 +79,6 @@ export function connectAdapters(config: Config): Adapters {
     now: Date.now,
   };
 }
-
-const addressOf = (eventHubs: EventHubsConfig): string =>
-  eventHubs.kind === "key"
-    ? (/Endpoint=([^;]*)/i.exec(eventHubs.connectionString)?.[1] ?? "")
-    : eventHubs.namespace;
 
 /** How an upstream call proves that it comes from Web PubSub. */
 export function proofOf({ accessKeys, entra }: Config["webPubSub"]): CallerProof {

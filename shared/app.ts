@@ -4,12 +4,15 @@ import { admit } from "./calls/admit.js";
 import type { Call, CallRequest, Who } from "./calls/call.js";
 import { runTraced } from "./calls/traced.js";
 import { createWatch } from "./calls/watch.js";
-import { readConfig } from "./config.js";
+import { type Config, readConfig } from "./config.js";
 import { sweepEvicted } from "./connections/closing.js";
 import { connectionEvents, reportFailedEvent } from "./connections/events.js";
 import { catchUp } from "./consumers/catchUp.js";
-import { RETRY_BUDGET_MS } from "./consumers/deps.js";
+import { type ConsumeDeps, RETRY_BUDGET_MS } from "./consumers/deps.js";
+import { createFormerBus } from "./consumers/formerBus.js";
 import { createLag } from "./consumers/lag.js";
+import { MESSAGES_HUB } from "./events/messages.js";
+import { READS_HUB } from "./events/reads.js";
 import { HEART_BEATS } from "./fanout/groups.js";
 import { storeMessages } from "./messages/store.js";
 import type { ChatError } from "./platform/errors.js";
@@ -30,21 +33,34 @@ import { createUpstream } from "./upstream/cloudEvents.js";
  * `messages` or `reads`, is stored, then shown. `sweep` does what was left half done. An HTTP call is let in
  * by `admit` and done by `run`.
  */
-export function createApp(adapters: Adapters, proof: CallerProof) {
+export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?: KafkaTrigger) {
   const { database, bus, broadcaster, redis } = adapters;
   const readMerger = createReadMerger(adapters);
   const calls = { ...adapters, scheduleReads: readMerger.schedule, lag: createLag(adapters) };
   const arrive = createArrivals(calls);
   const consuming = { ...calls, retryBudgetMs: RETRY_BUDGET_MS };
   const watch = createWatch(calls);
-  const consumerOf = (store: (batch: EventBatch) => Promise<void>) => ({
-    store,
-    catchUp: (hub: string, partitionId: string | undefined) => catchUp(hub, partitionId, store, consuming),
-  });
+  const stores = {
+    [MESSAGES_HUB]: (batch: EventBatch, deps: ConsumeDeps) => storeMessages(batch, { ...consuming, ...deps }),
+    [READS_HUB]: (batch: EventBatch, deps: ConsumeDeps) => storeReadsPaced(batch, { ...consuming, ...deps }),
+  };
+  const former = adapters.formerBus && createFormerBus(adapters.formerBus, stores, consuming);
+  const consumerOf = (storeNow: (batch: EventBatch) => Promise<void>) => {
+    const store = async (batch: EventBatch): Promise<void> => {
+      await former?.drained(batch.hub);
+      await storeNow(batch);
+    };
+    return {
+      store,
+      catchUp: (hub: string, partitionId: string | undefined) => catchUp(hub, partitionId, store, consuming),
+    };
+  };
   return {
     upstream: createUpstream(HUB, proof, connectionEvents({ ...adapters, arrive }), reportFailedEvent),
     messages: consumerOf((batch) => storeMessages(batch, consuming)),
     reads: consumerOf((batch) => storeReadsPaced(batch, consuming)),
+    /** How the Kafka trigger logs in, where it is the one that hands events over. */
+    kafkaTrigger,
     /**
      * Does what dead processes left to do, and watches what concerns all instances. The timer calls it every
      * few seconds, in one instance at a time.
@@ -55,6 +71,7 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
         sweepReads(consuming),
         sweepEvicted(adapters),
         sweepAnswers(adapters),
+        former?.sweep(),
         watch(),
       ]);
     },
@@ -79,12 +96,31 @@ export function createApp(adapters: Adapters, proof: CallerProof) {
     async close(): Promise<void> {
       await readMerger.close();
       flushCounts();
-      await Promise.all([bus.close(), redis.close(), database.end()]);
+      await Promise.all([bus.close(), former?.close(), redis.close(), database.end()]);
     },
   };
 }
 
 export type App = ReturnType<typeof createApp>;
+
+/** Fields of the binding, as the Functions Kafka extension names them. */
+export interface KafkaTrigger {
+  readonly protocol: "plaintext" | "ssl" | "saslSsl";
+  readonly authenticationMode?: "plain";
+  readonly username?: string;
+  readonly password?: string;
+}
+
+const PROTOCOLS = { PLAINTEXT: "plaintext", SSL: "ssl", SASL_SSL: "saslSsl" } as const;
+
+/** The host reads the password from the settings itself. */
+function kafkaTriggerOf({ trigger }: Config): KafkaTrigger | undefined {
+  if (trigger === "eventhubs") return undefined;
+  const { security, login } = trigger;
+  const protocol = PROTOCOLS[security];
+  if (login?.mechanism !== "PLAIN") return { protocol };
+  return { protocol, authenticationMode: "plain", username: login.username, password: "%KAFKA_PASSWORD%" };
+}
 
 let app: App | undefined;
 let stopTelemetry: Promise<() => Promise<void>> | undefined;
@@ -97,7 +133,7 @@ export function getApp(): App {
   if (app) return app;
   const config = readConfig(process.env);
   stopTelemetry = startTelemetry(process.env);
-  app = createApp(connectAdapters(config), proofOf(config.webPubSub));
+  app = createApp(connectAdapters(config), proofOf(config.webPubSub), kafkaTriggerOf(config));
   return app;
 }
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { readConfig, readMysqlConfig } from "./config.js";
+import { readBusConfig, readConfig, readMysqlConfig } from "./config.js";
 import { settingNames } from "./settings.js";
 
 const example: Record<string, string> = JSON.parse(
@@ -30,7 +30,8 @@ test("the example itself is right", () => {
       endpoint: "http://127.0.0.1:8080",
       accessKeys: [/AccessKey=([^;]+)/.exec(example["WEB_PUBSUB_CONNECTION"]!)?.[1]],
     },
-    eventHubs: { kind: "key", connectionString: example["EVENT_HUBS_CONNECTION"] },
+    eventBus: { kind: "key", connectionString: example["EVENT_HUBS_CONNECTION"] },
+    trigger: "eventhubs",
     mysql: { url: "mysql://chat:chat@127.0.0.1:3307/chat", entra: false, poolSize: 16 },
     redis: { urls: ["redis://127.0.0.1:6380"], cluster: false, entra: false },
     allowedOrigins: [],
@@ -255,7 +256,7 @@ const identity = {
 
 test("everything may go by one identity", () => {
   expect(readConfig(identity)).toMatchObject({
-    eventHubs: { kind: "entra", namespace: "x.servicebus.windows.net" },
+    eventBus: { kind: "entra", namespace: "x.servicebus.windows.net" },
     mysql: { url: identity.MYSQL_URL, entra: true, poolSize: 8 },
     redis: { urls: [identity.REDIS_URL], cluster: false, entra: true },
     clientId: CLIENT_ID,
@@ -445,4 +446,141 @@ test("limits that are not set have their usual values, and 0 is no limit", () =>
   });
   const none = Object.fromEntries(limits.map((name) => [name, "0"]));
   expect(new Set(Object.values(readConfig({ ...example, ...none }).limits))).toEqual(new Set([0]));
+});
+
+describe("Kafka", () => {
+  const kafka = {
+    ...example,
+    EVENT_BUS: "kafka",
+    EVENT_HUBS_CONNECTION: "",
+    KAFKA_BROKERS: "a:9092, b.example:9093",
+  };
+  const CONNECTION = "Endpoint=sb://x.servicebus.windows.net/;SharedAccessKeyName=n;SharedAccessKey=a2V5";
+  const endpoint = {
+    ...kafka,
+    KAFKA_BROKERS: "x.servicebus.windows.net:9093",
+    KAFKA_SECURITY_PROTOCOL: "SASL_SSL",
+    KAFKA_SASL_MECHANISM: "PLAIN",
+    KAFKA_PASSWORD: CONNECTION,
+  };
+  const plain = { kind: "kafka", brokers: ["a:9092", "b.example:9093"], security: "PLAINTEXT" };
+
+  test("by itself: it is published on, and its trigger hands events over", () => {
+    const { eventBus, trigger, formerBus } = readConfig(kafka);
+    expect({ eventBus, trigger, formerBus }).toEqual({
+      eventBus: plain,
+      trigger: plain,
+      formerBus: undefined,
+    });
+    expect(readBusConfig(kafka)).toEqual({ eventBus: plain, trigger: plain });
+  });
+
+  test("beside Event Hubs elsewhere, which are emptied first, and the other way round", () => {
+    const both = { ...kafka, EVENT_HUBS_CONNECTION: CONNECTION };
+    const hubs = { kind: "key", connectionString: CONNECTION };
+    expect(readConfig(both)).toMatchObject({ eventBus: plain, trigger: plain, formerBus: hubs });
+    const back = readConfig({ ...both, EVENT_BUS: "eventhubs" });
+    expect(back).toMatchObject({ eventBus: hubs, trigger: "eventhubs", formerBus: plain });
+  });
+
+  test("as the endpoint of Event Hubs, with a connection string", () => {
+    const eventHubs = { kind: "key", connectionString: CONNECTION };
+    const login = { mechanism: "PLAIN", username: "$ConnectionString", password: CONNECTION };
+    expect(readConfig(endpoint).eventBus).toMatchObject({ security: "SASL_SSL", login, eventHubs });
+  });
+
+  test("of one namespace the trigger may be either, and none is a former bus", () => {
+    const both = { ...endpoint, EVENT_HUBS_CONNECTION: CONNECTION };
+    expect(readConfig(both).formerBus).toBeUndefined();
+    const byHubs = readConfig({ ...both, EVENT_TRIGGER: "eventhubs" });
+    expect(byHubs).toMatchObject({ eventBus: { kind: "kafka" }, trigger: "eventhubs" });
+    const byKafka = readConfig({ ...both, EVENT_BUS: "eventhubs", EVENT_TRIGGER: "kafka" });
+    expect(byKafka).toMatchObject({ eventBus: { kind: "key" }, trigger: { kind: "kafka" } });
+    expect(byKafka.formerBus).toBeUndefined();
+  });
+
+  test("with this app's identity, by the trigger of Event Hubs", () => {
+    const env = {
+      ...identity,
+      EVENT_BUS: "kafka",
+      EVENT_TRIGGER: "eventhubs",
+      KAFKA_BROKERS: "X.servicebus.windows.net:9093",
+      KAFKA_SECURITY_PROTOCOL: "SASL_SSL",
+      KAFKA_SASL_MECHANISM: "OAUTHBEARER",
+    };
+    const eventHubs = { kind: "entra", namespace: "X.servicebus.windows.net" };
+    expect(readConfig(env)).toMatchObject({ eventBus: { login: { mechanism: "OAUTHBEARER" }, eventHubs } });
+  });
+
+  test.each<[string, Record<string, string>, string]>([
+    [
+      "without brokers",
+      { KAFKA_BROKERS: "" },
+      "KAFKA_BROKERS is missing: set it to HOST:PORT, or EVENT_BUS to eventhubs",
+    ],
+    [
+      "without a port",
+      { KAFKA_BROKERS: "a" },
+      "KAFKA_BROKERS must be HOST:PORT, several separated by commas",
+    ],
+    [
+      "with a comma too many",
+      { KAFKA_BROKERS: "a:1," },
+      "KAFKA_BROKERS must be HOST:PORT, several separated by commas",
+    ],
+    [
+      "with an address",
+      { KAFKA_BROKERS: "kafka://a:1" },
+      "KAFKA_BROKERS must be HOST:PORT, several separated by commas",
+    ],
+    ["on another bus", { EVENT_BUS: "rabbit" }, "EVENT_BUS must be eventhubs or kafka"],
+    [
+      "with a password that would be sent in the clear",
+      { KAFKA_PASSWORD: "p" },
+      "KAFKA_PASSWORD counts only where KAFKA_SECURITY_PROTOCOL is SASL_SSL: set that, or leave this out",
+    ],
+    [
+      "without a mechanism",
+      { KAFKA_SECURITY_PROTOCOL: "SASL_SSL" },
+      "KAFKA_SASL_MECHANISM is missing: set it to PLAIN or OAUTHBEARER",
+    ],
+    [
+      "without a password",
+      { KAFKA_SECURITY_PROTOCOL: "SASL_SSL", KAFKA_SASL_MECHANISM: "PLAIN" },
+      "KAFKA_PASSWORD is missing: of Event Hubs it is the connection string",
+    ],
+    [
+      "with a token for brokers that take none",
+      {
+        KAFKA_SECURITY_PROTOCOL: "SASL_SSL",
+        KAFKA_SASL_MECHANISM: "OAUTHBEARER",
+        EVENT_TRIGGER: "eventhubs",
+      },
+      "KAFKA_SASL_MECHANISM must be PLAIN: only Event Hubs take this app's tokens",
+    ],
+    [
+      "with the Kafka trigger and a token",
+      {
+        KAFKA_BROKERS: "x.servicebus.windows.net:9093",
+        KAFKA_SECURITY_PROTOCOL: "SASL_SSL",
+        KAFKA_SASL_MECHANISM: "OAUTHBEARER",
+      },
+      "EVENT_TRIGGER must be eventhubs: the Kafka trigger of Azure Functions can't use an identity's token",
+    ],
+    [
+      "with the trigger of another place",
+      { EVENT_HUBS_CONNECTION: CONNECTION, EVENT_TRIGGER: "eventhubs" },
+      "EVENT_TRIGGER must be kafka, or KAFKA_BROKERS and EVENT_HUBS_CONNECTION must lead to the same Event Hubs namespace",
+    ],
+  ])("%s is refused", (_what, settings, message) => {
+    expect(() => readConfig({ ...kafka, ...settings })).toThrow(`\n  ${message}`);
+  });
+
+  test("settings of Kafka without brokers are refused, whatever the bus", () => {
+    const settings = { KAFKA_SECURITY_PROTOCOL: "SSL", KAFKA_USERNAME: "u" };
+    expect(() => readConfig({ ...example, ...settings })).toThrow(
+      "\n  KAFKA_SECURITY_PROTOCOL counts only beside KAFKA_BROKERS: set that, or leave this out" +
+        "\n  KAFKA_USERNAME counts only beside KAFKA_BROKERS: set that, or leave this out",
+    );
+  });
 });

@@ -1,7 +1,16 @@
 import type { z } from "zod";
 import { defined } from "./platform/defined.js";
-import { DATABASE_RULES, ENTRA, type Given, type Problem, RULES } from "./settingRules.js";
-import { CONNECTION, DatabaseSettings, Settings } from "./settings.js";
+import {
+  BUS_RULES,
+  DATABASE_RULES,
+  ENTRA,
+  type Given,
+  isEventHubs,
+  isSameNamespace,
+  type Problem,
+  RULES,
+} from "./settingRules.js";
+import { BusSettings, CONNECTION, DatabaseSettings, Settings } from "./settings.js";
 
 export interface AuthConfig {
   readonly issuer: string;
@@ -21,7 +30,12 @@ export interface Config {
      */
     readonly entra?: EntraCaller;
   };
-  readonly eventHubs: EventHubsConfig;
+  /** What events are published on, and read again from. */
+  readonly eventBus: EventBusConfig;
+  /** The trigger that hands them over: that of Event Hubs, or the Kafka trigger with its brokers. */
+  readonly trigger: "eventhubs" | KafkaConfig;
+  /** Another bus that is still set: what waits there is stored before anything of the present one. */
+  readonly formerBus?: EventBusConfig;
   readonly mysql: MysqlConfig;
   readonly redis: RedisConfig & { readonly entra: boolean };
   /** The user-assigned managed identity that this app is. Without it: what `DefaultAzureCredential` finds. */
@@ -30,6 +44,21 @@ export interface Config {
   readonly allowedOrigins: readonly string[];
   readonly limits: Limits;
   readonly heartBeats: boolean;
+}
+
+export type EventBusConfig = EventHubsConfig | KafkaConfig;
+
+export interface KafkaConfig {
+  readonly kind: "kafka";
+  /** `HOST:PORT` each. */
+  readonly brokers: readonly string[];
+  readonly security: "PLAINTEXT" | "SSL" | "SASL_SSL";
+  /** Set with `SASL_SSL`. */
+  readonly login?:
+    | { readonly mechanism: "PLAIN"; readonly username: string; readonly password: string }
+    | { readonly mechanism: "OAUTHBEARER" };
+  /** The same namespace by AMQP, where the brokers are those of Event Hubs. */
+  readonly eventHubs?: EventHubsConfig;
 }
 
 /** A connection string with a key, or the host name of a namespace that takes this app's Entra tokens. */
@@ -87,7 +116,7 @@ export function readConfig(env: Given): Config {
         ? { entra: { issuer, audience, objectId, jwksUri } }
         : {}),
     },
-    eventHubs: eventHubsOf(values),
+    ...busesOf(values, env),
     mysql: mysqlOf(values),
     redis: {
       urls: values.REDIS_URL,
@@ -144,11 +173,54 @@ function problemOf({ path, message }: z.core.$ZodIssue, given: Given): Problem {
   return [name, given[name] === undefined ? "is missing" : message];
 }
 
-function eventHubsOf(values: z.output<typeof Settings>): EventHubsConfig {
-  const { EVENT_HUBS_CONNECTION, EVENT_HUBS_CONNECTION__fullyQualifiedNamespace } = values;
-  return EVENT_HUBS_CONNECTION === undefined
-    ? { kind: "entra", namespace: EVENT_HUBS_CONNECTION__fullyQualifiedNamespace ?? "" }
-    : { kind: "key", connectionString: EVENT_HUBS_CONNECTION };
+type BusValues = z.output<typeof BusSettings>;
+
+/** What a process needs that uses the event bus alone. Throws as `readConfig` does. */
+export function readBusConfig(env: Given): Pick<Config, "eventBus" | "trigger" | "formerBus" | "clientId"> {
+  const values = parse(BusSettings, BUS_RULES, env);
+  return { ...busesOf(values, env), ...defined({ clientId: values.AZURE_CLIENT_ID }) };
+}
+
+function busesOf(values: BusValues, env: Given): Pick<Config, "eventBus" | "trigger" | "formerBus"> {
+  const buses = { eventhubs: eventHubsOf(values), kafka: kafkaOf(values) };
+  const { EVENT_BUS: bus, EVENT_TRIGGER: trigger = bus } = values;
+  const { kafka } = buses;
+  const other = buses[bus === "kafka" ? "eventhubs" : "kafka"];
+  return {
+    // The rules have made sure that it is set.
+    eventBus: buses[bus] as EventBusConfig,
+    trigger: trigger === "kafka" && kafka ? kafka : "eventhubs",
+    ...(other && !isSameNamespace(env) ? { formerBus: other } : {}),
+  };
+}
+
+function eventHubsOf(values: BusValues): EventHubsConfig | undefined {
+  const { EVENT_HUBS_CONNECTION: connectionString } = values;
+  const namespace = values.EVENT_HUBS_CONNECTION__fullyQualifiedNamespace;
+  if (connectionString !== undefined) return { kind: "key", connectionString };
+  return namespace === undefined ? undefined : { kind: "entra", namespace };
+}
+
+/** The user name by which Event Hubs knows that the password is a connection string. */
+const OF_EVENT_HUBS = "$ConnectionString";
+
+function kafkaOf(values: BusValues): KafkaConfig | undefined {
+  const { KAFKA_BROKERS: brokers, KAFKA_SECURITY_PROTOCOL: security = "PLAINTEXT" } = values;
+  if (brokers === undefined) return undefined;
+  const login = loginOf(values);
+  const [first = ""] = brokers;
+  const eventHubs: EventHubsConfig | undefined = !isEventHubs(brokers.join(","))
+    ? undefined
+    : login?.mechanism === "PLAIN"
+      ? { kind: "key", connectionString: login.password }
+      : { kind: "entra", namespace: first.replace(/:\d+$/, "") };
+  return { kind: "kafka", brokers, security, ...defined({ login, eventHubs }) };
+}
+
+function loginOf(values: BusValues): KafkaConfig["login"] {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_PASSWORD: password = "" } = values;
+  if (mechanism !== "PLAIN") return mechanism && { mechanism };
+  return { mechanism, username: values.KAFKA_USERNAME ?? OF_EVENT_HUBS, password };
 }
 
 const mysqlOf = (values: z.output<typeof DatabaseSettings>): MysqlConfig => ({

@@ -50,7 +50,81 @@ const eventHubs: Rule = (given) => {
 };
 
 const missingHubs: Rule = (given) =>
-  given[KEY] === undefined ? [[KEY, `is missing: set it, or ${NAMESPACE} for an identity`]] : [];
+  given[KEY] === undefined && [busOf(given), triggerOf(given)].includes("eventhubs")
+    ? [[KEY, `is missing: set it, or ${NAMESPACE} for an identity`]]
+    : [];
+
+const busOf = (given: Given): string => given["EVENT_BUS"] ?? "eventhubs";
+const triggerOf = (given: Given): string => given["EVENT_TRIGGER"] ?? busOf(given);
+
+const BROKERS = "KAFKA_BROKERS";
+const SECURITY = "KAFKA_SECURITY_PROTOCOL";
+const MECHANISM = "KAFKA_SASL_MECHANISM";
+const USERNAME = "KAFKA_USERNAME";
+const PASSWORD = "KAFKA_PASSWORD";
+
+const kafka: Rule = (given) => {
+  if (given[BROKERS] !== undefined) return [...kafkaLogin(given), ...triggers(given)];
+  const alone = [SECURITY, MECHANISM, USERNAME, PASSWORD].filter((name) => given[name] !== undefined);
+  return [
+    ...([busOf(given), triggerOf(given)].includes("kafka")
+      ? [[BROKERS, "is missing: set it to HOST:PORT, or EVENT_BUS to eventhubs"] as const]
+      : []),
+    ...alone.map((name) => [name, `counts only beside ${BROKERS}: set that, or leave this out`] as const),
+  ];
+};
+
+const kafkaLogin: Rule = (given) => {
+  const mechanism = given[MECHANISM];
+  if (given[SECURITY] !== "SASL_SSL")
+    return [MECHANISM, USERNAME, PASSWORD]
+      .filter((name) => given[name] !== undefined)
+      .map((name) => [name, `counts only where ${SECURITY} is SASL_SSL: set that, or leave this out`]);
+  if (mechanism === undefined) return [[MECHANISM, "is missing: set it to PLAIN or OAUTHBEARER"]];
+  if (mechanism === "OAUTHBEARER" && !isEventHubs(given[BROKERS] ?? ""))
+    return [[MECHANISM, "must be PLAIN: only Event Hubs take this app's tokens"]];
+  if (mechanism === "OAUTHBEARER")
+    return [USERNAME, PASSWORD]
+      .filter((name) => given[name] !== undefined)
+      .map((name) => [name, `must not be set: with OAUTHBEARER the password is this app's token`]);
+  return given[PASSWORD] === undefined && mechanism === "PLAIN"
+    ? [[PASSWORD, "is missing: of Event Hubs it is the connection string"]]
+    : [];
+};
+
+const triggers: Rule = (given) => {
+  const [bus, trigger] = [busOf(given), triggerOf(given)];
+  if (trigger === "kafka" && given[MECHANISM] === "OAUTHBEARER")
+    return [
+      [
+        "EVENT_TRIGGER",
+        "must be eventhubs: the Kafka trigger of Azure Functions can't use an identity's token",
+      ],
+    ];
+  const isKnown = [bus, trigger].every((one) => one === "kafka" || one === "eventhubs");
+  return !isKnown || bus === trigger || isSameNamespace(given)
+    ? []
+    : [
+        [
+          "EVENT_TRIGGER",
+          `must be ${bus}, or ${BROKERS} and ${KEY} must lead to the same Event Hubs namespace`,
+        ],
+      ];
+};
+
+/** Whether the settings of both buses lead to one namespace, so that they have the same events. */
+export function isSameNamespace(given: Given): boolean {
+  // Empty settings count as missing.
+  const host = given[NAMESPACE] || /^Endpoint=sb:\/\/([^/;]+)/i.exec(given[KEY] ?? "")?.[1];
+  const nameOf = (address: string | undefined) => address?.trim().replace(/:\d+$/, "").toLowerCase();
+  return host !== undefined && nameOf(given[BROKERS]) === nameOf(host) && isEventHubs(given[BROKERS] ?? "");
+}
+
+/** Whether brokers are the Kafka endpoint of an Event Hubs namespace, in any of Azure's clouds. */
+export const isEventHubs = (brokers: string): boolean =>
+  /^[^,]+\.servicebus\.(windows\.net|chinacloudapi\.cn|usgovcloudapi\.net|cloudapi\.de):\d+$/i.test(
+    brokers.trim(),
+  );
 
 const identityAlone: Rule = (given) =>
   [CREDENTIAL, CLIENT_ID]
@@ -124,6 +198,8 @@ const tokens: Rule = (given) =>
     ? [["AUTH_JWKS_URI", "is missing: set it, or AUTH_JWT_SECRET for local use"]]
     : [];
 
-export const RULES: readonly Rule[] = [webPubSub, eventHubs, mysql, redis, tokens];
+export const RULES: readonly Rule[] = [webPubSub, eventHubs, kafka, mysql, redis, tokens];
+/** For a process that uses the event bus alone. */
+export const BUS_RULES: readonly Rule[] = [eventHubs, kafka];
 /** For a process that uses the database alone. */
 export const DATABASE_RULES: readonly Rule[] = [mysql];

@@ -26,6 +26,11 @@ const limit = (usual: number) =>
 
 const flag = (usual: "true" | "false") => z.enum(["true", "false"], "must be true or false").default(usual);
 
+const isBroker = (broker: string): boolean => {
+  const port = /^(?:[a-z0-9](?:[\w.-]*[a-z0-9])?|\[[0-9a-f:]+\]):(\d{1,5})$/i.exec(broker)?.[1];
+  return port !== undefined && Number(port) > 0 && Number(port) < 65_536;
+};
+
 const HOST = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/i;
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const NO_GUID = "must be a client id like 1b4f5a3e-0000-4000-8000-000000000001";
@@ -41,6 +46,47 @@ export const DatabaseSettings = z.object({
     .regex(/^([4-9]|[1-9]\d|1\d\d|200)$/, "must be a whole number from 4 to 200")
     .default("16")
     .transform(Number),
+  /** The client id of the user-assigned managed identity that this app is. */
+  AZURE_CLIENT_ID: z.string().regex(GUID, NO_GUID).optional(),
+});
+
+/** What a process needs that uses the event bus alone. */
+export const BusSettings = z.object({
+  /** What events are published on, and read again from. */
+  EVENT_BUS: z.enum(["eventhubs", "kafka"], "must be eventhubs or kafka").default("eventhubs"),
+  /** The trigger that hands events over: that of EVENT_BUS where it is not set. */
+  EVENT_TRIGGER: z.enum(["eventhubs", "kafka"], "must be eventhubs or kafka, or not set").optional(),
+  /** A namespace with a shared access key. */
+  EVENT_HUBS_CONNECTION: z
+    .string()
+    .regex(/^Endpoint=sb:\/\//i, "must begin with Endpoint=sb://")
+    .optional(),
+  /** Or a namespace that this app may use by its identity, named as the Functions host wants it. */
+  EVENT_HUBS_CONNECTION__fullyQualifiedNamespace: z
+    .string()
+    .regex(HOST, "must be a host name like NAME.servicebus.windows.net, without sb://")
+    .optional(),
+  /** For the host's trigger; the app itself goes by `AZURE_CLIENT_ID`, so both must be the same identity. */
+  EVENT_HUBS_CONNECTION__credential: z
+    .literal("managedidentity", "must be managedidentity, or not set")
+    .optional(),
+  EVENT_HUBS_CONNECTION__clientId: z.string().regex(GUID, NO_GUID).optional(),
+  /** Brokers of Kafka, which name the others. Of Event Hubs: `NAME.servicebus.windows.net:9093`. */
+  KAFKA_BROKERS: z
+    .string()
+    .transform((brokers) => brokers.split(",").map((broker) => broker.trim()))
+    .refine((brokers) => brokers.every(isBroker), "must be HOST:PORT, several separated by commas")
+    .optional(),
+  /** As Kafka's clients call it (`security.protocol`). */
+  KAFKA_SECURITY_PROTOCOL: z
+    .enum(["PLAINTEXT", "SSL", "SASL_SSL"], "must be PLAINTEXT, SSL or SASL_SSL")
+    .optional(),
+  /** `OAUTHBEARER` is this app's Entra token. */
+  KAFKA_SASL_MECHANISM: z.enum(["PLAIN", "OAUTHBEARER"], "must be PLAIN or OAUTHBEARER").optional(),
+  /** Of Event Hubs: `$ConnectionString`, which counts where none is set. */
+  KAFKA_USERNAME: z.string().optional(),
+  /** Of Event Hubs: the connection string. */
+  KAFKA_PASSWORD: z.string().optional(),
   /** The client id of the user-assigned managed identity that this app is. */
   AZURE_CLIENT_ID: z.string().regex(GUID, NO_GUID).optional(),
 });
@@ -65,21 +111,7 @@ export const Settings = z.object({
   /** Claim `oid`. Other identities in the same directory get tokens for this audience, too. */
   WEB_PUBSUB_ENTRA_OBJECT_ID: z.string().optional(),
   WEB_PUBSUB_ENTRA_JWKS_URI: KeyUrl.optional(),
-  /** A namespace with a shared access key. */
-  EVENT_HUBS_CONNECTION: z
-    .string()
-    .regex(/^Endpoint=sb:\/\//i, "must begin with Endpoint=sb://")
-    .optional(),
-  /** Or a namespace that this app may use by its identity, named as the Functions host wants it. */
-  EVENT_HUBS_CONNECTION__fullyQualifiedNamespace: z
-    .string()
-    .regex(HOST, "must be a host name like NAME.servicebus.windows.net, without sb://")
-    .optional(),
-  /** For the host's trigger; the app itself goes by `AZURE_CLIENT_ID`, so both must be the same identity. */
-  EVENT_HUBS_CONNECTION__credential: z
-    .literal("managedidentity", "must be managedidentity, or not set")
-    .optional(),
-  EVENT_HUBS_CONNECTION__clientId: z.string().regex(GUID, NO_GUID).optional(),
+  ...BusSettings.omit({ AZURE_CLIENT_ID: true }).shape,
   ...DatabaseSettings.shape,
   /**
    * One node, or several nodes of a cluster, separated by commas. The client finds a cluster's other nodes.

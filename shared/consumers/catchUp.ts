@@ -4,7 +4,7 @@ import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 const READ_AT_ONCE = 500;
 
-/** The catch-up of each hub that was begun last in this process. */
+/** The catch-up of each hub of each bus that was begun last in this process. */
 const running = new Map<string, Promise<void>>();
 
 /**
@@ -20,9 +20,10 @@ export async function catchUp(
   store: (batch: EventBatch) => Promise<void>,
   deps: ConsumeDeps,
 ): Promise<void> {
-  const before = running.get(hub) ?? Promise.resolve();
+  const name = `${deps.bus.system} ${hub}`;
+  const before = running.get(name) ?? Promise.resolve();
   const work = before.catch(() => {}).then(() => catchUpNow(hub, partitionId, store, deps));
-  running.set(hub, work);
+  running.set(name, work);
   await work;
 }
 

@@ -8,7 +8,7 @@ import { listStored } from "../store/streamPositions.js";
 import type { ConsumeDeps } from "./deps.js";
 
 /** The hubs whose events are stored. */
-const HUBS = [MESSAGES_HUB, READS_HUB];
+export const HUBS: readonly string[] = [MESSAGES_HUB, READS_HUB];
 /** What was found counts for this long, however often it is asked for. */
 const KEPT_MS = 10_000;
 /** No call is begun after this time. */

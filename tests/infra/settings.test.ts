@@ -8,6 +8,14 @@ import { SIZES, type Size, settingsOf, snapshotOf } from "./snapshots.js";
 const ABSENT: Readonly<Record<string, string>> = {
   WEB_PUBSUB_SECONDARY_KEY: "Web PubSub takes no access key.",
   EVENT_HUBS_CONNECTION: "Event Hubs takes no shared access key.",
+  EVENT_BUS: "Event Hubs are spoken to by AMQP, which is the default.",
+  EVENT_TRIGGER: "The Event Hub trigger is the default.",
+  ...Object.fromEntries(
+    ["BROKERS", "SECURITY_PROTOCOL", "SASL_MECHANISM", "USERNAME", "PASSWORD"].map((name) => [
+      `KAFKA_${name}`,
+      "No Kafka is deployed.",
+    ]),
+  ),
   AUTH_JWT_SECRET: "A secret of clients' tokens is for local use.",
 };
 
@@ -104,8 +112,8 @@ describe.each(SIZES)("the app settings of %s", (size) => {
   });
 
   test("are settings that the app starts with", () => {
-    const { eventHubs, mysql, redis, clientId, webPubSub } = readConfig(asDeployed(settings));
-    expect(eventHubs).toMatchObject({ kind: "entra" });
+    const { eventBus, mysql, redis, clientId, webPubSub } = readConfig(asDeployed(settings));
+    expect(eventBus).toMatchObject({ kind: "entra" });
     expect(clientId).toBe(IDENTITY);
     expect(redis).toEqual({ urls: [REDIS], cluster: false, entra: true });
     expect(webPubSub).toMatchObject({

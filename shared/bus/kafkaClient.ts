@@ -1,0 +1,233 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type {
+  API,
+  Base,
+  Callback,
+  ClusterMetadata,
+  ClusterTopicMetadata,
+  Connection,
+  ConnectionOptions,
+  fetchV17,
+  initProducerIdV5,
+  listOffsetsV9,
+  produceV11,
+} from "@platformatic/kafka";
+
+/** Where the brokers are and how they are spoken to. */
+export interface KafkaAccess {
+  /** `HOST:PORT` of some brokers. They name the others. */
+  readonly brokers: readonly string[];
+  /** TLS, with the options of Node. */
+  readonly tls?: NonNullable<ConnectionOptions["tls"]>;
+  readonly sasl?: NonNullable<ConnectionOptions["sasl"]>;
+}
+
+/** The parameters and the answer of one of the library's calls. */
+type Shape<Api> = Api extends {
+  readonly async: (connection: Connection, ...params: infer Params) => Promise<infer Answer>;
+}
+  ? { readonly params: Params; readonly answer: Answer }
+  : never;
+
+/** The calls that are used. Their parameters and answers are alike in all versions. */
+interface Calls {
+  readonly Produce: Shape<(typeof produceV11)["api"]>;
+  readonly Fetch: Shape<(typeof fetchV17)["api"]>;
+  readonly ListOffsets: Shape<(typeof listOffsetsV9)["api"]>;
+  readonly InitProducerId: Shape<(typeof initProducerIdV5)["api"]>;
+}
+
+type Params<Name extends keyof Calls> = Calls[Name]["params"];
+type Answer<Name extends keyof Calls> = Calls[Name]["answer"];
+
+const CONNECT_MS = 3_000;
+const METADATA_CALL_MS = 6_000;
+/** What a topic's partitions and their leaders are is asked anew after this time, and when a call fails. */
+const METADATA_MS = 180_000;
+/**
+ * Azure forgets a TCP connection that says nothing for 240 s, and tells neither side. Kafka's own clients are
+ * told to do the same.
+ */
+const KEEP_ALIVE_MS = 60_000;
+/** Calls that wait for an answer on one connection. Further ones wait their turn. */
+const AT_ONCE = 64;
+
+/** A call to a broker that did not answer in time. Whether the broker has done it is not known. */
+export class KafkaTimeout extends Error {
+  override readonly name = "KafkaTimeout";
+}
+
+/**
+ * Calls of Kafka's protocol, on the client library's connections. The library negotiates the versions with the
+ * brokers. Nothing is repeated here.
+ */
+export interface KafkaClient {
+  /** The partitions and the id of a topic. Throws `UnknownTopic` where the brokers have none of that name. */
+  topic(topic: string, freshness?: "fresh"): Promise<ClusterTopicMetadata>;
+  /**
+   * Calls the broker that leads a partition. `params` gets the version that is spoken. Rejects after
+   * `timeoutMs` with a `KafkaTimeout`, and ends the connection then: what comes late on it belongs to nobody.
+   */
+  toLeader<Name extends keyof Calls>(
+    name: Name,
+    topic: string,
+    partition: number,
+    params: (version: number, topic: ClusterTopicMetadata) => Params<Name>,
+    timeoutMs: number,
+  ): Promise<Answer<Name>>;
+  /** Calls any broker. */
+  toAny<Name extends keyof Calls>(
+    name: Name,
+    params: () => Params<Name>,
+    timeoutMs: number,
+  ): Promise<Answer<Name>>;
+  close(): Promise<void>;
+}
+
+/** A topic, or a partition of one, that the brokers do not have. */
+export class UnknownTopic extends Error {
+  override readonly name = "UnknownTopic";
+}
+
+/** Nothing is connected, and the library not loaded, before the first call. */
+export function createKafkaClient(access: KafkaAccess): KafkaClient {
+  let opening: Promise<Opened> | undefined;
+  const opened = (): Promise<Opened> => {
+    opening ??= open(access);
+    return opening;
+  };
+  return {
+    topic: async (topic, freshness) => {
+      const deadline = performance.now() + METADATA_CALL_MS;
+      return (await find(await opened(), topic, deadline, freshness)).found;
+    },
+    async toLeader(name, topic, partition, params, timeoutMs) {
+      const client = await opened();
+      const deadline = performance.now() + timeoutMs;
+      const { found, brokers } = await find(client, topic, deadline);
+      const leader = found.partitions[partition]?.leader;
+      if (leader === undefined) throw new UnknownTopic(`The topic ${topic} has no partition ${partition}.`);
+      try {
+        const broker = brokers.get(leader);
+        if (!broker) throw new Error(`Partition ${partition} of ${topic} has no leader right now.`);
+        const who = `${broker.host}:${broker.port}`;
+        const connection = await within(client.connectionTo(broker), deadline, who);
+        return await client.call(name, connection, (version) => params(version, found), deadline);
+      } catch (error) {
+        // Another broker may lead the partition by now.
+        client.base.clearMetadata();
+        throw error;
+      }
+    },
+    async toAny(name, params, timeoutMs) {
+      const client = await opened();
+      const deadline = performance.now() + timeoutMs;
+      const connection = await within(client.anyConnection(), deadline, "any broker");
+      return client.call(name, connection, params, deadline);
+    },
+    async close() {
+      await (await opening?.catch(() => undefined))?.base.close();
+    },
+  };
+}
+
+interface Opened {
+  readonly base: Base;
+  connectionTo(broker: { readonly host: string; readonly port: number }): Promise<Connection>;
+  anyConnection(): Promise<Connection>;
+  call<Name extends keyof Calls>(
+    name: Name,
+    connection: Connection,
+    params: (version: number) => Params<Name>,
+    deadline: number,
+  ): Promise<Answer<Name>>;
+}
+
+async function open({ brokers, tls, sasl }: KafkaAccess): Promise<Opened> {
+  const library = await import("@platformatic/kafka");
+  const base = new library.Base({
+    clientId: "nonstop-chat",
+    bootstrapBrokers: [...brokers],
+    connectTimeout: CONNECT_MS,
+    maxInflights: AT_ONCE,
+    // Whoever calls repeats, and knows for how long.
+    retries: false,
+    metadataMaxAge: METADATA_MS,
+    ...(tls && { tls, tlsServerName: true }),
+    ...(sasl && { sasl }),
+  });
+  // The library listens for a connection's first error only. A second one would end this process.
+  base.connections.on("connecting", ({ connection }) => void connection.on("error", () => {}));
+  base.connections.on(
+    "connect",
+    ({ connection }) => void connection.socket.setKeepAlive(true, KEEP_ALIVE_MS),
+  );
+  return {
+    base,
+    connectionTo: (broker) => settled((done) => base[library.kGetConnection](broker, done)),
+    anyConnection: () => settled((done) => base[library.kGetBootstrapConnection](done)),
+    async call(name, connection, params, deadline) {
+      const choosing = settled<API<unknown[], Answer<typeof name>>>((done) =>
+        base[library.kGetApi](name, done),
+      );
+      const api = await within(choosing, deadline, "the brokers, asked for their versions,");
+      const answer = api.async(connection, ...params(api.version));
+      const who = `${connection.host}:${connection.port}`;
+      return within(answer, deadline, who, () => connection.socket.destroy());
+    },
+  };
+}
+
+/** What a callback of the library leads to, as a promise. */
+const settled = <T>(start: (done: Callback<T>) => void): Promise<T> =>
+  new Promise((resolve, reject) => {
+    start((error, value) => (error || value === undefined ? reject(error) : resolve(value)));
+  });
+
+/** The result of `work`, or a `KafkaTimeout` when it is not there by the deadline. */
+async function within<T>(
+  work: Promise<T>,
+  deadline: number,
+  who: string,
+  onTimeout?: () => void,
+): Promise<T> {
+  const stop = new AbortController();
+  const late = pause(Math.max(0, deadline - performance.now()), undefined, { signal: stop.signal }).then(
+    () => {
+      onTimeout?.();
+      throw new KafkaTimeout(`There was no answer from ${who} in time.`);
+    },
+  );
+  late.catch(() => {});
+  work.catch(() => {});
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    stop.abort();
+  }
+}
+
+async function find(
+  { base }: Opened,
+  topic: string,
+  deadline: number,
+  freshness?: "fresh",
+): Promise<{ readonly found: ClusterTopicMetadata; readonly brokers: ClusterMetadata["brokers"] }> {
+  const asked = base.metadata({ topics: [topic], forceUpdate: freshness === "fresh" });
+  const endAll = (): void => {
+    for (const [, connection] of base.connections) connection.socket?.destroy();
+  };
+  const { topics, brokers } = await within(asked, deadline, "the brokers", endAll).catch((cause: unknown) => {
+    throw isUnknownTopic(cause) ? unknownTopic(topic, cause) : cause;
+  });
+  const found = topics.get(topic);
+  if (!found) throw unknownTopic(topic);
+  return { found, brokers };
+}
+
+const unknownTopic = (topic: string, cause?: unknown): UnknownTopic =>
+  new UnknownTopic(`The brokers have no topic ${topic}. npm run topics makes it.`, { cause });
+
+/** The library has no code for it. */
+const isUnknownTopic = (error: unknown): boolean =>
+  error instanceof Error && /^Unknown topic /.test(error.message);
