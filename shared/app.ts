@@ -36,7 +36,12 @@ import { createUpstream } from "./upstream/cloudEvents.js";
 export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?: KafkaTrigger) {
   const { database, bus, broadcaster, redis } = adapters;
   const readMerger = createReadMerger(adapters);
-  const calls = { ...adapters, scheduleReads: readMerger.schedule, lag: createLag(adapters) };
+  const calls = {
+    ...adapters,
+    scheduleReads: readMerger.schedule,
+    lag: createLag(adapters),
+    formerBusState: () => former?.state(),
+  };
   const arrive = createArrivals(calls);
   const consuming = { ...calls, retryBudgetMs: RETRY_BUDGET_MS };
   const watch = createWatch(calls);

@@ -20,6 +20,7 @@ export interface CallDeps extends RoomDeps, Pick<RedisPorts, "sessions"> {
   readonly redis: Pick<RedisStore, "ping">;
   readonly faults: Faults;
   readonly lag: () => Promise<readonly PartitionLag[]>;
+  readonly formerBusState: () => Promise<"draining" | "drained"> | undefined;
 }
 
 /** A call as the trigger has decoded it. Nothing of it is checked but the caller. */

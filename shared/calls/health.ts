@@ -21,6 +21,8 @@ export interface HealthDeps {
   readonly faults: Faults;
   /** What waits in the partitions of the hubs. Never throws. */
   readonly lag: () => Promise<readonly PartitionLag[]>;
+  /** Whether anything waits on the bus that was used before, where there is one. Never throws. */
+  readonly formerBusState: () => Promise<"draining" | "drained"> | undefined;
 }
 
 /**
@@ -28,8 +30,10 @@ export interface HealthDeps {
  * can't be sent and shown; what waits does not say so, since it is stored when its turn comes. Never throws.
  */
 export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> {
-  const [lag, mysql, redis, eventHubs, webPubSub] = await Promise.all([
+  const former = deps.formerBusState();
+  const [lag, formerBus, mysql, redis, eventHubs, webPubSub] = await Promise.all([
     within(CHECK_MS, deps.lag()),
+    former && within(CHECK_MS, former),
     stateOf(withoutFaults("mysql", checkSchema(deps), deps)),
     stateOf(deps.redis.ping()),
     stateOf(withoutFaults("eventHubs", deps.bus.ping(), deps)),
@@ -43,6 +47,7 @@ export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> 
     status,
     dependencies: { mysql, redis, eventHubs, webPubSub },
     lag: { messages: lagOf(known, MESSAGES_HUB), reads: lagOf(known, READS_HUB) },
+    ...(formerBus && { formerBus: formerBus === LATE ? "draining" : formerBus }),
   };
 }
 

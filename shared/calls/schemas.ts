@@ -239,6 +239,10 @@ export const Health = z
     status: z.enum(["up", "degraded", "down"]),
     dependencies: z.object({ mysql: State, redis: State, eventHubs: State, webPubSub: State }),
     lag: z.object({ messages: HubLag, reads: HubLag }),
+    formerBus: z.enum(["draining", "drained"]).optional().meta({
+      description:
+        "where the settings still name the event bus that was used before: whether anything waits there",
+    }),
   })
   .meta({
     examples: [

@@ -29,7 +29,15 @@ const anotherProcess = (name = "here"): HealthDeps => {
   const database = openDatabase(url, { onFault: (fault) => faults.note("mysql", fault) });
   open.push(database);
   const [bus, broadcaster] = [new FakeEventBus({}), new FakeBroadcaster()];
-  return { database, bus, broadcaster, redis: sessions, faults, lag: async () => [] };
+  return {
+    database,
+    bus,
+    broadcaster,
+    redis: sessions,
+    faults,
+    lag: async () => [],
+    formerBusState: () => undefined,
+  };
 };
 
 beforeEach(() => {

@@ -112,7 +112,15 @@ test("of very many partitions the oldest events of eight are read, where most wa
 const ofHealth = async () => {
   const redis = new FakeSessionStore();
   const faults = createFaults(redis, { mysql: "", eventHubs: "", webPubSub: "" });
-  const report = await health({ database, bus, broadcaster: new FakeBroadcaster(), redis, faults, lag });
+  const report = await health({
+    database,
+    bus,
+    broadcaster: new FakeBroadcaster(),
+    redis,
+    faults,
+    lag,
+    formerBusState: () => undefined,
+  });
   return [report.status, report.lag];
 };
 
