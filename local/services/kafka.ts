@@ -29,6 +29,7 @@ export async function kafkaSpec(
   logFile: string,
   say: (line: string) => void = () => {},
   stopping: AbortSignal = new AbortController().signal,
+  more: Settings = {},
 ): Promise<ChildSpec> {
   const folder = resolve(data);
   // Kafka takes a list of folders.
@@ -37,7 +38,7 @@ export async function kafkaSpec(
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "log4j2.properties"), LOGGING);
   const controller = await freePort();
-  const settings = (files: string) => properties(serverSettings(join(folder, files), port, controller));
+  const settings = (files: string) => properties({ ...serverSettings(join(folder, files), port, controller), ...more });
   if (!existsSync(join(folder, "files"))) {
     say("kafka: first start, preparing its data folder...");
     writeFileSync(join(folder, "format.properties"), settings("files.unfinished"));
@@ -54,11 +55,20 @@ export async function kafkaSpec(
   };
 }
 
-/** Starts a private Kafka and waits until it answers. Its `url` is `HOST:PORT`. Port 0 takes a free one. */
-export async function startKafka({ data, port = 0 }: ServiceOptions): Promise<Service> {
+/**
+ * Starts a private Kafka and waits until it answers. Its `url` is `HOST:PORT`. Port 0 takes a free one.
+ * `settings` win over ours.
+ */
+export async function startKafka({
+  data,
+  port = 0,
+  settings,
+}: ServiceOptions & { readonly settings?: Settings }): Promise<Service> {
   const program = await findKafka({ say: console.error });
   const chosen = port || (await freePort());
-  const child = await startChild(await kafkaSpec(program, data, chosen, join(data, "kafka.log")));
+  const log = join(data, "kafka.log");
+  const spec = await kafkaSpec(program, data, chosen, log, undefined, undefined, settings);
+  const child = await startChild(spec);
   return { url: `${LOOPBACK}:${chosen}`, port: chosen, pid: child.pid, close: () => child.stop() };
 }
 
@@ -136,7 +146,10 @@ function java(
   };
 }
 
-function serverSettings(files: string, port: number, controller: number): Record<string, string | number> {
+/** As in Kafka's `server.properties`. */
+type Settings = Readonly<Record<string, string | number>>;
+
+function serverSettings(files: string, port: number, controller: number): Settings {
   return {
     "process.roles": "broker,controller",
     "node.id": 1,
@@ -176,7 +189,7 @@ function serverSettings(files: string, port: number, controller: number): Record
 }
 
 /** Java reads these files as Latin-1, with escapes for all else. */
-function properties(settings: Readonly<Record<string, string | number>>): string {
+function properties(settings: Settings): string {
   const escaped = (text: string) =>
     text
       .replaceAll("\\", "\\\\")

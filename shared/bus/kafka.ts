@@ -4,7 +4,7 @@ import type { EventBus } from "./eventBus.js";
 import { createKafkaClient, type KafkaAccess, type KafkaClient, UnknownTopic } from "./kafkaClient.js";
 import { faultIn } from "./kafkaErrors.js";
 import { earliestOffset, nextOffset, type Place, readOffsets } from "./kafkaReads.js";
-import { PartitionSender, type Waiting } from "./kafkaSender.js";
+import { PartitionSender, untilDue, type Waiting } from "./kafkaSender.js";
 import { partitionOf } from "./partitionOf.js";
 
 const HUB_ID_MS = 30_000;
@@ -74,17 +74,38 @@ export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): E
 function createSenders(client: KafkaClient) {
   const senders = new Map<string, PartitionSender>();
   const waiting: Waiting = { bytes: 0 };
+  const partitions = createPartitionCounts(client);
   return async (
     topic: string,
     key: string,
     records: Parameters<PartitionSender["send"]>[0],
   ): Promise<void> => {
-    const { partitionsCount } = await client.topic(topic);
-    const partition = partitionOf(key, partitionsCount);
+    const partition = partitionOf(key, await partitions.count(topic));
     const name = `${topic} ${partition}`;
     const sender = senders.get(name) ?? new PartitionSender(topic, partition, client, waiting);
     senders.set(name, sender);
-    await sender.send(records);
+    try {
+      await sender.send(records);
+    } catch (error) {
+      partitions.forget(topic);
+      throw error;
+    }
+  };
+}
+
+/** How many partitions a topic has. Its number is for good, so what was heard once counts until a send fails. */
+function createPartitionCounts(client: KafkaClient) {
+  const counts = new Map<string, Promise<number>>();
+  return {
+    count(topic: string): Promise<number> {
+      const known = counts.get(topic);
+      if (known) return known;
+      const asked = untilDue(async () => (await client.topic(topic)).partitionsCount);
+      counts.set(topic, asked);
+      asked.catch(() => counts.delete(topic));
+      return asked;
+    },
+    forget: (topic: string): void => void counts.delete(topic),
   };
 }
 

@@ -44,6 +44,9 @@ const CONNECT_MS = 3_000;
 const METADATA_CALL_MS = 6_000;
 /** What a topic's partitions and their leaders are is asked anew after this time, and when a call fails. */
 const METADATA_MS = 180_000;
+/** A topic that was just made is not known to every broker yet. */
+const UNKNOWN_MS = 1_500;
+const UNKNOWN_PAUSE_MS = 100;
 /**
  * Azure forgets a TCP connection that says nothing for 240 s, and tells neither side. Kafka's own clients are
  * told to do the same.
@@ -207,26 +210,44 @@ async function within<T>(
   }
 }
 
+/**
+ * The topic, and the brokers of the same answer. Brokers hear of a new topic one after the other, so one that
+ * does not know it is asked again for a while.
+ */
 async function find(
-  { base }: Opened,
+  opened: Opened,
   topic: string,
   deadline: number,
   freshness?: "fresh",
 ): Promise<{ readonly found: ClusterTopicMetadata; readonly brokers: ClusterMetadata["brokers"] }> {
+  const giveUpAt = Math.min(deadline, performance.now() + UNKNOWN_MS);
+  for (;;) {
+    const { topics, brokers } = await metadataOf(opened, topic, deadline, freshness);
+    const found = topics.get(topic);
+    if (found) return { found, brokers };
+    if (performance.now() > giveUpAt)
+      throw new UnknownTopic(`The brokers have no topic ${topic}: npm run topics makes it.`);
+    await pause(UNKNOWN_PAUSE_MS);
+  }
+}
+
+async function metadataOf(
+  { base }: Opened,
+  topic: string,
+  deadline: number,
+  freshness: "fresh" | undefined,
+): Promise<Pick<ClusterMetadata, "topics" | "brokers">> {
   const asked = base.metadata({ topics: [topic], forceUpdate: freshness === "fresh" });
   const endAll = (): void => {
     for (const [, connection] of base.connections) connection.socket?.destroy();
   };
-  const { topics, brokers } = await within(asked, deadline, "the brokers", endAll).catch((cause: unknown) => {
-    throw isUnknownTopic(cause) ? unknownTopic(topic, cause) : cause;
-  });
-  const found = topics.get(topic);
-  if (!found) throw unknownTopic(topic);
-  return { found, brokers };
+  try {
+    return await within(asked, deadline, "the brokers", endAll);
+  } catch (error) {
+    if (isUnknownTopic(error)) return { topics: new Map(), brokers: new Map() };
+    throw error;
+  }
 }
-
-const unknownTopic = (topic: string, cause?: unknown): UnknownTopic =>
-  new UnknownTopic(`The brokers have no topic ${topic}. npm run topics makes it.`, { cause });
 
 /** The library has no code for it. */
 const isUnknownTopic = (error: unknown): boolean =>

@@ -15,6 +15,19 @@ const TOGETHER_COUNT = 1_000;
 export const WAITING_BYTES = 32 * 1024 * 1024;
 const SEQUENCES = 2 ** 31;
 
+/** Repeats a call that has no effect until it succeeds, or can't, or the time of a delivery is over. */
+export async function untilDue<T>(call: () => Promise<T>): Promise<T> {
+  const due = performance.now() + DELIVERY_MS;
+  for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(wait * 2, LONGEST_PAUSE_MS)) {
+    try {
+      return await call();
+    } catch (error) {
+      if (faultIn(error) || performance.now() + wait > due) throw error;
+    }
+    await pause(wait);
+  }
+}
+
 /** The bytes that wait to be sent, of all partitions. */
 export interface Waiting {
   bytes: number;

@@ -1,12 +1,14 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { start } from "../../local/eventHubs/server.js";
 import { freePort } from "../../local/ports.js";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
+import { connectKafka } from "../../shared/bus/kafka.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
+import { noKafka, ownKafka } from "../support/kafka.js";
 
 /**
  * A hub with two partitions and the consumer group for recovering. Nobody else publishes to it, which is why
@@ -54,19 +56,36 @@ async function realSetting(): Promise<Setting> {
   };
 }
 
-describe.each<[string, () => Promise<Setting>]>([
-  ["the fake", fakeSetting],
-  ["Event Hubs", realSetting],
-])("the event bus of %s", (_name, open) => {
+async function kafkaSetting(): Promise<Setting> {
+  const kafka = await ownKafka(HUBS);
+  const bus = connectKafka({ brokers: [kafka.brokers] });
+  return {
+    bus,
+    async close() {
+      await bus.close();
+      await kafka.close();
+    },
+  };
+}
+
+/** Each with the reason why it can't run here, if there is one. */
+const BUSES: readonly [name: string, open: () => Promise<Setting>, missing: string | undefined][] = [
+  ["the fake", fakeSetting, undefined],
+  ["Event Hubs", realSetting, undefined],
+  ["Apache Kafka", kafkaSetting, noKafka],
+];
+
+describe.for(BUSES)("the event bus of %s", ([_name, open, missing]) => {
   let bus: EventBus;
-  let close: () => Promise<void>;
+  let close: (() => Promise<void>) | undefined;
   /** Where each test's events may begin: the partitions' ends before it. */
   let run = 0;
 
   beforeAll(async () => {
-    ({ bus, close } = await open());
+    if (missing === undefined) ({ bus, close } = await open());
   });
-  afterAll(() => close());
+  afterAll(() => close?.());
+  beforeEach(({ skip }) => skip(missing !== undefined, missing));
 
   const contentOf = (body: Uint8Array): Content => JSON.parse(Buffer.from(body).toString());
 
@@ -284,6 +303,7 @@ describe("an event bus that is away", () => {
         );
       },
     ],
+    ["because no broker listens", async () => connectKafka({ brokers: [`127.0.0.1:${await freePort()}`] })],
   ])("says UNAVAILABLE, %s", async (_why, open) => {
     const bus = await open();
     for (const ask of [

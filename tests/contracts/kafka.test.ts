@@ -1,0 +1,272 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { Producer, stringSerializers } from "@platformatic/kafka";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { start } from "../../local/eventHubs/server.js";
+import type { EventBus } from "../../shared/bus/eventBus.js";
+import { connectEventHubs } from "../../shared/bus/eventHubs.js";
+import { connectKafka } from "../../shared/bus/kafka.js";
+import { type Kafka, noKafka, ownKafka } from "../support/kafka.js";
+import { startTcpProxy, type TcpProxy } from "../support/tcpProxy.js";
+
+const TOPIC = "chat-messages";
+const END = 1_000_000_000;
+
+interface Content {
+  readonly key: string;
+  readonly index: number;
+}
+
+describe.skipIf(noKafka !== undefined)("Apache Kafka behind the port", () => {
+  let kafka: Kafka;
+  let proxy: TcpProxy;
+  let brokerPort = 0;
+  let bus: EventBus;
+  const told: string[] = [];
+
+  beforeAll(async () => {
+    proxy = await startTcpProxy(() => brokerPort);
+    // Clients are told the proxy's address, so nothing goes past it.
+    kafka = await ownKafka({}, { "advertised.listeners": `PLAINTEXT://127.0.0.1:${proxy.port}` });
+    brokerPort = Number(kafka.brokers.split(":")[1]);
+    await kafka.makeTopics({ [TOPIC]: 3 });
+  });
+  afterAll(async () => {
+    await proxy?.close();
+    await kafka?.close();
+  });
+  beforeEach(() => {
+    bus = connectKafka(
+      { brokers: [`127.0.0.1:${proxy.port}`] },
+      { onFault: ({ kind }) => void told.push(kind) },
+    );
+  });
+  afterEach(async () => {
+    proxy.isMute = false;
+    told.length = 0;
+    await bus.close();
+  });
+
+  async function contentsOf(topic: string): Promise<readonly Content[][]> {
+    const contents = [];
+    for (const id of await bus.partitionIds(topic)) {
+      const events = await bus.readRange(topic, id, 0, END, END);
+      contents.push(events.map(({ body }) => JSON.parse(Buffer.from(body).toString())));
+    }
+    return contents;
+  }
+
+  const indexesOf = (contents: readonly Content[], key: string): number[] =>
+    contents.filter((one) => one.key === key).map(({ index }) => index);
+
+  test("connections cut a thousand times between a send and its answer: each event is there once, in order", async () => {
+    const CUTS = 1_000;
+    const topic = "cut";
+    await kafka.makeTopics({ [topic]: 3 });
+    const keys = ["a", "b", "c", "d", "e"];
+    const sent = new Map(keys.map((key) => [key, 0]));
+    let isOver = false;
+    const sending = keys.map(async (key) => {
+      for (let index = 0; !isOver; index += 1) {
+        await bus.publish(topic, key, { key, index });
+        sent.set(key, index + 1);
+      }
+    });
+    const total = () => [...sent.values()].reduce((sum, one) => sum + one, 0);
+    for (let cuts = 0; cuts < CUTS; ) {
+      // Every other time the broker has done the work when its answer is lost.
+      proxy.isMute = cuts % 2 === 0;
+      await pause(5);
+      const before = total();
+      if (proxy.cut() > 0) cuts += 1;
+      proxy.isMute = false;
+      // The next cut meets a connection that works again.
+      while (total() === before) await pause(1);
+    }
+    isOver = true;
+    await Promise.all(sending);
+    expect(proxy.opened).toBeGreaterThanOrEqual(CUTS);
+    const contents = await contentsOf(topic);
+    for (const key of keys) {
+      const found = contents.map((one) => indexesOf(one, key)).filter(({ length }) => length > 0);
+      expect(found).toEqual([Array.from({ length: sent.get(key)! }, (_, index) => index)]);
+    }
+  });
+
+  test("a broker killed under load: what was told stored is there once, in order, and the rest at most once", async () => {
+    const topic = "killed";
+    await kafka.makeTopics({ [topic]: 3 });
+    const keys = ["a", "b", "c"];
+    const stored = new Map<string, number[]>(keys.map((key) => [key, []]));
+    let isOver = false;
+    const sending = keys.map(async (key) => {
+      for (let index = 0; !isOver; index += 1)
+        await bus.publish(topic, key, { key, index }).then(
+          () => stored.get(key)!.push(index),
+          () => {},
+        );
+    });
+    for (let times = 0; times < 3; times += 1) {
+      await pause(300);
+      await kafka.startAgain(times === 1 ? "stopped" : "killed");
+    }
+    const before = keys.map((key) => stored.get(key)!.length);
+    await expect
+      .poll(() => keys.every((key, index) => stored.get(key)!.length > before[index]! + 5))
+      .toBe(true);
+    isOver = true;
+    await Promise.all(sending);
+    const contents = await contentsOf(topic);
+    for (const key of keys) {
+      const [found = [], ...others] = contents
+        .map((one) => indexesOf(one, key))
+        .filter(({ length }) => length > 0);
+      expect(others).toEqual([]);
+      expect(found).toEqual([...new Set(found)].sort((a, b) => a - b));
+      expect(stored.get(key)!.filter((index) => !found.includes(index))).toEqual([]);
+    }
+  });
+
+  test("a broker that answers nothing is given up after a while, and one that answers again is used at once", async () => {
+    await bus.publish(TOPIC, "key", { index: 0 });
+    proxy.isMute = true;
+    await expect(bus.publish(TOPIC, "key", { index: 1 })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    proxy.isMute = false;
+    await bus.publish(TOPIC, "key", { index: 2 });
+  });
+
+  test("too much that waits is refused at once", async () => {
+    await bus.publish(TOPIC, "key", { index: 0 });
+    proxy.isMute = true;
+    const large = { text: "x".repeat(900_000) };
+    const waiting = Array.from({ length: 45 }, () => bus.publish(TOPIC, "key", large));
+    const outcomes = waiting.map((one) =>
+      one.then(
+        () => "stored",
+        (error) => String(error.cause?.message),
+      ),
+    );
+    const first = await Promise.race(outcomes);
+    expect(first).toMatch(/^33554432 bytes wait for the brokers already/);
+    proxy.isMute = false;
+    proxy.cut();
+    expect((await Promise.all(outcomes)).filter((one) => one === "stored").length).toBeGreaterThan(20);
+  });
+
+  test("an event that brokers don't take is refused, and those beside it are stored", async () => {
+    const sizes = [10, 1_200_000, 10];
+    const outcomes = await Promise.allSettled(
+      sizes.map((size) => bus.publish(TOPIC, "sizes", { size, text: "x".repeat(size) })),
+    );
+    expect(outcomes.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  });
+
+  test("a topic made anew has another id and is published on from its start", async () => {
+    const topic = "anew";
+    await kafka.makeTopics({ [topic]: 1 });
+    const id = await bus.hubId(topic, "fresh");
+    await bus.publish(topic, "key", { index: 0 });
+    await kafka.deleteTopic(topic);
+    await kafka.makeTopics({ [topic]: 1 });
+    await expect.poll(() => bus.hubId(topic, "fresh").catch(() => id)).not.toBe(id);
+    await expect
+      .poll(() =>
+        bus.publish(topic, "key", { index: 1 }).then(
+          () => true,
+          () => false,
+        ),
+      )
+      .toBe(true);
+    const events = await bus.readRange(topic, "0", 0, END, END);
+    expect(events.map(({ sequenceNumber, body }) => [sequenceNumber, String(body)])).toEqual([
+      [0, '{"index":1}'],
+    ]);
+  });
+
+  test("marks of transactions are told as absent, and a null body is an empty one", async () => {
+    const topic = "marks";
+    await kafka.makeTopics({ [topic]: 1 });
+    const producer = new Producer({
+      clientId: "other",
+      bootstrapBrokers: [kafka.brokers],
+      transactionalId: "other",
+      idempotent: true,
+      serializers: stringSerializers,
+    });
+    for (const value of ["one", "two"]) {
+      const transaction = await producer.beginTransaction();
+      await transaction.send({ messages: [{ topic, key: "k", value, partition: 0 }] });
+      await transaction.commit();
+    }
+    await producer.close();
+    await bus.publish(topic, "key", { index: 0 });
+    const shape = (await bus.readRange(topic, "0", 0, END, END)).map(({ sequenceNumber, absent, body }) => [
+      sequenceNumber,
+      absent ?? String(body),
+    ]);
+    expect(shape).toEqual([
+      [0, "one"],
+      [1, true],
+      [2, "two"],
+      [3, true],
+      [4, '{"index":0}'],
+    ]);
+    const from = await bus.readRange(topic, "0", 1, 1, 10);
+    expect(from.map(({ sequenceNumber, absent }) => [sequenceNumber, absent])).toEqual([[1, true]]);
+    expect(await bus.lastEnqueued(topic, "0")).toMatchObject({ sequenceNumber: 4 });
+  });
+
+  test("a topic that is not there is told, is made by nobody, and asks nobody to send again", async () => {
+    for (const ask of [() => bus.publish("not-there", "k", {}), () => bus.partitionIds("not-there")]) {
+      const failure = await ask().catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code: "UNAVAILABLE", details: { toBeMended: true } });
+      expect(String((failure as Error).cause)).toMatch(/no topic not-there: npm run topics makes it/);
+    }
+    expect(told).toEqual(["UnknownTopic", "UnknownTopic"]);
+  });
+});
+
+describe.skipIf(noKafka !== undefined)("rooms on both buses", () => {
+  const PARTITIONS = 16;
+  const keys = [...Array.from({ length: 200 }, (_, room) => String(room * 7_919)), "", "방-🎉"];
+
+  test("each key has one partition, the same on either, whoever publishes", async () => {
+    const data = mkdtempSync(join(tmpdir(), "both-buses-"));
+    const hubs = { [TOPIC]: { partitions: PARTITIONS, consumerGroups: ["chat-recover"] } };
+    const [server, kafka] = await Promise.all([
+      start({ port: 0, data, hubs }),
+      ownKafka({ [TOPIC]: PARTITIONS }),
+    ]);
+    const buses = [connectEventHubs(server.connectionString), connectKafka({ brokers: [kafka.brokers] })];
+    try {
+      const places = [];
+      for (const bus of buses) {
+        await Promise.all(keys.map((key) => bus.publish(TOPIC, key, { key })));
+        await Promise.all(keys.map((key) => bus.publishAll(TOPIC, key, [{ key }, { key }])));
+        places.push(await placesOf(bus));
+      }
+      expect(places[0]!.size).toBe(keys.length);
+      expect(places[1]).toEqual(places[0]);
+    } finally {
+      await Promise.all(buses.map((bus) => bus.close()));
+      await Promise.all([server.close(), kafka.close()]);
+      rmSync(data, { recursive: true, force: true });
+    }
+  });
+
+  /** The partitions of each key. */
+  async function placesOf(bus: EventBus): Promise<ReadonlyMap<string, readonly string[]>> {
+    const places = new Map<string, string[]>();
+    for (const id of await bus.partitionIds(TOPIC)) {
+      const events = await bus.readRange(TOPIC, id, 0, END, END);
+      for (const { body } of events) {
+        const { key } = JSON.parse(Buffer.from(body).toString());
+        places.set(key, [...(places.get(key) ?? []), id]);
+      }
+    }
+    expect([...places.values()].every((ids) => ids.length === 3 && new Set(ids).size === 1)).toBe(true);
+    return places;
+  }
+});
