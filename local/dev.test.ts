@@ -15,7 +15,12 @@ describe("a change", () => {
     ["client/index.ts", ["page"]],
     ["bench/codec.ts", []],
   ])("of %s restarts %j", (file, servers) => {
-    expect(effectOf([file])).toEqual({ servers, migrates: false, atNextStart: [] });
+    expect(effectOf([file])).toEqual({
+      servers,
+      migrates: false,
+      hasNewHubs: file === "local/hubs.json",
+      atNextStart: [],
+    });
   });
 
   test("of several files restarts each server once", () => {
@@ -27,6 +32,7 @@ describe("a change", () => {
     expect(effectOf(["shared/store/migrations/0009_more.sql"])).toEqual({
       servers: ["functionsHost"],
       migrates: true,
+      hasNewHubs: false,
       atNextStart: [],
     });
   });
@@ -34,7 +40,12 @@ describe("a change", () => {
   test.each(["local/stack.ts", "local/services/mysql.ts", "local.settings.json", "package-lock.json"])(
     "of %s waits for the next start",
     (file) => {
-      expect(effectOf([file])).toEqual({ servers: [], migrates: false, atNextStart: [file] });
+      expect(effectOf([file])).toEqual({
+        servers: [],
+        migrates: false,
+        hasNewHubs: false,
+        atNextStart: [file],
+      });
     },
   );
 });

@@ -20,15 +20,20 @@ const EFFECTS: readonly (readonly [path: string, ...servers: ServerName[]])[] = 
   ["bench/"],
 ];
 const FOLDERS = ["functions", "shared", "local", "client", "web", "bench"];
+const HUBS = "local/hubs.json";
 const MIGRATIONS = "shared/store/migrations";
 /** Files beside the sources of the build that the stack or one of its servers reads. */
-const OTHER_FILES = ["host.json", "local/hubs.json", "local.settings.json", "local.settings.example.json"];
+const OTHER_FILES = ["host.json", HUBS, "local.settings.json", "local.settings.example.json"];
 const NAMED_AT_MOST = 3;
 
 /** The running stack, as far as the loop needs it. */
 export interface Running {
+  /** Whether the stack runs this server itself. */
+  runs(name: ServerName): boolean;
   restart(name: ServerName): Promise<void>;
   migrate(): Promise<void>;
+  /** Makes the topics that are missing; nothing where there is no Kafka. */
+  makeTopics(): Promise<void>;
 }
 
 export interface DevOptions {
@@ -57,6 +62,8 @@ export interface Effect {
   readonly servers: readonly ServerName[];
   /** The migrations have to be applied. */
   readonly migrates: boolean;
+  /** Topics may be missing. */
+  readonly hasNewHubs: boolean;
   /** These files count only when the stack itself is started again. */
   readonly atNextStart: readonly string[];
 }
@@ -70,6 +77,7 @@ export function effectOf(changed: readonly string[]): Effect {
   return {
     servers: [...new Set(found.flatMap(({ effect }) => (effect ? effect.slice(1) : [])))] as ServerName[],
     migrates: changed.some((file) => file.startsWith(`${MIGRATIONS}/`)),
+    hasNewHubs: changed.includes(HUBS),
     atNextStart: found.filter(({ effect }) => !effect).map(({ file }) => file),
   };
 }
@@ -160,8 +168,10 @@ export class DevLoop {
     return failed === undefined;
   }
 
-  async #apply({ servers, migrates, atNextStart }: Effect): Promise<void> {
+  async #apply({ servers: concerned, migrates, hasNewHubs, atNextStart }: Effect): Promise<void> {
     if (migrates) await this.#stack.migrate();
+    if (hasNewHubs) await this.#stack.makeTopics();
+    const servers = concerned.filter((name) => this.#stack.runs(name));
     // The loop does not wait for the restarts: a server that fails to start is tried again, and may need
     // another change first.
     for (const name of servers) this.#restart(name);

@@ -1,17 +1,17 @@
-import { execFile } from "node:child_process";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { freePorts, LOOPBACK, portFromEnvironment, requireFreePorts } from "./ports.js";
+import { LOOPBACK } from "./ports.js";
 import { azuriteSpec, storageConnection } from "./services/azurite.js";
 import type { ChildSpec } from "./services/child.js";
+import { kafkaSpec } from "./services/kafka.js";
+import type { KafkaProgram } from "./services/kafkaProgram.js";
 import { mySqlSpec, mySqlUrl, pingMySql } from "./services/mysql.js";
 import { findServer, type Program } from "./services/mysqlProgram.js";
-import { pingRedis, redisSpec } from "./services/redis.js";
-import { type AuthSettings, readAuthSettings } from "./settings.js";
+import { redisSpec } from "./services/redis.js";
+import { type AuthSettings, projectRoot, readAuthSettings } from "./settings.js";
+import { type BusName, busFromEnvironment, StackBuses } from "./stackBuses.js";
 import { StackFolder } from "./stackFolder.js";
+import { choosePorts, inParallel, pingBrokers, pingUrl, reachable, runScript } from "./stackParts.js";
 import {
-  DEFAULT_PORTS,
-  eventHubsConnection,
   eventHubsSpec,
   functionsHostSpec,
   type Ports,
@@ -24,8 +24,7 @@ import {
 } from "./stackServers.js";
 import { Supervised } from "./supervisor.js";
 
-const MIGRATION_TIMEOUT_MS = 300_000;
-const NAMES = Object.keys(DEFAULT_PORTS) as ServerName[];
+type Settings = Readonly<Record<string, string>>;
 
 /** The content of `stack.json` in the data folder while the stack runs. */
 export interface Addresses {
@@ -33,13 +32,20 @@ export interface Addresses {
   readonly api: string;
   readonly webPubSub: string;
   readonly webPubSubConnection: string;
+  /** The bus that the app publishes on. */
+  readonly bus: BusName;
+  /** The bus before, as long as something may wait there. */
+  readonly formerBus?: BusName;
+  /** The connection string; empty where Event Hubs is none of the two. */
   readonly eventHubs: string;
+  /** The brokers, where Kafka is one of the two: `HOST:PORT` with commas between. */
+  readonly kafka?: string;
   readonly mysql: string;
   readonly redis: string;
   readonly storage: string;
   /** The settings that tokens for this stack are made with. */
   readonly auth: AuthSettings;
-  /** The pids of the servers themselves, without those that `MYSQL_URL` and `REDIS_URL` replace. */
+  /** The pids of the servers themselves, without those that other programs' addresses replace. */
   readonly pids: Readonly<Partial<Record<ServerName | "stack", number>>>;
 }
 
@@ -48,6 +54,8 @@ export interface StackOptions {
   readonly data: string;
   /** `fixed` takes the usual ports, or those of the environment. `auto` takes free ones. */
   readonly ports: "auto" | "fixed";
+  /** What the app publishes on; what `EVENT_BUS` names, or else Event Hubs, if not said. */
+  readonly bus?: BusName | undefined;
   readonly quiet?: boolean;
   /** Variables that win over the environment of this process. */
   readonly env?: Readonly<Record<string, string>>;
@@ -87,6 +95,7 @@ export class Stack {
   #ports: Ports | undefined;
   /** The database server to run, where `MYSQL_URL` names none. */
   #mySql: Program | undefined;
+  #buses: StackBuses | undefined;
   #complete = false;
   #closed: Promise<void> | undefined;
   readonly #stopping = new AbortController();
@@ -106,7 +115,9 @@ export class Stack {
       api: `http://${LOOPBACK}:${ports.functionsHost}`,
       webPubSub: `ws://${LOOPBACK}:${ports.webPubSub}/client/hubs/chat`,
       webPubSubConnection: webPubSubConnection(ports.webPubSub),
-      eventHubs: eventHubsConnection(ports.eventHubs),
+      bus: this.#buses!.present.bus,
+      ...(this.#buses!.former && { formerBus: this.#buses!.former }),
+      ...this.#buses!.addresses(ports),
       mysql: this.#env["MYSQL_URL"] || mySqlUrl(this.#mySql!, ports.mysql),
       redis: this.#env["REDIS_URL"] || `redis://${LOOPBACK}:${ports.redis}`,
       storage: storageConnection(ports.storage),
@@ -118,54 +129,65 @@ export class Stack {
   /** Called once, by `startStack`. */
   async start(): Promise<void> {
     readAuthSettings(this.#env);
+    const bus = this.#options.bus ?? busFromEnvironment(this.#env);
+    const buses = new StackBuses(this.#folder, bus, this.#env["KAFKA_BROKERS"]);
+    this.#buses = buses;
     await this.#folder.clearLeftovers();
     if (!this.#env["MYSQL_URL"]) this.#mySql = await findServer(this.#env);
-    this.#ports = await choosePorts(this.#options.ports, this.#env);
-    const { mysql, redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
+    const kafka = await buses.findKafka(this.#env, (line) => this.#say(line), this.#stopping.signal);
+    this.#ports = await choosePorts(this.#options.ports, this.#env, buses);
+    const { redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
     const folder = this.#folder;
     // Made before the other servers start, which takes longer: it throws when there is no page to serve.
     const env = { ...this.addresses.auth, PAGE_IMAGE_HOSTS: this.#env["PAGE_IMAGE_HOSTS"] ?? "" };
     const pageServer = pageSpec(folder, page, this.addresses, env);
-    const say = (line: string) => this.#say(line);
-    const stopping = this.#stopping.signal;
     await inParallel([
-      async () => {
-        if (this.#env["MYSQL_URL"]) await reachable("MYSQL_URL", () => pingMySql(this.addresses.mysql));
-        else {
-          const [data, log] = [folder.file("mysql"), folder.log("mysql")];
-          await this.#run(await mySqlSpec(this.#mySql!, data, mysql, log, say, stopping));
-        }
-        this.#unlessStopped();
-        await this.migrate();
-      },
+      () => this.#startMySql(),
       async () => {
         if (this.#env["REDIS_URL"]) await reachable("REDIS_URL", () => pingUrl(this.addresses.redis));
         else await this.#run(await redisSpec(folder.file("redis"), redis, folder.log("redis")));
       },
       () => this.#run(azuriteSpec(folder.file("storage"), storage, folder.log("storage"))),
-      () => this.#run(eventHubsSpec(folder, eventHubs)),
+      async () => {
+        if (buses.runs("eventHubs")) await this.#run(eventHubsSpec(folder, eventHubs));
+      },
+      () => this.#startKafka(buses, kafka),
     ]);
     await this.#run(webPubSubSpec(folder, webPubSub, functionsHost));
+    // From here on the app may publish.
+    buses.writeDown();
     await this.#run(functionsHostSpec(folder, functionsHost, page, this.#appSettings(), this.#app));
     await this.#run(pageServer);
     this.#complete = true;
     this.#writeDown();
+    void buses
+      .forgetWhenDrained(this.addresses.api, this.#stopping.signal, (line) => this.#say(line))
+      .then(() => this.#writeDown());
   }
 
   /** Applies the migrations that the database does not have yet. Throws what the script says. */
   async migrate(): Promise<void> {
     this.#say("mysql: bringing its tables up to date...");
-    const { folder, node = process.execPath } = this.#app;
-    try {
-      await promisify(execFile)(node, [join(folder, "dist/shared/store/migrate.js")], {
-        env: { ...this.#env, MYSQL_URL: this.addresses.mysql },
-        timeout: MIGRATION_TIMEOUT_MS,
-        signal: this.#stopping.signal,
-      });
-    } catch (cause) {
-      const { stderr, message } = cause as Error & { stderr?: string };
-      throw new Error(`the migrations failed:\n${(stderr || message).trim()}`, { cause });
-    }
+    await this.#script("the migrations", ["dist/shared/store/migrate.js"], {
+      MYSQL_URL: this.addresses.mysql,
+    });
+  }
+
+  /**
+   * Makes the topics of `local/hubs.json` that Kafka does not have yet. Nothing happens when the app
+   * publishes on Event Hubs. Throws what the script says.
+   */
+  async makeTopics(): Promise<void> {
+    if (this.#buses?.present.bus !== "kafka") return;
+    this.#say("kafka: making the topics that are missing...");
+    const table = join(projectRoot, "local/hubs.json");
+    const settings = { EVENT_BUS: "kafka", KAFKA_BROKERS: this.addresses.kafka! };
+    await this.#script("the topics", ["dist/shared/bus/makeTopics.js", "--table", table], settings);
+  }
+
+  /** True when this stack runs the server itself. */
+  runs(name: ServerName): boolean {
+    return this.#servers.has(name);
   }
 
   /**
@@ -198,9 +220,38 @@ export class Stack {
       Promise.all(names.map((name) => this.#servers.get(name)?.stop()));
     await stop("functionsHost", "page");
     await stop("webPubSub");
-    await stop("eventHubs");
+    await stop("eventHubs", "kafka");
     await stop("mysql", "redis", "storage");
     this.#folder.release();
+  }
+
+  async #startMySql(): Promise<void> {
+    if (this.#env["MYSQL_URL"]) await reachable("MYSQL_URL", () => pingMySql(this.addresses.mysql));
+    else {
+      const [data, log] = [this.#folder.file("mysql"), this.#folder.log("mysql")];
+      const { mysql } = this.#ports!;
+      const say = (line: string) => this.#say(line);
+      await this.#run(await mySqlSpec(this.#mySql!, data, mysql, log, say, this.#stopping.signal));
+    }
+    this.#unlessStopped();
+    await this.migrate();
+  }
+
+  async #startKafka(buses: StackBuses, program: KafkaProgram | undefined): Promise<void> {
+    if (!buses.uses("kafka")) return;
+    if (program) {
+      const [data, log] = [this.#folder.file("kafka"), this.#folder.log("kafka")];
+      const { kafka } = this.#ports!;
+      const say = (line: string) => this.#say(line);
+      await this.#run(await kafkaSpec(program, data, kafka, log, say, this.#stopping.signal));
+    } else await reachable("KAFKA_BROKERS", () => pingBrokers(buses.brokers!, this.#env));
+    this.#unlessStopped();
+    await this.makeTopics();
+  }
+
+  #script(what: string, script: readonly [string, ...string[]], settings: Settings): Promise<void> {
+    const env = { ...this.#env, ...settings };
+    return runScript(this.#app, { what, script, env, signal: this.#stopping.signal });
   }
 
   async #run(spec: ChildSpec): Promise<void> {
@@ -218,13 +269,13 @@ export class Stack {
   }
 
   #appSettings(): Record<string, string> {
-    const { mysql, redis, eventHubs, webPubSubConnection, storage, auth } = this.addresses;
+    const { mysql, redis, webPubSubConnection, storage, auth } = this.addresses;
     return {
       ...this.#options.env,
       ...auth,
       MYSQL_URL: mysql,
       REDIS_URL: redis,
-      EVENT_HUBS_CONNECTION: eventHubs,
+      ...this.#buses!.settings(this.#ports!),
       WEB_PUBSUB_CONNECTION: webPubSubConnection,
       AzureWebJobsStorage: storage,
     };
@@ -258,46 +309,4 @@ export class Stack {
   #say(line: string): void {
     if (!this.#options.quiet) console.error(line);
   }
-}
-
-async function choosePorts(mode: StackOptions["ports"], env: NodeJS.ProcessEnv): Promise<Ports> {
-  const free = mode === "auto" ? await freePorts(NAMES.length) : [];
-  const wishes = NAMES.map((name, index) => {
-    const wish = DEFAULT_PORTS[name];
-    return { ...wish, name, port: free[index] ?? portFromEnvironment(env, wish.variable, wish.port) };
-  });
-  const replaced = { mysql: env["MYSQL_URL"], redis: env["REDIS_URL"] } as Partial<
-    Record<ServerName, string>
-  >;
-  if (mode === "fixed") await requireFreePorts(wishes.filter(({ name }) => !replaced[name]));
-  return Object.fromEntries(wishes.map(({ name, port }) => [name, port])) as Ports;
-}
-
-/**
- * Runs all steps and waits for each, even when one fails, so that nothing begins to run after the failure was
- * handled.
- */
-async function inParallel(steps: readonly (() => Promise<void>)[]): Promise<void> {
-  const results = await Promise.allSettled(steps.map((step) => step()));
-  const failed = results.find((result) => result.status === "rejected");
-  if (failed) throw failed.reason;
-}
-
-async function reachable(variable: string, ping: () => Promise<void>): Promise<void> {
-  try {
-    await ping();
-  } catch (cause) {
-    const { message, code } = cause as NodeJS.ErrnoException;
-    throw new Error(
-      `the server in ${variable} does not answer (${message || code}): start it, or unset ${variable} to have one started`,
-      { cause },
-    );
-  }
-}
-
-/** Pings the server, or the first node of a cluster. */
-function pingUrl(urls: string): Promise<void> {
-  const { hostname, port, protocol } = new URL(urls.split(",")[0]!);
-  // With TLS there is no answer to a plain PING. The functions will tell whether it is there.
-  return protocol === "rediss:" ? Promise.resolve() : pingRedis(hostname, Number(port || 6379));
 }

@@ -3,18 +3,21 @@ import { parseArgs } from "node:util";
 import { makeDemo } from "./demo.js";
 import { type DevLoop, startDev } from "./dev.js";
 import { type Stack, startStack } from "./stack.js";
+import { BUSES, type BusName } from "./stackBuses.js";
 import { startTraceScreen } from "./traceScreen.js";
 
 const USAGE = `Starts the whole chat system on this machine.
 
   --data DIR      where its data and logs are kept (default .local)
   --ports auto    takes free ports instead of the usual ones
+  --bus kafka     sends the messages through an Apache Kafka instead of the Event Hubs server
   --watch         builds what changes in the sources, and restarts what it concerns (npm run dev)
   --trace         shows each message's way through the functions, as a tree of spans
   --help          shows this
 
-Ports: PAGE_PORT 7070, API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
-MYSQL_URL and REDIS_URL name servers to use instead of starting private ones.`;
+Ports: PAGE_PORT 7070, API_PORT 7071, WEB_PUBSUB_PORT 8080, EVENT_HUBS_PORT 5672, KAFKA_PORT 9092, MYSQL_PORT 3307, REDIS_PORT 6380, STORAGE_PORT 10000.
+MYSQL_URL, REDIS_URL and KAFKA_BROKERS (HOST:PORT) name servers to use instead of starting private ones.
+Kafka needs Java 17; it is the one in the folder KAFKA_HOME, one of this machine, or fetched once by Maven.`;
 
 /**
  * One Ctrl+C reaches this process more than once: from the terminal and from the programs that started it.
@@ -24,6 +27,7 @@ const SAME_KEYPRESS_MS = 700;
 interface Options {
   readonly data: string;
   readonly ports: "auto" | "fixed";
+  readonly bus: BusName | undefined;
   readonly watch: boolean;
   readonly trace: boolean;
   readonly exitWithStdin: boolean;
@@ -35,6 +39,7 @@ function readOptions(args: readonly string[]): Options {
     options: {
       data: { type: "string", default: ".local" },
       ports: { type: "string", default: "fixed" },
+      bus: { type: "string" },
       watch: { type: "boolean", default: false },
       trace: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
@@ -47,9 +52,12 @@ function readOptions(args: readonly string[]): Options {
   }
   if (values.ports !== "auto" && values.ports !== "fixed")
     throw new Error(`--ports is "${values.ports}" but must be auto or fixed`);
+  const bus = BUSES.find((name) => name === values.bus);
+  if (values.bus !== undefined && bus === undefined)
+    throw new Error(`--bus is "${values.bus}" but must be ${BUSES.join(" or ")}`);
   if (values.data === "") throw new Error("--data needs a folder");
   const { data, ports, watch, trace } = values;
-  return { data, ports, watch, trace, exitWithStdin: values["exit-with-stdin"] };
+  return { data, ports, bus, watch, trace, exitWithStdin: values["exit-with-stdin"] };
 }
 
 async function main(): Promise<void> {
@@ -111,7 +119,7 @@ function fail(error: unknown): never {
 }
 
 function screen(stack: Stack, data: string): string {
-  const { page, api, webPubSub, mysql, redis } = stack.addresses;
+  const { page, api, webPubSub, mysql, redis, bus, kafka } = stack.addresses;
   const folder = relative(process.cwd(), resolve(data)) || ".";
   const ofFolder = folder === ".local" ? "" : ` --data "${folder}"`;
   return `
@@ -122,7 +130,7 @@ The chat system is running.
   API        ${api}
   sockets    ${webPubSub}
   MySQL      ${mysql}
-  Redis      ${redis}
+  Redis      ${redis}${bus === "kafka" ? `\n  Kafka      ${kafka}` : ""}
   all of it  ${folder}/stack.json   logs in ${folder}/logs
 
   Try        npm run --silent token -- 1 Ann${ofFolder}

@@ -16,6 +16,7 @@ export const DEFAULT_PORTS = {
   functionsHost: { service: "the API (functionsHost)", variable: "API_PORT", port: 7071 },
   webPubSub: { service: "the socket service (webPubSub)", variable: "WEB_PUBSUB_PORT", port: 8080 },
   eventHubs: { service: "eventHubs", variable: "EVENT_HUBS_PORT", port: 5672 },
+  kafka: { service: "kafka", variable: "KAFKA_PORT", port: 9092 },
   mysql: { service: "mysql", variable: "MYSQL_PORT", port: 3307 },
   redis: { service: "redis", variable: "REDIS_PORT", port: 6380 },
   storage: { service: "storage", variable: "STORAGE_PORT", port: 10000 },
