@@ -210,8 +210,8 @@ async function measureBytes(target: Target): Promise<Bytes> {
     sendFrame: sendFrame.length,
     messageFrame: message.length,
     readFrameOut: shown.length,
-    messageEvent: await eventBytes(target.eventHubs, "chat-messages"),
-    readEvent: await eventBytes(target.eventHubs, "chat-read-events"),
+    messageEvent: await eventBytes(target.eventHubs!, "chat-messages"),
+    readEvent: await eventBytes(target.eventHubs!, "chat-read-events"),
     ...(await rowBytes(target.mysql)),
     ...redis,
   };

@@ -50,7 +50,7 @@ const NAMES = [
 export async function read(target: Target): Promise<Meter> {
   const [seen, readEvents, transactions, logBytes, redisCalls] = await Promise.all([
     observe(target),
-    events(target.eventHubs, "chat-read-events"),
+    events(target.eventHubs!, "chat-read-events"),
     status(target.mysql, "Com_commit"),
     status(target.mysql, "Innodb_os_log_written"),
     scriptCalls(target.redis),

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { EventHubProducerClient } from "@azure/event-hubs";
+import { Admin } from "@platformatic/kafka";
 import { Redis } from "ioredis";
 import { createConnection, type RowDataPacket } from "mysql2/promise";
 
@@ -18,7 +19,9 @@ export interface Counters {
 
 interface Stack {
   readonly webPubSub: string;
-  readonly eventHubs: string;
+  readonly bus: "eventhubs" | "kafka";
+  readonly eventHubs?: string;
+  readonly kafka?: string;
   readonly mysql: string;
   readonly redis: string;
   readonly pids: Readonly<Record<string, number>>;
@@ -31,7 +34,7 @@ interface Stack {
 export async function observe(stack: Stack): Promise<Counters> {
   const [local, busSends, sqlStatements, redisCalls] = await Promise.all([
     socketCounters(stack.webPubSub),
-    events(stack.eventHubs),
+    events(stack),
     statements(stack.mysql),
     commands(stack.redis),
   ]);
@@ -69,7 +72,26 @@ async function socketCounters(
 }
 
 /** The number of events that the message hub has taken so far. */
-async function events(connectionString: string): Promise<number> {
+async function events({ bus, eventHubs = "", kafka = "" }: Stack): Promise<number> {
+  return bus === "kafka" ? recordsOfKafka(kafka) : eventsOfHub(eventHubs);
+}
+
+async function recordsOfKafka(brokers: string): Promise<number> {
+  const admin = new Admin({ clientId: "bench", bootstrapBrokers: brokers.split(",") });
+  const { topics } = await admin.metadata({ topics: ["chat-messages"] });
+  const partitions = Array.from(
+    { length: topics.get("chat-messages")!.partitionsCount },
+    (_, partitionIndex) => ({
+      partitionIndex,
+      timestamp: -1n,
+    }),
+  );
+  const [found] = await admin.listOffsets({ topics: [{ name: "chat-messages", partitions }] });
+  await admin.close();
+  return found!.partitions.reduce((sum, { offset }) => sum + Number(offset), 0);
+}
+
+async function eventsOfHub(connectionString: string): Promise<number> {
   const hub = new EventHubProducerClient(connectionString, "chat-messages");
   const ids = await hub.getPartitionIds();
   const partitions = await Promise.all(ids.map((id) => hub.getPartitionProperties(id)));

@@ -11,7 +11,14 @@ const RATES = settings("BENCH_RATES", [50, 100, 250, 500, 750, 1_000, 1_250]);
 const WARM_UP_RATE = 500;
 const WARM_UP_SECONDS = 12;
 
+/** Both have the same load, one behind the other, with `BENCH_BUSES=eventhubs,kafka`. */
+const BUSES = (process.env["BENCH_BUSES"] ?? "eventhubs").split(",").map((name) => {
+  if (name !== "eventhubs" && name !== "kafka") throw new Error(`BENCH_BUSES: ${name} is no bus`);
+  return name;
+});
+
 interface Row extends RunResult {
+  readonly bus: string;
   /** Whether members take several frames in one WebSocket message. */
   readonly packed: boolean;
   readonly each: Counters;
@@ -35,7 +42,12 @@ async function measure(target: Target): Promise<readonly Row[]> {
       for (const { packed, generator } of sides) {
         const before = await observe(target);
         const result = await generator.run(rate, SECONDS);
-        const row = { ...result, packed, each: perMessage(before, await observe(target), result.sent) };
+        const row = {
+          ...result,
+          bus: target.bus,
+          packed,
+          each: perMessage(before, await observe(target), result.sent),
+        };
         rows.push(row);
         print(row);
       }
@@ -46,7 +58,7 @@ async function measure(target: Target): Promise<readonly Row[]> {
 }
 
 const HEAD =
-  "frames  rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  redis   bus   sql  rest | cpu ms by process";
+  "bus        frames  rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  redis   bus   sql  rest | cpu ms by process";
 let headed = false;
 
 function print(row: Row): void {
@@ -55,7 +67,8 @@ function print(row: Row): void {
   const pad = (value: number, width: number, digits = 0): string => value.toFixed(digits).padStart(width);
   const cpu = Object.entries(row.each.cpu).map(([name, ms]) => `${name} ${ms.toFixed(2)}`);
   console.log(
-    (row.packed ? "several" : "one    ") +
+    row.bus.padEnd(11) +
+      (row.packed ? "several" : "one    ") +
       pad(row.rate, 7) +
       pad(row.sent, 7) +
       pad(row.deliveredPerSecond, 9) +
@@ -76,5 +89,23 @@ function print(row: Row): void {
   );
 }
 
-const rows = await onTarget(measure);
+/** Of each rate: what Kafka takes for a message, as a ratio to what Event Hubs take. */
+function printRatios(rows: readonly Row[]): void {
+  const sum = ({ cpu }: Counters): number => Object.values(cpu).reduce((total, ms) => total + ms, 0);
+  for (const kafka of rows.filter(({ bus }) => bus === "kafka")) {
+    const hubs = rows.find(
+      ({ bus, rate, packed }) => bus === "eventhubs" && rate === kafka.rate && packed === kafka.packed,
+    );
+    if (!hubs) continue;
+    const ratio = (pick: (row: Row) => number): string => (pick(kafka) / pick(hubs)).toFixed(2);
+    console.log(
+      `kafka / eventhubs at ${kafka.rate}/s, ${kafka.packed ? "several frames" : "one frame"}: ` +
+        `p50 ${ratio(({ p50 }) => p50)}, p99 ${ratio(({ p99 }) => p99)}, CPU ${ratio(({ each }) => sum(each))}`,
+    );
+  }
+}
+
+const rows: Row[] = [];
+for (const bus of BUSES) rows.push(...(await onTarget(measure, {}, bus)));
+printRatios(rows);
 writeResult("pipeline", { rooms: ROOMS, members: MEMBERS, seconds: SECONDS, rows });

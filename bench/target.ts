@@ -3,13 +3,16 @@ import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { SignJWT } from "jose";
 import { startStack } from "../local/stack.js";
+import type { BusName } from "../local/stackBuses.js";
 
 /** The part of `stack.json` that measurements need. */
 export interface Target {
   readonly page: string;
   readonly api: string;
   readonly webPubSub: string;
-  readonly eventHubs: string;
+  readonly bus: BusName;
+  readonly eventHubs?: string;
+  readonly kafka?: string;
   readonly mysql: string;
   readonly redis: string;
   readonly pids: Readonly<Record<string, number>>;
@@ -22,17 +25,18 @@ export interface Target {
 
 /**
  * Runs `work` on the stack whose `stack.json` STACK names. Without STACK it starts a stack on free ports,
- * which leaves nothing behind. `env` are settings of that stack's app.
+ * which leaves nothing behind. `env` are settings of that stack's app, `bus` is what it publishes on.
  */
 export async function onTarget<T>(
   work: (target: Target) => Promise<T>,
   env: Readonly<Record<string, string>> = {},
+  bus: BusName = "eventhubs",
 ): Promise<T> {
   const path = process.env["STACK"];
   if (path) return work(JSON.parse(readFileSync(path, "utf8")) as Target);
   const data = mkdtempSync(join(tmpdir(), "nonstop-bench-"));
   try {
-    const stack = await startStack({ data, ports: "auto", quiet: true, env });
+    const stack = await startStack({ data, ports: "auto", quiet: true, env, bus });
     try {
       return await work(stack.addresses as unknown as Target);
     } finally {

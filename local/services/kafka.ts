@@ -38,7 +38,8 @@ export async function kafkaSpec(
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "log4j2.properties"), LOGGING);
   const controller = await freePort();
-  const settings = (files: string) => properties({ ...serverSettings(join(folder, files), port, controller), ...more });
+  const settings = (files: string) =>
+    properties({ ...serverSettings(join(folder, files), port, controller), ...more });
   if (!existsSync(join(folder, "files"))) {
     say("kafka: first start, preparing its data folder...");
     writeFileSync(join(folder, "format.properties"), settings("files.unfinished"));
