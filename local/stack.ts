@@ -181,7 +181,7 @@ export class Stack {
     if (this.#buses?.present.bus !== "kafka") return;
     this.#say("kafka: making the topics that are missing...");
     const table = join(projectRoot, "local/hubs.json");
-    const settings = { EVENT_BUS: "kafka", KAFKA_BROKERS: this.addresses.kafka! };
+    const settings = this.#buses.settings(this.#ports!);
     await this.#script("the topics", ["dist/shared/bus/makeTopics.js", "--table", table], settings);
   }
 

@@ -11,6 +11,9 @@ const PORTS = { eventHubs: 5672, kafka: 9092 };
 const EVENT_HUBS =
   "Endpoint=sb://127.0.0.1:5672;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true;";
 
+/** What the app must not take from elsewhere. */
+const PLAIN = { EVENT_TRIGGER: "", KAFKA_SECURITY_PROTOCOL: "", KAFKA_SASL_MECHANISM: "" };
+
 let folder: StackFolder;
 beforeEach(() => {
   folder = new StackFolder(mkdtempSync(join(tmpdir(), "nonstop-buses-")));
@@ -35,6 +38,7 @@ describe("a stack", () => {
     expect(servers(buses)).toEqual([true, false]);
     expect(buses.addresses(PORTS)).toEqual({ eventHubs: EVENT_HUBS });
     expect(buses.settings(PORTS)).toEqual({
+      ...PLAIN,
       EVENT_BUS: "eventhubs",
       EVENT_HUBS_CONNECTION: EVENT_HUBS,
       KAFKA_BROKERS: "",
@@ -46,6 +50,7 @@ describe("a stack", () => {
     const buses = started("kafka");
     expect(servers(buses)).toEqual([false, true]);
     expect(buses.settings(PORTS)).toEqual({
+      ...PLAIN,
       EVENT_BUS: "kafka",
       EVENT_HUBS_CONNECTION: "",
       KAFKA_BROKERS: "127.0.0.1:9092",
@@ -59,6 +64,8 @@ describe("a stack", () => {
     const buses = started("kafka", "b1:9092,b2:9092");
     expect(servers(buses)).toEqual([true, false]);
     expect(buses.settings(PORTS)["KAFKA_BROKERS"]).toBe("b1:9092,b2:9092");
+    // The login of that one comes from the environment.
+    expect(buses.settings(PORTS)).not.toHaveProperty("KAFKA_SECURITY_PROTOCOL");
   });
 });
 
@@ -72,6 +79,7 @@ describe("a change of the bus", () => {
         expect([buses.present.bus, buses.former]).toEqual([after, before]);
         expect(servers(buses)).toEqual([true, true]);
         expect(buses.settings(PORTS)).toEqual({
+          ...PLAIN,
           EVENT_BUS: after,
           EVENT_HUBS_CONNECTION: EVENT_HUBS,
           KAFKA_BROKERS: "127.0.0.1:9092",

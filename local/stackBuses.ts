@@ -102,10 +102,17 @@ export class StackBuses {
     };
   }
 
-  /** The app's settings. A bus that is not in use is empty there, so that no settings file fills it in. */
+  /** The app's settings. What is not in use is empty there, so that no settings file fills it in. */
   settings(ports: Pick<Ports, "eventHubs" | "kafka">): Record<string, string> {
     const { eventHubs, kafka = "" } = this.addresses(ports);
-    return { EVENT_BUS: this.present.bus, EVENT_HUBS_CONNECTION: eventHubs, KAFKA_BROKERS: kafka };
+    return {
+      EVENT_BUS: this.present.bus,
+      EVENT_TRIGGER: "",
+      EVENT_HUBS_CONNECTION: eventHubs,
+      KAFKA_BROKERS: kafka,
+      // The stack's own Kafka has no TLS and no accounts.
+      ...(this.brokers === undefined && { KAFKA_SECURITY_PROTOCOL: "", KAFKA_SASL_MECHANISM: "" }),
+    };
   }
 
   /** Notes in the data folder what the app publishes on. To be called before the app starts. */

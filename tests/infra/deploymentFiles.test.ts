@@ -172,8 +172,8 @@ describe("docker-compose.yml", () => {
     });
     const [bind] = services["eventhubs-emulator"].volumes;
     expect(existsSync(join(projectRoot, bind.source))).toBe(true);
-    const topics = Object.entries<{ partitions: number }>(table.hubs).map(
-      ([name, hub]) => `${name}:${hub.partitions}`,
+    const topics = Object.entries<{ partitions: number; retentionHours: number }>(table.hubs).map(
+      ([name, hub]) => `${name}:${hub.partitions}:${hub.retentionHours}`,
     );
     expect(services["kafka-topics"].environment.HUBS).toBe(topics.join(" "));
   });
