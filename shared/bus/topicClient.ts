@@ -47,6 +47,8 @@ export class TopicClient {
       ...(tls && { tls, tlsServerName: true }),
       ...(sasl && { sasl }),
     });
+    // The library listens for a connection's first error only. A second one would end this process.
+    this.#admin.connections.on("connecting", ({ connection }) => void connection.on("error", () => {}));
   }
 
   /** Resolves when a broker answers. */

@@ -67,20 +67,15 @@ async function partitionsOf(namespace: Namespace, hub: string): Promise<number |
   }
 }
 
-function rowOf(topic: Topic, partitions: number | undefined): TopicRow {
-  const missing = `${topic.name} is missing, or disabled. Only the deployment, or \`az\`, makes a hub.`;
-  const problems =
-    partitions === undefined
-      ? [missing]
-      : partitions === topic.partitions
-        ? []
-        : [wrongPartitions(topic, partitions)];
-  return {
-    topic: topic.name,
-    partitions: String(partitions ?? topic.partitions),
-    retention: "not seen",
-    done: partitions === undefined ? "missing" : problems.length > 0 ? "not as it must be" : "as it must be",
-    problems,
-    remarks: [],
-  };
+function rowOf(topic: Topic, found: number | undefined): TopicRow {
+  const { name, partitions } = topic;
+  const row = { topic: name, retention: "not seen", remarks: [] };
+  if (found === undefined) {
+    const problems = [`${name} is missing, or disabled. Only the deployment, or \`az\`, makes a hub.`];
+    return { ...row, partitions: `${partitions}, not seen`, done: "missing", problems };
+  }
+  if (found === partitions)
+    return { ...row, partitions: String(partitions), done: "as it must be", problems: [] };
+  const problems = [wrongPartitions(topic, found)];
+  return { ...row, partitions: `${found}, not ${partitions}`, done: "not as it must be", problems };
 }
