@@ -1,0 +1,98 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { promisify } from "node:util";
+import { freePort, LOOPBACK } from "../../local/ports.js";
+import type { KafkaProgram } from "../../local/services/kafkaProgram.js";
+import type { Certificate } from "./certificates.js";
+import { PATIENCE_MS } from "./patience.js";
+
+/** A quick start counts here, not speed. */
+const JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/** Runs one of Kafka's own command line tools, such as `TopicCommand`, and resolves with what it prints. */
+export async function kafkaTool(
+  { java, libs }: KafkaProgram,
+  tool: string,
+  ...args: string[]
+): Promise<string> {
+  const { stdout } = await promisify(execFile)(java, [...JVM, "-cp", `${libs}/*`, tool, ...args]);
+  return stdout;
+}
+
+/** A broker that lets nobody do anything without a right. */
+export interface SecuredKafka {
+  /** Takes TLS and SASL PLAIN only. */
+  readonly brokers: string;
+  close(): Promise<void>;
+}
+
+/** Users of a secured broker, with their passwords: the one may do everything, the other nothing. */
+export const ADMIN = ["admin", "secret of the admin"] as const;
+export const GUEST = ["guest", "secret of the guest"] as const;
+
+/** Starts a broker of one node with TLS, SASL PLAIN and access control lists. `data` is a new folder. */
+export async function startSecuredKafka(
+  { java, libs }: KafkaProgram,
+  data: string,
+  { cert, key }: Certificate,
+): Promise<SecuredKafka> {
+  mkdirSync(data);
+  const [port, inner, controller] = [await freePort(), await freePort(), await freePort()];
+  const keys = join(data, "keys.pem");
+  writeFileSync(keys, `${key.trim()}\n${cert.trim()}\n`, { mode: 0o600 });
+  const users = [ADMIN, GUEST].map(([name, password]) => `user_${name}="${password}"`).join(" ");
+  const config = join(data, "server.properties");
+  const settings = {
+    "process.roles": "broker,controller",
+    "node.id": 1,
+    "controller.quorum.bootstrap.servers": `${LOOPBACK}:${controller}`,
+    listeners: `SASL_SSL://localhost:${port},INNER://${LOOPBACK}:${inner},CONTROLLER://${LOOPBACK}:${controller}`,
+    "advertised.listeners": `SASL_SSL://localhost:${port},INNER://${LOOPBACK}:${inner}`,
+    "listener.security.protocol.map": "SASL_SSL:SASL_SSL,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    "inter.broker.listener.name": "INNER",
+    "controller.listener.names": "CONTROLLER",
+    "log.dirs": join(data, "logs"),
+    "auto.create.topics.enable": false,
+    "ssl.keystore.type": "PEM",
+    "ssl.keystore.location": keys,
+    "sasl.enabled.mechanisms": "PLAIN",
+    "listener.name.sasl_ssl.plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required ${users};`,
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    // The broker itself comes over the inner listeners, where nobody says who they are.
+    "super.users": `User:ANONYMOUS;User:${ADMIN[0]}`,
+  };
+  const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
+  writeFileSync(config, `${lines.join("\n")}\n`);
+  const jars = [...JVM, "-cp", `${libs}/*`];
+  const cluster = "bm9uc3RvcC1jaGF0LXRlcw";
+  const format = ["kafka.tools.StorageTool", "format", "--standalone", "-c", config, "-t", cluster];
+  await promisify(execFile)(java, [...jars, ...format]);
+  const log = join(data, "kafka.log");
+  const out = openSync(log, "a");
+  const child = spawn(java, [...jars, "kafka.Kafka", config], { stdio: ["ignore", out, out] });
+  const ended = once(child, "exit");
+  for (const until = Date.now() + PATIENCE_MS; !(await takesConnections(port)); await pause(100))
+    if (child.exitCode !== null || Date.now() > until)
+      throw new Error(`Kafka did not start:\n${readFileSync(log, "utf8")}`);
+  return {
+    brokers: `localhost:${port}`,
+    async close() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+function takesConnections(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "localhost");
+    socket.once("connect", () => resolve(true));
+    socket.once("error", () => resolve(false));
+    socket.once("close", () => socket.destroy());
+    socket.once("connect", () => socket.destroy());
+  });
+}
