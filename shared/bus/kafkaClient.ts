@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import type {
   API,
@@ -156,7 +157,8 @@ async function open({ brokers, tls, sasl }: KafkaAccess): Promise<Opened> {
     // Whoever calls repeats, and knows for how long.
     retries: false,
     metadataMaxAge: METADATA_MS,
-    ...(tls && { tls, tlsServerName: true }),
+    // An address is no server name (RFC 6066).
+    ...(tls && { tls, tlsServerName: brokers.every((broker) => isIP(broker.replace(/:\d+$/, "")) === 0) }),
     ...(sasl && { sasl }),
   });
   // The library listens for a connection's first error only. A second one would end this process.

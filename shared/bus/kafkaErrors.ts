@@ -37,6 +37,9 @@ export function faultIn(error: unknown): Fault | undefined {
     const id = typeof one["apiId"] === "string" ? one["apiId"] : "";
     const fault = FAULTS[id];
     if (fault) return { what: `${id}: ${String(one["message"])}`, kind: id, isOwn: fault.isOwn };
+    // The brokers speak only versions that the library does not.
+    if (one["code"] === "PLT_KFK_UNSUPPORTED_API")
+      return { what: String(one["message"]), kind: "UNSUPPORTED_VERSION" };
     if (one["code"] === "PLT_KFK_AUTHENTICATION")
       return { what: String(one["message"]), kind: "SASL_AUTHENTICATION_FAILED", isOwn: true };
   }
