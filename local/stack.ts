@@ -10,7 +10,7 @@ import { redisSpec } from "./services/redis.js";
 import { type AuthSettings, projectRoot, readAuthSettings } from "./settings.js";
 import { type BusName, busFromEnvironment, StackBuses } from "./stackBuses.js";
 import { StackFolder } from "./stackFolder.js";
-import { choosePorts, inParallel, pingBrokers, pingUrl, reachable, runScript } from "./stackParts.js";
+import { choosePorts, inParallel, pingUrl, reachable, runScript } from "./stackParts.js";
 import {
   eventHubsSpec,
   functionsHostSpec,
@@ -134,8 +134,8 @@ export class Stack {
     this.#buses = buses;
     await this.#folder.clearLeftovers();
     if (!this.#env["MYSQL_URL"]) this.#mySql = await findServer(this.#env);
-    const kafka = await buses.findKafka(this.#env, (line) => this.#say(line), this.#stopping.signal);
-    this.#ports = await choosePorts(this.#options.ports, this.#env, buses);
+    const kafka = await buses.findKafka(this.#env, this.#say, this.#stopping.signal);
+    this.#ports = await choosePorts(this.#options.ports, this.#env, buses.notRun);
     const { redis, storage, eventHubs, webPubSub, functionsHost, page } = this.#ports;
     const folder = this.#folder;
     // Made before the other servers start, which takes longer: it throws when there is no page to serve.
@@ -160,17 +160,17 @@ export class Stack {
     await this.#run(pageServer);
     this.#complete = true;
     this.#writeDown();
-    void buses
-      .forgetWhenDrained(this.addresses.api, this.#stopping.signal, (line) => this.#say(line))
-      .then(() => this.#writeDown());
+    buses.forgetWhenDrained(this.addresses.api, this.#stopping.signal, this.#say).then(
+      () => this.#writeDown(),
+      (error: Error) => this.#say(`bus.json can't be written: ${error.message}`),
+    );
   }
 
   /** Applies the migrations that the database does not have yet. Throws what the script says. */
   async migrate(): Promise<void> {
     this.#say("mysql: bringing its tables up to date...");
-    await this.#script("the migrations", ["dist/shared/store/migrate.js"], {
-      MYSQL_URL: this.addresses.mysql,
-    });
+    const settings = { MYSQL_URL: this.addresses.mysql };
+    await this.#script("the migrations", ["dist/shared/store/migrate.js"], settings);
   }
 
   /**
@@ -230,8 +230,7 @@ export class Stack {
     else {
       const [data, log] = [this.#folder.file("mysql"), this.#folder.log("mysql")];
       const { mysql } = this.#ports!;
-      const say = (line: string) => this.#say(line);
-      await this.#run(await mySqlSpec(this.#mySql!, data, mysql, log, say, this.#stopping.signal));
+      await this.#run(await mySqlSpec(this.#mySql!, data, mysql, log, this.#say, this.#stopping.signal));
     }
     this.#unlessStopped();
     await this.migrate();
@@ -242,9 +241,8 @@ export class Stack {
     if (program) {
       const [data, log] = [this.#folder.file("kafka"), this.#folder.log("kafka")];
       const { kafka } = this.#ports!;
-      const say = (line: string) => this.#say(line);
-      await this.#run(await kafkaSpec(program, data, kafka, log, say, this.#stopping.signal));
-    } else await reachable("KAFKA_BROKERS", () => pingBrokers(buses.brokers!, this.#env));
+      await this.#run(await kafkaSpec(program, data, kafka, log, this.#say, this.#stopping.signal));
+    } else await buses.reachBrokers(this.#env);
     this.#unlessStopped();
     await this.makeTopics();
   }
@@ -258,7 +256,7 @@ export class Stack {
     this.#unlessStopped();
     this.#say(`${spec.name}: starting...`);
     const watch = {
-      say: (line: string) => this.#say(line),
+      say: this.#say,
       onRunning: () => this.#writeDown(),
       onGivenUp: (reason: string) => void this.#giveUp(reason),
     };
@@ -306,7 +304,7 @@ export class Stack {
     if (this.#closed) throw new Error("stopped while starting");
   }
 
-  #say(line: string): void {
+  readonly #say = (line: string): void => {
     if (!this.#options.quiet) console.error(line);
-  }
+  };
 }

@@ -144,6 +144,18 @@ describe("a change of the bus", () => {
     expect(note()).toEqual({ bus: "kafka" });
   });
 
+  test("names a former Kafka elsewhere that does not answer", async () => {
+    started("kafka", "127.0.0.1:1");
+    const buses = new StackBuses(folder, "eventhubs", undefined);
+    await expect(buses.reachBrokers({})).rejects.toThrow(
+      "messages may still wait in the Kafka at 127.0.0.1:1, which does not answer (connect ECONNREFUSED 127.0.0.1:1): " +
+        `start it, or say in KAFKA_BROKERS where it is now. To give these messages up, delete ${folder.file("bus.json")}`,
+    );
+    await expect(new StackBuses(folder, "kafka", "127.0.0.1:1").reachBrokers({})).rejects.toThrow(
+      "the server in KAFKA_BROKERS does not answer (connect ECONNREFUSED 127.0.0.1:1): start it, or unset KAFKA_BROKERS to have one started",
+    );
+  });
+
   test.each(["", "{", "[]", '{"bus": "rabbit"}', '{"bus": "kafka", "former": {}}'])(
     "is not guessed from a damaged bus.json: %s",
     (text) => {

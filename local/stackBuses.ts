@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LOOPBACK } from "./ports.js";
+import { pingKafka } from "./services/kafka.js";
 import { findKafka, type KafkaProgram } from "./services/kafkaProgram.js";
 import type { StackFolder } from "./stackFolder.js";
-import { eventHubsConnection, type Ports } from "./stackServers.js";
+import { reachable } from "./stackParts.js";
+import { eventHubsConnection, type Ports, type ServerName } from "./stackServers.js";
 
 export const BUSES = ["eventhubs", "kafka"] as const;
 export type BusName = (typeof BUSES)[number];
@@ -83,10 +85,33 @@ export class StackBuses {
     if (!this.runs("kafka")) return undefined;
     return await findKafka({ env, say, stopping }).catch((error: Error) => {
       if (this.former !== "kafka") throw error;
-      throw new Error(
-        `messages may still wait in the Kafka of this data folder, so it has to run once more: ${error.message}. ` +
-          `To give these messages up, delete ${this.#folder.file(NOTE)}`,
-        { cause: error },
+      throw this.#isNeeded(
+        `the Kafka of this data folder, so it has to run once more: ${error.message}`,
+        error,
+      );
+    });
+  }
+
+  #isNeeded(why: string, cause: Error): Error {
+    const giveUp = `To give these messages up, delete ${this.#folder.file(NOTE)}`;
+    return new Error(`messages may still wait in ${why}. ${giveUp}`, { cause });
+  }
+
+  /** The servers of a bus that the stack does not start. */
+  get notRun(): readonly ServerName[] {
+    return (["eventHubs", "kafka"] as const).filter((server) => !this.runs(server));
+  }
+
+  /** Throws advice when a Kafka in use that is not the stack's own does not answer. */
+  async reachBrokers(env: NodeJS.ProcessEnv): Promise<void> {
+    const { brokers } = this;
+    if (brokers === undefined) return;
+    const ping = () => pingBrokers(brokers, env);
+    if (this.former !== "kafka") return reachable("KAFKA_BROKERS", ping);
+    await ping().catch((error: Error) => {
+      throw this.#isNeeded(
+        `the Kafka at ${brokers}, which does not answer (${error.message}): start it, or say in KAFKA_BROKERS where it is now`,
+        error,
       );
     });
   }
@@ -123,7 +148,7 @@ export class StackBuses {
 
   /**
    * Asks the API from time to time, for an hour at most, whether the former bus is drained, and then forgets
-   * it. Resolves when it is, or when `stopping` says so. Never throws.
+   * it. Resolves when it is, or when `stopping` says so. Throws when `bus.json` can't be written.
    */
   async forgetWhenDrained(api: string, stopping: AbortSignal, say: (line: string) => void): Promise<void> {
     const { former } = this;
@@ -200,4 +225,12 @@ function isUsed(value: unknown): value is Used {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
+}
+
+/** Pings the first of the brokers. */
+async function pingBrokers(brokers: string, env: NodeJS.ProcessEnv): Promise<void> {
+  const { hostname, port } = new URL(`kafka://${brokers.split(",")[0]!.trim()}`);
+  // With TLS there is no answer to a plain request. The topics' script will tell whether it is there.
+  const isPlain = (env["KAFKA_SECURITY_PROTOCOL"] || "PLAINTEXT") === "PLAINTEXT";
+  if (isPlain) await pingKafka(hostname, Number(port || 9092));
 }

@@ -2,9 +2,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { freePorts, portFromEnvironment, requireFreePorts } from "./ports.js";
-import { pingKafka } from "./services/kafka.js";
 import { pingRedis } from "./services/redis.js";
-import type { StackBuses } from "./stackBuses.js";
 import { DEFAULT_PORTS, type Ports, type ServerName, type StackApp } from "./stackServers.js";
 
 const SCRIPT_TIMEOUT_MS = 300_000;
@@ -33,25 +31,24 @@ export async function runScript(app: StackApp, { what, script, env, signal }: Sc
 }
 
 /**
- * The port of each server. Throws when one that the stack runs itself is taken, in the mode `fixed`.
+ * The port of each server. Throws when one is taken, in the mode `fixed`, but for servers that are
+ * `notRun`, or that an address in `env` replaces.
  */
 export async function choosePorts(
   mode: "auto" | "fixed",
   env: NodeJS.ProcessEnv,
-  buses: StackBuses,
+  notRun: readonly ServerName[],
 ): Promise<Ports> {
   const free = mode === "auto" ? await freePorts(NAMES.length) : [];
   const wishes = NAMES.map((name, index) => {
     const wish = DEFAULT_PORTS[name];
     return { ...wish, name, port: free[index] ?? portFromEnvironment(env, wish.variable, wish.port) };
   });
-  const isRun: Partial<Record<ServerName, boolean>> = {
-    mysql: !env["MYSQL_URL"],
-    redis: !env["REDIS_URL"],
-    eventHubs: buses.runs("eventHubs"),
-    kafka: buses.runs("kafka"),
-  };
-  if (mode === "fixed") await requireFreePorts(wishes.filter(({ name }) => isRun[name] ?? true));
+  const replaced = { mysql: env["MYSQL_URL"], redis: env["REDIS_URL"] } as Partial<
+    Record<ServerName, string>
+  >;
+  const isRun = (name: ServerName) => !replaced[name] && !notRun.includes(name);
+  if (mode === "fixed") await requireFreePorts(wishes.filter(({ name }) => isRun(name)));
   return Object.fromEntries(wishes.map(({ name, port }) => [name, port])) as Ports;
 }
 
@@ -83,12 +80,4 @@ export function pingUrl(urls: string): Promise<void> {
   const { hostname, port, protocol } = new URL(urls.split(",")[0]!);
   // With TLS there is no answer to a plain PING. The functions will tell whether it is there.
   return protocol === "rediss:" ? Promise.resolve() : pingRedis(hostname, Number(port || 6379));
-}
-
-/** Pings the first of the brokers. */
-export function pingBrokers(brokers: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const { hostname, port } = new URL(`kafka://${brokers.split(",")[0]!.trim()}`);
-  // With TLS there is no answer to a plain request. The topics' script will tell whether it is there.
-  const isPlain = (env["KAFKA_SECURITY_PROTOCOL"] || "PLAINTEXT") === "PLAINTEXT";
-  return isPlain ? pingKafka(hostname, Number(port || 9092)) : Promise.resolve();
 }
