@@ -209,6 +209,20 @@ describe("the command", () => {
   test.each<[string[], Record<string, string>, number, string]>([
     [["--prots", "auto"], {}, 2, "--prots"],
     [["--ports", "some"], {}, 2, "must be auto or fixed"],
+    [["--bus", "rabbit"], {}, 2, '--bus is "rabbit" but must be eventhubs or kafka'],
+    [[], { EVENT_BUS: "rabbit" }, 1, 'EVENT_BUS is "rabbit" but must be eventhubs or kafka'],
+    [
+      ["--bus", "kafka"],
+      { KAFKA_HOME: "/nowhere", PATH: "" },
+      1,
+      "or name a running broker in KAFKA_BROKERS",
+    ],
+    [
+      ["--ports", "auto", "--bus", "kafka"],
+      { KAFKA_BROKERS: "127.0.0.1:1" },
+      1,
+      "the server in KAFKA_BROKERS does not answer",
+    ],
     [["--data", "package.json"], {}, 1, "cannot be used"],
     [[], { API_PORT: "http" }, 1, 'API_PORT is "http" but must be a port number'],
     [["--ports", "auto"], { REDIS_URL: "redis://127.0.0.1:1" }, 1, "the server in REDIS_URL does not answer"],
