@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { readJson } from "./settings.js";
+import { readJson } from "./hostJson.js";
 
 /**
  * The files that `main` in the package.json of `app` names, sorted, because the real host loads its matches

@@ -11,7 +11,7 @@ export interface EventsProcess {
 }
 
 /**
- * Starts this program once more for the Event Hub and timer triggers alone. Storing and answering then share
+ * Starts this program once more for the Event Hub, Kafka and timer triggers alone. Storing and answering then share
  * no event loop, just as they share no instance where Azure scales functions apart. Resolves when the process
  * is ready. `onEnd` is called when it ends by itself. It never outlives this process.
  */

@@ -4,7 +4,8 @@ import { type EventsProcess, onCallTimer, startEventsProcess } from "./eventsPro
 import { createLog, describe } from "./log.js";
 import { CLOSE_MS, start, type TriggerKind } from "./server.js";
 
-const usage = `Runs an Azure Functions app (Node, programming model v4): its HTTP, Event Hub and timer triggers.
+const usage = `Runs an Azure Functions app (Node, programming model v4): its HTTP, Event Hub, Kafka and timer
+triggers.
 
   --port N             HTTP port, 0 for any free one (default 7071)
   --host ADDRESS       address to listen on (default 127.0.0.1)
@@ -12,7 +13,7 @@ const usage = `Runs an Azure Functions app (Node, programming model v4): its HTT
   --settings FILE      app settings (default: local.settings.json, or local.settings.example.json)
   --cors ORIGINS       pages that may call, separated by commas, or * (default: Host.CORS of the settings)
   --key KEY            admin calls, and functions whose authLevel is not anonymous, need it (default: none asked for)
-  --triggers KIND      only http, or only events: Event Hubs and timers (default: both)
+  --triggers KIND      only http, or only events: Event Hubs, Kafka and timers (default: both)
   --split              both, those of events in a process of their own
   --exit-with-stdin    end when stdin ends
   --help               this text
@@ -49,7 +50,7 @@ function readArguments() {
 async function startOther({ app, settings }: ReturnType<typeof readArguments>): Promise<EventsProcess> {
   const args = ["--app", app, ...(settings === undefined ? [] : ["--settings", settings])];
   return startEventsProcess(process.argv[1] as string, args, (code) =>
-    fail(new Error(`the process of the Event Hub and timer triggers has ended with ${code}`)),
+    fail(new Error(`the process of the Event Hub, Kafka and timer triggers has ended with ${code}`)),
   );
 }
 

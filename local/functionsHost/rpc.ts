@@ -1,6 +1,6 @@
 /**
  * The part of the Functions host's message protocol (FunctionRpc.proto) that crosses between this host and
- * the library `@azure/functions`: HTTP, Event Hub and timer triggers, the hooks and the log.
+ * the library `@azure/functions`: HTTP, Event Hub, Kafka and timer triggers, the hooks and the log.
  */
 
 export interface TypedData {
@@ -74,6 +74,15 @@ export interface Binding {
   eventHubName?: string;
   consumerGroup?: string;
   cardinality?: string;
+  // kafkaTrigger; of an app's own making, so they can be anything
+  brokerList?: unknown;
+  topic?: unknown;
+  protocol?: unknown;
+  authenticationMode?: unknown;
+  username?: unknown;
+  password?: unknown;
+  eventHubConnectionString?: unknown;
+  keyDataType?: unknown;
   // timerTrigger; from a handler in plain JavaScript they can be anything
   schedule?: unknown;
   runOnStartup?: unknown;

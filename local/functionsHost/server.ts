@@ -6,6 +6,7 @@ import type { CalledByHand } from "./admin.js";
 import { findAppFiles } from "./appFiles.js";
 import { startEventHubTriggers } from "./eventHubTriggers.js";
 import { createHttpServer } from "./httpTriggers.js";
+import { startKafkaTriggers } from "./kafkaTriggers.js";
 import { createLog, type Log } from "./log.js";
 import type { RegisteredFunction } from "./rpc.js";
 import { applyAppSettings, disabledOf, httpSettings, readCors, readHostSettings } from "./settings.js";
@@ -23,7 +24,7 @@ const STORAGE_MS = 2_000;
 /** The longest time that `close` takes. */
 export const CLOSE_MS = DRAIN_MS + HOOKS_MS + STORAGE_MS;
 
-/** `events`: Event Hub and timer triggers. */
+/** `events`: Event Hub, Kafka and timer triggers. */
 export type TriggerKind = "http" | "events";
 
 export interface Options {
@@ -73,8 +74,8 @@ export interface Server {
 }
 
 /**
- * Loads a Functions app and serves its HTTP, Event Hub and timer triggers. Resolves once HTTP is listening
- * and all triggers are started; Event Hubs and storage may still be away. Rejects, with advice, when the app
+ * Loads a Functions app and serves its HTTP, Event Hub, Kafka and timer triggers. Resolves once HTTP is
+ * listening and all triggers are started; Event Hubs, Kafka and storage may still be away. Rejects, with advice, when the app
  * cannot be loaded, a setting is wrong or the port is taken. One app runs in a process at a time, and its
  * settings go into `process.env`.
  */
@@ -109,8 +110,9 @@ export async function start(options: Options = {}): Promise<Server> {
     const eventHubs = events
       ? startEventHubTriggers(worker, running, settings.eventHubs, process.env, log)
       : [];
+    const kafka = events ? startKafkaTriggers(worker, running, settings.kafka, process.env, log) : [];
     for (const timer of timers) if (running.includes(timer.fn)) timer.start();
-    const triggers = [...eventHubs, ...timers];
+    const triggers = [...eventHubs, ...kafka, ...timers];
     const functions = [...worker.functions.values()].map(({ metadata }) => metadata.name).sort();
     const port = server ? (server.address() as AddressInfo).port : 0;
     let closed: Promise<void> | undefined;
@@ -158,7 +160,7 @@ function findDisabled(worker: Worker, env: NodeJS.ProcessEnv, log: Log): Set<Reg
   return new Set(all.filter(({ metadata }) => names.includes(metadata.name)));
 }
 
-const KNOWN_TRIGGERS = ["httpTrigger", "eventHubTrigger", "timerTrigger"];
+const KNOWN_TRIGGERS = ["httpTrigger", "eventHubTrigger", "kafkaTrigger", "timerTrigger"];
 
 function warnOfOtherTriggers(worker: Worker, log: Log): void {
   for (const { metadata } of worker.functions.values())

@@ -1,6 +1,8 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Cors } from "./cors.js";
+import { isObject, type Json, type Reader, reader, readJson } from "./hostJson.js";
+import { type KafkaSettings, readKafkaSettings } from "./kafkaSettings.js";
 import { type Level, parseLevel } from "./log.js";
 
 /** The settings of host.json that this host follows; times in milliseconds. */
@@ -10,6 +12,7 @@ export interface HostSettings {
   readonly functionTimeout: number | undefined;
   readonly logLevel: Level;
   readonly eventHubs: EventHubSettings;
+  readonly kafka: KafkaSettings;
   readonly leases: LeaseSettings;
 }
 
@@ -29,8 +32,6 @@ export interface EventHubSettings {
   readonly batchCheckpointFrequency: number;
   readonly initialOffset: "fromStart" | "fromEnd" | { readonly enqueuedOn: Date };
 }
-
-type Json = { [key: string]: unknown };
 
 /**
  * Reads `host.json` below `app`. Environment variables `AzureFunctionsJobHost__a__b` win over its `a.b`, as
@@ -55,6 +56,7 @@ export function readHostSettings(app: string, env: NodeJS.ProcessEnv): HostSetti
       batchCheckpointFrequency: read.count(`${hub}.batchCheckpointFrequency`, 1, 1),
       initialOffset: readInitialOffset(read, `${hub}.initialOffsetOptions`),
     },
+    kafka: readKafkaSettings(read),
     leases: {
       period: leaseTime(read, "singleton.listenerLockPeriod", 60_000),
       pollingInterval: leaseTime(
@@ -197,23 +199,6 @@ export function eventHubsConnection(
   return { kind: "identity", namespace, clientId: env[`${name}__clientId`] || undefined };
 }
 
-/** Reads a file that holds one JSON object; errors name the file. */
-export function readJson(file: string): Json {
-  let value: unknown;
-  try {
-    // A byte order mark, which some editors write, is not valid JSON.
-    value = JSON.parse(readFileSync(file, "utf8").replace(/^\uFEFF/, ""));
-  } catch (cause) {
-    throw new Error(`${file} cannot be read as JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (!isObject(value)) throw new Error(`${file} must hold one JSON object`);
-  return value;
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function applyOverrides(root: Json, env: NodeJS.ProcessEnv): void {
   for (const [name, value] of Object.entries(env)) {
     const path = name.split("__");
@@ -229,45 +214,14 @@ function applyOverrides(root: Json, env: NodeJS.ProcessEnv): void {
   }
 }
 
-function reader(root: Json, file: string) {
-  const find = (path: string): unknown =>
-    path.split(".").reduce<unknown>((at, key) => (isObject(at) ? at[key] : undefined), root);
-  const fail = (path: string, value: unknown, wanted: string): never => {
-    throw new Error(`${file}: ${path} is ${JSON.stringify(value)} but must be ${wanted}`);
-  };
-  return {
-    fail,
-    find,
-    text(path: string, otherwise: string): string {
-      const value = find(path) ?? otherwise;
-      return typeof value === "string" ? value : fail(path, value, "a string");
-    },
-    count(path: string, otherwise: number, least: number): number {
-      const value = Number(find(path) ?? otherwise);
-      if (Number.isInteger(value) && value >= least) return value;
-      return fail(path, find(path), `a whole number of at least ${least}`);
-    },
-    /** Milliseconds of `hh:mm:ss` or `d.hh:mm:ss`; `undefined` for `-1`, which means no limit. */
-    duration(path: string, otherwise: number): number | undefined {
-      const value = find(path);
-      if (value === undefined) return otherwise;
-      if (String(value) === "-1") return undefined;
-      const match = /^(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})(\.\d{1,7})?$/.exec(String(value));
-      if (!match) return fail(path, value, 'a time like "00:05:00"');
-      const [days, hours, minutes, seconds, fraction] = match.slice(1).map((part) => Number(part ?? 0));
-      return (((days! * 24 + hours!) * 60 + minutes!) * 60 + seconds! + fraction!) * 1000;
-    },
-  };
-}
-
 /** A minute if not said, at least 15 seconds, at most `most` milliseconds. */
-function leaseTime(read: ReturnType<typeof reader>, path: string, most: number): number {
+function leaseTime(read: Reader, path: string, most: number): number {
   const time = read.duration(path, 60_000) ?? 0;
   const wanted = `a time of at least 15 s${most < 100_000 ? ` and at most ${most / 1000} s` : ""}`;
   return time >= 15_000 && time <= most ? time : read.fail(path, read.find(path), wanted);
 }
 
-function readInitialOffset(read: ReturnType<typeof reader>, path: string): EventHubSettings["initialOffset"] {
+function readInitialOffset(read: Reader, path: string): EventHubSettings["initialOffset"] {
   const type = read.text(`${path}.type`, "fromStart");
   if (/^fromStart$/i.test(type)) return "fromStart";
   if (/^fromEnd$/i.test(type)) return "fromEnd";
