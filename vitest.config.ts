@@ -26,7 +26,7 @@ const SERVERS = [
  * their own.
  */
 const ALSO_LONG = [
-  "tests/contracts/{functionsHostEventHubs,functionsHostTimers}.test.ts",
+  "tests/contracts/{functionsHostEventHubs,functionsHostKafka,functionsHostTimers}.test.ts",
   "tests/integration/dev.test.ts",
 ];
 /** Unit tests of what is built, so that a build must be there. */
