@@ -43,7 +43,8 @@ export interface Place {
 
 /**
  * One membership in a consumer group, from joining to leaving, for one topic. It never tries again by itself:
- * whoever has it drops it after an error and makes another one.
+ * whoever has it drops it after an error and makes another one, which can go on with the `memberId` and the
+ * `generationId` of the former.
  */
 export class Member extends Consumer {
   readonly #source: KafkaSource;
@@ -110,12 +111,6 @@ export class Member extends Consumer {
         dead.map(({ memberId }) => ({ memberId })),
       );
     return dead.length;
-  }
-
-  /** Joins the group; as the member `former`, if the group still knows it, which is quicker for everyone. */
-  async joinAs(former: string | null): Promise<void> {
-    this.memberId = former;
-    await this.joinGroup();
   }
 
   /**

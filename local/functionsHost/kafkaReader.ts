@@ -95,7 +95,11 @@ export class KafkaReader {
     this.#topic = topic;
     await this.#removeDead(member);
     member.on("consumer:group:join", (payload) => session.aborted || this.#joined(payload));
-    await member.joinAs(this.#memberId);
+    member.memberId = this.#memberId;
+    member.generationId = this.#generationId;
+    // What was done before the error, while the group still takes it: joining may move partitions.
+    if (member.memberId !== null) await this.#commit(member, topic);
+    await member.joinGroup();
     await Promise.all([
       this.#readOn(member, topic, session),
       this.#look(member, topic, session),
