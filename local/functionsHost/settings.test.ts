@@ -37,6 +37,18 @@ describe("host.json", () => {
         batchCheckpointFrequency: 1,
         initialOffset: "fromStart",
       },
+      // Without `subscriberIntervalInSeconds` what has arrived is handed over at once.
+      kafka: {
+        maxBatchSize: 64,
+        subscriberInterval: undefined,
+        autoCommitInterval: 200,
+        sessionTimeout: 10_000,
+        autoOffsetReset: "earliest",
+        commitOnFailure: true,
+        maxRetries: 5,
+        maxPartitionFetchBytes: 1_048_576,
+        fetchMaxBytes: 8_388_608,
+      },
       leases: { period: 60_000, pollingInterval: 60_000 },
     });
   });
@@ -53,6 +65,31 @@ describe("host.json", () => {
       logLevel: "warning",
       eventHubs: { maxEventBatchSize: 7 },
     });
+  });
+
+  test("says how Kafka is read, the environment too", () => {
+    put(
+      "host.json",
+      '{"extensions":{"kafka":{"subscriberIntervalInSeconds":2,"maxRetries":-1,"autoOffsetReset":"Latest"}}}',
+    );
+    const env = { AzureFunctionsJobHost__extensions__kafka__commitOnFailure: "False" };
+    expect(readHostSettings(app, env).kafka).toMatchObject({
+      subscriberInterval: 2_000,
+      maxRetries: -1,
+      autoOffsetReset: "latest",
+      commitOnFailure: false,
+    });
+  });
+
+  test.each([
+    ['{"maxBatchSize":0}', "extensions.kafka.maxBatchSize is 0 but must be a whole number of at least 1"],
+    ['{"maxRetries":-2}', "extensions.kafka.maxRetries is -2 but must be a whole number of at least -1"],
+    ['{"commitOnFailure":"no"}', 'extensions.kafka.commitOnFailure is "no" but must be true or false'],
+    ['{"autoOffsetReset":"none"}', 'autoOffsetReset is "none" but must be earliest or latest'],
+    ['{"subscriberIntervalInSeconds":0}', "subscriberIntervalInSeconds is 0 but must be"],
+  ])("says what is wrong with Kafka's %s", (kafka, message) => {
+    put("host.json", `{"extensions":{"kafka":${kafka}}}`);
+    expect(() => readHostSettings(app, {})).toThrow(message);
   });
 
   test("knows no limit as -1, and a time to start from", () => {

@@ -1,10 +1,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Admin, type MessageToProduce, Producer } from "@platformatic/kafka";
+import { Admin, type MessageToProduce, offsetCommitV9, Producer } from "@platformatic/kafka";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { freePort } from "../../local/ports.js";
 import { startKafka } from "../../local/services/kafka.js";
-import { findKafka } from "../../local/services/kafkaProgram.js";
+import { whyNoKafka } from "../../local/services/kafkaProgram.js";
 import {
   appFolder,
   builtHost,
@@ -14,10 +14,7 @@ import {
   scratchFolder,
 } from "./functionsApp/processes.js";
 
-const missing = await findKafka({ say: console.error }).then(
-  () => undefined,
-  (error: Error) => error.message,
-);
+const missing = await whyNoKafka({ say: console.error });
 if (missing !== undefined) console.error(`SKIPPED: the host's Kafka triggers were not tested: ${missing}`);
 
 /** Kafka triggers against a real Apache Kafka. */
@@ -349,10 +346,15 @@ describe.skipIf(missing !== undefined)("the Functions host, reading Kafka", () =
 
     test("of a broker that is killed under load lose and repeat nothing", async () => {
       await createTopic(3);
-      await host({ CALL_MS: "5" });
+      // Batches wait and one runs when the broker dies, and when it is back. No session may end meanwhile.
+      await host({
+        CALL_MS: "800",
+        AzureFunctionsJobHost__extensions__kafka__maxBatchSize: "10",
+        AzureFunctionsJobHost__extensions__kafka__sessionTimeoutMs: "60000",
+      });
       const sent: string[] = [];
       for (let round = 1; round <= 3; round += 1) {
-        for (let batch = 1; batch <= 5; batch += 1) {
+        for (let batch = 1; batch <= 3; batch += 1) {
           const some = numbered(1, 20).map((text) => `${round}-${batch}-${text}`);
           await send(some, batch % 3);
           sent.push(...some);
@@ -373,34 +375,76 @@ describe.skipIf(missing !== undefined)("the Functions host, reading Kafka", () =
   });
 
   describe("a topic that is deleted and made anew", () => {
+    const remake = async () => {
+      await deleteTopic();
+      // The former one goes some time after the answer.
+      await eventually(async () => {
+        await createTopic();
+        return true;
+      });
+    };
+
     test("while the host runs is read from its start", async () => {
       await createTopic();
       await host();
       await send(numbered(1, 5));
       await eventually(async () => (await committed()) === 5n);
-      await deleteTopic();
-      await eventually(async () => {
-        await createTopic();
-        return true;
-      });
+      await remake();
       await send(["new-1", "new-2"]);
       await eventually(() => texts().includes("new-2"));
       expect(texts()).toEqual([...numbered(1, 5), "new-1", "new-2"]);
     });
 
-    test("is read from its start though the group has an offset beyond its end, or of the former one", async () => {
+    test("and is longer than the former one before the host looks, is read from its start", async () => {
+      await createTopic();
+      const running = await host();
+      await send(numbered(1, 2));
+      await eventually(async () => (await committed()) === 2n);
+      running.child.kill("SIGSTOP");
+      await remake();
+      await send(numbered(11, 15));
+      running.child.kill("SIGCONT");
+      await eventually(() => texts().includes("event-15"));
+      expect(texts()).toEqual([...numbered(1, 2), ...numbered(11, 15)]);
+    });
+
+    test.each([
+      ["beyond its end", { committedOffset: 1_000n, committedMetadata: null }],
+      // Within the topic, but committed for an earlier one by its id.
+      [
+        "of the former one",
+        { committedOffset: 1n, committedMetadata: "6a9e2c1e-7d6c-4f0b-9b0a-0123456789ab" },
+      ],
+    ])("is read from its start though the group has an offset %s", async (_, place) => {
       await createTopic();
       await send(numbered(1, 2));
-      await asAdmin((admin) =>
-        admin.alterConsumerGroupOffsets({
-          groupId: `readers-of-${topic}`,
-          topics: [{ name: topic, partitionOffsets: [{ partition: 0, offset: 1_000n }] }],
-        }),
-      );
+      await commit(place);
       await host();
       await eventually(() => texts().includes("event-2"));
       expect(texts()).toEqual(numbered(1, 2));
     });
+  });
+
+  /** Commits an offset for the group, from outside. */
+  const commit = (place: { committedOffset: bigint; committedMetadata: string | null }): Promise<void> =>
+    asAdmin(async (admin) => {
+      const group = `readers-of-${topic}`;
+      const partitions = [{ partitionIndex: 0, committedLeaderEpoch: -1, ...place }];
+      await eventually(async () => {
+        const { brokers } = await admin.metadata({ topics: [] });
+        const [connection] = (await admin.connectToBrokers([...brokers.keys()])).values();
+        await offsetCommitV9.api.async(connection!, group, -1, "", null, [{ name: topic, partitions }]);
+        return true;
+      });
+    });
+
+  test("goes on at an offset that a tool has set for the group", async () => {
+    await createTopic();
+    await send(numbered(1, 2));
+    await commit({ committedOffset: 1n, committedMetadata: "" });
+    await host();
+    await eventually(() => texts().includes("event-2"));
+    expect(texts()).toEqual(["event-2"]);
   });
 
   test("begins at the end where host.json says latest", async () => {
@@ -449,18 +493,20 @@ describe.skipIf(missing !== undefined)("the Functions host, reading Kafka", () =
     await eventually(() => texts().includes("of the new one"));
   });
 
-  describe("a binding that can't be used ends the start, and says why", () => {
-    test.each([
-      [{ brokerList: "%NO_SUCH%" }, "needs the setting NO_SUCH"],
-      [{ brokerList: "kafka://here" }, "must have HOST:PORT"],
-      [{ protocol: "sasl" }, "use plaintext, ssl, saslPlaintext or saslSsl"],
-      [{ protocol: "saslSsl" }, "authenticationMode must be plain"],
-      [{ protocol: "saslSsl", authenticationMode: "plain", username: "me" }, "needs a password"],
-      [{ protocol: "plaintext", password: "%NO_SUCH%" }, "needs the setting NO_SUCH"],
-      [{ consumerGroup: "" }, "needs a consumerGroup"],
-      [{ avroSchema: "{}" }, "avroSchema"],
-    ])("%j", async (binding, message) => {
-      await expect(host({}, { ...MANY, ...binding })).rejects.toThrow(message);
-    });
+  test("a binding that can't be used ends the start, and says why", async () => {
+    await expect(host({}, { ...MANY, protocol: "saslSsl" })).rejects.toThrow(
+      'function "parcels": authenticationMode must be plain',
+    );
+  });
+
+  test("a function that is disabled reads nothing", async () => {
+    await createTopic();
+    await send(["one"]);
+    const running = await host({ "AzureWebJobs.parcels.Disabled": "1" });
+    expect(running.log()).toContain("Function 'Functions.parcels' is disabled");
+    await running.end();
+    await host();
+    await eventually(() => texts().length === 1);
+    expect(calls().map(({ pid }) => pid)).not.toContain(running.child.pid);
   });
 });
