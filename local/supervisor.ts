@@ -83,6 +83,7 @@ export class Supervised {
   /** Kills the process and all it started, at once. Nothing is started again. */
   killForGood(): void {
     this.#stopping ??= Promise.resolve();
+    clearInterval(this.#logCheck);
     this.#pause.abort();
     this.#child?.kill("SIGKILL");
   }
