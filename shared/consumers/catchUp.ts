@@ -1,11 +1,11 @@
-import type { EventBatch } from "../bus/eventBus.js";
+import type { EventBatch, EventBus } from "../bus/eventBus.js";
 import { findPosition, type Stream } from "../store/streamPositions.js";
 import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 const READ_AT_ONCE = 500;
 
 /** The catch-up of each hub of each bus that was begun last in this process. */
-const running = new Map<string, Promise<void>>();
+const running = new WeakMap<EventBus, Map<string, Promise<void>>>();
 
 /**
  * Stores and shows the events behind the position in MySQL, read from the hub itself: those of the named
@@ -20,10 +20,11 @@ export async function catchUp(
   store: (batch: EventBatch) => Promise<void>,
   deps: ConsumeDeps,
 ): Promise<void> {
-  const name = `${deps.bus.system} ${hub}`;
-  const before = running.get(name) ?? Promise.resolve();
+  const ofBus = running.get(deps.bus) ?? new Map<string, Promise<void>>();
+  running.set(deps.bus, ofBus);
+  const before = ofBus.get(hub) ?? Promise.resolve();
   const work = before.catch(() => {}).then(() => catchUpNow(hub, partitionId, store, deps));
-  running.set(name, work);
+  ofBus.set(hub, work);
   await work;
 }
 

@@ -131,6 +131,20 @@ describe("a batch", () => {
     expect(shownSeqs()).toEqual([1, 2]);
   });
 
+  test("behind numbers without an event goes on there, as the bus tells that they are absent", async () => {
+    await deliver([put(sent({ content: "a" }))]);
+    const marks = [put("mark"), put("mark")].map((event) => ({ ...event, absent: true as const }));
+    const readRange = async (_hub: string, _id: string, from: number, to: number) =>
+      marks.filter(({ sequenceNumber }) => sequenceNumber >= from && sequenceNumber <= to);
+    await deliver([put(sent({ content: "b" }))], { bus: changed(bus, { readRange }) });
+    expect(await stored()).toEqual([
+      [1, "a"],
+      [2, "b"],
+    ]);
+    expect(deadLetters()).toEqual([]);
+    expect(shownSeqs()).toEqual([1, 2]);
+  });
+
   test("that overlaps the one before stores only what is new", async () => {
     const [a, b, c] = [put(sent()), put(sent()), put(sent())];
     await deliver([a, b]);
