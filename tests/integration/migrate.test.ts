@@ -220,6 +220,34 @@ describe("what was there before system messages and absent users stopped countin
   });
 });
 
+test("positions of before go on under the ids that the adapter of Event Hubs gives", async () => {
+  for (const one of ["0001_rooms_and_messages", "0002_membership_and_reads", "0003_what_counts"])
+    cpSync(join(RELEASED, `${one}.sql`), join(folder, `${one}.sql`));
+  await migrate(url, folder);
+  const createdOn = ["2026-01-02 03:04:05.678", "2026-01-02 03:04:05.000"];
+  for (const [index, time] of createdOn.entries())
+    await server.query("INSERT INTO ??.stream_positions VALUES ('chat-messages', '0', ?, ?, 1)", [
+      name,
+      time,
+      index,
+    ]);
+  cpSync(RELEASED, folder, { recursive: true });
+  await migrate(url, folder);
+  const [rows] = await server.query<RowDataPacket[]>(
+    "SELECT hub_id, stored_sequence_number AS stored FROM ??.stream_positions ORDER BY 2",
+    [name],
+  );
+  const ids = ["2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.000Z"];
+  expect(rows.map((row) => ({ ...row }))).toEqual(ids.map((hub_id, stored) => ({ hub_id, stored })));
+  expect(ids.map((id) => new Date(id).toISOString())).toEqual(ids);
+  // The version before finds its positions as long as it runs.
+  const [old] = await server.query<RowDataPacket[]>(
+    "SELECT stored_sequence_number FROM ??.stream_positions WHERE hub_created_on = ?",
+    [name, createdOn[0]],
+  );
+  expect(old).toHaveLength(1);
+});
+
 describe("a folder of migrations", () => {
   test("is read as statements without comments", () => {
     write(
