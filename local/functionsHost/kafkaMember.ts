@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import {
   type API,
   type Connection,
@@ -22,8 +23,12 @@ import type { KafkaSettings } from "./kafkaSettings.js";
 /** A broker answers a fetch in this time though nothing has arrived, in milliseconds. */
 const FETCH_WAIT_MS = 500;
 
-/** Longer than a broker lets a member wait for the others of its group. */
+/**
+ * A broker that is silent counts as dead after the session's time and this, as it may let a member wait for
+ * the others of its group for as long as a session lasts; but never later than after `SILENT_MS`.
+ */
 const SLACK_MS = 5_000;
+const SILENT_MS = 60_000;
 
 /** From this version on, Fetch names a topic by its id. */
 const FETCH_BY_ID = 13;
@@ -59,8 +64,9 @@ export class Member extends Consumer {
     const { sessionTimeout } = settings;
     const connection: ConnectionOptions = {
       connectTimeout: 5_000,
-      requestTimeout: sessionTimeout + SLACK_MS,
-      ...(source.tls && { tls: {}, tlsServerName: true }),
+      requestTimeout: Math.min(sessionTimeout + SLACK_MS, SILENT_MS),
+      // An address is no name that a server could be asked for by.
+      ...(source.tls && { tls: {}, tlsServerName: !source.brokers.some((one) => isIP(one.split(":")[0]!)) }),
       ...(source.login && { sasl: { mechanism: "PLAIN", ...source.login } }),
     };
     super({
