@@ -80,10 +80,10 @@ export class Supervised {
     if (this.#child?.running) process.kill(this.#child.pid, signal);
   }
 
-  /** Kills the process and all it started, at once. Nothing is started again. */
+  /** Kills the process and all it started, at once. Nothing is started again. A `stop` waits for its end. */
   killForGood(): void {
-    this.#stopping ??= Promise.resolve();
     clearInterval(this.#logCheck);
+    this.#stopping ??= Promise.resolve(this.#child?.exited).then(() => {});
     this.#pause.abort();
     this.#child?.kill("SIGKILL");
   }
