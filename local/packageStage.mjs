@@ -76,7 +76,15 @@ function writeManifests(root, folder) {
 
 async function installPackages(folder) {
   say("package: installing what the app needs...");
-  const options = ["--omit=dev", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund"];
+  // What is optional is programs of one kind of machine, in place of code that runs on each.
+  const options = [
+    "--omit=dev",
+    "--omit=optional",
+    "--ignore-scripts",
+    "--prefer-offline",
+    "--no-audit",
+    "--no-fund",
+  ];
   // An npm that runs this command has said with which settings it runs. They are not meant for this folder.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name)));
   if ((await npmCi(options, { cwd: folder, env })) !== 0)

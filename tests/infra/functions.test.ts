@@ -12,7 +12,7 @@ const sources = readdirSync("functions")
   .map((name) => readFileSync(`functions/${name}`, "utf8"))
   .join("\n");
 /** The functions that scale each by itself; those of HTTP are one group. */
-const alone = [...sources.matchAll(/app\.(?:eventHub|timer)\("([^"]+)"/g)].map(([, name]) => name ?? "");
+const alone = [...sources.matchAll(/(?:app\.timer|^storeHub)\("([^"]+)"/gm)].map(([, name]) => name ?? "");
 
 describe.each(SIZES)("the function app of %s", (size) => {
   const app = theOnly(snapshotOf(size), "Microsoft.Web/sites");

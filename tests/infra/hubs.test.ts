@@ -24,7 +24,7 @@ describe("the one table of hubs", () => {
     const triggers = readdirSync("functions")
       .filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))
       .flatMap((name) => [
-        ...readFileSync(`functions/${name}`, "utf8").matchAll(/batchesOf\("([^"]+)", "([^"]+)"/g),
+        ...readFileSync(`functions/${name}`, "utf8").matchAll(/^storeHub\("[^"]+", "([^"]+)", "([^"]+)"/gm),
       ])
       .map(([, hub, group]) => [hub, [group, RECOVER_GROUP]]);
     const read = Object.entries(HUBS).filter(([, { consumerGroups }]) => consumerGroups.length > 0);
