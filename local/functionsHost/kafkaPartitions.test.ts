@@ -29,7 +29,7 @@ describe("the partitions that a host has", () => {
   }
 
   async function take(max = 10) {
-    const batch = await partitions.take(max, undefined);
+    const batch = await partitions.take(max, 0);
     if (!batch) throw new Error("no batch");
     return batch;
   }
@@ -121,7 +121,7 @@ describe("the partitions that a host has", () => {
   });
 
   test("end with the host", async () => {
-    const taking = partitions.take(1, undefined);
+    const taking = partitions.take(1, 0);
     closing.abort();
     expect(await taking).toBeUndefined();
   });

@@ -67,11 +67,11 @@ export class Partitions {
   }
 
   /**
-   * The next events, at most `max`. Without `collect` as soon as there is one; else what arrives in that many
-   * milliseconds, as the extension's listener does. `undefined` when the host ends.
+   * The next events, at most `max`: what arrives in `collect` milliseconds, as the extension's listener does.
+   * `undefined` when the host ends.
    */
-  async take(max: number, collect: number | undefined): Promise<Batch | undefined> {
-    const until = Date.now() + (collect ?? 0);
+  async take(max: number, collect: number): Promise<Batch | undefined> {
+    const until = Date.now() + collect;
     for (;;) {
       if (this.#closing.aborted) return undefined;
       const left = until - Date.now();

@@ -37,10 +37,10 @@ describe("host.json", () => {
         batchCheckpointFrequency: 1,
         initialOffset: "fromStart",
       },
-      // Without `subscriberIntervalInSeconds` what has arrived is handed over at once.
+      // Without `subscriberIntervalInSeconds` events are collected for a moment only.
       kafka: {
         maxBatchSize: 64,
-        subscriberInterval: undefined,
+        subscriberInterval: 10,
         autoCommitInterval: 200,
         sessionTimeout: 10_000,
         autoOffsetReset: "earliest",

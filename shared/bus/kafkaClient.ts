@@ -93,6 +93,14 @@ export class UnknownTopic extends Error {
   override readonly name = "UnknownTopic";
 }
 
+/** A topic as the brokers describe it, and where the brokers are. */
+interface Described {
+  readonly found: ClusterTopicMetadata;
+  readonly brokers: ClusterMetadata["brokers"];
+  /** As `performance.now()` counts. */
+  readonly asked: number;
+}
+
 /** Nothing is connected, and the library not loaded, before the first call. */
 export function createKafkaClient(access: KafkaAccess): KafkaClient {
   let opening: Promise<Opened> | undefined;
@@ -100,26 +108,31 @@ export function createKafkaClient(access: KafkaAccess): KafkaClient {
     opening ??= open(access);
     return opening;
   };
+  const described = new Map<string, Described>();
+  const describe = async (topic: string, deadline: number, freshness?: "fresh"): Promise<Described> => {
+    const known = described.get(topic);
+    if (known && freshness !== "fresh" && performance.now() - known.asked < METADATA_MS) return known;
+    const found = await find(await opened(), topic, deadline);
+    described.set(topic, found);
+    return found;
+  };
   return {
-    topic: async (topic, freshness) => {
-      const deadline = performance.now() + METADATA_CALL_MS;
-      return (await find(await opened(), topic, deadline, freshness)).found;
-    },
+    topic: async (topic, freshness) =>
+      (await describe(topic, performance.now() + METADATA_CALL_MS, freshness)).found,
     async toLeader(name, topic, partition, params, timeoutMs) {
-      const client = await opened();
       const deadline = performance.now() + timeoutMs;
-      const { found, brokers } = await find(client, topic, deadline);
+      const { found, brokers } = await describe(topic, deadline);
       const leader = found.partitions[partition]?.leader;
       if (leader === undefined) throw new UnknownTopic(`The topic ${topic} has no partition ${partition}.`);
       try {
         const broker = brokers.get(leader);
         if (!broker) throw new Error(`Partition ${partition} of ${topic} has no leader right now.`);
-        const who = `${broker.host}:${broker.port}`;
-        const connection = await within(client.connectionTo(broker), deadline, who);
+        const client = await opened();
+        const connection = await client.connectionTo(broker, deadline);
         return await client.call(name, connection, (version) => params(version, found), deadline);
       } catch (error) {
         // Another broker may lead the partition by now.
-        client.base.clearMetadata();
+        described.clear();
         throw error;
       }
     },
@@ -135,9 +148,11 @@ export function createKafkaClient(access: KafkaAccess): KafkaClient {
   };
 }
 
+type Address = { readonly host: string; readonly port: number };
+
 interface Opened {
   readonly base: Base;
-  connectionTo(broker: { readonly host: string; readonly port: number }): Promise<Connection>;
+  connectionTo(broker: Address, deadline: number): Promise<Connection> | Connection;
   anyConnection(): Promise<Connection>;
   call<Name extends keyof Calls>(
     name: Name,
@@ -156,7 +171,6 @@ async function open({ brokers, tls, sasl }: KafkaAccess): Promise<Opened> {
     maxInflights: AT_ONCE,
     // Whoever calls repeats, and knows for how long.
     retries: false,
-    metadataMaxAge: METADATA_MS,
     // An address is no server name (RFC 6066).
     ...(tls && { tls, tlsServerName: brokers.every((broker) => isIP(broker.replace(/:\d+$/, "")) === 0) }),
     ...(sasl && { sasl }),
@@ -167,21 +181,33 @@ async function open({ brokers, tls, sasl }: KafkaAccess): Promise<Opened> {
     "connect",
     ({ connection }) => void connection.socket.setKeepAlive(true, KEEP_ALIVE_MS),
   );
+  /** The calls in the versions that were agreed on. */
+  const apis = new Map<string, unknown>();
+  const choose = async <Name extends keyof Calls>(name: Name, deadline: number): Promise<ApiOf<Name>> => {
+    const choosing = settled<ApiOf<Name>>((done) => base[library.kGetApi](name, done));
+    const api = await within(choosing, deadline, "the brokers, asked for their versions,");
+    apis.set(name, api);
+    return api;
+  };
   return {
     base,
-    connectionTo: (broker) => settled((done) => base[library.kGetConnection](broker, done)),
+    connectionTo(broker, deadline) {
+      const known = base.connections.getEstablishedConnection(broker);
+      if (known?.isConnected()) return known;
+      const connecting = settled<Connection>((done) => base[library.kGetConnection](broker, done));
+      return within(connecting, deadline, `${broker.host}:${broker.port}`);
+    },
     anyConnection: () => settled((done) => base[library.kGetBootstrapConnection](done)),
     async call(name, connection, params, deadline) {
-      const choosing = settled<API<unknown[], Answer<typeof name>>>((done) =>
-        base[library.kGetApi](name, done),
-      );
-      const api = await within(choosing, deadline, "the brokers, asked for their versions,");
+      const api = (apis.get(name) as ApiOf<typeof name> | undefined) ?? (await choose(name, deadline));
       const answer = api.async(connection, ...params(api.version));
-      const who = `${connection.host}:${connection.port}`;
-      return within(answer, deadline, who, () => connection.socket.destroy());
+      const end = (): void => void connection.socket.destroy();
+      return within(answer, deadline, `${connection.host}:${connection.port}`, end);
     },
   };
 }
+
+type ApiOf<Name extends keyof Calls> = API<unknown[], Answer<Name>>;
 
 /** What a callback of the library leads to, as a promise. */
 const settled = <T>(start: (done: Callback<T>) => void): Promise<T> =>
@@ -190,43 +216,37 @@ const settled = <T>(start: (done: Callback<T>) => void): Promise<T> =>
   });
 
 /** The result of `work`, or a `KafkaTimeout` when it is not there by the deadline. */
-async function within<T>(
-  work: Promise<T>,
-  deadline: number,
-  who: string,
-  onTimeout?: () => void,
-): Promise<T> {
-  const stop = new AbortController();
-  const late = pause(Math.max(0, deadline - performance.now()), undefined, { signal: stop.signal }).then(
-    () => {
-      onTimeout?.();
-      throw new KafkaTimeout(`There was no answer from ${who} in time.`);
-    },
-  );
-  late.catch(() => {});
-  work.catch(() => {});
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    stop.abort();
-  }
+function within<T>(work: Promise<T>, deadline: number, who: string, onTimeout?: () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => {
+        onTimeout?.();
+        reject(new KafkaTimeout(`There was no answer from ${who} in time.`));
+      },
+      Math.max(0, deadline - performance.now()),
+    );
+    const settle = (end: () => void): void => {
+      clearTimeout(timer);
+      end();
+    };
+    work.then(
+      (value) => settle(() => resolve(value)),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
 }
 
 /**
  * The topic, and the brokers of the same answer. Brokers hear of a new topic one after the other, so one that
  * does not know it is asked again for a while.
  */
-async function find(
-  opened: Opened,
-  topic: string,
-  deadline: number,
-  freshness?: "fresh",
-): Promise<{ readonly found: ClusterTopicMetadata; readonly brokers: ClusterMetadata["brokers"] }> {
+async function find(opened: Opened, topic: string, deadline: number): Promise<Described> {
   const giveUpAt = Math.min(deadline, performance.now() + UNKNOWN_MS);
   for (;;) {
-    const { topics, brokers } = await metadataOf(opened, topic, deadline, freshness);
+    const asked = performance.now();
+    const { topics, brokers } = await metadataOf(opened, topic, deadline);
     const found = topics.get(topic);
-    if (found) return { found, brokers };
+    if (found) return { found, brokers, asked };
     if (performance.now() > giveUpAt)
       throw new UnknownTopic(`The brokers have no topic ${topic}: npm run topics makes it.`);
     await pause(UNKNOWN_PAUSE_MS);
@@ -237,9 +257,8 @@ async function metadataOf(
   { base }: Opened,
   topic: string,
   deadline: number,
-  freshness: "fresh" | undefined,
 ): Promise<Pick<ClusterMetadata, "topics" | "brokers">> {
-  const asked = base.metadata({ topics: [topic], forceUpdate: freshness === "fresh" });
+  const asked = base.metadata({ topics: [topic], forceUpdate: true });
   const endAll = (): void => {
     for (const [, connection] of base.connections) connection.socket?.destroy();
   };
