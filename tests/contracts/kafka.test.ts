@@ -1,14 +1,19 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { Producer, stringSerializers } from "@platformatic/kafka";
+import { inspect } from "node:util";
+import { Admin, Producer, stringSerializers } from "@platformatic/kafka";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { start } from "../../local/eventHubs/server.js";
+import { findKafka } from "../../local/services/kafkaProgram.js";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { connectKafka } from "../../shared/bus/kafka.js";
+import type { ChatError, OnFault } from "../../shared/platform/errors.js";
+import { type Authority, makeAuthority } from "../support/certificates.js";
 import { type Kafka, noKafka, ownKafka } from "../support/kafka.js";
+import { ADMIN, GUEST, type SecuredKafka, startSecuredKafka } from "../support/kafkaPrograms.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcpProxy.js";
 
 const TOPIC = "chat-messages";
@@ -225,6 +230,75 @@ describe.skipIf(noKafka !== undefined)("Apache Kafka behind the port", () => {
       expect(String((failure as Error).cause)).toMatch(/no topic not-there: npm run topics makes it/);
     }
     expect(told).toEqual(["UnknownTopic", "UnknownTopic"]);
+  });
+});
+
+describe.skipIf(noKafka !== undefined)("a broker that asks who is there, over TLS", () => {
+  let authority: Authority;
+  let secured: SecuredKafka;
+  let folder: string;
+  const told: (readonly [kind: string, isOwn: boolean | undefined])[] = [];
+  const as = (username: string, password: string, ca: readonly string[] = [authority.file]): EventBus => {
+    const tls = { ca: ca.map((file) => readFileSync(file)) };
+    const sasl = { mechanism: "PLAIN", username, password } as const;
+    const onFault: OnFault = ({ kind, isOwn }) => void told.push([kind, isOwn]);
+    return connectKafka({ brokers: [secured.brokers], tls, sasl }, { onFault });
+  };
+  const failure = async (bus: EventBus): Promise<ChatError> => {
+    told.length = 0;
+    const error = await bus.publish(TOPIC, "key", { index: 0 }).then(
+      () => expect.fail("it was published"),
+      (thrown: ChatError) => thrown,
+    );
+    await bus.close();
+    return error;
+  };
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "nonstop-secured-"));
+    authority = await makeAuthority();
+    const certificate = await authority.certify("localhost");
+    secured = await startSecuredKafka(await findKafka(), join(folder, "kafka"), certificate);
+    const ca = readFileSync(authority.file);
+    const admin = new Admin({
+      clientId: "admin",
+      bootstrapBrokers: [secured.brokers],
+      tls: { ca },
+      tlsServerName: true,
+      sasl: { mechanism: "PLAIN", username: ADMIN[0], password: ADMIN[1] },
+      retries: 20,
+      retryDelay: 200,
+    });
+    await admin.createTopics({ topics: [TOPIC], partitions: 2, replicas: 1 });
+    await admin.close();
+  });
+  afterAll(async () => {
+    await secured?.close();
+    authority?.close();
+    if (folder) rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("takes events of whom it knows, and gives them back", async () => {
+    const bus = as(...ADMIN);
+    await bus.publish(TOPIC, "key", { index: 1 });
+    const found = await Promise.all(["0", "1"].map((id) => bus.readRange(TOPIC, id, 0, END, END)));
+    expect(found.flat().map(({ body }) => String(body))).toEqual(['{"index":1}']);
+    await bus.close();
+  });
+
+  test.each<[string, () => EventBus, string]>([
+    ["a wrong password", () => as(ADMIN[0], "wrong"), "SASL_AUTHENTICATION_FAILED"],
+    ["a user without rights", () => as(...GUEST), "TOPIC_AUTHORIZATION_FAILED"],
+  ])("%s is a fault of this app's own, and asks nobody to send again", async (_what, open, kind) => {
+    const error = await failure(open());
+    expect(error).toMatchObject({ code: "UNAVAILABLE", details: { toBeMended: true } });
+    expect(told).toEqual([[kind, true]]);
+  });
+
+  test("a certificate of an unknown authority is not trusted", async () => {
+    const error = await failure(as(ADMIN[0], ADMIN[1], []));
+    expect(error).toMatchObject({ code: "UNAVAILABLE" });
+    expect(inspect(error, { depth: 9 })).toMatch(/UNABLE_TO_|SELF_SIGNED|unable to/);
   });
 });
 
