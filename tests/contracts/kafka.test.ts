@@ -3,10 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { inspect } from "node:util";
+import type { TokenCredential } from "@azure/identity";
 import { Admin, Producer, stringSerializers } from "@platformatic/kafka";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { start } from "../../local/eventHubs/server.js";
 import { findKafka } from "../../local/services/kafkaProgram.js";
+import { kafkaAccess } from "../../shared/bus/connectBus.js";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { connectKafka } from "../../shared/bus/kafka.js";
@@ -293,6 +295,36 @@ describe.skipIf(noKafka !== undefined)("a broker that asks who is there, over TL
     const error = await failure(open());
     expect(error).toMatchObject({ code: "UNAVAILABLE", details: { toBeMended: true } });
     expect(told).toEqual([[kind, true]]);
+  });
+
+  test("takes the tokens of an identity, a new one for each connection and whenever it asks", async () => {
+    const encoded = (part: object): string => Buffer.from(JSON.stringify(part)).toString("base64url");
+    const scopes: string[] = [];
+    const credential: TokenCredential = {
+      async getToken(scope) {
+        scopes.push(String(scope));
+        const now = Date.now() / 1_000;
+        const token = `${encoded({ alg: "none" })}.${encoded({ sub: ADMIN[0], iat: now, exp: now + 60 })}.`;
+        return { token, expiresOnTimestamp: (now + 60) * 1_000 };
+      },
+    };
+    const access = kafkaAccess(
+      {
+        kind: "kafka",
+        brokers: [secured.tokenBrokers],
+        security: "SASL_SSL",
+        login: { mechanism: "OAUTHBEARER" },
+        eventHubs: { kind: "entra", namespace: "name.servicebus.windows.net" },
+      },
+      credential,
+    );
+    const bus = connectKafka({ ...access, tls: { ca: readFileSync(authority.file) } });
+    const until = Date.now() + 5_000;
+    for (let index = 0; Date.now() < until; index += 1) await bus.publish(TOPIC, "tokens", { index });
+    await bus.close();
+    // The first connection is also the leader's, and lives on by new tokens.
+    expect(scopes.length).toBeGreaterThanOrEqual(3);
+    expect(new Set(scopes)).toEqual(new Set(["https://name.servicebus.windows.net/.default"]));
   });
 
   test("a certificate of an unknown authority is not trusted", async () => {

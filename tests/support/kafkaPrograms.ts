@@ -27,6 +27,11 @@ export async function kafkaTool(
 export interface SecuredKafka {
   /** Takes TLS and SASL PLAIN only. */
   readonly brokers: string;
+  /**
+   * Takes TLS and SASL OAUTHBEARER only: tokens without a signature, whose `sub` is the user. It asks for
+   * another one every two seconds.
+   */
+  readonly tokenBrokers: string;
   close(): Promise<void>;
 }
 
@@ -34,14 +39,19 @@ export interface SecuredKafka {
 export const ADMIN = ["admin", "secret of the admin"] as const;
 export const GUEST = ["guest", "secret of the guest"] as const;
 
-/** Starts a broker of one node with TLS, SASL PLAIN and access control lists. `data` is a new folder. */
+/** Starts a broker of one node with TLS, SASL and access control lists. `data` is a new folder. */
 export async function startSecuredKafka(
   { java, libs }: KafkaProgram,
   data: string,
   { cert, key }: Certificate,
 ): Promise<SecuredKafka> {
   mkdirSync(data);
-  const [port, inner, controller] = [await freePort(), await freePort(), await freePort()];
+  const [port, byToken, inner, controller] = [
+    await freePort(),
+    await freePort(),
+    await freePort(),
+    await freePort(),
+  ];
   const keys = join(data, "keys.pem");
   writeFileSync(keys, `${key.trim()}\n${cert.trim()}\n`, { mode: 0o600 });
   const users = [ADMIN, GUEST].map(([name, password]) => `user_${name}="${password}"`).join(" ");
@@ -50,9 +60,9 @@ export async function startSecuredKafka(
     "process.roles": "broker,controller",
     "node.id": 1,
     "controller.quorum.bootstrap.servers": `${LOOPBACK}:${controller}`,
-    listeners: `SASL_SSL://localhost:${port},INNER://${LOOPBACK}:${inner},CONTROLLER://${LOOPBACK}:${controller}`,
-    "advertised.listeners": `SASL_SSL://localhost:${port},INNER://${LOOPBACK}:${inner}`,
-    "listener.security.protocol.map": "SASL_SSL:SASL_SSL,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    listeners: `SASL_SSL://localhost:${port},TOKEN://localhost:${byToken},INNER://${LOOPBACK}:${inner},CONTROLLER://${LOOPBACK}:${controller}`,
+    "advertised.listeners": `SASL_SSL://localhost:${port},TOKEN://localhost:${byToken},INNER://${LOOPBACK}:${inner}`,
+    "listener.security.protocol.map": "SASL_SSL:SASL_SSL,TOKEN:SASL_SSL,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "INNER",
     "controller.listener.names": "CONTROLLER",
     "log.dirs": join(data, "logs"),
@@ -61,6 +71,10 @@ export async function startSecuredKafka(
     "ssl.keystore.location": keys,
     "sasl.enabled.mechanisms": "PLAIN",
     "listener.name.sasl_ssl.plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required ${users};`,
+    "listener.name.token.sasl.enabled.mechanisms": "OAUTHBEARER",
+    "listener.name.token.oauthbearer.sasl.jaas.config":
+      "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required;",
+    "listener.name.token.oauthbearer.connections.max.reauth.ms": 2_000,
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     // The broker itself comes over the inner listeners, where nobody says who they are.
     "super.users": `User:ANONYMOUS;User:${ADMIN[0]}`,
@@ -80,6 +94,7 @@ export async function startSecuredKafka(
       throw new Error(`Kafka did not start:\n${readFileSync(log, "utf8")}`);
   return {
     brokers: `localhost:${port}`,
+    tokenBrokers: `localhost:${byToken}`,
     async close() {
       child.kill("SIGKILL");
       await ended;
