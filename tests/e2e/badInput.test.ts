@@ -3,6 +3,7 @@ import { connect as tcpConnect } from "node:net";
 import { UnsecuredJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
 import WebSocket from "ws";
+import { busAddress } from "../support/bus.js";
 import { type Connected, call, connect, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 import { open, openConnected } from "../support/rawSocket.js";
 
@@ -278,7 +279,7 @@ test("another user's token does not renew", async () => {
 
 test("garbage on the TCP port of every server leaves it serving", async () => {
   const stack = inject("stack");
-  const ports = [stack.api, stack.webPubSub, /sb:\/\/([^;]+);/.exec(stack.eventHubs)![1]!].map((address) =>
+  const ports = [stack.api, stack.webPubSub, busAddress(stack)].map((address) =>
     Number(/:(\d+)/.exec(address.replace(/^\w+:\/\//, ""))![1]),
   );
   for (const port of ports)

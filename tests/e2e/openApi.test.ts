@@ -2,6 +2,7 @@ import { readdirSync } from "node:fs";
 import { beforeAll, describe, expect, inject, test } from "vitest";
 import { provideCoreModule } from "../../local/functionsHost/coreModule.js";
 import settings from "../../local.settings.example.json" with { type: "json" };
+import { busSettings } from "../support/bus.js";
 import { call, makeRoom, newUsers } from "../support/client.js";
 import { checkerOf, fetchOpenApi, type OpenApi, operationsOf, schemasOf } from "../support/openApi.js";
 
@@ -13,11 +14,11 @@ interface HttpFunction {
 
 /** What the functions register of HTTP, read by running their files with the stack's settings. */
 async function registeredFunctions(): Promise<readonly HttpFunction[]> {
-  const { mysql, redis, eventHubs, webPubSubConnection } = inject("stack");
+  const { mysql, redis, webPubSubConnection } = inject("stack");
   Object.assign(process.env, settings.Values, {
     MYSQL_URL: mysql,
     REDIS_URL: redis,
-    EVENT_HUBS_CONNECTION: eventHubs,
+    ...busSettings(inject("stack")),
     WEB_PUBSUB_CONNECTION: webPubSubConnection,
   });
   const registered: HttpFunction[] = [];

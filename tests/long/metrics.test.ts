@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { connectEventHubs } from "../../shared/bus/eventHubs.js";
+import { busOf } from "../support/bus.js";
 import { call, makeRoom, newUsers, until } from "../support/client.js";
 import { ownStack } from "../support/ownStack.js";
 import { open, openConnected } from "../support/rawSocket.js";
@@ -62,7 +62,7 @@ test("batches, dead letters and what comes again are counted", async () => {
     `SEND\ndestination:/pub/chat/message\nreceipt:1\n\n${JSON.stringify({ roomId, content: "a" })}\0`,
   );
   expect(await socket.next()).toContain("receipt-id:1");
-  const bus = connectEventHubs(stack.addresses.eventHubs);
+  const bus = busOf(stack.addresses);
   await bus.publish("chat-messages", String(roomId), { v: 99 });
   await bus.close();
   const { receiver } = stack;

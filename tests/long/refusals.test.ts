@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../shared/platform/errors.js";
+import { busServer } from "../support/bus.js";
 import { history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";
@@ -605,11 +606,11 @@ describe("UNAVAILABLE: with the event bus standing still", () => {
 
   test("a message and what stands behind it are refused in every version, and taken when sent again", async () => {
     const clients = await Promise.all(EACH.map(([version, listens]) => client(version, listens)));
-    stack.kill("eventHubs", "SIGSTOP");
+    stack.kill(busServer(addresses()), "SIGSTOP");
     try {
       await Promise.all(clients.map(refusedForNow));
     } finally {
-      stack.kill("eventHubs", "SIGCONT");
+      stack.kill(busServer(addresses()), "SIGCONT");
     }
     await Promise.all(clients.map(takenNow));
   });

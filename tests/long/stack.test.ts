@@ -9,6 +9,8 @@ import mysql from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startMySql } from "../../local/services/mysql.js";
 import { type Addresses, type Stack, startStack } from "../../local/stack.js";
+import { busFromEnvironment } from "../../local/stackBuses.js";
+import { busServer } from "../support/bus.js";
 
 const folder = mkdtempSync(join(tmpdir(), "nonstop-stack-"));
 const env = {
@@ -16,6 +18,9 @@ const env = {
   REDIS_URL: "",
   AUTH_JWT_SECRET: "a secret of this test, thirty-two bytes or more",
 };
+
+/** The server of the bus that these tests run on. */
+const bus = busServer({ bus: busFromEnvironment(process.env) });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -101,7 +106,7 @@ describe("a running stack", () => {
     const written = JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
     expect(written).toEqual(stack.addresses);
     expect(Object.keys(written.pids).sort()).toEqual(
-      ["eventHubs", "functionsHost", "mysql", "page", "redis", "stack", "storage", "webPubSub"].sort(),
+      [bus, "functionsHost", "mysql", "page", "redis", "stack", "storage", "webPubSub"].sort(),
     );
     expect(pidsOf(written.pids).every(isRunning)).toBe(true);
   });
@@ -149,7 +154,7 @@ describe("a running stack", () => {
     expect(existsSync(join(data, "stack.json"))).toBe(true);
   });
 
-  test.each(["redis", "mysql", "storage", "eventHubs", "webPubSub", "functionsHost", "page"] as const)(
+  test.each(["redis", "mysql", "storage", bus, "webPubSub", "functionsHost", "page"] as const)(
     "starts %s again when it is killed, at the same address",
     async (name) => {
       const before = stack.addresses;
@@ -187,7 +192,7 @@ describe("a running stack", () => {
     );
     stack = await startStack({ data, ports: "auto", quiet: true, env });
     expect(await query(stack.addresses.mysql, "SELECT word FROM kept")).toEqual([{ word: "still" }]);
-    expect(existsSync(join(data, "eventHubs"))).toBe(true);
+    expect(existsSync(join(data, bus))).toBe(true);
   });
 });
 

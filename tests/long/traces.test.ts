@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { connectEventHubs } from "../../shared/bus/eventHubs.js";
+import { busOf } from "../support/bus.js";
 import { call, makeRoom, newUsers, until } from "../support/client.js";
 import { type ReceivedSpan, TRACING } from "../support/otlpReceiver.js";
 import { ownStack } from "../support/ownStack.js";
@@ -166,7 +166,7 @@ test("no span and no line of the log has a text or a token, whatever is refused"
   for (const [method, path, caller, body] of calls)
     expect((await call(method, path, caller, body, stack.addresses)).status).toBeGreaterThanOrEqual(400);
   // Two that are logged: an event that can't be read, and a caller that is not the service.
-  const bus = connectEventHubs(stack.addresses.eventHubs);
+  const bus = busOf(stack.addresses);
   await bus.publish("chat-messages", String(roomId), { content: MARK });
   await bus.close();
   await found("send chat-messages-dlt", () => true);

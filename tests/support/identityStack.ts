@@ -80,6 +80,8 @@ export async function startIdentityStack(lifetimeMs: number): Promise<IdentitySt
     NODE_EXTRA_CA_CERTS: authority.file,
     AzureWebJobsStorage: shared.storage,
     AzureFunctionsWebHost__hostid: `identity-${process.pid}`,
+    // Tokens are a matter of Azure: this app is on Event Hubs, whatever bus the other tests run on.
+    EVENT_BUS: "eventhubs",
     EVENT_HUBS_CONNECTION: "",
     EVENT_HUBS_CONNECTION__fullyQualifiedNamespace: `localhost:${hubsFront.port}`,
     EVENT_HUBS_CONNECTION__credential: "managedidentity",

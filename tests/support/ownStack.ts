@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
 import { type Addresses, type Stack, startStack } from "../../local/stack.js";
+import type { BusName } from "../../local/stackBuses.js";
 import type { ServerName } from "../../local/stackServers.js";
 import { countingAt, type OtlpReceiver, startOtlpReceiver } from "./otlpReceiver.js";
 
@@ -26,8 +27,12 @@ export interface OwnStack {
 /**
  * Starts a stack before the tests of a file, or of a block, and ends it after them. `settings` are those of
  * the app; a function is called when what was registered before has been done. Nothing can be used before.
+ * The app publishes on `bus`; on that of the test run, which `EVENT_BUS` names, if none is said.
  */
-export function ownStack(settings: Settings | (() => Settings | Promise<Settings>) = {}): OwnStack {
+export function ownStack(
+  settings: Settings | (() => Settings | Promise<Settings>) = {},
+  bus?: BusName,
+): OwnStack {
   let folder: string;
   let receiver: OtlpReceiver;
   let stack: Stack | undefined;
@@ -40,7 +45,7 @@ export function ownStack(settings: Settings | (() => Settings | Promise<Settings
     receiver = await startOtlpReceiver();
     const own = typeof settings === "function" ? await settings() : settings;
     const env = { ...countingAt(receiver.url), ...own };
-    stack = await startStack({ data: folder, ports: "auto", quiet: true, env });
+    stack = await startStack({ data: folder, ports: "auto", quiet: true, bus, env });
   });
   afterAll(async () => {
     await stack?.close();

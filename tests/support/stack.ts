@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestProject } from "vitest/node";
 import { startStack } from "../../local/stack.js";
+import type { BusName } from "../../local/stackBuses.js";
 import requireBuild from "./built.js";
 import { countingAt, startOtlpReceiver } from "./otlpReceiver.js";
 import { UNSUBSCRIBES_A_MINUTE } from "./sharedLimit.js";
@@ -22,7 +23,12 @@ export interface Addresses {
   readonly page: string;
   readonly api: string;
   readonly webPubSub: string;
+  /** The bus that the app publishes on: what `EVENT_BUS` of the test run names. */
+  readonly bus: BusName;
+  /** Empty where the stack runs on Kafka. */
   readonly eventHubs: string;
+  /** `HOST:PORT`, where the stack runs on Kafka. */
+  readonly kafka?: string;
   readonly mysql: string;
   readonly redis: string;
   readonly storage: string;
