@@ -112,6 +112,8 @@ test("what can't be stored is refused, and what follows it is sent", async () =>
   await expect(blank).rejects.toMatchObject({ code: "INVALID_MESSAGE" });
   await expect(large).rejects.toMatchObject({ code: "MESSAGE_TOO_LARGE" });
   await expect(fine).resolves.toMatchObject({ content: "fine" });
+  // What is stored is shown as such when the first page is there.
+  await room.ready;
   expect(room.messages.map(({ state }) => state)).toEqual(["stored", "refused", "refused"]);
   const [, refused] = room.messages;
   room.discard(String(refused!.clientMessageId));
