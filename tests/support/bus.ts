@@ -1,6 +1,8 @@
+import { EventHubConsumerClient, earliestEventPosition } from "@azure/event-hubs";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { connectKafka } from "../../shared/bus/kafka.js";
+import type { DeadLetter } from "../../shared/events/messages.js";
 import type { Addresses } from "./stack.js";
 
 /** Where events are published in a running stack. */
@@ -24,3 +26,37 @@ export const busSettings = ({ bus, eventHubs, kafka = "" }: Bus): Readonly<Recor
 /** `HOST:PORT` of the bus that a stack publishes on; of a Kafka the first broker's. */
 export const busAddress = ({ bus, eventHubs, kafka = "" }: Bus): string =>
   bus === "kafka" ? kafka.split(",")[0]! : /sb:\/\/([^;]+);/.exec(eventHubs)![1]!;
+
+const MANY = 1_000;
+
+/** All letters of a hub for them, which has one partition. */
+export async function deadLettersOf(stack: Bus, hub: string): Promise<readonly DeadLetter[]> {
+  if (stack.bus === "eventhubs") return lettersByAmqp(stack.eventHubs, hub);
+  const bus = busOf(stack);
+  const letters = await bus.readRange(hub, "0", 0, Number.MAX_SAFE_INTEGER, MANY);
+  await bus.close();
+  return letters.map(({ body }) => JSON.parse(Buffer.from(body).toString()));
+}
+
+/** These hubs have no consumer group for our own reader. */
+async function lettersByAmqp(connectionString: string, hub: string): Promise<readonly DeadLetter[]> {
+  const consumer = new EventHubConsumerClient("$Default", connectionString, hub);
+  const { lastEnqueuedSequenceNumber, isEmpty } = await consumer.getPartitionProperties("0");
+  const letters: DeadLetter[] = [];
+  if (!isEmpty)
+    await new Promise<void>((resolve, reject) => {
+      const subscription = consumer.subscribe(
+        "0",
+        {
+          processEvents: async (events) => {
+            letters.push(...events.map(({ body }) => body));
+            if (events.at(-1)?.sequenceNumber === lastEnqueuedSequenceNumber) resolve(subscription.close());
+          },
+          processError: async (error) => reject(error),
+        },
+        { startPosition: earliestEventPosition },
+      );
+    });
+  await consumer.close();
+  return letters;
+}

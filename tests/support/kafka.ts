@@ -22,6 +22,28 @@ export interface Kafka {
   close(): Promise<void>;
 }
 
+/** Does something with the client library's administrator, which repeats what fails, 20 times if not said. */
+export async function byAdmin<T>(
+  brokers: string,
+  work: (admin: Admin) => Promise<T>,
+  retries = 20,
+): Promise<T> {
+  const admin = new Admin({
+    clientId: "test",
+    bootstrapBrokers: brokers.split(","),
+    retries,
+    retryDelay: 200,
+  });
+  try {
+    return await work(admin);
+  } finally {
+    await admin.close();
+  }
+}
+
+export const deleteTopics = (brokers: string, topics: string[]): Promise<void> =>
+  byAdmin(brokers, (admin) => admin.deleteTopics({ topics }));
+
 export async function ownKafka(
   partitions: Readonly<Record<string, number>> = {},
   settings: Readonly<Record<string, string>> = {},
@@ -29,26 +51,18 @@ export async function ownKafka(
   const data = mkdtempSync(join(tmpdir(), "nonstop-kafka-"));
   let broker = await startKafka({ data, settings });
   const { url: brokers, port } = broker;
-  const byAdmin = async (work: (admin: Admin) => Promise<unknown>): Promise<void> => {
-    const admin = new Admin({ clientId: "test", bootstrapBrokers: [brokers], retries: 20, retryDelay: 200 });
-    try {
-      await work(admin);
-    } finally {
-      await admin.close();
-    }
-  };
   const kafka: Kafka = {
     brokers,
     get pid() {
       return broker.pid;
     },
     makeTopics: (topics) =>
-      byAdmin(async (admin) => {
+      byAdmin(brokers, async (admin) => {
         const configs = [{ name: "message.timestamp.type", value: "LogAppendTime" }];
         for (const [topic, count] of Object.entries(topics))
           await admin.createTopics({ topics: [topic], partitions: count, replicas: 1, configs });
       }),
-    deleteTopic: (topic) => byAdmin((admin) => admin.deleteTopics({ topics: [topic] })),
+    deleteTopic: (topic) => deleteTopics(brokers, [topic]),
     async startAgain(how) {
       if (how === "killed") process.kill(broker.pid, "SIGKILL");
       await broker.close();
