@@ -8,8 +8,6 @@ import { PartitionSender, untilDue, type Waiting } from "./kafkaSender.js";
 import { partitionOf } from "./partitionOf.js";
 
 const HUB_ID_MS = 30_000;
-/** What brokers tell that know no ids of topics. */
-const NO_ID = /^[0-]*$/;
 
 export interface KafkaOptions {
   readonly now?: () => number;
@@ -55,8 +53,8 @@ export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): E
       return id;
     },
     async partitionIds(hub) {
-      const { partitionsCount } = await guarded(() => client.topic(hub));
-      return Array.from({ length: partitionsCount }, (_, partition) => String(partition));
+      const { partitions } = await guarded(() => client.topic(hub));
+      return Array.from({ length: partitions }, (_, partition) => String(partition));
     },
     firstSequenceNumber: (hub, partitionId) =>
       guarded(() => earliestOffset(client, placeOf(hub, partitionId))),
@@ -74,38 +72,17 @@ export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): E
 function createSenders(client: KafkaClient) {
   const senders = new Map<string, PartitionSender>();
   const waiting: Waiting = { bytes: 0 };
-  const partitions = createPartitionCounts(client);
   return async (
     topic: string,
     key: string,
     records: Parameters<PartitionSender["send"]>[0],
   ): Promise<void> => {
-    const partition = partitionOf(key, await partitions.count(topic));
+    const { partitions } = await untilDue(() => client.topic(topic));
+    const partition = partitionOf(key, partitions);
     const name = `${topic} ${partition}`;
     const sender = senders.get(name) ?? new PartitionSender(topic, partition, client, waiting);
     senders.set(name, sender);
-    try {
-      await sender.send(records);
-    } catch (error) {
-      partitions.forget(topic);
-      throw error;
-    }
-  };
-}
-
-/** How many partitions a topic has. Its number is for good, so what was heard once counts until a send fails. */
-function createPartitionCounts(client: KafkaClient) {
-  const counts = new Map<string, Promise<number>>();
-  return {
-    count(topic: string): Promise<number> {
-      const known = counts.get(topic);
-      if (known) return known;
-      const asked = untilDue(async () => (await client.topic(topic)).partitionsCount);
-      counts.set(topic, asked);
-      asked.catch(() => counts.delete(topic));
-      return asked;
-    },
-    forget: (topic: string): void => void counts.delete(topic),
+    await sender.send(records);
   };
 }
 
@@ -125,8 +102,7 @@ function placeOf(topic: string, partitionId: string): Place {
 
 async function topicId(client: KafkaClient, topic: string): Promise<string> {
   const { id } = await client.topic(topic, "fresh");
-  if (NO_ID.test(id ?? ""))
-    throw new Error("The brokers tell no ids of topics: Kafka 2.8 or newer is needed.");
+  if (id === undefined) throw new Error("The brokers tell no ids of topics: Kafka 2.8 or newer is needed.");
   // As Kafka's own tools show it.
   return Buffer.from(id.replaceAll("-", ""), "hex").toString("base64url");
 }

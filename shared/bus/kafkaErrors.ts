@@ -1,5 +1,5 @@
 import type { Fault } from "../platform/errors.js";
-import { UnknownTopic } from "./kafkaClient.js";
+import { UnknownTopic, UnsupportedBrokers } from "./kafkaClient.js";
 
 /** How deep errors are looked for in others: the library wraps those of a call, and of each broker. */
 const NESTED = 6;
@@ -37,11 +37,7 @@ export function faultIn(error: unknown): Fault | undefined {
     const id = typeof one["apiId"] === "string" ? one["apiId"] : "";
     const fault = FAULTS[id];
     if (fault) return { what: `${id}: ${String(one["message"])}`, kind: id, isOwn: fault.isOwn };
-    // The brokers speak only versions that the library does not.
-    if (one["code"] === "PLT_KFK_UNSUPPORTED_API")
-      return { what: String(one["message"]), kind: "UNSUPPORTED_VERSION" };
-    if (one["code"] === "PLT_KFK_AUTHENTICATION")
-      return { what: String(one["message"]), kind: "SASL_AUTHENTICATION_FAILED", isOwn: true };
+    if (one instanceof UnsupportedBrokers) return { what: one.message, kind: "UNSUPPORTED_VERSION" };
   }
   return undefined;
 }

@@ -94,7 +94,7 @@ async function fetchFrom(
     topic,
     partition,
     // From version 13 on topics go by their ids, so that none is taken for a later one of the same name.
-    (version, { id }) => [
+    (version, { id = "" }) => [
       WAIT_MS,
       1,
       FETCH_BYTES,

@@ -8,6 +8,10 @@ const DELIVERY_MS = 8_000;
 const ATTEMPT_MS = 3_000;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 500;
+/** Younger records wait for the next request where older ones have so much less time left. */
+const TOGETHER_MS = 1_000;
+/** With less time left a request would only be cut off. */
+const LEAST_ATTEMPT_MS = 50;
 /** Records that wait are sent together up to this size. Brokers take about 1 MB. */
 const TOGETHER_BYTES = 512 * 1024;
 const TOGETHER_COUNT = 1_000;
@@ -92,13 +96,15 @@ export class PartitionSender {
     this.#isRunning = false;
   }
 
-  /** The groups that go next: at least one, as many as fit together. */
+  /** The groups that go next: at least one, as many as fit together and have about as much time left. */
   #take(): readonly Group[] {
     let [bytes, count, taken] = [0, 0, 0];
+    const latest = this.#queue[0]!.due + TOGETHER_MS;
     for (const group of this.#queue) {
       bytes += group.bytes;
       count += group.records.length;
-      if (taken > 0 && (bytes > TOGETHER_BYTES || count > TOGETHER_COUNT)) break;
+      const isMuch = bytes > TOGETHER_BYTES || count > TOGETHER_COUNT || group.due > latest;
+      if (taken > 0 && isMuch) break;
       taken += 1;
     }
     return this.#queue.splice(0, taken);
@@ -120,29 +126,30 @@ export class PartitionSender {
 
   /** Tries until the records are stored, or what went wrong can't be helped, or the time is over. */
   async #deliver(records: readonly MessageRecord[], due: number): Promise<void> {
-    /** An earlier attempt may have been stored, or may still be. */
-    let isUnsure = false;
+    /** An attempt was made: it may have been stored, or may still be, whatever was answered. */
+    let wasSent = false;
     for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(wait * 2, LONGEST_PAUSE_MS)) {
       const left = Math.min(ATTEMPT_MS, due - performance.now());
-      let isSent = false;
+      const wasSentBefore = wasSent;
       try {
-        if (left <= 0) throw new KafkaTimeout("The brokers did not take it in time.");
+        if (left < LEAST_ATTEMPT_MS) throw new KafkaTimeout("The brokers did not take it in time.");
         const producer = await this.#identify(left);
-        isSent = true;
+        wasSent = true;
         await this.#produce(producer, records, left);
         return this.#advance(records.length);
       } catch (error) {
         const ids = errorIds(error);
         // The broker has more of this producer than this record: an earlier attempt was stored.
         if (ids.has("DUPLICATE_SEQUENCE_NUMBER")) return this.#advance(records.length);
-        const isLost = isSent && LOST.some((id) => ids.has(id));
-        // Kafka answers an error only for what it has not stored. No answer says nothing.
-        isUnsure ||= isSent && (ids.size === 0 || ids.has("REQUEST_TIMED_OUT") || ids.has(AFTER_APPEND));
+        const isLost = LOST.some((id) => ids.has(id));
         const isLasting =
           faultIn(error) !== undefined || isTooLarge(error) || REFUSED.some((id) => ids.has(id));
         const isOver = performance.now() + wait >= due;
-        if (isLost || ((isLasting || isOver) && isUnsure)) this.#producer = undefined;
-        if (isLasting || isOver || (isLost && isUnsure)) throw error;
+        const isGivenUp = isLasting || isOver || (isLost && wasSentBefore);
+        // An answer that tells an error does not tell that nothing was appended: a leader that loses its place
+        // while it waits for the others says NOT_LEADER_OR_FOLLOWER. So the sequence number is not used again.
+        if (isLost || (isGivenUp && wasSent)) this.#producer = undefined;
+        if (isGivenUp) throw error;
         await pause(wait);
       }
     }
@@ -151,7 +158,7 @@ export class PartitionSender {
   /** A new producer, with sequence numbers of its own, where the last one was given up. */
   async #identify(timeoutMs: number): Promise<{ readonly id: bigint; readonly epoch: number }> {
     if (this.#producer) return this.#producer;
-    const made = await this.#client.toAny("InitProducerId", () => [null, 0, -1n, -1], timeoutMs);
+    const made = await this.#client.toAny("InitProducerId", [null, 0, -1n, -1], timeoutMs);
     this.#sequence = 0;
     this.#producer = { id: made.producerId, epoch: made.producerEpoch };
     return this.#producer;
@@ -187,8 +194,6 @@ export class PartitionSender {
 
 /** `acks=all`. */
 const ALL_IN_SYNC = -1;
-/** The leader has the records, too few replicas have them. */
-const AFTER_APPEND = "NOT_ENOUGH_REPLICAS_AFTER_APPEND";
 /** The broker knows nothing of this producer's sequence any more. */
 const LOST = [
   "OUT_OF_ORDER_SEQUENCE_NUMBER",
