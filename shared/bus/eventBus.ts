@@ -22,6 +22,8 @@ export interface EventBus {
    * fresh one.
    */
   hubId(hub: string, freshness?: "fresh"): Promise<string>;
+  /** Whether the bus has a hub of this name. */
+  hasHub(hub: string): Promise<boolean>;
   /** The ids of the hub's partitions. */
   partitionIds(hub: string): Promise<readonly string[]>;
   /**

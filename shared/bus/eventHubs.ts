@@ -75,6 +75,18 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
       ids.set(hub, { id, asked: now() });
       return id;
     },
+    hasHub: (hub) =>
+      guarded(() =>
+        producer(hub)
+          .getPartitionIds()
+          .then(
+            () => true,
+            (error: unknown) => {
+              if (faultIn(error)?.kind === "MessagingEntityNotFoundError") return false;
+              throw error;
+            },
+          ),
+      ),
     partitionIds: (hub) => guarded(() => producer(hub).getPartitionIds()),
     async firstSequenceNumber(hub, partitionId) {
       const partition = await guarded(() => producer(hub).getPartitionProperties(partitionId));

@@ -52,6 +52,16 @@ export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): E
       ids.set(hub, { id, asked: now() });
       return id;
     },
+    hasHub: (hub) =>
+      guarded(() =>
+        client.topic(hub, "fresh").then(
+          () => true,
+          (error: unknown) => {
+            if (error instanceof UnknownTopic) return false;
+            throw error;
+          },
+        ),
+      ),
     async partitionIds(hub) {
       const { partitions } = await guarded(() => client.topic(hub));
       return Array.from({ length: partitions }, (_, partition) => String(partition));

@@ -28,6 +28,7 @@ export function traced(bus: EventBus): EventBus {
     publishAll: (hub, key, events, parent) =>
       sending(hub, events.length, parent, (traceparent) => bus.publishAll(hub, key, events, traceparent)),
     hubId: (hub, freshness) => bus.hubId(hub, freshness),
+    hasHub: (hub) => bus.hasHub(hub),
     partitionIds: (hub) => bus.partitionIds(hub),
     firstSequenceNumber: (hub, partitionId) => bus.firstSequenceNumber(hub, partitionId),
     lastEnqueued: (hub, partitionId) => bus.lastEnqueued(hub, partitionId),

@@ -1,5 +1,7 @@
 import type { EventBatch, EventBus } from "../bus/eventBus.js";
-import { findPosition, type Stream } from "../store/streamPositions.js";
+import { log } from "../platform/log.js";
+import { inTransaction } from "../store/database.js";
+import { findPosition, lockPosition, movePosition, type Stream } from "../store/streamPositions.js";
 import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 const READ_AT_ONCE = 500;
@@ -7,23 +9,27 @@ const READ_AT_ONCE = 500;
 /** The catch-up of each hub of each bus that was begun last in this process. */
 const running = new WeakMap<EventBus, Map<string, Promise<void>>>();
 
+/** The last event to be stored, of each partition that has any. */
+export type Ends = ReadonlyMap<string, number>;
+
 /**
  * Stores and shows the events behind the position in MySQL, read from the hub itself: those of the named
- * partition, or of all partitions where the hub has none of that name. It is safe beside the trigger, because
- * an event that both have is stored once. In one process one runs after the other, so no two show the same
- * events at once. Throws `UNAVAILABLE` when it takes longer than one call may. What was stored until then
- * stays.
+ * partition, or of all partitions where the hub has none of that name; up to `ends` where they are given, else up
+ * to the end. It is safe beside the trigger, because an event that both have is stored once. In one process one
+ * runs after the other, so no two show the same events at once. Throws `UNAVAILABLE` when it takes longer than
+ * one call may. What was stored until then stays.
  */
 export async function catchUp(
   hub: string,
   partitionId: string | undefined,
   store: (batch: EventBatch) => Promise<void>,
   deps: ConsumeDeps,
+  ends?: Ends,
 ): Promise<void> {
   const ofBus = running.get(deps.bus) ?? new Map<string, Promise<void>>();
   running.set(deps.bus, ofBus);
   const before = ofBus.get(hub) ?? Promise.resolve();
-  const work = before.catch(() => {}).then(() => catchUpNow(hub, partitionId, store, deps));
+  const work = before.catch(() => {}).then(() => catchUpNow(hub, partitionId, store, deps, ends));
   ofBus.set(hub, work);
   await work;
 }
@@ -33,35 +39,51 @@ async function catchUpNow(
   partitionId: string | undefined,
   store: (batch: EventBatch) => Promise<void>,
   deps: ConsumeDeps,
+  ends: Ends | undefined,
 ): Promise<void> {
+  if (ends?.size === 0) return;
   const { bus, now, retryBudgetMs } = deps;
   const limited = { ...deps, deadline: now() + retryBudgetMs };
   // Nothing is stored of a hub that was deleted and made again, whatever its numbers are.
   const hubId = await bus.hubId(hub, "fresh");
-  const all = await bus.partitionIds(hub);
+  const all = ends ? [...ends.keys()] : await bus.partitionIds(hub);
   const asked = partitionId !== undefined && all.includes(partitionId) ? [partitionId] : all;
   const failures: unknown[] = [];
-  for (const id of asked)
-    await catchUpPartition({ hub, partitionId: id, hubId }, store, limited).catch((error: unknown) =>
+  for (const id of asked) {
+    const end = ends?.get(id) ?? Number.MAX_SAFE_INTEGER;
+    await catchUpPartition({ hub, partitionId: id, hubId }, end, store, limited).catch((error: unknown) =>
       failures.push(error),
     );
+  }
   if (failures.length > 0) throw failures[0];
 }
 
 async function catchUpPartition(
   stream: Stream,
+  end: number,
   store: (batch: EventBatch) => Promise<void>,
   deps: TryDeps,
 ): Promise<void> {
   const { hub, partitionId } = stream;
-  for (let from = await nextOf(stream, deps); ; ) {
+  for (let from = await nextOf(stream, deps); from <= end; ) {
     requireTime(deps);
-    const events = await deps.bus.readRange(hub, partitionId, from, Number.MAX_SAFE_INTEGER, READ_AT_ONCE);
+    const events = await deps.bus.readRange(hub, partitionId, from, end, READ_AT_ONCE);
     const last = events.at(-1);
-    if (!last) return;
+    if (!last) return passLost(stream, from, deps);
     await store({ hub, partitionId, events });
     from = last.sequenceNumber + 1;
   }
+}
+
+/** Where retention has taken all that waited, nothing would ever move the position. */
+async function passLost(stream: Stream, from: number, { bus, database }: TryDeps): Promise<void> {
+  const kept = await bus.firstSequenceNumber(stream.hub, stream.partitionId);
+  if (kept <= from) return;
+  log.error("events are lost: the hub does not have them any more", { ...stream, from, to: kept - 1 });
+  await inTransaction(database, async (tx) => {
+    const position = await lockPosition(tx, stream);
+    if (position && position.stored < kept) await movePosition(tx, stream, kept - 1);
+  });
 }
 
 /** The number of the first event that is not stored, or is stored but not shown. */

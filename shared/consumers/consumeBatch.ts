@@ -17,6 +17,7 @@ import {
 import { publishDeadLetters, type Refused } from "./deadLetters.js";
 import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 import { observed, processing, step } from "./observed.js";
+import { isInHub, isToBeCompared } from "./sameHub.js";
 
 /**
  * What is done with the events of one hub, in the order in which `consumeBatch` calls it. `Result` is what
@@ -139,9 +140,11 @@ type Progress<Result> =
 
 async function storeThenShow<Result>(batch: EventBatch, deps: Try<Result>): Promise<void> {
   const stream = await streamOf(batch, deps);
+  if (isToBeCompared(stream, deps) && !(await isInHub(stream, batch, deps))) return;
   let progress = await store(stream, batch.events, deps);
   while (progress.kind === "behind") {
     requireTime(deps);
+    if (!(await isInHub(stream, batch, deps))) return;
     await fillHole(stream, progress.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
     progress = await store(stream, batch.events, deps);
   }

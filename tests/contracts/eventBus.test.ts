@@ -118,6 +118,10 @@ describe.for(BUSES)("the event bus of %s", ([_name, open, missing]) => {
     await bus.ping();
   });
 
+  test("knows whether it has a hub", async () => {
+    expect([await bus.hasHub(HUB), await bus.hasHub("no-such-hub")]).toEqual([true, false]);
+  });
+
   test("names a hub's partitions", async () => {
     expect([...(await bus.partitionIds(HUB))].sort()).toEqual(PARTITIONS);
   });
@@ -310,6 +314,7 @@ describe("an event bus that is away", () => {
       () => bus.publish(HUB, "1", {}),
       () => bus.publishAll(HUB, "1", [{}, {}]),
       () => bus.hubId(HUB),
+      () => bus.hasHub(HUB),
       () => bus.readRange(HUB, "0", 0, 1, 1),
       () => bus.ping(),
     ])

@@ -1,4 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -190,6 +191,61 @@ describe.skipIf(noKafka !== undefined)("Apache Kafka behind the port", () => {
     expect(events.map(({ sequenceNumber, body }) => [sequenceNumber, String(body)])).toEqual([
       [0, '{"index":1}'],
     ]);
+  });
+
+  test("a topic made anew with another number of partitions has each key in one of them", async () => {
+    const topic = "recount";
+    await kafka.makeTopics({ [topic]: 2 });
+    const idle = connectKafka({ brokers: [kafka.brokers] });
+    await idle.publish(topic, "before", {});
+    await kafka.deleteTopic(topic);
+    await kafka.makeTopics({ [topic]: 5 });
+    // What a process knows of a topic counts for 5 s.
+    await pause(5_100);
+    const keys = Array.from({ length: 20 }, (_, room) => String(room));
+    for (const one of [bus, idle])
+      await expect
+        .poll(() =>
+          Promise.all(keys.map((key) => one.publish(topic, key, { key }))).then(
+            () => true,
+            () => false,
+          ),
+        )
+        .toBe(true);
+    const places = new Map<string, Set<string>>();
+    for (const id of await bus.partitionIds(topic))
+      for (const { key = "" } of await bus.readRange(topic, id, 0, END, END))
+        places.set(key, (places.get(key) ?? new Set()).add(id));
+    expect([...places.values()].filter((ids) => ids.size !== 1)).toEqual([]);
+    expect(places.size).toBe(keys.length);
+    await idle.close();
+  });
+
+  test("a broker that takes connections and says nothing is passed over", async () => {
+    const sockets: Socket[] = [];
+    const hung = createServer((socket) => void sockets.push(socket));
+    await new Promise<void>((resolve) => hung.listen(0, "127.0.0.1", resolve));
+    const { port } = hung.address() as AddressInfo;
+    const other = connectKafka({ brokers: [`127.0.0.1:${port}`, `127.0.0.1:${proxy.port}`] });
+    await other.publish(TOPIC, "key", { index: 0 });
+    await other.ping();
+    await other.close();
+    expect(sockets.length).toBeGreaterThan(0);
+    for (const socket of sockets) socket.destroy();
+    hung.close();
+  });
+
+  test("what a leader may have appended though it told an error is not taken for another event's repeat", async () => {
+    const topic = "unsure";
+    await kafka.makeTopics({ [topic]: 1 });
+    await bus.publish(topic, "key", { index: 0 });
+    // Appended, and nobody hears of it until the time of the delivery is over.
+    proxy.isMute = true;
+    await expect(bus.publish(topic, "key", { index: 1 })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    proxy.isMute = false;
+    await bus.publish(topic, "key", { index: 2 });
+    const events = await bus.readRange(topic, "0", 0, END, END);
+    expect(events.map(({ body }) => JSON.parse(String(body)).index)).toContain(2);
   });
 
   test("marks of transactions are told as absent, and a null body is an empty one", async () => {

@@ -61,6 +61,11 @@ export class FakeEventBus implements EventBus {
     return this.#hub(hub).id;
   }
 
+  async hasHub(hub: string): Promise<boolean> {
+    await this.ping();
+    return this.hubs.has(hub);
+  }
+
   async partitionIds(hub: string): Promise<readonly string[]> {
     return this.#hub(hub).partitions.map((_, id) => String(id));
   }

@@ -131,6 +131,36 @@ describe("a batch", () => {
     expect(shownSeqs()).toEqual([1, 2]);
   });
 
+  test("of a hub that was deleted meanwhile is left out, though its numbers fit the new one", async () => {
+    const old = [
+      put(sent({ content: "old 0" })),
+      put(sent({ content: "old 1" })),
+      put(sent({ content: "old 2" })),
+    ];
+    bus.makeHub(HUB, 1);
+    const [first, second, third] = [
+      put(sent({ content: "new 0" })),
+      put(sent({ content: "new 1" })),
+      put(sent({ content: "new 2" })),
+    ];
+    await deliver(old);
+    expect(await stored()).toEqual([]);
+    await deliver([first]);
+    await deliver(old.slice(1));
+    await deliver([second, third]);
+    expect((await stored()).map(([, content]) => content)).toEqual(["new 0", "new 1", "new 2"]);
+  });
+
+  test("of a hub that was deleted, behind the end of the new one, is left out and holds up nothing", async () => {
+    const old = [0, 1, 2, 3].map((index) => put(sent({ content: `old ${index}` })));
+    bus.makeHub(HUB, 1);
+    const first = put(sent({ content: "new 0" }));
+    await deliver([first]);
+    await deliver(old.slice(2));
+    await deliver([put(sent({ content: "new 1" }))]);
+    expect((await stored()).map(([, content]) => content)).toEqual(["new 0", "new 1"]);
+  });
+
   test("behind numbers without an event goes on there, as the bus tells that they are absent", async () => {
     await deliver([put(sent({ content: "a" }))]);
     const marks = [put("mark"), put("mark")].map((event) => ({ ...event, absent: true as const }));
