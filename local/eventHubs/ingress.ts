@@ -125,8 +125,7 @@ function asAmqpError(error: unknown): AmqpError {
   if (error instanceof Refusal) return { condition: error.condition, description };
   if (error instanceof DecodeError || error instanceof RangeError)
     return { condition: "amqp:decode-error", description };
-  if (error instanceof AppendError && error.retry)
-    return { condition: "com.microsoft:server-busy", description };
+  if (error instanceof AppendError) return { condition: "com.microsoft:server-busy", description };
   return { condition: "amqp:internal-error", description };
 }
 

@@ -1,4 +1,5 @@
-import { closeSync, fdatasync, ftruncateSync, mkdirSync, openSync, unlinkSync, writevSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, rmSync, unlinkSync } from "node:fs";
+import { DISK, type Disk, LogFile } from "./logFile.js";
 import { Producers } from "./producers.js";
 import { encodeRecord, type ProducerMark } from "./record.js";
 import {
@@ -26,7 +27,9 @@ export interface PartitionOptions {
   readonly retentionMs: number;
   /** A segment is closed when it has grown past this. */
   readonly segmentBytes: number;
-  readonly log: (level: "warn" | "error", text: string) => void;
+  readonly log: (level: "info" | "warn" | "error", text: string) => void;
+  /** The real one if not said. */
+  readonly disk?: Disk;
 }
 
 /** A reader that is told when there are new events. */
@@ -41,6 +44,7 @@ interface Group {
   buffers: Buffer[];
   bytes: number;
   events: StoredEvent[];
+  marks: ProducerMark[];
   told: Stored[];
 }
 
@@ -53,14 +57,8 @@ const MAX_PENDING_BYTES = 64 * 1024 * 1024;
  */
 const MAX_CACHED_BLOCKS = 8;
 
-/** The disk is full, or the queue in front of it is. `retry` tells whether sending again can help. */
-export class AppendError extends Error {
-  readonly retry: boolean;
-  constructor(message: string, retry: boolean, cause?: unknown) {
-    super(message, { cause });
-    this.retry = retry;
-  }
-}
+/** The disk can't be written, or the queue in front of it is full. Sending again later can help. */
+export class AppendError extends Error {}
 
 /**
  * One partition: a log in segment files, group commit in front of it, the latest events in memory. Readers
@@ -75,7 +73,7 @@ export class Partition {
   readonly #segments: Segment[];
   readonly #tail = new Tail();
   readonly #blocks = new Map<string, StoredEvent[]>();
-  #file: number;
+  #file: LogFile;
   #last: StoredEvent | undefined;
   /**
    * The next sequence number and offset to give out. Events between the flushed ones and these are on their
@@ -87,7 +85,9 @@ export class Partition {
   #pending: Group = emptyGroup();
   #flushing = false;
   #scheduled = false;
-  #broken: Error | undefined;
+  #closed = false;
+  /** Sends refused since the last flush that succeeded. */
+  #refused = 0;
   #idle: (() => void)[] = [];
 
   /** Opens the partition in `folder`, making it when missing, and reads it back. Throws CorruptDataError. */
@@ -103,8 +103,12 @@ export class Partition {
     this.#nextSequence = this.#flushedSequence = next;
     const newest = this.#segments.at(-1)!;
     this.#nextOffset = newest.baseOffset + newest.size;
-    this.#file = openSync(newest.path, "a");
+    this.#file = this.#openFile(newest);
     syncPath(folder);
+  }
+
+  #openFile(segment: Segment): LogFile {
+    return new LogFile(segment.path, this.#options.disk ?? DISK);
   }
 
   #recover(): number {
@@ -162,10 +166,7 @@ export class Partition {
    * Throws AppendError.
    */
   append(batch: readonly IncomingEvent[], stored: Stored): void {
-    if (this.#broken)
-      throw new AppendError("The partition can't be written; see the log.", false, this.#broken);
-    if (this.#pending.bytes > MAX_PENDING_BYTES)
-      throw new AppendError("The disk can't keep up. Try again later.", true);
+    this.#checkWritable();
     const enqueuedTime = Math.max(
       Date.now(),
       this.#pending.events.at(-1)?.enqueuedTime ?? this.#last?.enqueuedTime ?? 0,
@@ -187,6 +188,7 @@ export class Partition {
         partitionKey: incoming.partitionKey,
         event,
       });
+      if (incoming.producer) this.#pending.marks.push(incoming.producer);
       this.#pending.buffers.push(bytes);
       this.#pending.bytes += bytes.length;
       this.#nextOffset += bytes.length;
@@ -195,7 +197,21 @@ export class Partition {
     if (this.#flushing || this.#scheduled) return;
     // The flush starts after this tick, so that everything from one read of the socket shares it.
     this.#scheduled = true;
-    process.nextTick(() => this.#flush());
+    process.nextTick(() => {
+      if (this.#scheduled) this.#flush();
+    });
+  }
+
+  #checkWritable(): void {
+    if (this.#closed) throw new AppendError("The server is stopping.");
+    if (this.#pending.bytes > MAX_PENDING_BYTES)
+      throw new AppendError("The disk can't keep up. Try again later.");
+    if (!this.#file.isFit(this.#segments.at(-1)!.size)) {
+      this.#refused += 1;
+      throw new AppendError("The partition can't be written; see the server's log. Try again later.", {
+        cause: this.#file.reason,
+      });
+    }
   }
 
   #flush(): void {
@@ -209,13 +225,12 @@ export class Partition {
     this.#flushing = true;
     try {
       this.#rollIfNeeded();
-      const written = writevSync(this.#file, group.buffers);
-      if (written !== group.bytes) throw new Error(`only ${written} of ${group.bytes} bytes were written`);
+      this.#file.write(group.buffers, group.bytes);
     } catch (error) {
       this.#fail(group, error as Error);
       return;
     }
-    fdatasync(this.#file, (error) => (error ? this.#fail(group, error) : this.#flushed(group)));
+    this.#file.flush((error) => (error ? this.#fail(group, error) : this.#flushed(group)));
   }
 
   #flushed(group: Group): void {
@@ -227,6 +242,7 @@ export class Partition {
     }
     this.#last = group.events.at(-1);
     this.#flushedSequence = this.#last!.sequenceNumber + 1;
+    this.#noteSuccess();
     this.#settle(group);
     for (const reader of [...this.readers]) reader.pump();
   }
@@ -242,22 +258,40 @@ export class Partition {
   }
 
   /**
-   * After a failed write or flush the content of the disk is unknown: a second fdatasync may report success
-   * for pages that are lost. So the partition takes nothing more until the next start reads it back.
+   * Refuses the group and everything that waits behind it: those events have numbers that follow the group's.
+   * Numbers and offsets go on from the last stored event, so that the log has no hole.
    */
   #fail(group: Group, error: Error): void {
-    this.#broken = error;
+    const waiting = this.#pending;
+    this.#pending = emptyGroup();
     const segment = this.#segments.at(-1)!;
+    this.#nextSequence = this.#flushedSequence;
+    this.#nextOffset = segment.baseOffset + segment.size;
+    for (const mark of [...group.marks, ...waiting.marks].reverse()) this.producers.takeBack(mark);
+    this.#file.fail(error);
+    const isFit = this.#file.isFit(segment.size);
+    this.#noteFailure(error, isFit ? undefined : this.#file.reason);
+    const told = [...group.told, ...waiting.told];
+    this.#refused += told.length;
+    const text = "The event could not be stored; see the server's log. Try again later.";
+    this.#settle({ ...group, told }, new AppendError(text, { cause: error }));
+  }
+
+  /** One line for each outage, and one at its end: a full disk would fill the log too. */
+  #noteFailure(error: Error, unfit: Error | undefined): void {
+    if (this.#refused > 0) return;
+    const cut = unfit ? ` Nor can it be cut back to its last good end (${unfit.message}).` : "";
     this.#options.log(
       "error",
-      `${segment.path} can't be written (${error.message}); make room on the disk and start again`,
+      `${this.#file.path} can't be written (${error.message}).${cut} Senders are told to try again until it ` +
+        "can: make room on the disk, or see to it.",
     );
-    try {
-      ftruncateSync(this.#file, segment.size);
-    } catch {
-      // The next start cuts the unfinished end off.
-    }
-    this.#settle(group, new AppendError("The event could not be stored; see the log.", false, error));
+  }
+
+  #noteSuccess(): void {
+    if (this.#refused === 0) return;
+    this.#options.log("info", `${this.#file.path} is written again; ${this.#refused} sends were refused`);
+    this.#refused = 0;
   }
 
   #rollIfNeeded(): void {
@@ -269,9 +303,16 @@ export class Partition {
 
   #roll(): void {
     const next = emptySegment(this.#folder, this.#flushedSequence, this.endOffset);
-    const file = openSync(next.path, "a");
-    syncPath(this.#folder);
-    closeSync(this.#file);
+    const file = this.#openFile(next);
+    try {
+      syncPath(this.#folder);
+    } catch (error) {
+      file.close();
+      // The old file may grow past the new one's name, and the next start would miss what lies between.
+      rmSync(next.path, { force: true });
+      throw error;
+    }
+    this.#file.close();
     this.#file = file;
     this.#segments.push(next);
   }
@@ -324,7 +365,7 @@ export class Partition {
    */
   expire(now = Date.now()): void {
     const cutoff = now - this.#options.retentionMs;
-    const busy = this.#flushing || this.#pending.told.length > 0 || this.#broken !== undefined;
+    const busy = this.#flushing || this.#pending.told.length > 0 || this.#file.reason !== undefined;
     const active = this.#segments.at(-1)!;
     if (!busy && active.size > 0 && active.lastTime < cutoff) this.#roll();
     while (this.#segments.length > 1 && this.#segments[0]!.lastTime < cutoff) {
@@ -339,13 +380,13 @@ export class Partition {
   async close(): Promise<void> {
     if (this.#flushing || this.#scheduled || this.#pending.told.length > 0)
       await new Promise<void>((resolve) => this.#idle.push(resolve));
-    this.#broken ??= new Error("closed");
-    closeSync(this.#file);
+    this.#closed = true;
+    this.#file.close();
   }
 }
 
 function emptyGroup(): Group {
-  return { buffers: [], bytes: 0, events: [], told: [] };
+  return { buffers: [], bytes: 0, events: [], marks: [], told: [] };
 }
 
 /** The index of the last item, in rising order, whose value is at most `wanted`; 0 when there is none. */

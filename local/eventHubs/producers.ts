@@ -85,6 +85,15 @@ export class Producers {
     this.#keep(state);
   }
 
+  /**
+   * Undoes the count of an event that could not be stored; of several the newest comes first. Its repeat is
+   * new then, and not confirmed as one that the log has.
+   */
+  takeBack(mark: ProducerMark): void {
+    const state = this.#states.get(mark.id);
+    if (state?.epoch === mark.epoch) state.last = mark.sequenceNumber - 1;
+  }
+
   /** Takes over what the log says was stored before a restart. */
   recover(mark: ProducerMark): void {
     this.#keep({ id: mark.id, epoch: mark.epoch, last: mark.sequenceNumber });
