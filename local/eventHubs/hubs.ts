@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { lockFolder } from "./lock.js";
 import { Partition, type PartitionOptions } from "./partition.js";
 import { Refusal } from "./refusals.js";
+import { RunningTime } from "./runningTime.js";
 import { syncPath } from "./segment.js";
 
 /** One hub as declared. */
@@ -32,11 +33,14 @@ export interface Hub {
 export interface Hubs {
   /** By lower-case name: Event Hubs compares names without case. */
   readonly byName: ReadonlyMap<string, Hub>;
+  readonly running: RunningTime;
   close(): Promise<void>;
 }
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,255}$/;
 const GROUP = /^(\$Default|[A-Za-z0-9][A-Za-z0-9._-]{0,49})$/i;
+/** No hub can have this name, so its folder can't either. */
+const RUNNING_FILE = "_running.json";
 const MAX_PARTITIONS = 100;
 const DAY = 24;
 
@@ -83,10 +87,12 @@ export function openHubs(
   mkdirSync(folder, { recursive: true });
   const unlock = lockFolder(folder);
   const hubs: Hub[] = [];
+  let running: RunningTime;
   const closeAll = () => Promise.all(hubs.flatMap((hub) => hub.partitions.map((each) => each.close())));
   try {
     for (const [name, declared] of Object.entries(parseHubs({ hubs: config })))
       hubs.push(openHub(join(folder, name.toLowerCase()), name, declared, options));
+    running = new RunningTime(join(folder, RUNNING_FILE));
     syncPath(folder);
   } catch (error) {
     closeAll().catch(() => {});
@@ -95,6 +101,7 @@ export function openHubs(
   }
   return {
     byName: new Map(hubs.map((hub) => [hub.name.toLowerCase(), hub])),
+    running,
     async close() {
       await closeAll();
       unlock();

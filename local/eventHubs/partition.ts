@@ -361,17 +361,31 @@ export class Partition {
 
   /**
    * Deletes the segments whose newest event is older than the retention. The newest segment always stays a
-   * file.
+   * file. `ago` says which moment lies a duration back, of the time that counts.
    */
-  expire(now = Date.now()): void {
-    const cutoff = now - this.#options.retentionMs;
+  expire(ago: (duration: number) => number = (duration) => Date.now() - duration): void {
+    const cutoff = ago(this.#options.retentionMs);
+    // First, because a full disk lets no new segment be made.
+    this.#deleteBefore(cutoff);
     const busy = this.#flushing || this.#pending.told.length > 0 || this.#file.reason !== undefined;
     const active = this.#segments.at(-1)!;
-    if (!busy && active.size > 0 && active.lastTime < cutoff) this.#roll();
+    if (busy || active.size === 0 || active.lastTime >= cutoff) return;
+    this.#roll();
+    this.#deleteBefore(cutoff);
+  }
+
+  #deleteBefore(cutoff: number): void {
     while (this.#segments.length > 1 && this.#segments[0]!.lastTime < cutoff) {
-      unlinkSync(this.#segments[0]!.path);
+      const [oldest, next] = this.#segments as [Segment, Segment];
+      unlinkSync(oldest.path);
       this.#segments.shift();
       this.#blocks.clear();
+      const hours = this.#options.retentionMs / 3_600_000;
+      this.#options.log(
+        "info",
+        `${oldest.path}: deleted with its events ${oldest.baseSequence} to ${next.baseSequence - 1}, the ` +
+          `newest of ${new Date(oldest.lastTime).toISOString()}, after ${hours} hours of running`,
+      );
     }
     this.#tail.dropBefore(this.firstSequence);
   }

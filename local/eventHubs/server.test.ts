@@ -5,6 +5,7 @@ import { createRequire } from "node:module";
 import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ConfigError } from "./hubs.js";
 import { LockedError } from "./lock.js";
@@ -216,6 +217,23 @@ describe("the server", () => {
     socket.resume();
     await gone;
     expect(await putToken(token("SAS_KEY_VALUE", 60))).toBe(202);
+  });
+
+  test("counts for the retention only the time that it runs, and says what it deletes", async () => {
+    await putToken(token("SAS_KEY_VALUE", 60));
+    const link = connection.open_sender({ target: "h/Partitions/0" });
+    await event(link, "sendable");
+    expect(await send(link, { body: "unread" })).toBe("accepted");
+    connection.close();
+    await server.close();
+    const brief = { h: { ...hubs.h, retentionHours: 3 / 3600 } };
+    await setTimeout(3200);
+    const logged: string[] = [];
+    const log = (_level: string, text: string) => logged.push(text);
+    server = await start({ port: 0, data, hubs: brief, retentionCheckMs: 50, log });
+    expect(logged).toEqual([]);
+    await expect.poll(() => logged, { timeout: 20_000 }).toHaveLength(1);
+    expect(logged[0]).toContain("deleted with its events 0 to 0, the newest of ");
   });
 
   test("keeps a second server off its folder, and another number of partitions off its data", async () => {

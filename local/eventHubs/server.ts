@@ -19,7 +19,10 @@ export interface EventHubsOptions {
   readonly log?: (level: "info" | "warn" | "error", text: string) => void;
   /** A segment file is closed at this size; 16 MiB if not said. */
   readonly segmentBytes?: number;
-  /** How often events past their retention are looked for, in milliseconds; a minute if not said. */
+  /**
+   * How often the running time is noted and events past their retention are looked for, in milliseconds; a
+   * minute if not said.
+   */
   readonly retentionCheckMs?: number;
 }
 
@@ -58,13 +61,14 @@ export async function start(options: EventHubsOptions): Promise<Server> {
     await hubs.close();
     throw error;
   }
+  const checkMs = options.retentionCheckMs ?? 60_000;
   const timers = [
-    setInterval(() => expireAll(hubs, log), options.retentionCheckMs ?? 60_000),
+    setInterval(() => expireAll(hubs, checkMs, log), checkMs),
     setInterval(() => {
       for (const connection of connections.values()) connection.checkClaims();
     }, CLAIMS_CHECK_MS),
   ];
-  expireAll(hubs, log);
+  expireAll(hubs, checkMs, log);
   const { port } = listener.address() as AddressInfo;
   const [name, key] = Object.entries(keys)[0] ?? ["", ""];
   let closing: Promise<void> | undefined;
@@ -73,6 +77,7 @@ export async function start(options: EventHubsOptions): Promise<Server> {
     connectionString: `Endpoint=sb://${host}:${port};SharedAccessKeyName=${name};SharedAccessKey=${key};UseDevelopmentEmulator=true;`,
     close() {
       for (const timer of timers) clearInterval(timer);
+      if (!closing) noteRunning(hubs, checkMs, log);
       closing ??= closeAll(listener, connections, hubs);
       return closing;
     },
@@ -98,11 +103,20 @@ function listen(listener: NetServer, port: number, host: string): Promise<void> 
   });
 }
 
-function expireAll(hubs: Hubs, log: NonNullable<EventHubsOptions["log"]>): void {
+function noteRunning(hubs: Hubs, interval: number, log: NonNullable<EventHubsOptions["log"]>): void {
+  try {
+    hubs.running.note(interval);
+  } catch (error) {
+    log("error", `the running time can't be noted, so events stay for longer: ${(error as Error).message}`);
+  }
+}
+
+function expireAll(hubs: Hubs, interval: number, log: NonNullable<EventHubsOptions["log"]>): void {
+  noteRunning(hubs, interval, log);
   for (const hub of hubs.byName.values())
     for (const partition of hub.partitions) {
       try {
-        partition.expire();
+        partition.expire((duration) => hubs.running.ago(duration));
       } catch (error) {
         log("error", `retention of ${hub.name}/${partition.id}: ${(error as Error).message}`);
       }
