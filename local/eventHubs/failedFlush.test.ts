@@ -159,7 +159,7 @@ describe("a flush that fails", () => {
     expect(await send("lost")).toBe("try again");
     disk.failing.clear();
     expect(await send("b")).toBe("try again");
-    expect(logged[0]).toContain("23 bytes are left of 25 that were stored: restore the file from a copy");
+    expect(logged[0]).toContain("23 bytes are left of 29 that were stored: restore the file from a copy");
   });
 
   test("lets an idempotent producer repeat what was refused, and stores it then", async () => {

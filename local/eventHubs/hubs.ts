@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { lockFolder } from "./lock.js";
 import { Partition, type PartitionOptions } from "./partition.js";
 import { Refusal } from "./refusals.js";
@@ -155,6 +155,7 @@ function readOrMakeFacts(path: string, partitions: number): { createdAt: number;
     // Written to another file and renamed: a crash leaves the old state or the new one.
     writeFileSync(`${path}.new`, JSON.stringify(facts), { flush: true });
     renameSync(`${path}.new`, path);
+    syncPath(dirname(path));
     return facts;
   }
   try {

@@ -117,7 +117,7 @@ describe("a partition", () => {
 
   test.each([
     ["a flipped bit", 200],
-    ["a broken length", 126],
+    ["a broken length", 130],
   ])("refuses to open with %s before sound records, and names the place", async (_name, at) => {
     await append(openPartition(), bodies(0, 5));
     await closeAll();

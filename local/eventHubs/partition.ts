@@ -1,4 +1,5 @@
 import { closeSync, mkdirSync, openSync, rmSync, unlinkSync } from "node:fs";
+import { FlushedMark } from "./flushedMark.js";
 import { DISK, type Disk, LogFile } from "./logFile.js";
 import { Producers } from "./producers.js";
 import { encodeRecord, type ProducerMark } from "./record.js";
@@ -73,6 +74,7 @@ export class Partition {
   readonly #segments: Segment[];
   readonly #tail = new Tail();
   readonly #blocks = new Map<string, StoredEvent[]>();
+  readonly #mark: FlushedMark;
   #file: LogFile;
   #last: StoredEvent | undefined;
   /**
@@ -99,16 +101,33 @@ export class Partition {
     this.#segments = listSegments(folder);
     const active = this.#segments.at(-1);
     if (!active) this.#segments.push(emptySegment(folder, 0, 0));
+    this.#mark = new FlushedMark(folder);
     const next = this.#recover();
+    this.#checkEnd(next);
     this.#nextSequence = this.#flushedSequence = next;
     const newest = this.#segments.at(-1)!;
     this.#nextOffset = newest.baseOffset + newest.size;
     this.#file = this.#openFile(newest);
+    // What a killed process has written and not flushed may be read from now on, so a power cut must not take
+    // it.
+    syncPath(newest.path, "r+");
     syncPath(folder);
   }
 
   #openFile(segment: Segment): LogFile {
     return new LogFile(segment.path, this.#options.disk ?? DISK);
+  }
+
+  /** A file that was cut, or restored from a copy, is where it is: numbers go on from its end. */
+  #checkEnd(next: number): void {
+    const missing = this.#mark.found - this.endOffset;
+    if (missing > 0)
+      this.#options.log(
+        "error",
+        `${this.#folder}: the log has gone back. It ends before sequence number ${next}, and ${missing} bytes ` +
+          "that were confirmed are missing behind it. New events get their numbers.",
+      );
+    if (missing !== 0) this.#mark.reset(this.endOffset);
   }
 
   #recover(): number {
@@ -122,7 +141,7 @@ export class Partition {
         );
       const newest = index === this.#segments.length - 1;
       closeSync(openSync(segment.path, "a"));
-      const result = recoverSegment(segment, newest, (record, at) => {
+      const result = recoverSegment(segment, newest ? this.#mark.found : undefined, (record, at) => {
         // Copied, so that the bytes of the whole file can be freed.
         this.#last = { ...record, offset: at, event: Buffer.from(record.event) };
         this.#tail.push(this.#last);
@@ -177,6 +196,8 @@ export class Partition {
         sequenceNumber: this.#nextSequence++,
         enqueuedTime,
         batchGoesOn: index < batch.length - 1,
+        // The group is written when the one before it is flushed.
+        behindFlushed: this.#pending.bytes,
       };
       const bytes = encodeRecord(record);
       // The event is the copy in the record, so that the socket's larger buffer can be freed.
@@ -242,6 +263,7 @@ export class Partition {
     }
     this.#last = group.events.at(-1);
     this.#flushedSequence = this.#last!.sequenceNumber + 1;
+    this.#mark.note(this.endOffset);
     this.#noteSuccess();
     this.#settle(group);
     for (const reader of [...this.readers]) reader.pump();
@@ -396,6 +418,7 @@ export class Partition {
       await new Promise<void>((resolve) => this.#idle.push(resolve));
     this.#closed = true;
     this.#file.close();
+    this.#mark.close();
   }
 }
 

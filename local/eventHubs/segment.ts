@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, readdirSync, readFileSync, readSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { decodeRecord, findRecordAfter, type LogRecord } from "./record.js";
+import { decodeRecord, findRecordAfter, type LaterRecord, type LogRecord } from "./record.js";
 
 /** Data on the disk that can't be what we wrote. The text names the file, the position and the way out. */
 export class CorruptDataError extends Error {}
@@ -79,13 +79,14 @@ export function noteRecord(segment: Segment, record: Omit<Block, "position">, po
 }
 
 /**
- * Reads a segment back, calls `onRecord` for every record in order and fills the index. With `mayBeTorn` (the
- * newest segment) an unfinished end is cut off the file: a crash leaves it, and its sender got no answer.
- * Throws CorruptDataError for anything else. Returns the next sequence number and how many bytes were cut.
+ * Reads a segment back, calls `onRecord` for every record in order and fills the index. An unfinished end of
+ * the newest segment is cut off the file: a crash leaves it, and its sender got no answer. `confirmed` is the
+ * offset before which everything was confirmed; undefined for a segment that is not the newest. Throws
+ * CorruptDataError for anything else. Returns the next sequence number and how many bytes were cut.
  */
 export function recoverSegment(
   segment: Segment,
-  mayBeTorn: boolean,
+  confirmed: number | undefined,
   onRecord: (record: LogRecord, offset: number) => void,
 ): { nextSequence: number; cut: number } {
   // A segment is some 16 MiB, so it fits into memory for a moment.
@@ -110,10 +111,26 @@ export function recoverSegment(
   }
   if (batchStart === bytes.length) return { nextSequence: next, cut: 0 };
   const later = findRecordAfter(bytes, at, next + batch.length);
-  if (!mayBeTorn || later !== undefined) throw damaged(segment.path, at, next + batch.length, later);
+  const isTorn =
+    confirmed !== undefined &&
+    (!later || (confirmed <= segment.baseOffset + at && isOneWrite(bytes, at, later)));
+  if (!isTorn) throw damaged(segment.path, at, next + batch.length, later?.position);
   truncateSync(segment.path, batchStart);
   syncPath(segment.path, "r+");
   return { nextSequence: next, cut: bytes.length - batchStart };
+}
+
+/**
+ * True when the place `at`, which isn't sound, and all sound records behind it are one write that was not
+ * flushed. A power cut may leave later pages of it and not the earlier ones.
+ */
+function isOneWrite(bytes: Buffer, at: number, first: LaterRecord): boolean {
+  for (let later: LaterRecord | undefined = first; later; ) {
+    const { record, position, end } = later;
+    if (record.behindFlushed === undefined || position - record.behindFlushed > at) return false;
+    later = findRecordAfter(bytes, end - 1, record.sequenceNumber + 1);
+  }
+  return true;
 }
 
 function damaged(path: string, at: number, expected: number, later: number | undefined): CorruptDataError {

@@ -7,6 +7,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -405,6 +406,27 @@ describe.skipIf(outside)("the local server", () => {
     await producer(second.connectionString).sendBatch(numbered(1, 2), { partitionId: "0" });
     const events = await read(consumer("$Default", second.connectionString), "0", earliestEventPosition, 3);
     expect(texts(events)).toEqual(["0", "1", "2"]);
+  });
+
+  test("opens a log that was cut after five of ten events, and goes on with the sixth number", async () => {
+    const data = join(scratch, "went-back");
+    const first = await begin(data);
+    const sender = producer(first.connectionString);
+    for (const event of numbered(10)) await sender.sendBatch([event], { partitionId: "0" });
+    const { createdOn } = await sender.getEventHubProperties();
+    await closeAll();
+    const folder = join(data, hub, "0");
+    const log = join(folder, readdirSync(folder).find((name) => name.endsWith(".log"))!);
+    truncateSync(log, statSync(log).size / 2);
+    const second = await begin(data);
+    const again = producer(second.connectionString);
+    expect((await again.getEventHubProperties()).createdOn).toEqual(createdOn);
+    expect((await again.getPartitionProperties("0")).lastEnqueuedSequenceNumber).toBe(4);
+    await again.sendBatch(numbered(3, 100), { partitionId: "0" });
+    const reader = consumer("$Default", second.connectionString);
+    const found = await read(reader, "0", earliestEventPosition, 8);
+    expect(texts(found)).toEqual(["0", "1", "2", "3", "4", "100", "101", "102"]);
+    expect(found.map((each) => each.sequenceNumber)).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
   });
 
   test("lets events go when their retention is over, and goes on counting", async () => {
