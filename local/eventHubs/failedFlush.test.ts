@@ -188,12 +188,19 @@ describe("a flush that fails", () => {
   });
 });
 
+const MOUNT = "/bin/mount";
+const UNMOUNT = "/bin/umount";
+
+function mountSmall(at: string): void {
+  execFileSync(MOUNT, ["-t", "tmpfs", "-o", "size=1m", "tmpfs", at], { stdio: "ignore" });
+}
+
 /** Mounting takes root, and a system that lets it. */
 function canMount(): boolean {
   const at = mkdtempSync(join(tmpdir(), "mount-"));
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", at], { stdio: "ignore" });
-    execFileSync("umount", [at]);
+    mountSmall(at);
+    execFileSync(UNMOUNT, [at]);
     return true;
   } catch {
     return false;
@@ -205,7 +212,7 @@ function canMount(): boolean {
 describe.skipIf(!canMount())("a disk that is full", () => {
   test("is written again as soon as there is room, and nothing accepted is missing", async () => {
     const at = mkdtempSync(join(tmpdir(), "full-"));
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", at]);
+    mountSmall(at);
     try {
       writeFileSync(join(at, "filler"), Buffer.alloc(600_000));
       await partition.close();
@@ -225,7 +232,7 @@ describe.skipIf(!canMount())("a disk that is full", () => {
       await partition.close();
     } finally {
       partition = openPartition();
-      execFileSync("umount", [at]);
+      execFileSync(UNMOUNT, [at]);
       rmSync(at, { recursive: true });
     }
   });
