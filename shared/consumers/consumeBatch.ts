@@ -4,7 +4,8 @@ import { ChatError, isToBeMended } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
 import { annotate } from "../platform/trace.js";
-import { inTransaction, mayCommitLater, type Queryable } from "../store/database.js";
+import { inTransaction, type Queryable } from "../store/database.js";
+import { mayCommitLater } from "../store/failures.js";
 import {
   beginStream,
   lockPosition,

@@ -2,17 +2,18 @@ import type { TokenCredential } from "@azure/identity";
 import {
   createPool,
   type FieldPacket,
-  type Pool,
   type PoolConnection,
   type QueryResult,
+  type RowDataPacket,
 } from "mysql2/promise";
-import { LATE, within } from "../platform/async.js";
-import { ChatError, type OnFault } from "../platform/errors.js";
+import type { OnFault } from "../platform/errors.js";
 import { measure } from "../platform/measures.js";
-import { CONNECTION_MS, connectionTo } from "./connecting.js";
+import { connectionTo } from "./connecting.js";
+import { failureOf, isLost, isUsableAfter } from "./failures.js";
 import { tellingFaults } from "./faults.js";
 import { poolUse } from "./poolUse.js";
-import { SESSION_STATEMENTS } from "./session.js";
+import { readyConnections } from "./readyConnections.js";
+import { tooLargeOr } from "./tooLarge.js";
 
 /**
  * Runs statements: the database itself, or one transaction of it. A statement that takes longer than 15 s
@@ -33,6 +34,8 @@ export interface Database extends Queryable {
    * is free within 5 s.
    */
   getConnection(fresh?: boolean): Promise<PoolConnection>;
+  /** The server takes no changes any more: none of the connections that are open now is taken again. */
+  leaveServer(): void;
   end(): Promise<void>;
   /** After this many milliseconds without an answer a statement fails, and its connection is given up. */
   readonly statementMs: number;
@@ -50,6 +53,8 @@ export interface DatabaseOptions {
   readonly poolSize?: number;
   /** The identity whose tokens are the password. Without it the URL has one. */
   readonly credential?: TokenCredential;
+  /** Milliseconds since 1970. */
+  readonly now?: () => number;
 }
 
 const POOL_SIZE = 16;
@@ -64,7 +69,13 @@ export const STATEMENT_MS = 15_000;
  * taken here is on rows that exist, and gap locks would only make unrelated transactions wait for each other.
  */
 export function openDatabase(url: string, options: DatabaseOptions = {}): Database {
-  const { statementMs = STATEMENT_MS, onFault = () => {}, poolSize = POOL_SIZE, credential } = options;
+  const {
+    statementMs = STATEMENT_MS,
+    onFault = () => {},
+    poolSize = POOL_SIZE,
+    credential,
+    now = Date.now,
+  } = options;
   const pool = createPool({
     ...connectionTo(url, credential),
     connectionLimit: poolSize,
@@ -78,9 +89,10 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
   // the process.
   pool.pool.on("connection", (connection) => connection.on("error", () => {}));
   const endMeasuring = measure.pool(() => poolUse(pool));
-  const getConnection = readyConnections(pool, onFault);
+  const { take, leave } = readyConnections(pool, onFault, now);
   const database: Database = {
-    getConnection,
+    getConnection: take,
+    leaveServer: leave,
     query: async (sql, values) => {
       const ask = (fresh: boolean) =>
         using(database, (connection) => connection.query<never>(sql, values), { fresh });
@@ -95,49 +107,6 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     },
   };
   return database;
-}
-
-/**
- * Takes connections from a pool and makes them ready. A connection that can't be made ready is destroyed: it
- * would escape, commit or lock in another way than it should.
- */
-function readyConnections(pool: Pool, onFault: OnFault): Database["getConnection"] {
-  let opened = 0;
-  const numbers = new WeakMap<object, number>();
-  const numberOf = async (connection: PoolConnection): Promise<number> => {
-    const known = numbers.get(connection.connection);
-    if (known !== undefined) return known;
-    try {
-      for (const sql of SESSION_STATEMENTS)
-        await tellingFaults(connection.query({ sql, timeout: CONNECTION_MS }), sql, onFault);
-    } catch (error) {
-      connection.destroy();
-      throw error;
-    }
-    opened += 1;
-    numbers.set(connection.connection, opened);
-    return opened;
-  };
-  return async (fresh = false) => {
-    const before = opened;
-    for (;;) {
-      const connection = await tellingFaults(connectionOf(pool), undefined, onFault);
-      if ((await numberOf(connection)) > before || !fresh) return connection;
-      // This one is older than the call. After a restart of the server all older connections are lost.
-      connection.destroy();
-    }
-  };
-}
-
-async function connectionOf(pool: Pool): Promise<PoolConnection> {
-  const waiting = pool.getConnection();
-  const connection = await within(CONNECTION_MS, waiting);
-  if (connection !== LATE) return connection;
-  waiting.then(
-    (unused) => unused.release(),
-    () => {},
-  );
-  throw new ChatError("UNAVAILABLE", "No connection to the database became free in time; try again.");
 }
 
 /** Statements that change nothing, so that one of them can be repeated wherever it fails. */
@@ -207,45 +176,19 @@ function giveBack(connection: PoolConnection, error: unknown): void {
   else connection.destroy();
 }
 
-const statementsOn = (
-  connection: PoolConnection,
-  { statementMs, onFault }: Pick<Database, "statementMs" | "onFault">,
-): Queryable => ({
-  query: <T extends QueryResult>(sql: string, values?: unknown) =>
-    tellingFaults(
-      connection.query<T>({ sql, values: values as unknown[], timeout: statementMs }),
-      sql,
-      onFault,
-    ),
+const statementsOn = (connection: PoolConnection, database: Database): Queryable => ({
+  query: async <T extends QueryResult>(sql: string, values?: unknown) => {
+    try {
+      const statement = { sql, values: values as unknown[], timeout: database.statementMs };
+      return await tellingFaults(connection.query<T>(statement), sql, database.onFault);
+    } catch (error) {
+      if (failureOf(error).kind === "moved") database.leaveServer();
+      throw await tooLargeOr(error, { connection, sql, values }, (ask) =>
+        database.query<RowDataPacket[]>(ask),
+      );
+    }
+  },
 });
-
-/** The server's error numbers for "this connection ends now": a shutdown, a kill, a time-out, the network. */
-const ENDINGS = new Set([1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031]);
-/**
- * Its numbers for "this server takes no changes any more": after a failover the address leads to another
- * server.
- */
-const READ_ONLY = new Set([1290, 1792, 1836]);
-
-/**
- * Whether an established connection has gone, and the statement with it. A server that has only kept silent
- * for too long doesn't count.
- */
-function isLost(error: unknown): boolean {
-  const { errno, fatal, sqlState, syscall } = (error ?? {}) as Record<string, unknown>;
-  if (typeof errno === "number" && ENDINGS.has(errno)) return true;
-  return fatal === true && sqlState === undefined && syscall !== "connect";
-}
-
-/**
- * Whether a connection can be used again. After the server's own answer, or an error of ours, it is as good
- * as before. After a time-out it is not.
- */
-function isUsableAfter(error: unknown): boolean {
-  if (error instanceof ChatError) return true;
-  const { sqlState, errno } = (error ?? {}) as { sqlState?: unknown; errno?: unknown };
-  return typeof sqlState === "string" && !isLost(error) && !READ_ONLY.has(errno as number);
-}
 
 /**
  * Runs `work` in one transaction and commits. When `work` throws, rolls back and rethrows. A connection that
@@ -274,27 +217,6 @@ async function rollBack(connection: PoolConnection, tx: Queryable, error: unknow
   } catch {
     connection.destroy();
   }
-}
-
-/**
- * Errors of the data itself, which no repetition mends. A missing table or column is not among them
- * (`faults.ts`): a migration mends it, and events that arrive meanwhile must wait for the migration rather
- * than be refused.
- */
-const LASTING = new Set([
-  "ER_DATA_TOO_LONG",
-  "ER_TRUNCATED_WRONG_VALUE",
-  "ER_TRUNCATED_WRONG_VALUE_FOR_FIELD",
-  "ER_WARN_DATA_OUT_OF_RANGE",
-  "WARN_DATA_TRUNCATED",
-  "ER_BAD_NULL_ERROR",
-]);
-
-/** Whether a transaction that failed with this error may succeed when it runs again as it is. */
-export function mayCommitLater(error: unknown): boolean {
-  if (error instanceof ChatError) return error.retryable;
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code !== "string" || !LASTING.has(code);
 }
 
 /** Whether a statement failed on a unique key. */

@@ -1,25 +1,6 @@
 import { defined } from "../platform/defined.js";
 import { type Fault, type OnFault, toBeMended } from "../platform/errors.js";
-
-/**
- * The SQL states of faults (ISO 9075, MySQL's "Server Error Message Reference"): syntax and rights (42),
- * refused log-ins (28), a missing database (3D), features that the server doesn't have (0A).
- */
-const STATES = /^(42|28|3D|0A)/;
-/**
- * Error numbers with such a state that pass: limits on a user's connections, and on how much a statement may
- * read.
- */
-const PASSING = new Set([1104, 1162, 1203, 1226]);
-/**
- * Error numbers of faults without such a state: columns, values and collations that don't fit the statement,
- * missing variables and engines, a password that must be changed, TLS that is demanded, tables whose files
- * are gone, a binary log that can't take the statement.
- */
-const ALSO = new Set([
-  1129, 1130, 1136, 1356, 1449, 1524, 1665, 1812, 1814, 1193, 1194, 1195, 1222, 1231, 1232, 1238, 1251, 1253,
-  1267, 1270, 1271, 1273, 1289, 1364, 1820, 1862, 3118, 3159, 4151,
-]);
+import { failureOf } from "./failures.js";
 
 /**
  * Whether the server said that it never takes this statement or connection: a function, table, column or
@@ -28,8 +9,7 @@ const ALSO = new Set([
  */
 export function isFault(error: unknown): error is { readonly errno: number; readonly sqlState: string } {
   const { errno, sqlState } = (error ?? {}) as { errno?: unknown; sqlState?: unknown };
-  if (typeof errno !== "number" || typeof sqlState !== "string" || PASSING.has(errno)) return false;
-  return STATES.test(sqlState) || ALSO.has(errno);
+  return typeof errno === "number" && typeof sqlState === "string" && failureOf(error).kind === "service";
 }
 
 const STATEMENT_CHARACTERS = 200;

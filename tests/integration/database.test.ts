@@ -1,6 +1,7 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { type Database, inTransaction, mayCommitLater, openDatabase } from "../../shared/store/database.js";
+import { type Database, inTransaction, openDatabase } from "../../shared/store/database.js";
+import { mayCommitLater } from "../../shared/store/failures.js";
 import { newDatabase } from "../support/database.js";
 
 let database: Database;
