@@ -5,7 +5,7 @@ import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
 import { annotate } from "../platform/trace.js";
 import { inTransaction, type Queryable } from "../store/database.js";
-import { mayCommitLater } from "../store/failures.js";
+import { mayCommitLater, smallerBatch } from "../store/failures.js";
 import {
   beginStream,
   lockPosition,
@@ -168,8 +168,9 @@ async function requireSameHub(stream: Stream, { bus }: ConsumeDeps): Promise<voi
 }
 
 /**
- * Stores those of these consecutive events that are not stored yet. An event that fails for good is found by
- * storing them singly, and dead-lettered.
+ * Stores those of these consecutive events that are not stored yet. Where that fails at a limit of the
+ * database (the size of a packet or a transaction, a wait for locks), the events are stored in two halves. An
+ * event that fails for good is found by storing them singly, and dead-lettered.
  */
 async function store<Result>(
   stream: Stream,
@@ -180,31 +181,53 @@ async function store<Result>(
     const inOne = (tx: Queryable) => storeIn(tx, stream, events, deps, deps.handler.store);
     return await step("store", stream, events.length, () => inTransaction(deps.database, inOne));
   } catch (error) {
-    if (mayCommitLater(error)) throw error;
+    const smaller = smallerBatch(error);
+    if (smaller && events.length > 1) return storeHalves(stream, events, error, deps);
+    if (smaller !== "needed" && mayCommitLater(error)) throw error;
     log.error("a batch can't be stored as it is", { ...stream, error });
-    return storeSingly(stream, events, error, deps);
+    return events.length === 1 ? refuse(stream, events, error, deps) : storeParts(stream, events, 1, deps);
   }
 }
 
-async function storeSingly<Result>(
+/** What the first half stored stays, and the next try goes on behind it. */
+async function storeHalves<Result>(
   stream: Stream,
   events: readonly ReceivedEvent[],
   error: unknown,
   deps: Try<Result>,
 ): Promise<Progress<Result>> {
-  const { handler } = deps;
-  const [only] = events;
-  if (events.length === 1 && only) {
-    const text = error instanceof Error ? error.message : String(error);
-    const refused = { event: only, error: new ChatError("INVALID_MESSAGE", `It can't be stored: ${text}`) };
-    const refuse = async () => ({ result: handler.nothing, refused: [refused] });
-    return inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, refuse));
-  }
+  log.warn("a batch is stored in two halves", { ...rangeOf({ ...stream, events }), error });
+  requireTime(deps);
+  return storeParts(stream, events, Math.ceil(events.length / 2), deps);
+}
+
+/** Dead-letters the event: nothing but another event or another limit of the database would help. */
+async function refuse<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  error: unknown,
+  deps: Try<Result>,
+): Promise<Progress<Result>> {
+  const text = error instanceof Error ? error.message : String(error);
+  const refusal = new ChatError("INVALID_MESSAGE", `It can't be stored: ${text}`);
+  const refused = events.map((event) => ({ event, error: refusal }));
+  const nothing = async () => ({ result: deps.handler.nothing, refused });
+  return inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, nothing));
+}
+
+/** One transaction for each `size` events, in order. */
+async function storeParts<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  size: number,
+  deps: Try<Result>,
+): Promise<Progress<Result>> {
   let progress: Progress<Result> | undefined;
-  for (const event of events) {
-    const one: Progress<Result> = await store(stream, [event], deps);
+  for (let from = 0; from < events.length; from += size) {
+    const one: Progress<Result> = await store(stream, events.slice(from, from + size), deps);
     if (one.kind === "behind") return one;
-    progress = progress?.kind === "stored" && one.kind === "stored" ? combined(progress, one, handler) : one;
+    progress =
+      progress?.kind === "stored" && one.kind === "stored" ? combined(progress, one, deps.handler) : one;
   }
   return progress!;
 }
