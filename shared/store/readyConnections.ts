@@ -46,9 +46,7 @@ export function readyConnections(pool: Pool, onFault: OnFault, now: () => number
   };
   const leave = (): void => {
     if (now() - leftAt < LEFT_EVERY_MS) return;
-    log.warn("the database's server takes no changes; its connections are given up", {
-      connections: opened - left,
-    });
+    log.warn("the database's server takes no changes: its connections are given up");
     leftAt = now();
     left = opened;
   };
