@@ -7,6 +7,7 @@ import { readMysqlConfig } from "../config.js";
 import { createCredential } from "../platform/credential.js";
 import { sourceFolder } from "../platform/sourceFolder.js";
 import { connectionTo } from "./connecting.js";
+import { applySteps, finishSteps, prepareSteps } from "./migrationSteps.js";
 import { SESSION_STATEMENTS } from "./session.js";
 
 interface Migration {
@@ -45,8 +46,9 @@ export function readMigrations(folder = sourceFolder("store/migrations")): reado
 /**
  * Makes the database of `url` if it is missing and applies the migrations that are not yet applied, one
  * process at a time. Returns the files applied. Throws when an applied file has been edited since: a released
- * migration never changes, a new one corrects it. DDL commits by itself in MySQL, so a file that fails half
- * way must be mended by hand. The error names the file and the statement.
+ * migration never changes, a new one corrects it. A file that was interrupted goes on at its next statement.
+ * One that fails goes on there, too, once what is wrong has been mended. The error names the file and the
+ * statement.
  */
 export async function migrate(
   url: string,
@@ -85,16 +87,9 @@ async function applyMissing(
     if (checksum === migration.checksum) continue;
     if (checksum !== undefined)
       throw new Error(`${migration.file} was changed after it had been applied; add a new migration.`);
-    for (const statement of migration.statements) {
-      await connection.query(statement).catch((cause: unknown) => {
-        throw new Error(`${migration.file} failed at: ${statement.slice(0, 120)}`, { cause });
-      });
-    }
-    await connection.query("INSERT INTO schema_migrations VALUES (?, ?, ?, UTC_TIMESTAMP(3))", [
-      migration.version,
-      migration.file,
-      migration.checksum,
-    ]);
+    await prepareSteps(connection);
+    await applySteps(connection, migration);
+    await finishSteps(connection, migration);
     done.push(migration.file);
   }
   return done;
