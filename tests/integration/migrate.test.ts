@@ -234,11 +234,11 @@ test("positions of before go on under the ids that the adapter of Event Hubs giv
   cpSync(RELEASED, folder, { recursive: true });
   await migrate(url, folder);
   const [rows] = await server.query<RowDataPacket[]>(
-    "SELECT hub_id, stored_sequence_number AS stored FROM ??.stream_positions ORDER BY 2",
+    "SELECT hub_id, stored_sequence_number AS number FROM ??.stream_positions ORDER BY 2",
     [name],
   );
   const ids = ["2026-01-02T03:04:05.678Z", "2026-01-02T03:04:05.000Z"];
-  expect(rows.map((row) => ({ ...row }))).toEqual(ids.map((hub_id, stored) => ({ hub_id, stored })));
+  expect(rows.map((row) => ({ ...row }))).toEqual(ids.map((hub_id, number) => ({ hub_id, number })));
   expect(ids.map((id) => new Date(id).toISOString())).toEqual(ids);
   // The version before finds its positions as long as it runs.
   const [old] = await server.query<RowDataPacket[]>(

@@ -6,6 +6,10 @@ const COM_QUERY = 3;
 /** Length and number of a packet stand before it. */
 const HEAD = 4;
 
+/** MySQL 8 has the numbers of the statement's attributes before its text: 0 in 1 set. */
+const textOf = (packet: Buffer): string =>
+  packet.subarray(packet[HEAD + 1] === 0 ? HEAD + 3 : HEAD + 1).toString();
+
 export interface QueryProxy {
   readonly port: number;
   close(): Promise<void>;
@@ -30,7 +34,7 @@ export async function startQueryProxy(
     for (const socket of [near, far]) socket.on("error", end).on("close", end);
     near.on("data", (bytes) => {
       // A client waits for each answer, and its statements here fit in one chunk.
-      if (bytes[HEAD] === COM_QUERY) isEnding = endsAt(bytes.subarray(HEAD + 1).toString());
+      if (bytes[HEAD] === COM_QUERY) isEnding = endsAt(textOf(bytes));
       far.write(bytes);
     });
     far.on("data", (bytes) => {
