@@ -101,24 +101,6 @@ export const messageSent = ({
   sentAt: at.toISOString(),
 });
 
-/** An event that no retry can help, as a dead-letter hub holds it: its content, its place, and the error. */
-export interface DeadLetter {
-  readonly v: 1;
-  readonly key: string;
-  readonly hub: string;
-  readonly partitionId: string;
-  readonly sequenceNumber: number;
-  readonly error: { readonly code: string; readonly message: string };
-  /** The original bytes: as text where they are UTF-8, or else in base64. */
-  readonly body?: string;
-  readonly bodyBase64?: string;
-  /**
-   * Set when the body was cut so that the dead letter fits in an event. The whole body stands at its place
-   * until the event's retention ends.
-   */
-  readonly truncated?: true;
-}
-
 /** Reads an event's bytes. Throws `INVALID_MESSAGE`, which says what is wrong. */
 export const parseMessageSent = (body: Uint8Array): MessageSent => parseEvent(MessageSent, body);
 

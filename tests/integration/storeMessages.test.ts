@@ -550,6 +550,19 @@ test("a body that JSON would swell past an event's limit still becomes a dead le
   expect(bus.hubs.get(DEAD)!.partitions[0]![0]!.body.length).toBeLessThan(1_048_576);
 });
 
+test("a body that no single event could carry stands in several, whole", async () => {
+  const body = Buffer.alloc(1_048_000, 0xfe);
+  await deliver([bus.append(HUB, "0", body, "k")]);
+  const letters = deadLetters();
+  expect(letters).toMatchObject([
+    { key: "k", sequenceNumber: 0, part: { number: 1, of: 2 } },
+    { key: "k", sequenceNumber: 0, part: { number: 2, of: 2 } },
+  ]);
+  const parts = letters.map(({ bodyBase64 }) => Buffer.from(bodyBase64, "base64"));
+  expect(Buffer.concat(parts).equals(body)).toBe(true);
+  for (const event of bus.hubs.get(DEAD)!.partitions[0]!) expect(event.body.length).toBeLessThan(1_000_000);
+});
+
 test("a send that meets a full quota is repeated alone", async () => {
   await addSubscriptionId(database, `r${roomId}`, "other");
   let refusals = 2;

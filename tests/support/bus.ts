@@ -2,7 +2,7 @@ import { EventHubConsumerClient, earliestEventPosition } from "@azure/event-hubs
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { connectKafka } from "../../shared/bus/kafka.js";
-import type { DeadLetter } from "../../shared/events/messages.js";
+import type { DeadLetter } from "../../shared/events/deadLetters.js";
 import type { Addresses } from "./stack.js";
 
 /** Where events are published in a running stack. */
