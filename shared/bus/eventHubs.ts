@@ -7,6 +7,7 @@ import {
   type ReceivedEventData,
 } from "@azure/event-hubs";
 import type { TokenCredential } from "@azure/identity";
+import { HUBS } from "../events/hubs.js";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
 import { ChatError, type Fault, type OnFault, toBeMended } from "../platform/errors.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
@@ -161,10 +162,14 @@ const openProducer = (namespace: Namespace, hub: string): EventHubProducerClient
     ? new EventHubProducerClient(namespace, hub, { retryOptions: RETRY })
     : new EventHubProducerClient(namespace.host, hub, namespace.credential, { retryOptions: RETRY });
 
+/** The dead-letter hubs have no group of ours. Nobody else reads them by the one that every hub has. */
+const groupOf = (hub: string): string =>
+  HUBS[hub]?.consumerGroups.includes(RECOVER_GROUP) === false ? "$Default" : RECOVER_GROUP;
+
 const openConsumer = (namespace: Namespace, hub: string): EventHubConsumerClient =>
   typeof namespace === "string"
-    ? new EventHubConsumerClient(RECOVER_GROUP, namespace, hub, { retryOptions: RETRY })
-    : new EventHubConsumerClient(RECOVER_GROUP, namespace.host, hub, namespace.credential, {
+    ? new EventHubConsumerClient(groupOf(hub), namespace, hub, { retryOptions: RETRY })
+    : new EventHubConsumerClient(groupOf(hub), namespace.host, hub, namespace.credential, {
         retryOptions: RETRY,
       });
 
