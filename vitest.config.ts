@@ -18,7 +18,7 @@ const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url
 
 /** They start the servers they need themselves. */
 const SERVERS = [
-  "tests/contracts/{entra,eventBus,eventHubs*,kafka*,topics,webPubSub*,functionsHost*}.test.ts",
+  "tests/contracts/{deadLetters,entra,eventBus,eventHubs*,kafka*,topics,webPubSub*,functionsHost*}.test.ts",
   "tests/integration/{build,lostConnections}.test.ts",
 ];
 /**
