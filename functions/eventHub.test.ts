@@ -120,6 +120,11 @@ describe("a batch is read", () => {
     expect(stored[0]!.events.map(({ traceparent }) => traceparent)).toEqual([undefined, "00-a"]);
   });
 
+  test("with the dead letter that an event is the replay of", async () => {
+    await call(BODIES, { ...METADATA, propertiesArray: [{}, { "chat-replay-of": "chat-messages-dlt/0/7" }] });
+    expect(stored[0]!.events.map(({ replayOf }) => replayOf)).toEqual([undefined, "chat-messages-dlt/0/7"]);
+  });
+
   test.each<[string, unknown]>([
     ["there are none", undefined],
     ["they are no list", "garbage"],

@@ -34,10 +34,13 @@ function keyOf(properties: unknown): string | undefined {
   return typeof key === "string" ? key : undefined;
 }
 
-/** The trace that an event was published with, by the properties that its publisher gave it. */
-function traceOf(properties: unknown): { readonly traceparent?: string } {
-  const traceparent = member(properties, "traceparent");
-  return typeof traceparent === "string" ? { traceparent } : {};
+/** The event's trace, and the dead letter that it is the replay of, by the properties its publisher gave it. */
+function marksOf(properties: unknown): { readonly traceparent?: string; readonly replayOf?: string } {
+  const [traceparent, replayOf] = [member(properties, "traceparent"), member(properties, "chat-replay-of")];
+  return {
+    ...(typeof traceparent === "string" && { traceparent }),
+    ...(typeof replayOf === "string" && { replayOf }),
+  };
 }
 
 const numberIn = (properties: unknown): unknown =>
@@ -72,7 +75,7 @@ function batchOf(hub: string, bodies: unknown, metadata: unknown): Batch | undef
     sequenceNumber: numbers[index]!,
     key: keyOf(properties[index]),
     body,
-    ...traceOf(own[index]),
+    ...marksOf(own[index]),
   }));
   return { hub, partitionId, events };
 }

@@ -112,6 +112,18 @@ describe("a batch of several partitions is stored by partition, in order", () =>
     ]);
   });
 
+  test.each<[string, string]>([
+    ["in base64", Buffer.from("chat-messages-dlt/0/7").toString("base64")],
+    ["as text", "chat-messages-dlt/0/7"],
+  ])("with the dead letter that an event is the replay of, %s", async (_how, Value) => {
+    await call(BODIES, { ...METADATA, headersArray: [[{ Key: "chat-replay-of", Value }], [], []] });
+    expect(stored.flatMap(({ events }) => events.map(({ replayOf }) => replayOf))).toEqual([
+      "chat-messages-dlt/0/7",
+      undefined,
+      undefined,
+    ]);
+  });
+
   test.each<[string, unknown]>([
     ["there are none", undefined],
     ["they are garbage", "x"],

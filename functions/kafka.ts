@@ -12,13 +12,21 @@ type Event = Batch["events"][number];
 
 /** The headers' values come as base64, or as the text itself. */
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+/** The place of a dead letter: `HUB/PARTITION/NUMBER`. */
+const LETTER = /^[A-Za-z0-9._-]+\/\d+\/\d+$/;
 
-function traceOf(headers: unknown): { readonly traceparent?: string } {
-  const header = listOf(headers).find((each) => member(each, "key") === "traceparent");
+function headerOf(headers: unknown, name: string, shape: RegExp): string | undefined {
+  const header = listOf(headers).find((each) => member(each, "key") === name);
   const value = member(header, "value");
-  if (typeof value !== "string") return {};
-  const text = TRACEPARENT.test(value) ? value : Buffer.from(value, "base64").toString();
-  return TRACEPARENT.test(text) ? { traceparent: text } : {};
+  if (typeof value !== "string") return undefined;
+  return [value, Buffer.from(value, "base64").toString()].find((text) => shape.test(text));
+}
+
+/** The event's trace, and the dead letter that it is the replay of, by the headers its publisher gave it. */
+function marksOf(headers: unknown): { readonly traceparent?: string; readonly replayOf?: string } {
+  const traceparent = headerOf(headers, "traceparent", TRACEPARENT);
+  const replayOf = headerOf(headers, "chat-replay-of", LETTER);
+  return { ...(traceparent && { traceparent }), ...(replayOf && { replayOf }) };
 }
 
 /**
@@ -42,7 +50,7 @@ function batchesIn(hub: string, bodies: unknown, metadata: unknown): readonly Ba
     if (sequenceNumber <= (events.at(-1)?.sequenceNumber ?? -1)) return undefined;
     // The host leaves empty strings out of its lists, and then no key is at its event's place.
     const ownKey = keys.length === bodies.length && typeof key === "string" ? key : undefined;
-    events.push({ sequenceNumber, key: ownKey, body, ...traceOf(headers[index]) });
+    events.push({ sequenceNumber, key: ownKey, body, ...marksOf(headers[index]) });
   }
   return [...byPartition].map(([partitionId, events]) => ({ hub, partitionId, events }));
 }

@@ -17,6 +17,11 @@ export interface EventBus {
    */
   publishAll(hub: string, key: string, events: readonly object[], traceparent?: string): Promise<void>;
   /**
+   * Publishes an event's bytes once more, as they are, marked as the replay of this dead letter
+   * (`HUB/PARTITION/NUMBER`).
+   */
+  publishAgain(hub: string, key: string, body: Uint8Array, replayOf: string): Promise<void>;
+  /**
    * What tells the hub from an earlier or later one of the same name: of Event Hubs its creation time, of Kafka
    * the topic's id; at most 40 ASCII characters. The answer may be up to 30 s old unless the caller asks for a
    * fresh one.
@@ -68,6 +73,8 @@ export interface ReceivedEvent {
   readonly body: Uint8Array;
   /** The trace that it was published with, as it came. */
   readonly traceparent?: string;
+  /** The dead letter that it is the replay of. */
+  readonly replayOf?: string;
   /** When the bus took it, where that is told. */
   readonly enqueuedOn?: Date;
   /** Set on a number that `readRange` has found to have no event: Kafka keeps its own marks in the log, too. */

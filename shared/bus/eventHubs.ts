@@ -7,6 +7,7 @@ import {
   type ReceivedEventData,
 } from "@azure/event-hubs";
 import type { TokenCredential } from "@azure/identity";
+import { REPLAY_OF } from "../events/deadLetters.js";
 import { HUBS } from "../events/hubs.js";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
 import { ChatError, type Fault, type OnFault, toBeMended } from "../platform/errors.js";
@@ -67,6 +68,10 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
       if (events.length === 0) return;
       const messages = events.map((event) => messageOf(event, traceparent));
       await guarded(() => producer(hub).sendBatch(messages, { partitionKey: key }));
+    },
+    async publishAgain(hub, key, body, replayOf) {
+      const message = { body: Buffer.from(body), properties: { [REPLAY_OF]: replayOf } };
+      await guarded(() => producer(hub).sendBatch([message], { partitionKey: key }));
     },
     async hubId(hub, freshness) {
       const known = ids.get(hub);
@@ -239,11 +244,13 @@ function received(event: ReceivedEventData): ReceivedEvent {
   const bytes =
     body instanceof Uint8Array ? body : Buffer.from(typeof body === "string" ? body : JSON.stringify(body));
   const traceparent: unknown = event.properties?.["traceparent"];
+  const replayOf: unknown = event.properties?.[REPLAY_OF];
   return {
     sequenceNumber: event.sequenceNumber,
     key,
     body: bytes,
     ...(typeof traceparent === "string" && { traceparent }),
+    ...(typeof replayOf === "string" && { replayOf }),
     enqueuedOn: event.enqueuedTimeUtc,
   };
 }

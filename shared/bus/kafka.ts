@@ -1,3 +1,4 @@
+import { REPLAY_OF } from "../events/deadLetters.js";
 import { MESSAGES_HUB } from "../events/messages.js";
 import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
 import type { EventBus } from "./eventBus.js";
@@ -45,6 +46,10 @@ export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): E
     system: "kafka",
     publish: (hub, key, event, traceparent) => publishAll(hub, key, [event], traceparent),
     publishAll: (hub, key, events, traceparent) => publishAll(hub, key, events, traceparent),
+    async publishAgain(hub, key, body, replayOf) {
+      const headers = new Map([[Buffer.from(REPLAY_OF), Buffer.from(replayOf)]]);
+      await guarded(() => send(hub, key, [{ key: Buffer.from(key), value: Buffer.from(body), headers }]));
+    },
     async hubId(hub, freshness) {
       const known = ids.get(hub);
       if (known && freshness !== "fresh" && now() - known.asked < HUB_ID_MS) return known.id;

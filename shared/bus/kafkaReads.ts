@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { KafkaRecord, RecordsBatch } from "@platformatic/kafka";
+import { REPLAY_OF } from "../events/deadLetters.js";
 import type { ReceivedEvent } from "./eventBus.js";
 import type { KafkaClient } from "./kafkaClient.js";
 
@@ -136,12 +137,15 @@ function addBatch(events: ReceivedEvent[], batch: RecordsBatch, start: number, l
 function eventOf(record: KafkaRecord, offset: number, batch: RecordsBatch): ReceivedEvent {
   const isBrokers = (batch.attributes & LOG_APPEND_TIME) !== 0;
   const timestamp = isBrokers ? batch.maxTimestamp : batch.firstTimestamp + record.timestampDelta;
-  const trace = record.headers.find(([name]) => name?.toString() === "traceparent")?.[1];
+  const header = (named: string) =>
+    record.headers.find(([name]) => name?.toString() === named)?.[1]?.toString();
+  const [traceparent, replayOf] = [header("traceparent"), header(REPLAY_OF)];
   return {
     sequenceNumber: offset,
     key: record.key?.toString(),
     body: record.value ?? new Uint8Array(),
-    ...(trace && { traceparent: trace.toString() }),
+    ...(traceparent && { traceparent }),
+    ...(replayOf && { replayOf }),
     enqueuedOn: new Date(Number(timestamp)),
   };
 }

@@ -27,6 +27,7 @@ export function traced(bus: EventBus): EventBus {
       sending(hub, 1, parent, (traceparent) => bus.publish(hub, key, event, traceparent)),
     publishAll: (hub, key, events, parent) =>
       sending(hub, events.length, parent, (traceparent) => bus.publishAll(hub, key, events, traceparent)),
+    publishAgain: (...event) => bus.publishAgain(...event),
     hubId: (hub, freshness) => bus.hubId(hub, freshness),
     hasHub: (hub) => bus.hasHub(hub),
     partitionIds: (hub) => bus.partitionIds(hub),

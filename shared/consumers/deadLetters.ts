@@ -47,6 +47,7 @@ function deadLetters(stream: Stream, { event, error, key }: Refused): readonly D
     partitionId: stream.partitionId,
     sequenceNumber: event.sequenceNumber,
     error: { code: error.code, message: error.message },
+    ...(event.replayOf !== undefined && { replayOf: event.replayOf }),
   } as const;
   return bodiesOf(Buffer.from(event.body)).map((body) => ({ ...letter, ...body }));
 }

@@ -9,6 +9,9 @@ export const DEAD_LETTER_HUBS: Readonly<Record<string, string>> = {
   [READS_HUB]: READS_DEAD_LETTER_HUB,
 };
 
+/** The property, or header, that marks the replay of a dead letter, and names it: `HUB/PARTITION/NUMBER`. */
+export const REPLAY_OF = "chat-replay-of";
+
 const Count = z.int().nonnegative();
 
 /**

@@ -278,6 +278,7 @@ describe.for(BUSES)("the event bus of %s", ([_name, open, missing]) => {
   test.each<[string, (bus: EventBus) => Promise<unknown>]>([
     ["publish", (one) => one.publish("no-such-hub", "1", {})],
     ["publishAll", (one) => one.publishAll("no-such-hub", "1", [{}])],
+    ["publishAgain", (one) => one.publishAgain("no-such-hub", "1", Buffer.from("a"), "a/0/1")],
     ["hubId", (one) => one.hubId("no-such-hub")],
     ["firstSequenceNumber", (one) => one.firstSequenceNumber("no-such-hub", "0")],
     ["readRange", (one) => one.readRange("no-such-hub", "0", 0, 1, 1)],
@@ -285,6 +286,18 @@ describe.for(BUSES)("the event bus of %s", ([_name, open, missing]) => {
     ["readRange of no partition", (one) => one.readRange(HUB, "99", 0, 1, 1)],
   ])("says UNAVAILABLE of a hub that is not there: %s", async (_what, ask) => {
     await expect(ask(bus)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  });
+
+  // The last one: the others read all events as JSON.
+  test("publishes bytes again as they are, under their key, with the dead letter's place", async () => {
+    const bytes = Buffer.from([0, 255, 34, 10, 254]);
+    const { partitionId, numbers } = await publishSingly("key-again", 1);
+    await bus.publishAgain(HUB, "key-again", bytes, "orders-dlt/0/7");
+    const [first, again, ...more] = (await readAll(partitionId)).filter(({ key }) => key === "key-again");
+    expect(more).toEqual([]);
+    expect([first!.sequenceNumber, first!.replayOf]).toEqual([numbers[0], undefined]);
+    expect(Buffer.from(again!.body).equals(bytes)).toBe(true);
+    expect(again!.replayOf).toBe("orders-dlt/0/7");
   });
 });
 

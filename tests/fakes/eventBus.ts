@@ -46,11 +46,13 @@ export class FakeEventBus implements EventBus {
   }
 
   async publish(hub: string, key: string, event: object, traceparent?: string): Promise<void> {
-    const count = this.#hub(hub).partitions.length;
-    const hash = [...key].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) >>> 0, 7);
     this.traces.push(traceparent);
-    const appended = this.append(hub, String(hash % count), JSON.stringify(event), key);
+    const appended = this.append(hub, this.#partitionOf(hub, key), JSON.stringify(event), key);
     if (traceparent !== undefined) Object.assign(appended, { traceparent });
+  }
+
+  async publishAgain(hub: string, key: string, body: Uint8Array, replayOf: string): Promise<void> {
+    Object.assign(this.append(hub, this.#partitionOf(hub, key), body, key), { replayOf });
   }
 
   async publishAll(hub: string, key: string, events: readonly object[], traceparent?: string): Promise<void> {
@@ -98,6 +100,11 @@ export class FakeEventBus implements EventBus {
   }
 
   async close(): Promise<void> {}
+
+  #partitionOf(hub: string, key: string): string {
+    const hash = [...key].reduce((sum, character) => (sum * 31 + character.charCodeAt(0)) >>> 0, 7);
+    return String(hash % this.#hub(hub).partitions.length);
+  }
 
   #hub(name: string): FakeHub {
     const hub = this.hubs.get(name);
