@@ -21,7 +21,7 @@ const BODY_BYTES = 768 * 1024;
 const PART_BYTES = (BODY_BYTES / 4) * 3;
 
 /**
- * Hands refused events to the dead-letter hub, one by one, before the transaction that moves past them
+ * Hands refused events to the dead-letter hub, one by one and in their order, before the transaction that moves past them
  * commits. A crash in between can repeat a dead letter, which its sequence number shows, but never lose one.
  * Throws `UNAVAILABLE` when the bus is away.
  */
@@ -31,7 +31,7 @@ export async function publishDeadLetters(
   deadLetterHub: string,
   bus: Pick<EventBus, "publish">,
 ): Promise<void> {
-  for (const one of refused) {
+  for (const one of refused.toSorted((a, b) => a.event.sequenceNumber - b.event.sequenceNumber)) {
     // A crash between two parts repeats the whole letter.
     for (const letter of deadLetters(stream, one))
       await bus.publish(deadLetterHub, letter.key, letter, one.event.traceparent);

@@ -550,6 +550,18 @@ test("a body that JSON would swell past an event's limit still becomes a dead le
   expect(bus.hubs.get(DEAD)!.partitions[0]![0]!.body.length).toBeLessThan(1_048_576);
 });
 
+test("dead letters of a batch stand in the order of its events, and name the letters that they replay", async () => {
+  const stranger = put(sent({ senderId: 99 }));
+  const garbage = { ...bus.append(HUB, "0", "garbage", "k"), replayOf: "chat-messages-dlt/0/7" };
+  await deliver([stranger, garbage]);
+  expect(
+    deadLetters().map(({ sequenceNumber, error, replayOf }) => [sequenceNumber, error.code, replayOf]),
+  ).toEqual([
+    [0, "NOT_A_MEMBER", undefined],
+    [1, "INVALID_MESSAGE", "chat-messages-dlt/0/7"],
+  ]);
+});
+
 test("a body that no single event could carry stands in several, whole", async () => {
   const body = Buffer.alloc(1_048_000, 0xfe);
   await deliver([bus.append(HUB, "0", body, "k")]);
