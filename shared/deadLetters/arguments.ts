@@ -5,16 +5,22 @@ import type { Filter } from "./choose.js";
 const USAGE = `Usage: npm run dead-letters -- COMMAND [HUB NUMBER...] [options]
   list                    a table of the dead letters, newest last
   show HUB NUMBER         one letter, with the original bytes of its event
+  replay [HUB NUMBER...]  publish the events again, behind all others of their room, and tell what becomes
+                          of them; exit code 0 only if all are stored
+  drop [HUB NUMBER...]    leave letters out of list and replay from now on
 
   HUB                     ${Object.keys(DEAD_LETTER_HUBS).join(" or ")}; or its dead-letter hub
   --hub HUB               only letters of this hub
   --room ID               only letters of this room
   --since WHEN            only letters since then: 90m, 12h, 7d, or a date such as 2026-11-26T08:00Z
   --all                   dropped letters, too
+  --again                 replay letters, too, that were replayed before
+  --wait SECONDS          how long replay looks for what became of the events; 60 if not said
+  --yes                   don't ask
   --json                  one JSON object a line
   --data DIR              the data folder of the local stack, where the environment names no bus`;
 
-const COMMANDS = ["list", "show"] as const;
+const COMMANDS = ["list", "show", "replay", "drop"] as const;
 
 export interface Arguments {
   readonly command: (typeof COMMANDS)[number];
@@ -22,6 +28,9 @@ export interface Arguments {
   readonly hubs: readonly string[];
   readonly filter: Filter;
   readonly json: boolean;
+  readonly again: boolean;
+  readonly yes: boolean;
+  readonly waitMs: number;
 }
 
 /** Throws with the usage when an argument is unknown or wrong. */
@@ -43,6 +52,9 @@ function parsed(args: readonly string[], now: number): Arguments {
       since: { type: "string" },
       all: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
+      again: { type: "boolean", default: false },
+      yes: { type: "boolean", default: false },
+      wait: { type: "string", default: "60" },
     },
   });
   const [name, place, ...numbers] = positionals;
@@ -53,6 +65,13 @@ function parsed(args: readonly string[], now: number): Arguments {
   if (place !== undefined && numbers.length === 0) throw new Error(`${place} needs the number of a letter.`);
   if (place !== undefined && values.hub !== undefined)
     throw new Error("HUB NUMBER and --hub exclude each other.");
+  const isNarrow = [place, values.hub, values.room, values.since].some((one) => one !== undefined);
+  if (command === "drop" && !isNarrow)
+    throw new Error(
+      "drop needs HUB NUMBER, --hub, --room or --since, so that it never drops all by mistake.",
+    );
+  const wait = whole("--wait", values.wait);
+  if (wait > 3_600) throw new Error("--wait must be at most 3600 seconds.");
   const hub = place ?? values.hub;
   return {
     command,
@@ -64,6 +83,9 @@ function parsed(args: readonly string[], now: number): Arguments {
       withDropped: values.all || command === "show",
     },
     json: values.json,
+    again: values.again,
+    yes: values.yes,
+    waitMs: wait * 1_000,
   };
 }
 

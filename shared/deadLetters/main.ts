@@ -1,63 +1,41 @@
 import { fileURLToPath } from "node:url";
 import { connectBus } from "../bus/connectBus.js";
 import type { EventBus } from "../bus/eventBus.js";
-import { readBusConfig } from "../config.js";
+import { readBusConfig, readMysqlConfig } from "../config.js";
 import { createCredential } from "../platform/credential.js";
+import { openDatabase } from "../store/database.js";
 import { type Arguments, readArguments } from "./arguments.js";
-import { isMeant } from "./choose.js";
-import { contentOf, type Letter, type OnProgress, readLetters } from "./letters.js";
-import { bodyOf, factsOf, pageOf, tableOf } from "./table.js";
-
-const TOLD_MS = 2_000;
-
-/** Tells now and then how far a hub has been read, which takes its time where there is much. */
-function telling(hub: string): OnProgress {
-  let told = performance.now();
-  return (read, of) => {
-    if (performance.now() - told < TOLD_MS) return;
-    told = performance.now();
-    console.error(`${hub}: ${read} of ${of} events read.`);
-  };
-}
-
-/** The letters that are meant, oldest first. */
-async function chosen(bus: EventBus, { hubs, filter }: Arguments): Promise<readonly Letter[]> {
-  const all: Letter[] = [];
-  for (const hub of hubs) {
-    const { letters, unreadable } = await readLetters(bus, hub, 0, telling(hub));
-    all.push(...letters.filter((letter) => isMeant(letter, filter)));
-    if (unreadable.length > 0)
-      console.error(
-        `${hub}: ${unreadable.length} events are no whole dead letters: ${unreadable.slice(0, 20)}.`,
-      );
-  }
-  return all.sort((one, other) => (one.when?.getTime() ?? 0) - (other.when?.getTime() ?? 0));
-}
-
-function list(letters: readonly Letter[], { json }: Arguments): number {
-  if (json) for (const letter of letters) console.log(JSON.stringify(factsOf(letter)));
-  else console.log(letters.length === 0 ? "There are no dead letters." : tableOf(letters));
-  return 0;
-}
-
-async function show(bus: EventBus, [letter]: readonly Letter[], { json, hubs }: Arguments): Promise<number> {
-  if (!letter) throw new Error(`${hubs} has no letter of this number, or not any more: see list --all.`);
-  const content = await contentOf(bus, letter);
-  console.log(json ? JSON.stringify({ ...factsOf(letter), ...bodyOf(content) }) : pageOf(letter, content));
-  return 0;
-}
+import { drop, list, replay, show } from "./commands.js";
+import { readChosen } from "./read.js";
+import { storedIn } from "./stored.js";
 
 /** Does what the arguments say, and resolves with the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const asked = readArguments(args, Date.now());
   const { eventBus, clientId } = readBusConfig(process.env);
-  const bus = connectBus(eventBus, createCredential(clientId));
+  // Nothing is published where it can't be seen afterwards what became of it.
+  const mysql = asked.command === "replay" ? readMysqlConfig(process.env) : undefined;
+  const credential = createCredential(clientId);
+  const bus = connectBus(eventBus, credential);
   try {
-    const letters = await chosen(bus, asked);
-    return asked.command === "list" ? list(letters, asked) : await show(bus, letters, asked);
+    if (!mysql) return await withBus(bus, asked);
+    const identity = mysql.entra ? { credential } : {};
+    const database = openDatabase(mysql.url, { poolSize: 2, ...identity });
+    try {
+      await database.query("SELECT 1");
+      return await replay(bus, await readChosen(bus, asked), asked, storedIn(database));
+    } finally {
+      await database.end();
+    }
   } finally {
     await bus.close();
   }
+}
+
+async function withBus(bus: EventBus, asked: Arguments): Promise<number> {
+  const chosen = await readChosen(bus, asked);
+  if (asked.command === "list") return list(chosen, asked);
+  return asked.command === "show" ? show(bus, chosen, asked) : drop(bus, chosen, asked);
 }
 
 /** What went wrong, and why, as far as the errors below it say. */
