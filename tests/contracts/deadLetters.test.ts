@@ -4,11 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { start } from "../../local/eventHubs/server.js";
+import { freePort } from "../../local/ports.js";
 import { projectRoot } from "../../local/settings.js";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { connectKafka } from "../../shared/bus/kafka.js";
 import { publishDeadLetters } from "../../shared/consumers/deadLetters.js";
+import { readLetters } from "../../shared/deadLetters/letters.js";
+import { replayLetters } from "../../shared/deadLetters/replay.js";
 import { ChatError } from "../../shared/platform/errors.js";
 import { noKafka, ownKafka } from "../support/kafka.js";
 import { PATIENCE_MS } from "../support/patience.js";
@@ -175,16 +178,90 @@ describe.for(BUSES)("dead letters on %s", ([_name, open, missing]) => {
     );
   });
 
+  test.skipIf(missing !== undefined)("are replayed with every byte, under their key, and noted", async () => {
+    const { bus, env } = setting;
+    const { letters } = await readLetters(bus, "chat-messages-dlt");
+    const { sent, unsent } = await replayLetters(bus, "chat-messages-dlt", letters);
+    expect([sent.length, unsent]).toEqual([3, []]);
+    const events = (
+      await Promise.all(["0", "1"].map((id) => bus.readRange("chat-messages", id, 0, 99, 99)))
+    ).flat();
+    const again = new Map(events.map((event) => [event.replayOf, event]));
+    expect([...again.keys()].sort()).toEqual([0, 1, 5].map((number) => `chat-messages-dlt/0/${number}`));
+    expect(again.get("chat-messages-dlt/0/0")).toMatchObject({ key: "12" });
+    expect(Buffer.from(again.get("chat-messages-dlt/0/1")!.body).equals(LARGE)).toBe(true);
+    expect(Buffer.from(again.get("chat-messages-dlt/0/5")!.body).toString()).toBe("no JSON");
+    const { stdout } = await run(env, "list", "--json", "--hub", "chat-messages");
+    expect(lines(stdout).map(({ number, state }) => [number, state])).toEqual([
+      [0, "replayed"],
+      [1, "replayed"],
+      [5, "replayed"],
+    ]);
+  });
+
+  test.skipIf(missing !== undefined)("are all listed where there are thousands", async () => {
+    const { bus, env } = setting;
+    const letter = (sequenceNumber: number) => ({
+      v: 1,
+      key: "77",
+      hub: "chat-read-events",
+      partitionId: "0",
+      sequenceNumber,
+      error: { code: "NOT_A_MEMBER", message: "gone" },
+      body: `{"roomId":77,"number":${sequenceNumber}}`,
+    });
+    for (let from = 100; from < 3_100; from += 500) {
+      const some = Array.from({ length: 500 }, (_, index) => letter(from + index));
+      await bus.publishAll("chat-read-events-dlt", "77", some);
+    }
+    const { stdout } = await run(env, "list", "--json", "--room", "77");
+    const numbers = lines(stdout).map(({ from }) => from.sequenceNumber);
+    expect(numbers).toEqual(Array.from({ length: 3_000 }, (_, index) => 100 + index));
+  });
+
+  test.skipIf(missing !== undefined)(
+    "can't be replayed without the database's address, and none is",
+    async () => {
+      const { code, stderr } = await run(setting.env, "replay", "--again");
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: "Settings are missing or wrong:\n  MYSQL_URL is missing\n",
+      });
+      const { stdout } = await run(
+        setting.env,
+        "list",
+        "--json",
+        "--hub",
+        "chat-read-events",
+        "--room",
+        "12",
+      );
+      expect(lines(stdout)).toMatchObject([{ state: "waits" }]);
+    },
+  );
+
   test.skipIf(missing !== undefined).each<[string[], RegExp]>([
     [[], /^The command must be one of list, show/],
     [["list", "--room", "x"], /^--room must be a whole number, not x\.\nUsage: /],
     [["list", "--since", "soon"], /^--since must be like 90m, 12h, 7d or a date, not soon\.\nUsage: /],
     [["show", "chat-messages"], /^show needs a hub and one number\.\nUsage: /],
     [["show", "orders", "1"], /^There is no hub orders with dead letters\.\nUsage: /],
+    [["drop"], /^drop needs HUB NUMBER, --hub, --room or --since/],
+    [["replay", "--wait", "9999"], /^--wait must be at most 3600 seconds\./],
     [["show", "chat-messages", "77"], /^chat-messages-dlt has no letter of this number/],
   ])("are not shown for wrong arguments: %s", async (args, said) => {
     const { code, stderr } = await run(setting.env, ...args);
     expect(code).toBe(1);
     expect(stderr).toMatch(said);
   });
+});
+
+test("says that the bus can't be reached, and why, with exit code 1", async () => {
+  const port = await freePort();
+  const { code, stdout, stderr } = await run(
+    { EVENT_BUS: "kafka", KAFKA_BROKERS: `127.0.0.1:${port}` },
+    "list",
+  );
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toMatch(/can't be reached[\s\S]*ECONNREFUSED|can't be reached[\s\S]*connect/i);
 });
