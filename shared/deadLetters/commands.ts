@@ -59,25 +59,24 @@ export async function replay(
   const order = "They come at the end of their room's order, behind what was sent since.";
   console.error(`${tableOf(letters)}\n\n${plural(letters)} will be published again. ${order}`);
   if (isTerminal() && !asked.yes && !(await isAgreed("Replay?"))) return said("Nothing was replayed.", 1);
-  const fates: boolean[] = [];
-  for (const one of due) fates.push(...(await replayHub(bus, one, asked, findStored)));
-  const stored = fates.filter(Boolean).length;
+  let stored = 0;
+  for (const one of due) stored += await replayHub(bus, one, asked, findStored);
   return said(`${stored} of ${letters.length} stored.`, stored === letters.length ? 0 : 1);
 }
 
-/** Whether each of the hub's letters is stored now. */
+/** How many of the hub's letters are stored now. */
 async function replayHub(
   bus: EventBus,
   { hub, letters, end }: Chosen,
   { json, waitMs }: Arguments,
   findStored: FindStored,
-): Promise<readonly boolean[]> {
-  if (letters.length === 0) return [];
+): Promise<number> {
+  if (letters.length === 0) return 0;
   const { sent, unsent } = await replayLetters(bus, hub, letters);
   for (const one of unsent) tell(one.letter, { became: "notSent", reason: one.reason }, json);
   const fates = await follow(bus, hub, sent, { from: end, waitMs, findStored });
   for (const [letter, fate] of fates) tell(letter, fate, json);
-  return [...unsent.map(() => false), ...[...fates.values()].map(({ became }) => became === "stored")];
+  return [...fates.values()].filter(({ became }) => became === "stored").length;
 }
 
 type Outcome = Fate | ({ readonly became: "notSent" } & Pick<Unsent, "reason">);

@@ -1,11 +1,14 @@
 import type { EventBus } from "../bus/eventBus.js";
+import { MESSAGES_HUB, type MessageSent, parseMessageSent } from "../events/messages.js";
+import { parseRoomRead, type RoomRead } from "../events/reads.js";
 import { contentOf, type Letter, markOf } from "./letters.js";
 import { note } from "./notes.js";
 
-/** A letter whose event was published again. */
+/** A letter whose event was published again, and what this version reads in it. */
 export interface Sent {
   readonly letter: Letter;
-  readonly content: Buffer;
+  readonly message?: MessageSent;
+  readonly read?: RoomRead;
 }
 
 /** A letter whose event is still only in the letter, and why. */
@@ -44,7 +47,7 @@ export async function replayLetters(
   for (const letter of letters) {
     try {
       if (failed >= FAILED_TOGETHER) throw new Error("the bus refused those before it");
-      sent.push({ letter, content: await publishAgain(bus, letter) });
+      sent.push(sentOf(letter, await publishAgain(bus, letter)));
       failed = 0;
     } catch (error) {
       failed += 1;
@@ -61,4 +64,15 @@ async function publishAgain(bus: EventBus, letter: Letter): Promise<Buffer> {
   const content = await contentOf(bus, letter);
   await bus.publishAgain(letter.from.hub, letter.key, content, markOf(letter));
   return content;
+}
+
+/** Without the bytes, which may be large. What can't be read can't be stored either. */
+function sentOf(letter: Letter, content: Buffer): Sent {
+  try {
+    return letter.from.hub === MESSAGES_HUB
+      ? { letter, message: parseMessageSent(content) }
+      : { letter, read: parseRoomRead(content) };
+  } catch {
+    return { letter };
+  }
 }

@@ -1,5 +1,5 @@
-import { dedupeKey, MESSAGES_HUB, parseMessageSent, saysTheSame } from "../events/messages.js";
-import { parseRoomRead } from "../events/reads.js";
+import { dedupeKey, saysTheSame } from "../events/messages.js";
+import type { RoomRead } from "../events/reads.js";
 import type { Database } from "../store/database.js";
 import { findMember } from "../store/members.js";
 import { findByDedupeKeys, findPlaces } from "../store/messages.js";
@@ -14,12 +14,10 @@ export const storedIn =
   (database: Database): FindStored =>
   async (sent) => {
     const found = new Map<Letter, string>();
-    const messages = sent.filter(({ letter }) => letter.from.hub === MESSAGES_HUB);
-    for (let from = 0; from < messages.length; from += TOGETHER)
-      await findMessages(database, messages.slice(from, from + TOGETHER), found);
-    for (const one of sent)
-      if (one.letter.from.hub !== MESSAGES_HUB && (await isRead(database, one)))
-        found.set(one.letter, "a read position");
+    for (let from = 0; from < sent.length; from += TOGETHER)
+      await findMessages(database, sent.slice(from, from + TOGETHER), found);
+    for (const { letter, read } of sent)
+      if (read && (await isStored(database, read))) found.set(letter, "a read position");
     return found;
   };
 
@@ -29,34 +27,22 @@ async function findMessages(
   sent: readonly Sent[],
   found: Map<Letter, string>,
 ): Promise<void> {
-  const events = sent.flatMap(({ letter, content }) => {
-    const event = readable(() => parseMessageSent(content));
-    return event ? [{ letter, event, key: dedupeKey(event) }] : [];
-  });
+  const keyed = sent.flatMap(({ letter, message }) =>
+    message ? [{ letter, message, key: dedupeKey(message) }] : [],
+  );
   const keys = new Map<number, Buffer[]>();
-  for (const { event, key } of events) keys.set(event.roomId, [...(keys.get(event.roomId) ?? []), key]);
+  for (const { message, key } of keyed) keys.set(message.roomId, [...(keys.get(message.roomId) ?? []), key]);
   const stored = await findByDedupeKeys(database, keys);
-  for (const { letter, event, key } of events) {
-    const message = stored.get(`${event.roomId}:${key.toString("hex")}`);
-    if (message && saysTheSame(message, event))
-      found.set(letter, `message ${message.messageId}, seq ${message.seq}`);
+  for (const { letter, message, key } of keyed) {
+    const known = stored.get(`${message.roomId}:${key.toString("hex")}`);
+    if (known && saysTheSame(known, message))
+      found.set(letter, `message ${known.messageId}, seq ${known.seq}`);
   }
 }
 
 /** Whether the member has read the room up to the message, or further. */
-async function isRead(database: Database, { content }: Sent): Promise<boolean> {
-  const read = readable(() => parseRoomRead(content));
-  if (!read) return false;
-  const member = await findMember(database, read.roomId, read.userId);
-  const place = (await findPlaces(database, [read.messageId])).get(read.messageId);
-  return place?.roomId === read.roomId && member !== undefined && member.lastReadSeq >= place.seq;
-}
-
-/** Nothing for an event that this version can't read: it can't be stored either. */
-function readable<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch {
-    return undefined;
-  }
+async function isStored(database: Database, { roomId, userId, messageId }: RoomRead): Promise<boolean> {
+  const member = await findMember(database, roomId, userId);
+  const place = (await findPlaces(database, [messageId])).get(messageId);
+  return place?.roomId === roomId && member !== undefined && member.lastReadSeq >= place.seq;
 }

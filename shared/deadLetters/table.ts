@@ -10,7 +10,7 @@ const HEAD = ["hub", "number", "when", "key", "code", "state", "text"] as const;
 /** The letters as a table, in the order in which they come. */
 export function tableOf(letters: readonly Letter[]): string {
   const rows = [HEAD, ...letters.map(cellsOf)];
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const widths = HEAD.map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]!.length), 0));
   return rows
     .map((row) =>
       row
