@@ -143,9 +143,9 @@ async function storeThenShow<Result>(batch: EventBatch, deps: Try<Result>): Prom
   const stream = await streamOf(batch, deps);
   if (isToBeCompared(stream, deps) && !(await isInHub(stream, batch, deps))) return;
   let progress = await store(stream, batch.events, deps);
+  if (progress.kind === "behind" && !(await isInHub(stream, batch, deps))) return;
   while (progress.kind === "behind") {
     requireTime(deps);
-    if (!(await isInHub(stream, batch, deps))) return;
     await fillHole(stream, progress.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
     progress = await store(stream, batch.events, deps);
   }
