@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 const DIGITS = 16;
 
-/** Written after each flush, the mark made one send after the other slower by a quarter. */
+/** A write after each flush would be one more call for each send. The mark need not be the newest. */
 const WRITE_AFTER_MS = 50;
 
 /**
