@@ -15,25 +15,21 @@ interface Seen {
   readonly hubId: string;
   /** Until then each batch is compared with the hub, as this process has seen another one of the same name. */
   readonly suspectUntil: number;
-  isChecked: boolean;
 }
 
 const seen = new Map<string, Seen>();
 
-const placeOf = ({ hub, partitionId }: Stream, { system }: EventBus): string =>
-  `${system} ${hub} ${partitionId}`;
-
 /**
- * Whether a batch has to be compared with its hub: the first one of each partition in this process, and all for
- * ten minutes after the hub was made anew.
+ * Whether a batch has to be compared with its hub: for ten minutes after this process has seen that the hub was
+ * made anew.
  */
 export function isToBeCompared(stream: Stream, { bus, now: clock }: ConsumeDeps): boolean {
-  const { hubId } = stream;
-  const [place, now] = [placeOf(stream, bus), clock()];
+  const { hub, partitionId, hubId } = stream;
+  const [place, now] = [`${bus.system} ${hub} ${partitionId}`, clock()];
   const before = seen.get(place);
-  if (before?.hubId === hubId) return !before.isChecked || now < before.suspectUntil;
-  seen.set(place, { hubId, suspectUntil: before ? now + SUSPECT_MS : 0, isChecked: false });
-  return true;
+  if (before?.hubId === hubId) return now < before.suspectUntil;
+  seen.set(place, { hubId, suspectUntil: before ? now + SUSPECT_MS : 0 });
+  return before !== undefined;
 }
 
 /**
@@ -47,8 +43,6 @@ export async function isInHub(
 ): Promise<boolean> {
   const { sequenceNumber, body } = events[0]!;
   const isThere = await hasEvent(stream, sequenceNumber, body, bus);
-  const known = seen.get(placeOf(stream, bus));
-  if (isThere && known?.hubId === stream.hubId) known.isChecked = true;
   if (!isThere)
     log.error("a batch is left out that its hub does not have: the hub was made anew", {
       ...stream,

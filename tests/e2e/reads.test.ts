@@ -248,6 +248,7 @@ describe("sending", () => {
     await until(() => reads.length === 1, "the read");
     await call("DELETE", `/group-rooms/${roomId}/members/${ben}`, ann);
     await until(() => reads.length === 2, "the last move of the removed one");
+    await until(async () => (await history(roomId, ann)).length === 4, "the announcement of the removal");
     await call("DELETE", `/rooms/${roomId}`, cho);
     await until(() => reads.length === 3, "the last move of the one who left");
     expect(reads[1]).toEqual(move(roomId, ben, messages[0], messages[2]));
