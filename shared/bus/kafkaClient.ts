@@ -12,6 +12,7 @@ import type {
   metadataV12,
   produceV11,
 } from "@platformatic/kafka";
+import { LATE, within } from "../platform/async.js";
 
 /** Where the brokers are and how they are spoken to. */
 export interface KafkaAccess {
@@ -186,7 +187,7 @@ async function open(access: KafkaAccess): Promise<Opened> {
   const connectionTo: Opened["connectionTo"] = (broker, deadline) => {
     const known = pool.getEstablishedConnection(broker);
     if (known?.isConnected()) return known;
-    return within(pool.get(broker), deadline, `${broker.host}:${broker.port}`);
+    return inTime(pool.get(broker), deadline, `${broker.host}:${broker.port}`);
   };
   const call: Opened["call"] = async (name, connection, params, deadline) => {
     const api = versions.known(name) ?? (await versions.choose(name, connection, deadline));
@@ -273,27 +274,19 @@ const responseIn = (error: unknown): unknown =>
   error instanceof Error && "response" in error ? error.response : undefined;
 
 const answered = <T>(asked: Promise<T>, connection: Connection, deadline: number): Promise<T> =>
-  within(asked, deadline, `${connection.host}:${connection.port}`, () => void connection.socket.destroy());
+  inTime(asked, deadline, `${connection.host}:${connection.port}`, () => void connection.socket.destroy());
 
-/** The result of `work`, or a `KafkaTimeout` when it is not there by the deadline. */
-function within<T>(work: Promise<T>, deadline: number, who: string, onTimeout?: () => void): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(
-      () => {
-        onTimeout?.();
-        reject(new KafkaTimeout(`There was no answer from ${who} in time.`));
-      },
-      Math.max(0, deadline - performance.now()),
-    );
-    const settle = (end: () => void): void => {
-      clearTimeout(timer);
-      end();
-    };
-    work.then(
-      (value) => settle(() => resolve(value)),
-      (error: unknown) => settle(() => reject(error)),
-    );
-  });
+/** The result of `work`. Throws a `KafkaTimeout` when it is not there by the deadline. */
+async function inTime<T>(
+  work: Promise<T>,
+  deadline: number,
+  who: string,
+  onTimeout?: () => void,
+): Promise<T> {
+  const result = await within(Math.max(0, deadline - performance.now()), work);
+  if (result !== LATE) return result;
+  onTimeout?.();
+  throw new KafkaTimeout(`There was no answer from ${who} in time.`);
 }
 
 /** Brokers hear of a new topic one after the other, so one that does not know it is asked again for a while. */

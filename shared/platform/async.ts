@@ -7,16 +7,19 @@ export const LATE = Symbol("late");
  * The result of `work`, or `LATE` after `ms` milliseconds. Late work goes on, and its failure is ignored.
  * Throws an error that the work throws in time.
  */
-export async function within<T>(ms: number, work: Promise<T>): Promise<T | typeof LATE> {
-  const settled = new AbortController();
-  const timer = pause(ms, LATE, { signal: settled.signal });
-  // The timer rejects when it is stopped.
-  timer.catch(() => {});
-  try {
-    return await Promise.race([work, timer]);
-  } finally {
-    settled.abort();
-  }
+export function within<T>(ms: number, work: Promise<T>): Promise<T | typeof LATE> {
+  // It is on the way of each message: an abort signal would cost an error with a stack each time.
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(LATE), ms);
+    const settle = (end: () => void): void => {
+      clearTimeout(timer);
+      end();
+    };
+    work.then(
+      (value) => settle(() => resolve(value)),
+      (error: unknown) => settle(() => reject(error)),
+    );
+  });
 }
 
 /**
