@@ -1,6 +1,7 @@
 import type { InvocationContext } from "@azure/functions";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { batchesOf, type Consumer } from "./eventHub.js";
+import { batchesOf } from "./eventHub.js";
+import type { Consumer } from "./trigger.js";
 
 type Batch = Parameters<Consumer["store"]>[0];
 

@@ -1,18 +1,8 @@
 import type { app, InvocationContext } from "@azure/functions";
-import type { App } from "../shared/app.js";
 import { atMostEvery, log } from "../shared/platform/log.js";
 import { inTraceOf } from "../shared/platform/trace.js";
 import { fromJson, isObject, listOf, member, sequenceNumberOf, shapeOf } from "./metadata.js";
-
-const SAID_MS = 60_000;
-
-/**
- * Stores a hub's events. Where it can't be known which events a trigger has handed over, `catchUp` reads what
- * waits from the hub itself.
- */
-export type Consumer = App["messages"];
-
-type Batch = Parameters<Consumer["store"]>[0];
+import { type Batch, type Consumer, FOR_EVER, MANY_AS_BYTES, SAID_MS } from "./trigger.js";
 
 /**
  * The sequence numbers of `count` events. Nothing unless each event has one, and each number is the one
@@ -113,21 +103,13 @@ type EventHubOptions = Parameters<typeof app.eventHub>[1];
 
 /** The trigger of one of our hubs. */
 export function batchesOf(eventHubName: string, consumerGroup: string, consumer: Consumer): EventHubOptions {
-  // If one batch can't be read, probably none can.
   const limited = atMostEvery(SAID_MS);
   return {
     connection: "EVENT_HUBS_CONNECTION",
     eventHubName,
     consumerGroup,
-    cardinality: "many",
-    // The bytes as they are: an event that isn't JSON must reach the dead-letter hub unchanged.
-    dataType: "binary",
-    retry: {
-      strategy: "exponentialBackoff",
-      maxRetryCount: -1,
-      minimumInterval: { seconds: 1 },
-      maximumInterval: { seconds: 30 },
-    },
+    ...MANY_AS_BYTES,
+    retry: FOR_EVER,
     handler: (bodies: unknown, context: InvocationContext) =>
       consume(eventHubName, bodies, context, consumer, limited),
   } as EventHubOptions;

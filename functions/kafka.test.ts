@@ -1,7 +1,7 @@
 import type { InvocationContext } from "@azure/functions";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Consumer } from "./eventHub.js";
 import { kafkaBatchesOf } from "./kafka.js";
+import type { Consumer } from "./trigger.js";
 
 type Batch = Parameters<Consumer["store"]>[0];
 

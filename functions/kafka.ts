@@ -2,12 +2,9 @@ import type { app, InvocationContext } from "@azure/functions";
 import type { KafkaTrigger } from "../shared/app.js";
 import { atMostEvery, log } from "../shared/platform/log.js";
 import { inTraceOf } from "../shared/platform/trace.js";
-import type { Consumer } from "./eventHub.js";
 import { isObject, listOf, member, sequenceNumberOf, shapeOf } from "./metadata.js";
+import { type Batch, type Consumer, FOR_EVER, MANY_AS_BYTES, SAID_MS } from "./trigger.js";
 
-const SAID_MS = 60_000;
-
-type Batch = Parameters<Consumer["store"]>[0];
 type Event = Batch["events"][number];
 
 /** The headers' values come as base64, or as the text itself. */
@@ -104,17 +101,10 @@ export function kafkaBatchesOf(
       brokerList: "%KAFKA_BROKERS%",
       topic,
       consumerGroup,
-      cardinality: "many",
-      // The bytes as they are: an event that isn't JSON must reach the dead-letter hub unchanged.
-      dataType: "binary",
+      ...MANY_AS_BYTES,
       ...trigger,
     },
-    retry: {
-      strategy: "exponentialBackoff",
-      maxRetryCount: -1,
-      minimumInterval: { seconds: 1 },
-      maximumInterval: { seconds: 30 },
-    },
+    retry: FOR_EVER,
     handler: (bodies: unknown, context: InvocationContext) =>
       consume(topic, bodies, context, consumer, limited),
   } as GenericOptions;
