@@ -8,7 +8,6 @@ import type { TokenCredential } from "@azure/identity";
 import { Admin, Producer, stringSerializers } from "@platformatic/kafka";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { start } from "../../local/eventHubs/server.js";
-import { findKafka } from "../../local/services/kafkaProgram.js";
 import { kafkaAccess } from "../../shared/bus/connectBus.js";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
@@ -316,7 +315,7 @@ describe.skipIf(noKafka !== undefined)("a broker that asks who is there, over TL
     folder = mkdtempSync(join(tmpdir(), "nonstop-secured-"));
     authority = await makeAuthority();
     const certificate = await authority.certify("localhost");
-    secured = await startSecuredKafka(await findKafka(), join(folder, "kafka"), certificate);
+    secured = await startSecuredKafka(join(folder, "kafka"), certificate);
     const ca = readFileSync(authority.file);
     const admin = new Admin({
       clientId: "admin",

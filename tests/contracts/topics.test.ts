@@ -235,11 +235,7 @@ describe.skipIf(noKafka !== undefined)("topics on Kafka", () => {
 
     beforeAll(async () => {
       authority = await makeAuthority();
-      secured = await startSecuredKafka(
-        program,
-        join(scratch, "secured"),
-        await authority.certify("localhost"),
-      );
+      secured = await startSecuredKafka(join(scratch, "secured"), await authority.certify("localhost"));
     });
     afterAll(async () => {
       await secured?.close();

@@ -1,14 +1,11 @@
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
-import { connect } from "node:net";
+import { execFile } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { freePort, LOOPBACK } from "../../local/ports.js";
+import { startKafka } from "../../local/services/kafka.js";
 import type { KafkaProgram } from "../../local/services/kafkaProgram.js";
 import type { Certificate } from "./certificates.js";
-import { PATIENCE_MS } from "./patience.js";
 
 /** A quick start counts here, not speed. */
 const JVM = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
@@ -40,11 +37,7 @@ export const ADMIN = ["admin", "secret of the admin"] as const;
 export const GUEST = ["guest", "secret of the guest"] as const;
 
 /** Starts a broker of one node with TLS, SASL and access control lists. `data` is a new folder. */
-export async function startSecuredKafka(
-  { java, libs }: KafkaProgram,
-  data: string,
-  { cert, key }: Certificate,
-): Promise<SecuredKafka> {
+export async function startSecuredKafka(data: string, { cert, key }: Certificate): Promise<SecuredKafka> {
   mkdirSync(data);
   const [port, byToken, inner, controller] = [
     await freePort(),
@@ -55,18 +48,13 @@ export async function startSecuredKafka(
   const keys = join(data, "keys.pem");
   writeFileSync(keys, `${key.trim()}\n${cert.trim()}\n`, { mode: 0o600 });
   const users = [ADMIN, GUEST].map(([name, password]) => `user_${name}="${password}"`).join(" ");
-  const config = join(data, "server.properties");
+  const clients = `SASL_SSL://localhost:${port},TOKEN://localhost:${byToken},INNER://${LOOPBACK}:${inner}`;
   const settings = {
-    "process.roles": "broker,controller",
-    "node.id": 1,
-    "controller.quorum.bootstrap.servers": `${LOOPBACK}:${controller}`,
-    listeners: `SASL_SSL://localhost:${port},TOKEN://localhost:${byToken},INNER://${LOOPBACK}:${inner},CONTROLLER://${LOOPBACK}:${controller}`,
-    "advertised.listeners": `SASL_SSL://localhost:${port},TOKEN://localhost:${byToken},INNER://${LOOPBACK}:${inner}`,
+    "controller.quorum.voters": `1@${LOOPBACK}:${controller}`,
+    listeners: `${clients},CONTROLLER://${LOOPBACK}:${controller}`,
+    "advertised.listeners": clients,
     "listener.security.protocol.map": "SASL_SSL:SASL_SSL,TOKEN:SASL_SSL,INNER:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "inter.broker.listener.name": "INNER",
-    "controller.listener.names": "CONTROLLER",
-    "log.dirs": join(data, "logs"),
-    "auto.create.topics.enable": false,
     "ssl.keystore.type": "PEM",
     "ssl.keystore.location": keys,
     "sasl.enabled.mechanisms": "PLAIN",
@@ -79,35 +67,7 @@ export async function startSecuredKafka(
     // The broker itself comes over the inner listeners, where nobody says who they are.
     "super.users": `User:ANONYMOUS;User:${ADMIN[0]}`,
   };
-  const lines = Object.entries(settings).map(([name, value]) => `${name}=${value}`);
-  writeFileSync(config, `${lines.join("\n")}\n`);
-  const jars = [...JVM, "-cp", `${libs}/*`];
-  const cluster = "bm9uc3RvcC1jaGF0LXRlcw";
-  const format = ["kafka.tools.StorageTool", "format", "--standalone", "-c", config, "-t", cluster];
-  await promisify(execFile)(java, [...jars, ...format]);
-  const log = join(data, "kafka.log");
-  const out = openSync(log, "a");
-  const child = spawn(java, [...jars, "kafka.Kafka", config], { stdio: ["ignore", out, out] });
-  const ended = once(child, "exit");
-  for (const until = Date.now() + PATIENCE_MS; !(await takesConnections(port)); await pause(100))
-    if (child.exitCode !== null || Date.now() > until)
-      throw new Error(`Kafka did not start:\n${readFileSync(log, "utf8")}`);
-  return {
-    brokers: `localhost:${port}`,
-    tokenBrokers: `localhost:${byToken}`,
-    async close() {
-      child.kill("SIGKILL");
-      await ended;
-    },
-  };
-}
-
-function takesConnections(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(port, "localhost");
-    socket.once("connect", () => resolve(true));
-    socket.once("error", () => resolve(false));
-    socket.once("close", () => socket.destroy());
-    socket.once("connect", () => socket.destroy());
-  });
+  // It answers on the inner listener when it is up.
+  const { close } = await startKafka({ data, port: inner, settings });
+  return { brokers: `localhost:${port}`, tokenBrokers: `localhost:${byToken}`, close };
 }
