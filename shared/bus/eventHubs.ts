@@ -10,8 +10,10 @@ import type { TokenCredential } from "@azure/identity";
 import { REPLAY_OF } from "../events/deadLetters.js";
 import { HUBS } from "../events/hubs.js";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
-import { ChatError, type Fault, type OnFault, toBeMended } from "../platform/errors.js";
+import type { Fault, OnFault } from "../platform/errors.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
+import { guardedBy } from "./guarded.js";
+import { keepHubIds } from "./hubIds.js";
 
 /**
  * Short on purpose: a client waits for the answer. The SDK doesn't fail a send whose link was lost. The send
@@ -19,7 +21,6 @@ import type { EventBus, ReceivedEvent } from "./eventBus.js";
  * drops repeats.
  */
 const RETRY = { maxRetries: 3, timeoutInMs: 2_000, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
-const HUB_PROPERTIES_MS = 30_000;
 const READ_RANGE_MS = 15_000;
 
 /**
@@ -47,9 +48,8 @@ export type Namespace = string | { readonly host: string; readonly credential: T
  */
 export function connectEventHubs(namespace: Namespace, options: EventHubsOptions = {}): EventBus {
   const { now = Date.now, onFault = () => {} } = options;
-  const guarded = guardedBy(onFault);
+  const guarded = guardedBy(faultIn, onFault);
   const producers = new Map<string, EventHubProducerClient>();
-  const ids = new Map<string, { id: string; asked: number }>();
 
   const producer = (hub: string): EventHubProducerClient => {
     const known = producers.get(hub);
@@ -73,14 +73,10 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
       const message = { body: Buffer.from(body), properties: { [REPLAY_OF]: replayOf } };
       await guarded(() => producer(hub).sendBatch([message], { partitionKey: key }));
     },
-    async hubId(hub, freshness) {
-      const known = ids.get(hub);
-      if (known && freshness !== "fresh" && now() - known.asked < HUB_PROPERTIES_MS) return known.id;
+    hubId: keepHubIds(async (hub) => {
       const { createdOn } = await guarded(() => producer(hub).getEventHubProperties());
-      const id = createdOn.toISOString();
-      ids.set(hub, { id, asked: now() });
-      return id;
-    },
+      return createdOn.toISOString();
+    }, now),
     hasHub: (hub) =>
       guarded(() =>
         producer(hub)
@@ -122,31 +118,11 @@ const messageOf = (event: object, traceparent: string | undefined): EventData =>
   ...(traceparent === undefined ? {} : { properties: { traceparent } }),
 });
 
-/**
- * Throws the SDK's failures as `UNAVAILABLE`, and tells `onFault` of faults. After its retries the SDK throws
- * an `AggregateError` without a message, which stays as the cause.
- */
-const guardedBy =
-  (onFault: OnFault) =>
-  async <T>(call: () => Promise<T>): Promise<T> => {
-    try {
-      return await call();
-    } catch (cause) {
-      const fault = faultIn(cause);
-      if (fault === undefined)
-        throw new ChatError("UNAVAILABLE", "The event bus can't be reached right now; send it again.", {
-          cause,
-        });
-      onFault(fault);
-      throw toBeMended(cause);
-    }
-  };
-
 /** Codes of the SDK (`@azure/core-amqp`) for failures that a repetition doesn't change. */
 const FAULTS = new Set(["UnauthorizedError", "MessagingEntityNotFoundError", "MessagingEntityDisabledError"]);
 /**
- * How deep a fault is looked for: the error of the SDK's retries holds an error of each, which may hold
- * others.
+ * How deep a fault is looked for: after its retries the SDK throws an `AggregateError` without a message, which
+ * holds an error of each, which may hold others.
  */
 const NESTED = 5;
 

@@ -1,14 +1,14 @@
 import { REPLAY_OF } from "../events/deadLetters.js";
 import { MESSAGES_HUB } from "../events/messages.js";
-import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
+import type { OnFault } from "../platform/errors.js";
 import type { EventBus } from "./eventBus.js";
+import { guardedBy } from "./guarded.js";
+import { keepHubIds } from "./hubIds.js";
 import { createKafkaClient, type KafkaAccess, type KafkaClient, UnknownTopic } from "./kafkaClient.js";
 import { faultIn } from "./kafkaErrors.js";
 import { earliestOffset, nextOffset, type Place, readOffsets } from "./kafkaReads.js";
 import { PartitionSender, untilDue, type Waiting } from "./kafkaSender.js";
 import { partitionOf } from "./partitionOf.js";
-
-const HUB_ID_MS = 30_000;
 
 export interface KafkaOptions {
   readonly now?: () => number;
@@ -27,10 +27,9 @@ export interface KafkaOptions {
  */
 export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): EventBus {
   const { now = Date.now, onFault = () => {} } = options;
-  const guarded = guardedBy(onFault);
+  const guarded = guardedBy(faultIn, onFault);
   const client = createKafkaClient(access);
   const send = createSenders(client);
-  const ids = new Map<string, { readonly id: string; readonly asked: number }>();
   const publishAll = async (
     hub: string,
     key: string,
@@ -50,13 +49,7 @@ export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): E
       const headers = new Map([[Buffer.from(REPLAY_OF), Buffer.from(replayOf)]]);
       await guarded(() => send(hub, key, [{ key: Buffer.from(key), value: Buffer.from(body), headers }]));
     },
-    async hubId(hub, freshness) {
-      const known = ids.get(hub);
-      if (known && freshness !== "fresh" && now() - known.asked < HUB_ID_MS) return known.id;
-      const id = await (options.hubId?.(hub, freshness) ?? guarded(() => topicId(client, hub)));
-      ids.set(hub, { id, asked: now() });
-      return id;
-    },
+    hubId: keepHubIds(options.hubId ?? ((hub) => guarded(() => topicId(client, hub))), now),
     hasHub: (hub) =>
       guarded(() =>
         client.topic(hub, "fresh").then(
@@ -128,20 +121,3 @@ async function lastOf(client: KafkaClient, place: Place) {
   const [last] = await readOffsets(client, place, sequenceNumber, sequenceNumber, 1);
   return { sequenceNumber, on: last?.enqueuedOn };
 }
-
-/** Throws failures as `UNAVAILABLE`, and tells `onFault` of those that only whoever runs the brokers can mend. */
-const guardedBy =
-  (onFault: OnFault) =>
-  async <T>(call: () => Promise<T>): Promise<T> => {
-    try {
-      return await call();
-    } catch (cause) {
-      const fault = faultIn(cause);
-      if (fault === undefined)
-        throw new ChatError("UNAVAILABLE", "The event bus can't be reached right now; send it again.", {
-          cause,
-        });
-      onFault(fault);
-      throw toBeMended(cause);
-    }
-  };
