@@ -1,7 +1,7 @@
 import type { app, InvocationContext } from "@azure/functions";
 import { atMostEvery, log } from "../shared/platform/log.js";
 import { inTraceOf } from "../shared/platform/trace.js";
-import { fromJson, isObject, listOf, member, sequenceNumberOf, shapeOf } from "./metadata.js";
+import { fromJson, isObject, listOf, member, sequenceNumberOf, shapeOf, timeOf } from "./metadata.js";
 import { type Batch, type Consumer, FOR_EVER, MANY_AS_BYTES, SAID_MS } from "./trigger.js";
 
 /**
@@ -61,11 +61,13 @@ function batchOf(hub: string, bodies: unknown, metadata: unknown): Batch | undef
     following(properties.map(numberIn), bodies.length);
   if (!numbers) return undefined;
   const own = listOf(member(metadata, "propertiesArray"));
+  const times = listOf(member(metadata, "enqueuedTimeUtcArray"));
   const events = bodies.map((body: Uint8Array, index) => ({
     sequenceNumber: numbers[index]!,
     key: keyOf(properties[index]),
     body,
     ...marksOf(own[index]),
+    ...timeOf(times.length === bodies.length ? times[index] : undefined),
   }));
   return { hub, partitionId, events };
 }

@@ -2,7 +2,7 @@ import type { app, InvocationContext } from "@azure/functions";
 import type { KafkaTrigger } from "../shared/app.js";
 import { atMostEvery, log } from "../shared/platform/log.js";
 import { inTraceOf } from "../shared/platform/trace.js";
-import { isObject, listOf, member, sequenceNumberOf, shapeOf } from "./metadata.js";
+import { isObject, listOf, member, sequenceNumberOf, shapeOf, timeOf } from "./metadata.js";
 import { type Batch, type Consumer, FOR_EVER, MANY_AS_BYTES, SAID_MS } from "./trigger.js";
 
 type Event = Batch["events"][number];
@@ -37,7 +37,7 @@ function batchesIn(hub: string, bodies: unknown, metadata: unknown): readonly Ba
     listed(name).map(sequenceNumberOf),
   );
   if (partitions?.length !== bodies.length || offsets?.length !== bodies.length) return undefined;
-  const [keys, headers] = [listed("keyArray"), listed("headersArray")];
+  const [keys, headers, times] = [listed("keyArray"), listed("headersArray"), listed("timestampArray")];
   const byPartition = new Map<string, Event[]>();
   for (const [index, body] of bodies.entries()) {
     const [partition, sequenceNumber, key] = [partitions[index], offsets[index], keys[index]];
@@ -47,7 +47,8 @@ function batchesIn(hub: string, bodies: unknown, metadata: unknown): readonly Ba
     if (sequenceNumber <= (events.at(-1)?.sequenceNumber ?? -1)) return undefined;
     // The host leaves empty strings out of its lists, and then no key is at its event's place.
     const ownKey = keys.length === bodies.length && typeof key === "string" ? key : undefined;
-    events.push({ sequenceNumber, key: ownKey, body, ...marksOf(headers[index]) });
+    const time = timeOf(times.length === bodies.length ? times[index] : undefined);
+    events.push({ sequenceNumber, key: ownKey, body, ...marksOf(headers[index]), ...time });
   }
   return [...byPartition].map(([partitionId, events]) => ({ hub, partitionId, events }));
 }

@@ -54,6 +54,13 @@ export function listOf(value: unknown): readonly unknown[] {
   return inner.length === 1 && Array.isArray(inner[0]) ? inner[0] : [];
 }
 
+/** When the bus took an event. Times without a zone are UTC, as .NET writes some. Nothing for other values. */
+export function timeOf(value: unknown): { readonly enqueuedOn?: Date } {
+  if (typeof value !== "string" || !/^\d{4}-\d\d-\d\dT/.test(value)) return {};
+  const enqueuedOn = new Date(/(Z|[+-]\d\d:\d\d)$/.test(value) ? value : `${value}Z`);
+  return Number.isNaN(enqueuedOn.getTime()) ? {} : { enqueuedOn };
+}
+
 /** Enough of a value to see what the host sends, and little of what users wrote. */
 export const shapeOf = (value: unknown): string =>
   inspect(value, {

@@ -11,6 +11,7 @@ import { catchUp } from "./consumers/catchUp.js";
 import { type ConsumeDeps, RETRY_BUDGET_MS } from "./consumers/deps.js";
 import { createFormerBus } from "./consumers/formerBus.js";
 import { createLag } from "./consumers/lag.js";
+import { Streams } from "./consumers/streams.js";
 import { MESSAGES_HUB } from "./events/messages.js";
 import { READS_HUB } from "./events/reads.js";
 import { HEART_BEATS } from "./fanout/groups.js";
@@ -25,6 +26,7 @@ import { sweepReads } from "./reads/sweep.js";
 import { createArrivals } from "./rooms/arrivals.js";
 import { sweepChanges } from "./rooms/finishChanges.js";
 import { sweepAnswers } from "./rooms/idempotency.js";
+import type { Stream } from "./store/streamPositions.js";
 import type { CallerProof } from "./upstream/callerProof.js";
 import { createUpstream } from "./upstream/cloudEvents.js";
 
@@ -43,7 +45,12 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
     formerBusState: () => former?.state(),
   };
   const arrive = createArrivals(calls);
-  const consuming = { ...calls, retryBudgetMs: RETRY_BUDGET_MS };
+  const consuming = {
+    ...calls,
+    retryBudgetMs: RETRY_BUDGET_MS,
+    beforeBatch: (stream: Stream) => streams.beforeBatch(stream),
+    onBatch: (...batch: Parameters<Streams["onBatch"]>) => streams.onBatch(...batch),
+  };
   const watch = createWatch(calls);
   const stores = {
     [MESSAGES_HUB]: (batch: EventBatch, deps: ConsumeDeps) => storeMessages(batch, { ...consuming, ...deps }),
@@ -60,10 +67,13 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
       catchUp: (hub: string, partitionId: string | undefined) => catchUp(hub, partitionId, store, consuming),
     };
   };
+  const messages = consumerOf((batch) => storeMessages(batch, consuming));
+  const reads = consumerOf((batch) => storeReadsPaced(batch, consuming));
+  const streams = new Streams({ [MESSAGES_HUB]: messages.store, [READS_HUB]: reads.store }, consuming);
   return {
     upstream: createUpstream(HUB, proof, connectionEvents({ ...adapters, arrive }), reportFailedEvent),
-    messages: consumerOf((batch) => storeMessages(batch, consuming)),
-    reads: consumerOf((batch) => storeReadsPaced(batch, consuming)),
+    messages,
+    reads,
     /** How the Kafka trigger logs in, where it is the one that hands events over. */
     kafkaTrigger,
     /**
@@ -77,6 +87,7 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
         sweepEvicted(adapters),
         sweepAnswers(adapters),
         former?.sweep(),
+        streams.sweep(),
         watch(),
       ]);
     },

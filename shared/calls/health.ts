@@ -12,6 +12,8 @@ import { findSchema, SCHEMA_VERSION } from "../store/schemaVersion.js";
 import type { Health } from "./schemas.js";
 
 const CHECK_MS = 3_000;
+/** Events that wait for longer than this are told late to everybody, so something is wrong. */
+const STANDS_SECONDS = 15;
 
 export interface HealthDeps {
   readonly database: Database;
@@ -41,8 +43,9 @@ export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> 
   ]);
   // Everything goes on without Redis.
   const isDown = [mysql, eventHubs, webPubSub].includes("down");
-  const status = isDown ? "down" : redis === "down" ? "degraded" : "up";
   const known = lag === LATE ? [] : lag;
+  const stands = known.some(({ ageSeconds = 0 }) => ageSeconds > STANDS_SECONDS);
+  const status = isDown ? "down" : redis === "down" || stands ? "degraded" : "up";
   return {
     status,
     dependencies: { mysql, redis, eventHubs, webPubSub },

@@ -82,7 +82,7 @@ async function passLost(stream: Stream, from: number, { bus, database }: TryDeps
   log.error("events are lost: the hub does not have them any more", { ...stream, from, to: kept - 1 });
   await inTransaction(database, async (tx) => {
     const position = await lockPosition(tx, stream);
-    if (position && position.stored < kept) await movePosition(tx, stream, kept - 1);
+    if (position && position.stored < kept) await movePosition(tx, stream, kept - 1, undefined);
   });
 }
 

@@ -19,6 +19,7 @@ import { publishDeadLetters, type Refused } from "./deadLetters.js";
 import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 import { observed, processing, step } from "./observed.js";
 import { isInHub, isToBeCompared } from "./sameHub.js";
+import { hasOtherEvent, rewind } from "./timeline.js";
 
 /**
  * What is done with the events of one hub, in the order in which `consumeBatch` calls it. `Result` is what
@@ -81,8 +82,10 @@ async function consume<Result>(
   const deadline = deps.now() + deps.retryBudgetMs;
   for (let attempt = 0; ; attempt += 1) {
     try {
-      for (const events of runsOf(batch.events))
-        await storeThenShow({ ...batch, events }, { ...deps, deadline, handler });
+      for (const events of runsOf(batch.events)) {
+        const done = await storeThenShow({ ...batch, events }, { ...deps, deadline, handler });
+        if (done) deps.onBatch?.(done.stream, done.before, events);
+      }
       return;
     } catch (error) {
       const wait = Math.min(RETRY_PAUSE_MS * 2 ** attempt, LONGEST_PAUSE_MS);
@@ -134,24 +137,34 @@ interface Stored<Result> {
   readonly refused: readonly Refused[];
 }
 
-/** What one transaction did. `behind`: the batch begins later than the position, so nothing was done. */
+/**
+ * What one transaction did. Nothing, where the batch begins later than the position (`behind`), or has another
+ * event under the position's number (`goneBack`).
+ */
 type Progress<Result> =
   | Stored<Result>
-  | { readonly kind: "storedBefore" | "behind"; readonly position: StreamPosition };
+  | { readonly kind: "storedBefore" | "behind" | "goneBack"; readonly position: StreamPosition };
 
-async function storeThenShow<Result>(batch: EventBatch, deps: Try<Result>): Promise<void> {
+/** Returns where the stream stood before. Nothing for a batch that was left out. */
+async function storeThenShow<Result>(
+  batch: EventBatch,
+  deps: Try<Result>,
+): Promise<{ readonly stream: Stream; readonly before: StreamPosition } | undefined> {
   const stream = await streamOf(batch, deps);
-  if (isToBeCompared(stream, deps) && !(await isInHub(stream, batch, deps))) return;
+  if (isToBeCompared(stream, deps) && !(await isInHub(stream, batch, deps))) return undefined;
+  await deps.beforeBatch?.(stream);
   let progress = await store(stream, batch.events, deps);
-  if (progress.kind === "behind" && !(await isInHub(stream, batch, deps))) return;
-  while (progress.kind === "behind") {
+  if (progress.kind === "behind" && !(await isInHub(stream, batch, deps))) return undefined;
+  while (progress.kind === "behind" || progress.kind === "goneBack") {
     requireTime(deps);
-    await fillHole(stream, progress.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
+    if (progress.kind === "goneBack") await rewind(stream, progress.position, deps);
+    else await fillHole(stream, progress.position.stored + 1, batch.events[0]!.sequenceNumber - 1, deps);
     progress = await store(stream, batch.events, deps);
   }
   const { stored } = progress.position;
   count.replayed(stream.hub, "skipped", batch.events.filter((one) => one.sequenceNumber <= stored).length);
   await show(stream, progress, deps);
+  return { stream, before: progress.position };
 }
 
 async function streamOf({ hub, partitionId }: EventBatch, { bus }: ConsumeDeps): Promise<Stream> {
@@ -225,7 +238,7 @@ async function storeParts<Result>(
   let progress: Progress<Result> | undefined;
   for (let from = 0; from < events.length; from += size) {
     const one: Progress<Result> = await store(stream, events.slice(from, from + size), deps);
-    if (one.kind === "behind") return one;
+    if (one.kind === "behind" || one.kind === "goneBack") return one;
     progress =
       progress?.kind === "stored" && one.kind === "stored" ? combined(progress, one, deps.handler) : one;
   }
@@ -257,13 +270,14 @@ async function storeIn<Result>(
   annotate(() => ({ "chat.events.stored_before": batch.length - following.length }));
   if (following.length < batch.length || first?.sequenceNumber !== position.stored + 1)
     await requireSameHub(stream, deps);
+  if (hasOtherEvent(position, batch)) return { kind: "goneBack", position };
   if (!first) return { kind: "storedBefore", position };
   if (first.sequenceNumber !== position.stored + 1) return { kind: "behind", position };
   const events = real(following);
   const { result, refused } = await (events.length > 0 ? storeEvents(tx, events) : nothingOf(deps.handler));
   await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
-  const last = following.at(-1)!.sequenceNumber;
-  await move(tx, stream, last, deps.handler);
+  const { sequenceNumber: last, enqueuedOn } = following.at(-1)!;
+  await move(tx, stream, last, enqueuedOn, deps.handler);
   annotate(() => ({ "chat.events.refused": refused.length }));
   return { kind: "stored", position, last, result, refused };
 }
@@ -274,8 +288,10 @@ const move = (
   tx: Queryable,
   stream: Stream,
   to: number,
+  on: Date | undefined,
   { shown }: Pick<BatchHandler<unknown>, "shown">,
-): Promise<void> => (shown.kind === "byPosition" ? moveStored(tx, stream, to) : movePosition(tx, stream, to));
+): Promise<void> =>
+  shown.kind === "byPosition" ? moveStored(tx, stream, to, on) : movePosition(tx, stream, to, on);
 
 /**
  * The position of a stream of which nothing is stored yet: just before the first event that the hub still
@@ -289,7 +305,7 @@ async function begin(tx: Queryable, stream: Stream, { bus }: ConsumeDeps): Promi
 /** Shows what was just stored. Events that an earlier failure left stored but not shown come first. */
 async function show<Result>(
   stream: Stream,
-  progress: Exclude<Progress<Result>, { readonly kind: "behind" }>,
+  progress: Exclude<Progress<Result>, { readonly kind: "behind" | "goneBack" }>,
   deps: Try<Result>,
 ): Promise<void> {
   const { position } = progress;
@@ -333,7 +349,7 @@ async function fillHole<Result>(stream: Stream, from: number, to: number, deps: 
     });
     await inTransaction(deps.database, async (tx) => {
       const position = await lockPosition(tx, stream);
-      if (position?.stored === from - 1) await move(tx, stream, first - 1, deps.handler);
+      if (position?.stored === from - 1) await move(tx, stream, first - 1, undefined, deps.handler);
     });
   }
   if (events.length === 0) return;

@@ -1,6 +1,7 @@
-import type { EventBus } from "../bus/eventBus.js";
+import type { EventBus, ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../platform/errors.js";
 import type { Database } from "../store/database.js";
+import type { Stream, StreamPosition } from "../store/streamPositions.js";
 
 /** Less than the host's function time-out (`host.json`), so the host's own retries come after ours. */
 export const RETRY_BUDGET_MS = 60_000;
@@ -16,6 +17,10 @@ export interface ConsumeDeps {
    * retries.
    */
   readonly retryBudgetMs: number;
+  /** Called before each batch. Never throws. */
+  readonly beforeBatch?: (stream: Stream) => Promise<void>;
+  /** Called after each batch, with where its stream stood before. */
+  readonly onBatch?: (stream: Stream, before: StreamPosition, events: readonly ReceivedEvent[]) => void;
 }
 
 /** What one try needs: it ends by the deadline of all tries. */

@@ -34,7 +34,8 @@ export interface FormerBus {
 }
 
 export function createFormerBus(bus: EventBus, stores: Stores, deps: Omit<ConsumeDeps, "bus">): FormerBus {
-  const own: ConsumeDeps = { ...deps, bus };
+  // Its log is not looked after any more.
+  const own: ConsumeDeps = { ...deps, bus, onBatch: () => {} };
   const limited = atMostEvery(LOOK_MS);
   const drainedHubs = new Set<string>();
   const running = new Map<string, Promise<void>>();

@@ -23,7 +23,7 @@ type Ending = "SESSION_LIMIT" | "DEVICE_RECONNECTED" | "LOGGED_OUT" | "disconnec
  * Why events are handled once more, or not again: `skipped` were stored before, `recovered` were left out by
  * the host and read from the hub, `shown` had been stored but not shown.
  */
-type Replay = "skipped" | "recovered" | "shown";
+type Replay = "skipped" | "recovered" | "unattended" | "shown";
 
 type Attributes = Readonly<Record<string, string>>;
 

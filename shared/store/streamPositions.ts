@@ -19,16 +19,19 @@ export interface Stream {
 export interface StreamPosition {
   readonly stored: number;
   readonly broadcast: number;
+  /** When the bus took the event that was stored last, where that is known. */
+  readonly storedOn?: Date;
 }
 
 interface PositionRow extends RowDataPacket {
   stored_sequence_number: number;
   broadcast_sequence_number: number;
+  stored_on: Date | null;
 }
 
 const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubId];
 
-const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number FROM stream_positions
+const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number, stored_on FROM stream_positions
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`;
 
 /** The stream's current position, or nothing when it has none. */
@@ -60,7 +63,11 @@ export async function listStored(
 }
 
 const positionOf = ([row]: readonly PositionRow[]): StreamPosition | undefined =>
-  row && { stored: row.stored_sequence_number, broadcast: row.broadcast_sequence_number };
+  row && {
+    stored: row.stored_sequence_number,
+    broadcast: row.broadcast_sequence_number,
+    ...(row.stored_on && { storedOn: row.stored_on }),
+  };
 
 /** Begins a stream just before its first event. Changes nothing if the stream has begun. */
 export async function beginStream(db: Queryable, stream: Stream, beforeFirst: number): Promise<void> {
@@ -72,22 +79,33 @@ export async function beginStream(db: Queryable, stream: Stream, beforeFirst: nu
 }
 
 /**
- * Moves both positions, for a stream whose events aren't broadcast in its order. The caller holds its lock.
+ * Moves both positions: of a stream whose events aren't broadcast in its order, or back. The caller holds the
+ * stream's lock. `on` is when the bus took the event, where that is known.
  */
-export async function movePosition(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
+export async function movePosition(
+  tx: Queryable,
+  stream: Stream,
+  sequenceNumber: number,
+  on: Date | undefined,
+): Promise<void> {
   await tx.query(
-    `UPDATE stream_positions SET stored_sequence_number = ?, broadcast_sequence_number = ?
+    `UPDATE stream_positions SET stored_sequence_number = ?, broadcast_sequence_number = ?, stored_on = ?
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
-    [sequenceNumber, sequenceNumber, ...whole(stream)],
+    [sequenceNumber, sequenceNumber, on ?? null, ...whole(stream)],
   );
 }
 
 /** Moves the stored position. The caller holds the stream's lock. */
-export async function moveStored(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
+export async function moveStored(
+  tx: Queryable,
+  stream: Stream,
+  sequenceNumber: number,
+  on: Date | undefined,
+): Promise<void> {
   await tx.query(
-    `UPDATE stream_positions SET stored_sequence_number = ?
+    `UPDATE stream_positions SET stored_sequence_number = ?, stored_on = ?
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
-    [sequenceNumber, ...whole(stream)],
+    [sequenceNumber, on ?? null, ...whole(stream)],
   );
 }
 

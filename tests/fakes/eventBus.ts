@@ -15,6 +15,8 @@ export class FakeEventBus implements EventBus {
   readonly traces: (string | undefined)[] = [];
   /** While set, every call fails as if the bus were away. */
   away = false;
+  /** While set, reading waits for it, as if the bus hung. */
+  hanging: Promise<void> | undefined;
   #made = 0;
 
   constructor(partitions: Readonly<Record<string, number>>) {
@@ -38,6 +40,11 @@ export class FakeEventBus implements EventBus {
     const event = { sequenceNumber: partition.length, key, body: Buffer.from(body), enqueuedOn };
     partition.push(event);
     return event;
+  }
+
+  /** Lets the log go back: of a partition only the first `count` events are left, and the next gets their number. */
+  goBack(hub: string, partitionId: string, count: number): void {
+    this.#partition(hub, partitionId).splice(count);
   }
 
   /** Lets retention take the events before a sequence number. */
@@ -89,6 +96,7 @@ export class FakeEventBus implements EventBus {
     to: number,
     limit: number,
   ): Promise<readonly ReceivedEvent[]> {
+    await this.hanging;
     const first = Math.max(from, this.#hub(hub).cut[Number(partitionId)] ?? 0);
     return this.#partition(hub, partitionId)
       .slice(first, Math.max(first, to + 1))

@@ -1,0 +1,164 @@
+import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
+import { LATE, within } from "../platform/async.js";
+import { atMostEvery, log } from "../platform/log.js";
+import { count } from "../platform/metrics.js";
+import { findPosition, type Stream, type StreamPosition } from "../store/streamPositions.js";
+import { catchUp } from "./catchUp.js";
+import type { ConsumeDeps } from "./deps.js";
+import { HUBS } from "./lag.js";
+import { hasGoneBack, rewind } from "./timeline.js";
+
+/** A log can't go back without its readers losing their connections for longer than this. */
+const SILENCE_MS = 1_000;
+/** A bus that hangs holds up a batch no longer than this. */
+const COMPARED_MS = 2_000;
+const LOOK_MS = 10_000;
+/** A partition in which nothing moved for this long while events wait is read by the sweep. */
+const STANDS_MS = 20_000;
+
+type Partition = Pick<Stream, "hub" | "partitionId">;
+type Stores = Readonly<Record<string, (batch: EventBatch) => Promise<void>>>;
+
+const nameOf = ({ hub, partitionId }: Partition): string => `${hub} ${partitionId}`;
+
+/**
+ * Watches over the streams: finds logs that went back, and partitions that stand still because no trigger reads
+ * them, and reads what waits there itself. It is safe beside a trigger that wakes up, as each event is stored
+ * once.
+ */
+export class Streams {
+  readonly #limited = atMostEvery(60_000);
+  /** When a batch of each partition came last, and of any. */
+  readonly #heard = new Map<string, number>();
+  #heardAny = Number.NEGATIVE_INFINITY;
+  /** How often the bus was silent, and in which span between two silences each partition was compared last. */
+  #span = 0;
+  readonly #comparedIn = new Map<string, number>();
+  readonly #working = new Map<string, Promise<void>>();
+  /** Where each partition with waiting events stood, and since when. */
+  readonly #stood = new Map<string, { readonly stored: number; readonly since: number }>();
+  /** Partitions that stood, and of which no trigger has brought anything since: each sweep reads them. */
+  readonly #unattended = new Map<string, Partition>();
+  #looked = Number.NEGATIVE_INFINITY;
+
+  /** `stores` has what stores a batch, by hub. */
+  constructor(
+    private readonly stores: Stores,
+    private readonly deps: ConsumeDeps,
+  ) {}
+
+  /**
+   * Called before each batch. Where the whole bus was silent, each partition's first batch waits until its log has
+   * been compared with what was stored: events that took old numbers are stored before those behind them. Never
+   * throws, and takes two seconds at most: what is found later is stored then.
+   */
+  async beforeBatch(stream: Stream): Promise<void> {
+    const [name, now] = [nameOf(stream), this.deps.now()];
+    if (!this.#working.has(name)) this.#unattended.delete(name);
+    if (now - this.#heardAny > SILENCE_MS) this.#span += 1;
+    this.#heardAny = now;
+    if (this.#comparedIn.get(name) === this.#span) return;
+    this.#comparedIn.set(name, this.#span);
+    this.#heard.set(name, now);
+    const work = findPosition(this.deps.database, stream).then((position) => this.#compare(stream, position));
+    const done = await within(COMPARED_MS, work).catch((error: unknown) => this.#failed(stream, error));
+    if (done === LATE)
+      this.#inBackground(stream, async () => ((await work) ? this.#read(stream) : undefined));
+  }
+
+  /** Called after each batch. Looks at the log, in the background, when only this partition was silent before. */
+  onBatch(stream: Stream, before: StreamPosition, events: readonly ReceivedEvent[]): void {
+    const [name, now] = [nameOf(stream), this.deps.now()];
+    const silent = now - (this.#heard.get(name) ?? Number.NEGATIVE_INFINITY) > SILENCE_MS;
+    this.#heard.set(name, now);
+    const isRepeat = events[0]!.sequenceNumber <= before.stored;
+    if (silent || isRepeat) this.#inBackground(stream, () => this.#check(stream, before));
+  }
+
+  /** Called every few seconds. Never throws. */
+  async sweep(): Promise<void> {
+    for (const partition of this.#unattended.values())
+      this.#inBackground(partition, () => this.#read(partition));
+    if (this.deps.now() - this.#looked < LOOK_MS) return;
+    this.#looked = this.deps.now();
+    for (const hub of HUBS)
+      await this.#look(hub).catch((error: unknown) =>
+        this.#limited((suppressed) => log.warn("a hub could not be looked at", { hub, error, suppressed })),
+      );
+  }
+
+  /** Resolves when nothing runs in the background. */
+  async idle(): Promise<void> {
+    while (this.#working.size > 0) await Promise.all(this.#working.values());
+  }
+
+  async #look(hub: string): Promise<void> {
+    const hubId = await this.deps.bus.hubId(hub);
+    for (const partitionId of await this.deps.bus.partitionIds(hub))
+      await this.#lookAt({ hub, partitionId, hubId });
+  }
+
+  async #lookAt(stream: Stream): Promise<void> {
+    const { bus, database, now } = this.deps;
+    const position = await findPosition(database, stream);
+    const last = (await bus.lastEnqueued(stream.hub, stream.partitionId))?.sequenceNumber ?? -1;
+    if (position && last < position.stored) this.#inBackground(stream, () => this.#check(stream, position));
+    const stored = position ? Math.min(position.stored, position.broadcast) : await this.#beforeFirst(stream);
+    const name = nameOf(stream);
+    const before = this.#stood.get(name);
+    if (last <= stored) this.#stood.delete(name);
+    else if (before?.stored !== stored) this.#stood.set(name, { stored, since: now() });
+    else if (now() - before.since >= STANDS_MS) this.#readStanding(stream, stored, last);
+  }
+
+  /** Where a partition stands of which nothing was stored yet. Retention may have taken all that it had. */
+  async #beforeFirst({ hub, partitionId }: Stream): Promise<number> {
+    return (await this.deps.bus.firstSequenceNumber(hub, partitionId)) - 1;
+  }
+
+  #readStanding(stream: Stream, stored: number, last: number): void {
+    const place = { ...stream, stored, last };
+    this.#limited((suppressed) =>
+      log.error("a partition stands: no trigger reads it, so its events are read here", {
+        ...place,
+        suppressed,
+      }),
+    );
+    count.replayed(stream.hub, "unattended", last - stored);
+    this.#unattended.set(nameOf(stream), stream);
+    this.#inBackground(stream, () => this.#read(stream));
+  }
+
+  async #check(stream: Stream, position: StreamPosition): Promise<void> {
+    if (await this.#compare(stream, position)) await this.#read(stream);
+  }
+
+  /** Whether the log went back. Then the position is before what it has since. */
+  async #compare(stream: Stream, position: StreamPosition | undefined): Promise<boolean> {
+    if (!position || position.stored < 0) return false;
+    if (!(await hasGoneBack(stream, position, this.deps.bus))) return false;
+    await rewind(stream, position, this.deps);
+    return true;
+  }
+
+  async #read({ hub, partitionId }: Partition): Promise<void> {
+    const store = this.stores[hub];
+    if (store) await catchUp(hub, partitionId, store, this.deps);
+  }
+
+  /** One piece of work for each partition at a time; failures are logged, and the next look finds the same. */
+  #inBackground(stream: Partition, work: () => Promise<void>): void {
+    const name = nameOf(stream);
+    if (this.#working.has(name)) return;
+    const running = work()
+      .catch((error: unknown) => this.#failed(stream, error))
+      .finally(() => this.#working.delete(name));
+    this.#working.set(name, running);
+  }
+
+  #failed({ hub, partitionId }: Partition, error: unknown): void {
+    this.#limited((suppressed) =>
+      log.warn("a partition could not be looked at", { hub, partitionId, error, suppressed }),
+    );
+  }
+}
