@@ -1,10 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, unlinkSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { decodeRecord } from "../../local/eventHubs/record.js";
 import { type Stack, startStack } from "../../local/stack.js";
+import type { BusName } from "../../local/stackBuses.js";
 import { call, connect, history, makeRoom, newUsers, until } from "../support/client.js";
+import { cutLog } from "../support/cutLog.js";
+import { noKafka } from "../support/kafka.js";
 import { beginLoad, expectNothingLost, showsAgain, someMore, storedOf } from "../support/load.js";
 
 // What becomes of accepted messages when the hub's log goes back, is made anew, or is read by nobody.
@@ -27,9 +29,9 @@ const running = {
   },
 };
 
-async function start(env: Readonly<Record<string, string>> = {}): Promise<void> {
-  const own = { MYSQL_URL: "", REDIS_URL: "", ...env };
-  stack = await startStack({ data: folder, ports: "auto", quiet: true, bus: "eventhubs", env: own });
+async function start(env: Readonly<Record<string, string>> = {}, bus: BusName = "eventhubs"): Promise<void> {
+  const own = { MYSQL_URL: "", REDIS_URL: "", KAFKA_BROKERS: "", ...env };
+  stack = await startStack({ data: folder, ports: "auto", quiet: true, bus, env: own });
 }
 
 const isStored = async (roomId: number, user: number, count: number): Promise<void> =>
@@ -38,34 +40,6 @@ const isStored = async (roomId: number, user: number, count: number): Promise<vo
     `${count} messages are stored`,
     LONG_MS,
   );
-
-const partitions = (): string[] => {
-  const hub = join(folder, "eventHubs", "chat-messages");
-  return readdirSync(hub)
-    .filter((name) => name !== "hub.json")
-    .map((id) => join(hub, id));
-};
-
-/** Of the partition with the most events, the log keeps only the first `count`. */
-function cutLog(count: number): void {
-  const logs = partitions().map((partition) => {
-    const file = join(partition, readdirSync(partition).find((name) => name.endsWith(".log"))!);
-    return { partition, file, ends: endsOf(file) };
-  });
-  const { partition, file, ends } = logs.reduce((most, one) =>
-    one.ends.length > most.ends.length ? one : most,
-  );
-  expect(ends.length).toBeGreaterThan(count);
-  truncateSync(file, ends[count - 1]!);
-  unlinkSync(join(partition, "flushed"));
-}
-
-function endsOf(file: string): readonly number[] {
-  const bytes = readFileSync(file);
-  const ends: number[] = [];
-  for (let at = 0; at < bytes.length; at = ends.at(-1)!) ends.push(decodeRecord(bytes, at)!.end);
-  return ends;
-}
 
 const numbered = (word: string, count: number): string[] =>
   Array.from({ length: count }, (_, index) => `${word} ${index + 1}`);
@@ -76,20 +50,19 @@ async function say(roomId: number, user: number, contents: readonly string[]): P
   await client.close();
 }
 
-describe("a log that went back after event 5 of 10", () => {
+describe("a log that went back after event 5 of 10, and took 8 more", () => {
   const OLD = numbered("old", 10);
   const NEW = numbered("new", 8);
-
-  test("what is sent afterwards is stored and shown, all of it, once and in order", async () => {
-    await start();
+  const storesAll = async (bus: BusName): Promise<void> => {
+    await start({}, bus);
     const [ann, ben] = newUsers(2) as [number, number];
     const roomId = await makeRoom([ann, ben], running.addresses);
     await say(roomId, ann, OLD);
     await isStored(roomId, ann, 10);
     await stack!.close();
-    cutLog(5);
+    cutLog(bus, folder, "chat-messages", 5);
 
-    await start();
+    await start({}, bus);
     const reader = await connect(ben, { stack: running.addresses });
     const shown = await reader.subscribe(`/sub/chat/room/${roomId}`);
     await say(roomId, ann, NEW);
@@ -101,7 +74,12 @@ describe("a log that went back after event 5 of 10", () => {
     await until(() => shown.length >= NEW.length, "all are shown");
     expect(shown.map(({ content }) => content)).toEqual(NEW);
     await reader.close();
-  });
+  };
+
+  test("on Event Hubs: all 8 are stored and shown, once and in order", () => storesAll("eventhubs"));
+  test.skipIf(noKafka)("on Apache Kafka: all 8 are stored and shown, once and in order", () =>
+    storesAll("kafka"),
+  );
 });
 
 test("a hub made anew while the host's checkpoints stay: what is sent afterwards is stored and shown", async () => {
