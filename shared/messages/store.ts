@@ -1,5 +1,6 @@
 import type { EventBatch } from "../bus/eventBus.js";
-import { type BatchHandler, consumeBatch } from "../consumers/consumeBatch.js";
+import { consumeBatch } from "../consumers/consumeBatch.js";
+import type { BatchHandler } from "../consumers/handler.js";
 import { MESSAGES_DEAD_LETTER_HUB } from "../events/messages.js";
 import { decideMessages } from "./decide.js";
 import type { MessagesDeps } from "./deps.js";

@@ -1,8 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { moveTo, type ReadMoved } from "../chat/readMove.js";
-import { type BatchHandler, consumeBatch } from "../consumers/consumeBatch.js";
+import { consumeBatch } from "../consumers/consumeBatch.js";
 import type { Refused } from "../consumers/deadLetters.js";
+import type { BatchHandler } from "../consumers/handler.js";
 import { type Readable, readEach } from "../consumers/readEach.js";
 import { parseRoomRead, READS_DEAD_LETTER_HUB, type RoomRead } from "../events/reads.js";
 import { ChatError } from "../platform/errors.js";

@@ -1,0 +1,62 @@
+import type { ReceivedEvent } from "../bus/eventBus.js";
+import type { Queryable } from "../store/database.js";
+import type { Stream, StreamPosition } from "../store/streamPositions.js";
+import type { Refused } from "./deadLetters.js";
+import type { TryDeps } from "./deps.js";
+
+/**
+ * What is done with the events of one hub, in the order in which `consumeBatch` calls it. `Result` is what
+ * the transaction leaves for showing.
+ */
+export interface BatchHandler<Result> {
+  /**
+   * In the batch's transaction: stores consecutive events, but those that can never be stored, which it
+   * returns with the reason.
+   */
+  readonly store: (
+    tx: Queryable,
+    events: readonly ReceivedEvent[],
+  ) => Promise<{ readonly result: Result; readonly refused: readonly Refused[] }>;
+  /** The hub that takes what was refused, before the commit. */
+  readonly deadLetterHub: string;
+  /** The result of storing nothing. */
+  readonly nothing: Result;
+  /** The results of two transactions as one. */
+  readonly combine: (first: Result, second: Result) => Result;
+  /** After the commit. */
+  readonly show: (stream: Stream, result: Result, refused: readonly Refused[]) => Promise<void>;
+  /**
+   * How it is known what was shown. `byPosition`: the broadcast position moves when `show` has returned, and
+   * events between the two positions go to `again`. `byOutbox`: `show` keeps what is still to be shown
+   * itself, so there is no second position.
+   */
+  readonly shown:
+    | {
+        readonly kind: "byPosition";
+        /** Shows events that were stored earlier but whose showing was interrupted. */
+        readonly again: (stream: Stream, events: readonly ReceivedEvent[]) => Promise<void>;
+      }
+    | { readonly kind: "byOutbox" };
+}
+
+/** What a try works with. */
+export interface Try<Result> extends TryDeps {
+  readonly handler: BatchHandler<Result>;
+}
+
+/** Events up to `last` have just been stored; `position` is where the stream stood before. */
+export interface Stored<Result> {
+  readonly kind: "stored";
+  readonly position: StreamPosition;
+  readonly last: number;
+  readonly result: Result;
+  readonly refused: readonly Refused[];
+}
+
+/**
+ * What one transaction did. Nothing, where the batch begins later than the position (`behind`), or has another
+ * event under the position's number (`goneBack`).
+ */
+export type Progress<Result> =
+  | Stored<Result>
+  | { readonly kind: "storedBefore" | "behind" | "goneBack"; readonly position: StreamPosition };

@@ -1,0 +1,161 @@
+import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
+import { ChatError } from "../platform/errors.js";
+import { log } from "../platform/log.js";
+import { annotate } from "../platform/trace.js";
+import { inTransaction, type Queryable } from "../store/database.js";
+import { mayCommitLater, smallerBatch } from "../store/failures.js";
+import {
+  beginStream,
+  lockPosition,
+  movePosition,
+  moveStored,
+  type Stream,
+  type StreamPosition,
+} from "../store/streamPositions.js";
+import { publishDeadLetters } from "./deadLetters.js";
+import { type ConsumeDeps, requireTime } from "./deps.js";
+import type { BatchHandler, Progress, Stored, Try } from "./handler.js";
+import { step } from "./observed.js";
+import { hasOtherEvent } from "./timeline.js";
+
+/** Without numbers that have no event: the position moves over them. */
+export const real = (events: readonly ReceivedEvent[]): readonly ReceivedEvent[] =>
+  events.filter((event) => !event.absent);
+
+export const rangeOf = ({ hub, partitionId, events }: EventBatch): object => ({
+  hub,
+  partitionId,
+  first: events[0]?.sequenceNumber,
+  last: events.at(-1)?.sequenceNumber,
+});
+
+/**
+ * A hub that was deleted and made again counts from 0, so an event that looks stored before, or behind, may
+ * be neither. Throws `UNAVAILABLE` in that case. The next try knows the new hub.
+ */
+async function requireSameHub(stream: Stream, { bus }: ConsumeDeps): Promise<void> {
+  if ((await bus.hubId(stream.hub, "fresh")) !== stream.hubId)
+    throw new ChatError("UNAVAILABLE", "The hub was made anew; its events are stored from the beginning.");
+}
+
+/**
+ * Stores those of these consecutive events that are not stored yet. Where that fails at a limit of the
+ * database (the size of a packet or a transaction, a wait for locks), the events are stored in two halves. An
+ * event that fails for good is found by storing them singly, and dead-lettered.
+ */
+export async function storeBatch<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  deps: Try<Result>,
+): Promise<Progress<Result>> {
+  try {
+    const inOne = (tx: Queryable) => storeIn(tx, stream, events, deps, deps.handler.store);
+    return await step("store", stream, events.length, () => inTransaction(deps.database, inOne));
+  } catch (error) {
+    const smaller = smallerBatch(error);
+    if (smaller && events.length > 1) return storeHalves(stream, events, error, deps);
+    if (smaller !== "needed" && mayCommitLater(error)) throw error;
+    log.error("a batch can't be stored as it is", { ...stream, error });
+    return events.length === 1 ? refuse(stream, events, error, deps) : storeParts(stream, events, 1, deps);
+  }
+}
+
+/** What the first half stored stays, and the next try goes on behind it. */
+async function storeHalves<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  error: unknown,
+  deps: Try<Result>,
+): Promise<Progress<Result>> {
+  log.warn("a batch is stored in two halves", { ...rangeOf({ ...stream, events }), error });
+  requireTime(deps);
+  return storeParts(stream, events, Math.ceil(events.length / 2), deps);
+}
+
+/** Dead-letters the event: nothing but another event or another limit of the database would help. */
+async function refuse<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  error: unknown,
+  deps: Try<Result>,
+): Promise<Progress<Result>> {
+  const text = error instanceof Error ? error.message : String(error);
+  const refusal = new ChatError("INVALID_MESSAGE", `It can't be stored: ${text}`);
+  const refused = events.map((event) => ({ event, error: refusal }));
+  const nothing = async () => ({ result: deps.handler.nothing, refused });
+  return inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, nothing));
+}
+
+/** One transaction for each `size` events, in order. */
+async function storeParts<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  size: number,
+  deps: Try<Result>,
+): Promise<Progress<Result>> {
+  let progress: Progress<Result> | undefined;
+  for (let from = 0; from < events.length; from += size) {
+    const one: Progress<Result> = await storeBatch(stream, events.slice(from, from + size), deps);
+    if (one.kind === "behind" || one.kind === "goneBack") return one;
+    progress =
+      progress?.kind === "stored" && one.kind === "stored" ? combined(progress, one, deps.handler) : one;
+  }
+  return progress!;
+}
+
+const combined = <Result>(
+  first: Stored<Result>,
+  second: Stored<Result>,
+  handler: BatchHandler<Result>,
+): Stored<Result> => ({
+  ...second,
+  position: first.position,
+  result: handler.combine(first.result, second.result),
+  refused: [...first.refused, ...second.refused],
+});
+
+/** One transaction: the position and what the events lead to, all or nothing. */
+async function storeIn<Result>(
+  tx: Queryable,
+  stream: Stream,
+  batch: readonly ReceivedEvent[],
+  deps: Try<Result>,
+  storeEvents: BatchHandler<Result>["store"],
+): Promise<Progress<Result>> {
+  const position = (await lockPosition(tx, stream)) ?? (await begin(tx, stream, deps));
+  const following = batch.filter((event) => event.sequenceNumber > position.stored);
+  const [first] = following;
+  annotate(() => ({ "chat.events.stored_before": batch.length - following.length }));
+  if (following.length < batch.length || first?.sequenceNumber !== position.stored + 1)
+    await requireSameHub(stream, deps);
+  if (hasOtherEvent(position, batch)) return { kind: "goneBack", position };
+  if (!first) return { kind: "storedBefore", position };
+  if (first.sequenceNumber !== position.stored + 1) return { kind: "behind", position };
+  const events = real(following);
+  const { result, refused } = await (events.length > 0 ? storeEvents(tx, events) : nothingOf(deps.handler));
+  await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
+  const { sequenceNumber: last, enqueuedOn } = following.at(-1)!;
+  await move(tx, stream, last, enqueuedOn, deps.handler);
+  annotate(() => ({ "chat.events.refused": refused.length }));
+  return { kind: "stored", position, last, result, refused };
+}
+
+const nothingOf = <Result>({ nothing }: BatchHandler<Result>) => ({ result: nothing, refused: [] });
+
+export const move = (
+  tx: Queryable,
+  stream: Stream,
+  to: number,
+  on: Date | undefined,
+  { shown }: Pick<BatchHandler<unknown>, "shown">,
+): Promise<void> =>
+  shown.kind === "byPosition" ? moveStored(tx, stream, to, on) : movePosition(tx, stream, to, on);
+
+/**
+ * The position of a stream of which nothing is stored yet: just before the first event that the hub still
+ * has.
+ */
+async function begin(tx: Queryable, stream: Stream, { bus }: ConsumeDeps): Promise<StreamPosition> {
+  await beginStream(tx, stream, (await bus.firstSequenceNumber(stream.hub, stream.partitionId)) - 1);
+  return (await lockPosition(tx, stream))!;
+}
