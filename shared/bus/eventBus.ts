@@ -55,6 +55,11 @@ export interface EventBus {
     to: number,
     limit: number,
   ): Promise<readonly ReceivedEvent[]>;
+  /**
+   * Names the connection over which the hub is asked; another name once it was lost. Nothing where none is open,
+   * or where that can't be told. It is known without asking the bus.
+   */
+  connection(hub: string): string | undefined;
   /** Throws when the bus can't be reached. */
   ping(): Promise<void>;
   close(): Promise<void>;

@@ -7,6 +7,7 @@ import {
   type ReceivedEventData,
 } from "@azure/event-hubs";
 import type { TokenCredential } from "@azure/identity";
+import { z } from "zod";
 import { REPLAY_OF } from "../events/deadLetters.js";
 import { HUBS } from "../events/hubs.js";
 import { MESSAGES_HUB, RECOVER_GROUP } from "../events/messages.js";
@@ -101,6 +102,10 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
     },
     readRange: (hub, partitionId, from, to, limit) =>
       guarded(() => readRange(namespace, hub, partitionId, from, to, limit)),
+    connection(hub) {
+      const open = producers.get(hub);
+      return open && connectionOf(open);
+    },
     async ping() {
       await guarded(() => producer(MESSAGES_HUB).getPartitionIds());
     },
@@ -110,6 +115,23 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
     },
   };
 }
+
+/**
+ * The id of the client's open connection. The SDK has no public name for it; where a later one keeps it elsewhere
+ * the connection counts as unknown.
+ */
+function connectionOf(client: EventHubProducerClient): string | undefined {
+  const { connection, connectionId } = Context.safeParse(Reflect.get(client, "_context")).data ?? {};
+  return connection?.isOpen() ? connectionId : undefined;
+}
+
+const Context = z.object({
+  connectionId: z.string(),
+  connection: z.custom<{ isOpen(): boolean }>(
+    (value) =>
+      typeof value === "object" && value !== null && typeof Reflect.get(value, "isOpen") === "function",
+  ),
+});
 
 /** A Buffer is sent as it is. The SDK would encode a string as JSON once more. */
 const messageOf = (event: object, traceparent: string | undefined): EventData => ({

@@ -43,6 +43,7 @@ export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): E
 
   return {
     system: "kafka",
+    connection: () => client.connection(),
     publish: (hub, key, event, traceparent) => publishAll(hub, key, [event], traceparent),
     publishAll: (hub, key, events, traceparent) => publishAll(hub, key, events, traceparent),
     async publishAgain(hub, key, body, replayOf) {

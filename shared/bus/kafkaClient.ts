@@ -114,14 +114,17 @@ export interface KafkaClient {
   ): Promise<Answer<N>>;
   /** Calls any broker: the next one where one does not answer. */
   toAny<N extends Name>(name: N, params: Params<N>, timeoutMs: number): Promise<Answer<N>>;
+  /** Another name once a connection to any broker was lost; nothing where none is open. */
+  connection(): string | undefined;
   close(): Promise<void>;
 }
 
 /** Nothing is connected, and the library not loaded, before the first call. */
 export function createKafkaClient(access: KafkaAccess): KafkaClient {
   let opening: Promise<Opened> | undefined;
+  const connections: Connections = { open: 0, lost: 0 };
   const opened = (): Promise<Opened> => {
-    opening ??= open(access);
+    opening ??= open(access, connections);
     return opening;
   };
   const known = new Map<string, { readonly topic: Topic; readonly asked: number }>();
@@ -156,10 +159,17 @@ export function createKafkaClient(access: KafkaAccess): KafkaClient {
     async toAny(name, params, timeoutMs) {
       return (await opened()).callAny(name, params, performance.now() + timeoutMs);
     },
+    connection: () => (connections.open > 0 ? String(connections.lost) : undefined),
     async close() {
       await (await opening?.catch(() => undefined))?.pool.close();
     },
   };
+}
+
+/** How many connections there are, and how many there were that are gone. */
+interface Connections {
+  open: number;
+  lost: number;
 }
 
 interface Opened {
@@ -176,9 +186,9 @@ interface Opened {
   discovered(brokers: readonly Address[]): void;
 }
 
-async function open(access: KafkaAccess): Promise<Opened> {
+async function open(access: KafkaAccess, connections: Connections): Promise<Opened> {
   const library: Library = await import("@platformatic/kafka");
-  const pool = openPool(library, access);
+  const pool = openPool(library, access, connections);
   const versions = createVersions(library);
   const named = access.brokers.map(addressOf);
   let others: readonly Address[] = [];
@@ -223,7 +233,11 @@ async function open(access: KafkaAccess): Promise<Opened> {
 
 type Library = typeof import("@platformatic/kafka");
 
-function openPool({ ConnectionPool }: Library, { brokers, tls, sasl }: KafkaAccess): ConnectionPool {
+function openPool(
+  { ConnectionPool }: Library,
+  { brokers, tls, sasl }: KafkaAccess,
+  connections: Connections,
+): ConnectionPool {
   const pool = new ConnectionPool(CLIENT_ID, {
     connectTimeout: CONNECT_MS,
     maxInflights: AT_ONCE,
@@ -233,7 +247,14 @@ function openPool({ ConnectionPool }: Library, { brokers, tls, sasl }: KafkaAcce
   });
   // The pool listens for a connection's first error only. A second one would end this process.
   pool.on("connecting", ({ connection }) => void connection.on("error", () => {}));
-  pool.on("connect", ({ connection }) => void connection.socket.setKeepAlive(true, KEEP_ALIVE_MS));
+  pool.on("connect", ({ connection }) => {
+    connection.socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    connections.open += 1;
+    connection.once("close", () => {
+      connections.open -= 1;
+      connections.lost += 1;
+    });
+  });
   return pool;
 }
 

@@ -34,6 +34,7 @@ export function traced(bus: EventBus): EventBus {
     firstSequenceNumber: (hub, partitionId) => bus.firstSequenceNumber(hub, partitionId),
     lastEnqueued: (hub, partitionId) => bus.lastEnqueued(hub, partitionId),
     readRange: (...range) => bus.readRange(...range),
+    connection: (hub) => bus.connection(hub),
     ping: () => bus.ping(),
     close: () => bus.close(),
   };

@@ -1,4 +1,5 @@
 import type { EventBatch, EventBus } from "../bus/eventBus.js";
+import { oneByOne } from "../platform/async.js";
 import { log } from "../platform/log.js";
 import { inTransaction } from "../store/database.js";
 import { findPosition, lockPosition, movePosition, type Stream } from "../store/streamPositions.js";
@@ -6,8 +7,8 @@ import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 const READ_AT_ONCE = 500;
 
-/** The catch-up of each hub of each bus that was begun last in this process. */
-const running = new WeakMap<EventBus, Map<string, Promise<void>>>();
+/** The catch-ups of this process, of each bus. */
+const running = new WeakMap<EventBus, ReturnType<typeof oneByOne>>();
 
 /** The last event to be stored, of each partition that has any. */
 export type Ends = ReadonlyMap<string, number>;
@@ -26,12 +27,9 @@ export async function catchUp(
   deps: ConsumeDeps,
   ends?: Ends,
 ): Promise<void> {
-  const ofBus = running.get(deps.bus) ?? new Map<string, Promise<void>>();
-  running.set(deps.bus, ofBus);
-  const before = ofBus.get(hub) ?? Promise.resolve();
-  const work = before.catch(() => {}).then(() => catchUpNow(hub, partitionId, store, deps, ends));
-  ofBus.set(hub, work);
-  await work;
+  const inTurn = running.get(deps.bus) ?? oneByOne();
+  running.set(deps.bus, inTurn);
+  await inTurn(hub, () => catchUpNow(hub, partitionId, store, deps, ends));
 }
 
 async function catchUpNow(

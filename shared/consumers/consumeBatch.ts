@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
-import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
+import type { EventBatch, EventBus, ReceivedEvent } from "../bus/eventBus.js";
+import { oneByOne } from "../platform/async.js";
 import { isToBeMended } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
@@ -18,17 +19,29 @@ const RETRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 
 /**
+ * The batches in this process, of each bus. A trigger and a catch-up may have the same partition. Each would show
+ * again what the other has stored and is just showing.
+ */
+const running = new WeakMap<EventBus, ReturnType<typeof oneByOne>>();
+
+/**
  * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored
  * before, or dead-lettered. The position in MySQL decides what is stored before. The host's checkpoint does
  * not: it can run ahead (it moves when the function throws, too) and behind. Passing failures are retried
- * with growing pauses, then thrown.
+ * with growing pauses, then thrown. Of one partition one batch at a time is done in this process.
  */
 export async function consumeBatch<Result>(
   batch: EventBatch,
   handler: BatchHandler<Result>,
   deps: ConsumeDeps,
 ): Promise<void> {
-  if (batch.events.length > 0) await observed(deps.bus.system, batch, () => consume(batch, handler, deps));
+  if (batch.events.length === 0) return;
+  const { hub, partitionId } = batch;
+  const inTurn = running.get(deps.bus) ?? oneByOne();
+  running.set(deps.bus, inTurn);
+  await observed(deps.bus.system, batch, () =>
+    inTurn(`${hub} ${partitionId}`, () => consume(batch, handler, deps)),
+  );
 }
 
 async function consume<Result>(

@@ -8,8 +8,6 @@ import type { ConsumeDeps } from "./deps.js";
 import { HUBS } from "./lag.js";
 import { hasGoneBack, rewind } from "./timeline.js";
 
-/** A log can't go back without its readers losing their connections for longer than this. */
-const SILENCE_MS = 1_000;
 /** A bus that hangs holds up a batch no longer than this. */
 const COMPARED_MS = 2_000;
 const LOOK_MS = 10_000;
@@ -28,12 +26,8 @@ const nameOf = ({ hub, partitionId }: Partition): string => `${hub} ${partitionI
  */
 export class Streams {
   readonly #limited = atMostEvery(60_000);
-  /** When a batch of each partition came last, and of any. */
-  readonly #heard = new Map<string, number>();
-  #heardAny = Number.NEGATIVE_INFINITY;
-  /** How often the bus was silent, and in which span between two silences each partition was compared last. */
-  #span = 0;
-  readonly #comparedIn = new Map<string, number>();
+  /** Over which connection each partition was compared last. */
+  readonly #comparedOver = new Map<string, string | undefined>();
   readonly #working = new Map<string, Promise<void>>();
   /** Where each partition with waiting events stood, and since when. */
   readonly #stood = new Map<string, { readonly stored: number; readonly since: number }>();
@@ -48,31 +42,29 @@ export class Streams {
   ) {}
 
   /**
-   * Called before each batch. Where the whole bus was silent, each partition's first batch waits until its log has
-   * been compared with what was stored: events that took old numbers are stored before those behind them. Never
-   * throws, and takes two seconds at most: what is found later is stored then.
+   * Called before each batch. No log goes back without all connections to it being lost. So each partition's first
+   * batch on a connection waits until its log has been compared with what was stored: events that took old numbers
+   * are stored before those behind them. Never throws, and takes two seconds at most: what is found later is
+   * stored then.
    */
   async beforeBatch(stream: Stream): Promise<void> {
-    const [name, now] = [nameOf(stream), this.deps.now()];
+    const name = nameOf(stream);
     if (!this.#working.has(name)) this.#unattended.delete(name);
-    if (now - this.#heardAny > SILENCE_MS) this.#span += 1;
-    this.#heardAny = now;
-    if (this.#comparedIn.get(name) === this.#span) return;
-    this.#comparedIn.set(name, this.#span);
-    this.#heard.set(name, now);
+    const connection = this.deps.bus.connection(stream.hub);
+    if (connection !== undefined && this.#comparedOver.get(name) === connection) return;
     const work = findPosition(this.deps.database, stream).then((position) => this.#compare(stream, position));
     const done = await within(COMPARED_MS, work).catch((error: unknown) => this.#failed(stream, error));
     if (done === LATE)
       this.#inBackground(stream, async () => ((await work) ? this.#read(stream) : undefined));
+    // Comparing opens a connection where there was none.
+    else if (done !== undefined)
+      this.#comparedOver.set(name, connection ?? this.deps.bus.connection(stream.hub));
   }
 
-  /** Called after each batch. Looks at the log, in the background, when only this partition was silent before. */
+  /** Called after each batch. Looks at the log, in the background, where the batch began with a repeat. */
   onBatch(stream: Stream, before: StreamPosition, events: readonly ReceivedEvent[]): void {
-    const [name, now] = [nameOf(stream), this.deps.now()];
-    const silent = now - (this.#heard.get(name) ?? Number.NEGATIVE_INFINITY) > SILENCE_MS;
-    this.#heard.set(name, now);
-    const isRepeat = events[0]!.sequenceNumber <= before.stored;
-    if (silent || isRepeat) this.#inBackground(stream, () => this.#check(stream, before));
+    if (events[0]!.sequenceNumber <= before.stored)
+      this.#inBackground(stream, () => this.#check(stream, before));
   }
 
   /** Called every few seconds. Never throws. */

@@ -1,9 +1,36 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { groupBy, inParallel, LATE, retrying, within } from "./async.js";
+import { groupBy, inParallel, LATE, oneByOne, retrying, within } from "./async.js";
 
 const never = new Promise<never>(() => {});
 const HOUR_MS = 3_600_000;
+
+test("oneByOne runs what has the same key in the order of the calls, and goes on after a failure", async () => {
+  const inTurn = oneByOne();
+  const seen: string[] = [];
+  const step = (name: string) => async () => {
+    seen.push(`${name} begins`);
+    await turn();
+    seen.push(`${name} ends`);
+    if (name === "a2") throw new Error("a2 failed");
+    return name;
+  };
+  const all = [
+    inTurn("a", step("a1")),
+    inTurn("a", step("a2")),
+    inTurn("b", step("b1")),
+    inTurn("a", step("a3")),
+  ];
+  expect((await Promise.allSettled(all)).map((one) => one.status === "fulfilled" && one.value)).toEqual([
+    "a1",
+    false,
+    "b1",
+    "a3",
+  ]);
+  const ofA = ["a1", "a2", "a3"].flatMap((name) => [`${name} begins`, `${name} ends`]);
+  expect(seen.filter((name) => name.startsWith("a"))).toEqual(ofA);
+  expect(seen.indexOf("b1 begins")).toBeLessThan(seen.indexOf("a1 ends"));
+});
 
 describe("within", () => {
   test("hands on a result or a failure that comes in time", async () => {

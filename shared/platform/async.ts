@@ -68,6 +68,20 @@ export async function retrying<T>(
   return work();
 }
 
+/** Runs what has the same key one after the other, in the order of the calls, whether or not it fails. */
+export function oneByOne(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
+  const last = new Map<string, Promise<unknown>>();
+  return (key, work) => {
+    const running = (last.get(key) ?? Promise.resolve()).then(work, work);
+    last.set(key, running);
+    const forget = (): void => {
+      if (last.get(key) === running) last.delete(key);
+    };
+    running.then(forget, forget);
+    return running;
+  };
+}
+
 /** Groups items by key, in order, and picks a value from each. (`Map.groupBy` needs Node 21.) */
 export function groupBy<T, Key, Picked = T>(
   items: Iterable<T>,

@@ -28,12 +28,14 @@ interface Content {
 
 interface Setting {
   readonly bus: EventBus;
+  /** Cuts the bus's connections, and resolves when its server takes new ones. */
+  cut(): Promise<void>;
   close(): Promise<void>;
 }
 
 async function fakeSetting(): Promise<Setting> {
   const bus = new FakeEventBus(HUBS);
-  return { bus, close: () => bus.close() };
+  return { bus, cut: async () => bus.loseConnection(), close: () => bus.close() };
 }
 
 async function realSetting(): Promise<Setting> {
@@ -44,10 +46,15 @@ async function realSetting(): Promise<Setting> {
       { partitions, retentionHours: 1, consumerGroups: ["chat-recover"] },
     ]),
   );
-  const server = await start({ port: 0, data, hubs });
+  let server = await start({ port: 0, data, hubs });
   const bus = connectEventHubs(server.connectionString);
   return {
     bus,
+    async cut() {
+      const { port } = server;
+      await server.close();
+      server = await start({ port, data, hubs });
+    },
     async close() {
       await bus.close();
       await server.close();
@@ -61,6 +68,7 @@ async function kafkaSetting(): Promise<Setting> {
   const bus = connectKafka({ brokers: [kafka.brokers] });
   return {
     bus,
+    cut: () => kafka.startAgain("killed"),
     async close() {
       await bus.close();
       await kafka.close();
@@ -77,12 +85,13 @@ const BUSES: readonly [name: string, open: () => Promise<Setting>, missing: stri
 
 describe.for(BUSES)("the event bus of %s", ([_name, open, missing]) => {
   let bus: EventBus;
+  let cut: () => Promise<void>;
   let close: (() => Promise<void>) | undefined;
   /** Where each test's events may begin: the partitions' ends before it. */
   let run = 0;
 
   beforeAll(async () => {
-    if (missing === undefined) ({ bus, close } = await open());
+    if (missing === undefined) ({ bus, cut, close } = await open());
   });
   afterAll(() => close?.());
   beforeEach(({ skip }) => skip(missing !== undefined, missing));
@@ -286,6 +295,19 @@ describe.for(BUSES)("the event bus of %s", ([_name, open, missing]) => {
     ["readRange of no partition", (one) => one.readRange(HUB, "99", 0, 1, 1)],
   ])("says UNAVAILABLE of a hub that is not there: %s", async (_what, ask) => {
     await expect(ask(bus)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+  });
+
+  test("names its connection: the same while it lasts, another one once it was lost", async () => {
+    const { partitionId, numbers } = await publishSingly("connected", 1);
+    const name = bus.connection(HUB);
+    expect(name).toEqual(expect.any(String));
+    await publishSingly("connected", 1);
+    await bus.readRange(HUB, partitionId, numbers[0]!, numbers[0]!, 1);
+    expect(bus.connection(HUB)).toBe(name);
+    await cut();
+    await expect.poll(() => bus.lastEnqueued(HUB, partitionId).catch(() => undefined)).toBeDefined();
+    expect(bus.connection(HUB)).toEqual(expect.any(String));
+    expect(bus.connection(HUB)).not.toBe(name);
   });
 
   // The last one: the others read all events as JSON.

@@ -18,6 +18,7 @@ export class FakeEventBus implements EventBus {
   /** While set, reading waits for it, as if the bus hung. */
   hanging: Promise<void> | undefined;
   #made = 0;
+  #lost = 0;
 
   constructor(partitions: Readonly<Record<string, number>>) {
     for (const [name, count] of Object.entries(partitions)) this.makeHub(name, count);
@@ -101,6 +102,15 @@ export class FakeEventBus implements EventBus {
     return this.#partition(hub, partitionId)
       .slice(first, Math.max(first, to + 1))
       .slice(0, limit);
+  }
+
+  connection(): string | undefined {
+    return this.away ? undefined : `connection ${this.#lost}`;
+  }
+
+  /** The connection is lost, and there is another one at once. */
+  loseConnection(): void {
+    this.#lost += 1;
   }
 
   async ping(): Promise<void> {

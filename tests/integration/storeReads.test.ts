@@ -530,7 +530,8 @@ describe("a process that dies between the commit and the broadcast", () => {
   /** Stores a read and never comes back from its broadcast. */
   async function dieOn(event: ReceivedEvent): Promise<void> {
     const never = changed(broadcaster, { sendToGroup: () => new Promise<void>(() => {}) });
-    void deliver([event], { broadcaster: never });
+    // In a process of its own, which is why its bus is another one.
+    void deliver([event], { broadcaster: never, bus: changed(bus, {}) });
     await until(async () => (await waiting()).length > 0, "the read is noted");
   }
 

@@ -78,6 +78,7 @@ describe("a log that went back after event 5 of 10", () => {
   const goBack = async (): Promise<ReceivedEvent[]> => {
     await deliver("0", put("0", ...TEN));
     bus.goBack(MESSAGES, "0", 5);
+    bus.loseConnection();
     now += 60_000;
     return put("0", ...EIGHT);
   };
@@ -95,9 +96,8 @@ describe("a log that went back after event 5 of 10", () => {
     expect([...stored]).toEqual([...TEN, ...EIGHT]);
   });
 
-  test("is found in a batch with the number that was stored last, though the bus was not silent", async () => {
+  test("is found in a batch with the number that was stored last, though no connection was lost", async () => {
     const ten = put("0", ...TEN);
-    await deliver("0", ten);
     await deliver("0", ten);
     bus.goBack(MESSAGES, "0", 5);
     const eight = EIGHT.map((body) => bus.append(MESSAGES, "0", body));
@@ -146,6 +146,7 @@ test("a batch that comes again is no log that went back", async () => {
   const events = put("0", "a", "b", "c");
   await deliver("0", events);
   now += 5_000;
+  bus.loseConnection();
   await deliver("0", events);
   await streams.idle();
   now += 5_000;
