@@ -7,11 +7,14 @@ import { LATE, within } from "../platform/async.js";
 import type { Faults, Part } from "../platform/faults.js";
 import type { PartitionLag } from "../platform/measures.js";
 import type { RedisStore } from "../redis/ports.js";
-import type { Database } from "../store/database.js";
+import { type Database, using } from "../store/database.js";
 import { findSchema, SCHEMA_VERSION } from "../store/schemaVersion.js";
 import type { Health } from "./schemas.js";
 
-const CHECK_MS = 3_000;
+/** A part that has not answered by then is `down`, so that `/health` itself answers within a second. */
+const CHECK_MS = 800;
+/** Callers share a check for this long. A part that hangs gets few calls, and one that is back is seen soon. */
+const SHARED_MS = 2_000;
 /** Events that wait for longer than this are told late to everybody, so something is wrong. */
 const STANDS_SECONDS = 15;
 
@@ -28,18 +31,37 @@ export interface HealthDeps {
 }
 
 /**
- * Each dependency's state, and what waits, as it is found within three seconds. `down` says that messages
- * can't be sent and shown; what waits does not say so, since it is stored when its turn comes. Never throws.
+ * Each dependency's state, and what waits, as it is found within 0.8 s, whichever of them hang. `down` says that
+ * messages can't be sent and shown; what waits does not say so, since it is stored when its turn comes. Never
+ * throws.
  */
 export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> {
   const former = deps.formerBusState();
   const [lag, formerBus, mysql, redis, eventHubs, webPubSub] = await Promise.all([
     within(CHECK_MS, deps.lag()),
     former && within(CHECK_MS, former),
-    stateOf(withoutFaults("mysql", checkSchema(deps), deps)),
-    stateOf(deps.redis.ping()),
-    stateOf(withoutFaults("eventHubs", deps.bus.ping(), deps)),
-    stateOf(withoutFaults("webPubSub", deps.broadcaster.ping(), deps)),
+    stateOf(
+      withoutFaults(
+        "mysql",
+        shared(deps.database, () => checkSchema(deps)),
+        deps,
+      ),
+    ),
+    stateOf(shared(deps.redis, () => deps.redis.ping())),
+    stateOf(
+      withoutFaults(
+        "eventHubs",
+        shared(deps.bus, () => deps.bus.ping()),
+        deps,
+      ),
+    ),
+    stateOf(
+      withoutFaults(
+        "webPubSub",
+        shared(deps.broadcaster, () => deps.broadcaster.ping()),
+        deps,
+      ),
+    ),
   ]);
   // Everything goes on without Redis.
   const isDown = [mysql, eventHubs, webPubSub].includes("down");
@@ -72,8 +94,27 @@ async function withoutFaults(part: Part, check: Promise<void>, { faults }: Healt
   if (await faults.any(part)) throw new Error(`${part} has to be mended`);
 }
 
+const underWay = new WeakMap<object, Promise<void>>();
+
+/**
+ * The check of a part that is under way, or a new one. Anybody may ask for `/health`, as often as they like:
+ * checks of a part that hangs must not pile up.
+ */
+function shared(part: object, check: () => Promise<void>): Promise<void> {
+  const known = underWay.get(part);
+  if (known) return known;
+  const begun = within(SHARED_MS, check())
+    .then((result) => {
+      if (result === LATE) throw new Error(`There was no answer within ${SHARED_MS} ms.`);
+    })
+    .finally(() => underWay.delete(part));
+  underWay.set(part, begun);
+  return begun;
+}
+
 async function checkSchema({ database, faults }: HealthDeps): Promise<void> {
-  const { version, isReadOnly } = await findSchema(database);
+  // A statement that hangs gives its connection back soon: the pool has few of them.
+  const { version, isReadOnly } = await using({ ...database, statementMs: SHARED_MS }, findSchema);
   const note = (kind: string, what: string) => faults.note("mysql", { kind, what, isOwn: true });
   if (version < SCHEMA_VERSION)
     note("version", `the tables are those of migration ${version}, this app needs ${SCHEMA_VERSION}`);

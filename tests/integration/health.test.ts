@@ -136,3 +136,42 @@ test("a password that is no longer right is a fault, too", async () => {
   expect(said[0]!.what).toContain("ER_ACCESS_DENIED_ERROR");
   await locked.end();
 });
+
+describe("parts that never answer", () => {
+  const silent = () => new Promise<never>(() => {});
+  afterEach(() => void vi.useRealTimers());
+
+  test("are named within a second, and asked once however often it is looked", async () => {
+    let asked = 0;
+    const ping = () => {
+      asked += 1;
+      return silent();
+    };
+    const hanging: HealthDeps = {
+      ...deps,
+      database: { ...deps.database, getConnection: silent, query: silent },
+      bus: Object.assign(new FakeEventBus({}), { ping }),
+      broadcaster: Object.assign(new FakeBroadcaster(), { ping: silent }),
+      redis: { ping: silent },
+      lag: silent,
+      formerBusState: silent,
+    };
+    vi.useFakeTimers();
+    const looks = Promise.all([health(hanging), health(hanging), health(hanging)]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    for (const look of await looks)
+      expect(look).toEqual({
+        status: "down",
+        dependencies: { mysql: "down", redis: "down", eventHubs: "down", webPubSub: "down" },
+        lag: {
+          messages: { events: null, oldestSeconds: null },
+          reads: { events: null, oldestSeconds: null },
+        },
+        formerBus: "draining",
+      });
+    expect(asked).toBe(1);
+    await vi.advanceTimersByTimeAsync(2_000);
+    void health(hanging);
+    expect(asked).toBe(2);
+  });
+});
