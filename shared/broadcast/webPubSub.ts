@@ -7,12 +7,18 @@ import {
 } from "@azure/web-pubsub";
 import type { Config } from "../config.js";
 import { createCredential } from "../platform/credential.js";
+import { defined } from "../platform/defined.js";
 import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
 import { isLoopback } from "../platform/loopback.js";
 import { type Broadcaster, LONGEST_CALL_MS } from "./broadcaster.js";
+import { heeding, Quiet, Throttled } from "./retryAfter.js";
 
 /** With this many names a call's body is a few tens of KB at most. */
 const GROUPS_PER_CALL = 100;
+/** Of a call that the service has asked to wait. */
+const TRIES = 3;
+/** With less time left a call would only be cut off. */
+const LEAST_MS = 500;
 const SDK_RETRIES = { maxRetries: 2, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
 
 /**
@@ -25,6 +31,8 @@ const isTransientStatus = (status: unknown): boolean =>
 /**
  * Web PubSub's REST API behind the port, for one of its hubs. Without an access key it uses `credential`,
  * the app's identity in Entra ID. `onFault` is called when the service doesn't take the key or the identity.
+ * Where the service asks for a pause (`Retry-After`), calls wait for its end, or fail at once where it is too
+ * far away.
  */
 export function connectWebPubSub(
   { endpoint, accessKeys }: Config["webPubSub"],
@@ -32,53 +40,59 @@ export function connectWebPubSub(
   onFault: OnFault = () => {},
   credential: TokenCredential = createCredential(),
 ): Broadcaster {
-  const service = connectService(endpoint, accessKeys[0] ?? credential, hub);
-  const options = () => ({ abortSignal: AbortSignal.timeout(LONGEST_CALL_MS) });
-  const guarded = guardedBy(onFault);
+  const quiet = new Quiet();
+  const service = connectService(endpoint, accessKeys[0] ?? credential, hub, quiet);
+  const telling = tellingBy(onFault, quiet);
+  const guarded = <T>(call: Call<T>): Promise<T> => telling(() => inQuiet(quiet, call));
   /** For a connection that has gone meanwhile the service answers 404. Nothing is left to do for it. */
-  const unlessGone = async (call: () => Promise<unknown>): Promise<void> => {
+  const unlessGone = async (call: Call<unknown>): Promise<void> => {
     await guarded(call).catch((error: unknown) => {
       if ((error as { statusCode?: unknown } | null)?.statusCode !== 404) throw error;
     });
   };
   return {
     sendToGroup: (group, text) =>
-      guarded(() => service.group(group).sendToAll(text, { contentType: "text/plain", ...options() })),
+      guarded((options) => service.group(group).sendToAll(text, { contentType: "text/plain", ...options })),
     sendToConnection: (connectionId, text) =>
-      unlessGone(() =>
-        service.sendToConnection(connectionId, text, { contentType: "text/plain", ...options() }),
+      unlessGone((options) =>
+        service.sendToConnection(connectionId, text, { contentType: "text/plain", ...options }),
       ),
     closeConnection: (connectionId, reason) =>
-      unlessGone(() => service.closeConnection(connectionId, { reason, ...options() })),
-    connectionExists: (connectionId) => guarded(() => service.connectionExists(connectionId, options())),
+      unlessGone((options) => service.closeConnection(connectionId, { reason, ...options })),
+    connectionExists: (connectionId) => guarded((options) => service.connectionExists(connectionId, options)),
     sendToUser: (userId, text) =>
-      unlessGone(() => service.sendToUser(String(userId), text, { contentType: "text/plain", ...options() })),
+      unlessGone((options) =>
+        service.sendToUser(String(userId), text, { contentType: "text/plain", ...options }),
+      ),
     closeUserConnections: (userId, reason) =>
-      unlessGone(() => service.closeUserConnections(String(userId), { reason, ...options() })),
+      unlessGone((options) => service.closeUserConnections(String(userId), { reason, ...options })),
     joinGroup: (connectionId, group) =>
-      guarded(() => service.group(group).addConnection(connectionId, options())),
+      guarded((options) => service.group(group).addConnection(connectionId, options)),
     leaveGroup: (connectionId, group) =>
-      unlessGone(() => service.group(group).removeConnection(connectionId, options())),
+      unlessGone((options) => service.group(group).removeConnection(connectionId, options)),
     async removeUserFromGroups(userId, groups) {
       for (let first = 0; first < groups.length; first += GROUPS_PER_CALL) {
         const some = groups.slice(first, first + GROUPS_PER_CALL);
-        await guarded(() => service.removeConnectionsFromGroups(some, `userId eq '${userId}'`, options()));
+        await guarded((options) =>
+          service.removeConnectionsFromGroups(some, `userId eq '${userId}'`, options),
+        );
       }
     },
-    groupExists: (group) => guarded(() => service.groupExists(group, options())),
+    groupExists: (group) => guarded((options) => service.groupExists(group, options)),
     async clientUrl(userId, minutes) {
-      const token = await guarded(() =>
+      // With an access key this calls nobody, so it waits for nothing.
+      const token = await telling(() =>
         service.getClientAccessToken({
           userId: String(userId),
           expirationTimeInMinutes: minutes,
-          ...options(),
+          ...within(LONGEST_CALL_MS),
         }),
       );
       // With an Entra token the SDK makes URLs of TLS only.
       return endpoint.startsWith("http:") ? token.url.replace(/^wss:/, "ws:") : token.url;
     },
     async ping() {
-      await guarded(() => service.groupExists("health", options()));
+      await guarded((options) => service.groupExists("health", options));
     },
   };
 }
@@ -87,6 +101,7 @@ function connectService(
   endpoint: string,
   proof: string | TokenCredential,
   hub: string,
+  quiet: Quiet,
 ): WebPubSubServiceClient {
   const isPlain = endpoint.startsWith("http:");
   const options: WebPubSubServiceClientOptions = {
@@ -94,6 +109,7 @@ function connectService(
     // HTTP.
     allowInsecureConnection: isPlain,
     retryOptions: SDK_RETRIES,
+    additionalPolicies: [{ policy: heeding(quiet), position: "perRetry" }],
   };
   if (typeof proof === "string")
     return new WebPubSubServiceClient(endpoint, keyCredential(proof), hub, options);
@@ -103,7 +119,8 @@ function connectService(
       `${endpoint} needs an access key, or https: Entra tokens go over plain HTTP on this machine only.`,
     );
   const secure = endpoint.replace(/^http:/, "https:");
-  const additionalPolicies = [{ policy: plainHttp, position: "perRetry" as const }];
+  const plain = { policy: plainHttp, position: "perRetry" as const };
+  const additionalPolicies = [...(options.additionalPolicies ?? []), plain];
   return new WebPubSubServiceClient(secure, proof, hub, { ...options, additionalPolicies });
 }
 
@@ -139,23 +156,53 @@ function keyCredential(accessKey: string): AzureKeyCredential {
 /** The service's statuses for a key or a role that it doesn't take. */
 const FAULTS = new Set<unknown>([401, 403]);
 
+type Call<T> = (options: Within) => Promise<T>;
+
+interface Within {
+  readonly abortSignal: AbortSignal;
+}
+
+const within = (ms: number): Within => ({ abortSignal: AbortSignal.timeout(Math.max(1, Math.ceil(ms))) });
+
+/**
+ * Makes a call that takes 5 s at most, the pauses included that the service asks for. Throws `Throttled` at
+ * once where the pause is longer than what is left, without a call where the service has asked before.
+ */
+async function inQuiet<T>(quiet: Quiet, call: Call<T>): Promise<T> {
+  const due = performance.now() + LONGEST_CALL_MS;
+  const left = (): number => due - performance.now();
+  for (let tried = 1; ; tried += 1) {
+    await quiet.over(left() - LEAST_MS);
+    try {
+      return await call(within(left()));
+    } catch (error) {
+      if (!(error instanceof Throttled) || tried >= TRIES) throw error;
+    }
+  }
+}
+
 /**
  * Throws transient failures as `UNAVAILABLE`. Tells `onFault` of failures that only the service's owner can
  * mend, and throws those as `UNAVAILABLE`, too. Any other refusal is the call's own fault, and is thrown as
  * it is.
  */
-const guardedBy =
-  (onFault: OnFault) =>
+const tellingBy =
+  (onFault: OnFault, quiet: Quiet) =>
   async <T>(call: () => Promise<T>): Promise<T> => {
     try {
       return await call();
     } catch (cause) {
       const { statusCode, message } = (cause ?? {}) as { statusCode?: unknown; message?: unknown };
-      if (isTransientStatus(statusCode))
-        throw new ChatError("UNAVAILABLE", "The socket service can't be reached right now.", { cause });
+      if (isTransientStatus(statusCode)) throw unreachable(cause, quiet);
       if (!FAULTS.has(statusCode)) throw cause;
       const kind = String(statusCode);
       onFault({ what: `${kind}: ${String(message).slice(0, 200)}`, kind, isOwn: true });
       throw toBeMended(cause);
     }
   };
+
+function unreachable(cause: unknown, quiet: Quiet): ChatError {
+  const retryAfter = cause instanceof Throttled ? Math.max(1, Math.ceil(quiet.left / 1_000)) : undefined;
+  const text = "The socket service can't be reached right now.";
+  return new ChatError("UNAVAILABLE", text, { cause, ...defined({ retryAfter }) });
+}

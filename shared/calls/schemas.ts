@@ -266,6 +266,9 @@ export const Problem = z
       .int()
       .positive()
       .optional()
-      .meta({ description: "RATE_LIMIT_EXCEEDED: the seconds after which the same call would pass" }),
+      .meta({
+        description:
+          "RATE_LIMIT_EXCEEDED, and UNAVAILABLE where it is known: the seconds after which to come again",
+      }),
   })
   .meta({ id: "Problem" });
