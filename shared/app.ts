@@ -16,6 +16,7 @@ import { MESSAGES_HUB } from "./events/messages.js";
 import { READS_HUB } from "./events/reads.js";
 import { HEART_BEATS } from "./fanout/groups.js";
 import { storeMessages } from "./messages/store.js";
+import { within } from "./platform/async.js";
 import type { ChatError } from "./platform/errors.js";
 import { logUnavailable } from "./platform/log.js";
 import { count, flushCounts } from "./platform/metrics.js";
@@ -29,6 +30,9 @@ import { sweepAnswers } from "./rooms/idempotency.js";
 import type { Stream } from "./store/streamPositions.js";
 import type { CallerProof } from "./upstream/callerProof.js";
 import { createUpstream } from "./upstream/cloudEvents.js";
+
+/** The host gives 5 s for its end (`appTerminate`), of which the last export of telemetry has 2. */
+const [ENDING_MS, CLOSING_MS] = [1_000, 1_500];
 
 /**
  * The system. A client's frame comes in by `upstream` and goes out on the bus. An event comes back by
@@ -109,10 +113,12 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
       if (error.code === "UNAVAILABLE") logUnavailable("a call", error);
     },
 
+    /** Takes 2.5 s at most. */
     async close(): Promise<void> {
-      await readMerger.close();
+      await within(ENDING_MS, readMerger.close());
       flushCounts();
-      await Promise.all([bus.close(), former?.close(), redis.close(), database.end()]);
+      // A server that hangs is not said goodbye to.
+      await within(CLOSING_MS, Promise.all([bus.close(), former?.close(), redis.close(), database.end()]));
     },
   };
 }

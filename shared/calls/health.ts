@@ -31,37 +31,19 @@ export interface HealthDeps {
 }
 
 /**
- * Each dependency's state, and what waits, as it is found within 0.8 s, whichever of them hang. `down` says that
- * messages can't be sent and shown; what waits does not say so, since it is stored when its turn comes. Never
- * throws.
+ * Each dependency's state, and what waits, as it is found within 0.8 s, whichever of them hang. `down` says
+ * that messages can't be sent and shown; what waits does not say so, since it is stored when its turn comes.
+ * Never throws.
  */
 export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> {
   const former = deps.formerBusState();
   const [lag, formerBus, mysql, redis, eventHubs, webPubSub] = await Promise.all([
     within(CHECK_MS, deps.lag()),
     former && within(CHECK_MS, former),
-    stateOf(
-      withoutFaults(
-        "mysql",
-        shared(deps.database, () => checkSchema(deps)),
-        deps,
-      ),
-    ),
+    stateOf(withoutFaults("mysql", deps.database, () => checkSchema(deps), deps)),
     stateOf(shared(deps.redis, () => deps.redis.ping())),
-    stateOf(
-      withoutFaults(
-        "eventHubs",
-        shared(deps.bus, () => deps.bus.ping()),
-        deps,
-      ),
-    ),
-    stateOf(
-      withoutFaults(
-        "webPubSub",
-        shared(deps.broadcaster, () => deps.broadcaster.ping()),
-        deps,
-      ),
-    ),
+    stateOf(withoutFaults("eventHubs", deps.bus, () => deps.bus.ping(), deps)),
+    stateOf(withoutFaults("webPubSub", deps.broadcaster, () => deps.broadcaster.ping(), deps)),
   ]);
   // Everything goes on without Redis.
   const isDown = [mysql, eventHubs, webPubSub].includes("down");
@@ -89,26 +71,31 @@ function lagOf(lag: readonly PartitionLag[], hub: string): z.infer<typeof Health
 }
 
 /** A part that answers may still refuse what this app needs of it. */
-async function withoutFaults(part: Part, check: Promise<void>, { faults }: HealthDeps): Promise<void> {
-  await check;
+async function withoutFaults(
+  part: Part,
+  adapter: object,
+  check: () => Promise<void>,
+  { faults }: HealthDeps,
+): Promise<void> {
+  await shared(adapter, check);
   if (await faults.any(part)) throw new Error(`${part} has to be mended`);
 }
 
 const underWay = new WeakMap<object, Promise<void>>();
 
 /**
- * The check of a part that is under way, or a new one. Anybody may ask for `/health`, as often as they like:
+ * The check of an adapter that is under way, or a new one. Anybody may ask for `/health`, as often as they like:
  * checks of a part that hangs must not pile up.
  */
-function shared(part: object, check: () => Promise<void>): Promise<void> {
-  const known = underWay.get(part);
+function shared(adapter: object, check: () => Promise<void>): Promise<void> {
+  const known = underWay.get(adapter);
   if (known) return known;
   const begun = within(SHARED_MS, check())
     .then((result) => {
       if (result === LATE) throw new Error(`There was no answer within ${SHARED_MS} ms.`);
     })
-    .finally(() => underWay.delete(part));
-  underWay.set(part, begun);
+    .finally(() => underWay.delete(adapter));
+  underWay.set(adapter, begun);
   return begun;
 }
 

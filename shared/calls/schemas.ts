@@ -262,13 +262,9 @@ export const Problem = z
     detail: z.string(),
     code: z.string(),
     field: z.string().optional().meta({ description: "the wrong field of the request" }),
-    retryAfter: z
-      .int()
-      .positive()
-      .optional()
-      .meta({
-        description:
-          "RATE_LIMIT_EXCEEDED, and UNAVAILABLE where it is known: the seconds after which to come again",
-      }),
+    retryAfter: z.int().positive().optional().meta({
+      description:
+        "RATE_LIMIT_EXCEEDED, and UNAVAILABLE where it is known: the seconds after which to come again",
+    }),
   })
   .meta({ id: "Problem" });

@@ -1,11 +1,13 @@
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
 import { call, newUsers, until } from "../support/client.js";
+import { countingAt, startOtlpReceiver } from "../support/otlpReceiver.js";
 import { type OwnHost, startOwnHost } from "../support/ownHost.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcpProxy.js";
 
 const PARTS = ["mysql", "redis", "eventHubs", "webPubSub"] as const;
 type Part = (typeof PARTS)[number];
 
+let settings: Readonly<Record<string, string>>;
 let host: OwnHost;
 let proxies: Readonly<Record<Part, TcpProxy>>;
 
@@ -32,13 +34,14 @@ describe.skipIf(process.env["EVENT_BUS"] === "kafka")("a part that accepts and s
       eventHubs: eventHubs.proxy,
       webPubSub: webPubSub.proxy,
     };
-    host = await startOwnHost(inject("stackFolder"), {
+    settings = {
       MYSQL_URL: mysql.address,
       REDIS_URL: redis.address,
       EVENT_HUBS_CONNECTION: eventHubs.address,
       WEB_PUBSUB_CONNECTION: webPubSub.address,
       AzureWebJobsStorage: stack.storage,
-    });
+    };
+    host = await startOwnHost(inject("stackFolder"), settings);
   });
   afterAll(async () => {
     await host.close();
@@ -72,6 +75,23 @@ describe.skipIf(process.env["EVENT_BUS"] === "kafka")("a part that accepts and s
       expect(body.dependencies).toEqual(states(silent));
       expect([status, body.status]).toEqual(silent[0] === "redis" ? [200, "degraded"] : [503, "down"]);
     }
+  });
+
+  test("all at once: a host that ends exports what it has counted last", async () => {
+    const receiver = await startOtlpReceiver();
+    onTestFinished(() => receiver.close());
+    // Only the end exports anything.
+    const counting = { ...countingAt(receiver.url), OTEL_METRIC_EXPORT_INTERVAL: "3600000" };
+    const ending = await startOwnHost(inject("stackFolder"), { ...settings, ...counting });
+    await until(
+      async () => (await call("GET", "/health", undefined, undefined, ending)).status === 200,
+      "up",
+    );
+    for (const part of PARTS) proxies[part].isMute = true;
+    await call("GET", "/rooms", "no token", undefined, ending);
+    expect(receiver.requests).toBe(0);
+    await ending.close();
+    expect(receiver.value("chat.refusals", { code: "UNAUTHORIZED", via: "http" })).toBe(1);
   });
 
   test("/health is answered before a call that waits for MySQL is given up", async () => {
