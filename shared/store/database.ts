@@ -9,7 +9,7 @@ import {
 import type { OnFault } from "../platform/errors.js";
 import { measure } from "../platform/measures.js";
 import { connectionTo } from "./connecting.js";
-import { failureOf, isLost, isUsableAfter } from "./failures.js";
+import { failureOf, isLost, isSilent, isUsableAfter } from "./failures.js";
 import { tellingFaults } from "./faults.js";
 import { poolUse } from "./poolUse.js";
 import { readyConnections } from "./readyConnections.js";
@@ -30,12 +30,14 @@ export interface Queryable {
  */
 export interface Database extends Queryable {
   /**
-   * Takes a connection of the pool, ready for use. A `fresh` one is opened after the call. Throws when none
-   * is free within 5 s.
+   * Takes a connection of the pool, ready for use. A `fresh` one is opened after the call. Throws when there
+   * is none within 5 s.
    */
   getConnection(fresh?: boolean): Promise<PoolConnection>;
   /** The server takes no changes any more: none of the connections that are open now is taken again. */
   leaveServer(): void;
+  /** The server has not answered: connections that are open now are asked before they are taken again. */
+  doubtServer(): void;
   end(): Promise<void>;
   /** After this many milliseconds without an answer a statement fails, and its connection is given up. */
   readonly statementMs: number;
@@ -89,10 +91,11 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
   // the process.
   pool.pool.on("connection", (connection) => connection.on("error", () => {}));
   const endMeasuring = measure.pool(() => poolUse(pool));
-  const { take, leave } = readyConnections(pool, onFault, now);
+  const { take, leave, doubt } = readyConnections(pool, onFault, now);
   const database: Database = {
     getConnection: take,
     leaveServer: leave,
+    doubtServer: doubt,
     query: async (sql, values) => {
       const ask = (fresh: boolean) =>
         using(database, (connection) => connection.query<never>(sql, values), { fresh });
@@ -183,6 +186,7 @@ const statementsOn = (connection: PoolConnection, database: Database): Queryable
       return await tellingFaults(connection.query<T>(statement), sql, database.onFault);
     } catch (error) {
       if (failureOf(error).kind === "moved") database.leaveServer();
+      if (isSilent(error)) database.doubtServer();
       throw await tooLargeOr(error, { connection, sql, values }, (ask) =>
         database.query<RowDataPacket[]>(ask),
       );

@@ -88,6 +88,10 @@ export function failureOf(error: unknown): Failure {
   return code === TOO_SLOW ? { kind: "gone", smaller: "helps" } : { kind: "gone" };
 }
 
+/** Whether the server said nothing until a statement's time was over. */
+export const isSilent = (error: unknown): boolean =>
+  (error as { code?: unknown } | null | undefined)?.code === TOO_SLOW;
+
 /**
  * Whether an established connection has gone, and the statement with it. A server that has only kept silent
  * for too long doesn't count.
