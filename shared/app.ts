@@ -1,4 +1,5 @@
 import { type Adapters, connectAdapters, HUB, proofOf } from "./adapters.js";
+import { refusing } from "./breakers.js";
 import type { EventBatch } from "./bus/eventBus.js";
 import { admit } from "./calls/admit.js";
 import type { Call, CallRequest, Who } from "./calls/call.js";
@@ -48,7 +49,11 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
     lag: createLag(adapters),
     formerBusState: () => former?.state(),
   };
-  const arrive = createArrivals(calls);
+  // Whoever sends a frame or makes a call comes again. The rest is never refused, nor is a look at the health.
+  const requests = { ...calls, ...refusing(adapters) };
+  const arrive = createArrivals(requests);
+  // A client that can be neither greeted nor closed would wait for nothing.
+  const frames = { ...requests, broadcaster, arrive };
   const consuming = {
     ...calls,
     retryBudgetMs: RETRY_BUDGET_MS,
@@ -75,7 +80,7 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
   const reads = consumerOf((batch) => storeReadsPaced(batch, consuming));
   const streams = new Streams({ [MESSAGES_HUB]: messages.store, [READS_HUB]: reads.store }, consuming);
   return {
-    upstream: createUpstream(HUB, proof, connectionEvents({ ...adapters, arrive }), reportFailedEvent),
+    upstream: createUpstream(HUB, proof, connectionEvents(frames), reportFailedEvent),
     messages,
     reads,
     /** How the Kafka trigger logs in, where it is the one that hands events over. */
@@ -101,9 +106,10 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
       if (adapters.heartBeats) await broadcaster.sendToGroup(HEART_BEATS, "\n");
     },
     /** Lets a caller in, or throws. */
-    admit: (who: Who, authorization: string | null) => admit(who, authorization, { ...adapters, arrive }),
+    admit: (who: Who, authorization: string | null) => admit(who, authorization, { ...requests, arrive }),
     /** Checks and answers an HTTP call. Throws a `ChatError` that says why not. */
-    run: (call: Call, request: CallRequest) => runTraced(call, request, calls),
+    run: (call: Call, request: CallRequest) =>
+      runTraced(call, request, call.who === "open" ? calls : requests),
     /**
      * Counts an HTTP call that is refused. Logs a failure of ours, with the cause that the caller doesn't
      * see.

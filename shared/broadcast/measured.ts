@@ -2,24 +2,30 @@ import { measure } from "../platform/measures.js";
 import type { Broadcaster } from "./broadcaster.js";
 
 /** The same broadcaster, whose calls are timed by their kind. */
-export function measured(broadcaster: Broadcaster): Broadcaster {
-  const timed =
+export const measured = (broadcaster: Broadcaster): Broadcaster => wrapped(broadcaster, time);
+
+/** What is done around a call of this kind. */
+type Around = <T>(kind: keyof Broadcaster, call: () => Promise<T>) => Promise<T>;
+
+/** The same broadcaster, with something done around each of its calls. */
+export function wrapped(broadcaster: Broadcaster, around: Around): Broadcaster {
+  const within =
     <Args extends unknown[], T>(kind: keyof Broadcaster, call: (...args: Args) => Promise<T>) =>
     (...args: Args): Promise<T> =>
-      time(kind, () => call(...args));
+      around(kind, () => call(...args));
   return {
-    sendToGroup: timed("sendToGroup", broadcaster.sendToGroup),
-    sendToConnection: timed("sendToConnection", broadcaster.sendToConnection),
-    closeConnection: timed("closeConnection", broadcaster.closeConnection),
-    connectionExists: timed("connectionExists", broadcaster.connectionExists),
-    sendToUser: timed("sendToUser", broadcaster.sendToUser),
-    closeUserConnections: timed("closeUserConnections", broadcaster.closeUserConnections),
-    joinGroup: timed("joinGroup", broadcaster.joinGroup),
-    leaveGroup: timed("leaveGroup", broadcaster.leaveGroup),
-    removeUserFromGroups: timed("removeUserFromGroups", broadcaster.removeUserFromGroups),
-    groupExists: timed("groupExists", broadcaster.groupExists),
-    clientUrl: timed("clientUrl", broadcaster.clientUrl),
-    ping: timed("ping", broadcaster.ping),
+    sendToGroup: within("sendToGroup", broadcaster.sendToGroup),
+    sendToConnection: within("sendToConnection", broadcaster.sendToConnection),
+    closeConnection: within("closeConnection", broadcaster.closeConnection),
+    connectionExists: within("connectionExists", broadcaster.connectionExists),
+    sendToUser: within("sendToUser", broadcaster.sendToUser),
+    closeUserConnections: within("closeUserConnections", broadcaster.closeUserConnections),
+    joinGroup: within("joinGroup", broadcaster.joinGroup),
+    leaveGroup: within("leaveGroup", broadcaster.leaveGroup),
+    removeUserFromGroups: within("removeUserFromGroups", broadcaster.removeUserFromGroups),
+    groupExists: within("groupExists", broadcaster.groupExists),
+    clientUrl: within("clientUrl", broadcaster.clientUrl),
+    ping: within("ping", broadcaster.ping),
   };
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { EventBatch, EventBus, ReceivedEvent } from "../bus/eventBus.js";
-import { oneByOne } from "../platform/async.js";
+import { fullJitter, oneByOne } from "../platform/async.js";
 import { isToBeMended } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
@@ -63,7 +63,7 @@ async function consume<Result>(
       // host tries again.
       if (!mayCommitLater(error) || isToBeMended(error) || deps.now() + wait > deadline) throw error;
       log.warn("a batch is tried again", { ...rangeOf(batch), attempt, wait, error });
-      await pause(wait);
+      await pause(fullJitter(wait));
     }
   }
 }

@@ -49,8 +49,14 @@ export async function inParallel<T>(
 }
 
 /**
- * The result of `work`, which is tried again after each of the pauses (milliseconds). Throws the last
- * failure, or the first failure that is not worth another try.
+ * A pause between 0 and `most`. Those who lost the same server at the same moment don't come back in step
+ * ("full jitter": Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+ */
+export const fullJitter = (most: number): number => Math.random() * most;
+
+/**
+ * The result of `work`, which is tried again after each of the pauses (at most so many milliseconds, with
+ * full jitter). Throws the last failure, or the first failure that is not worth another try.
  */
 export async function retrying<T>(
   pauses: readonly number[],
@@ -62,7 +68,7 @@ export async function retrying<T>(
       return await work();
     } catch (error) {
       if (!isWorthwhile(error)) throw error;
-      await pause(wait);
+      await pause(fullJitter(wait));
     }
   }
   return work();

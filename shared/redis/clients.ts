@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import { Cluster, Redis, type RedisOptions } from "ioredis";
 import type { RedisConfig } from "../config.js";
+import { fullJitter } from "../platform/async.js";
 import { READONLY } from "./answers.js";
 
 /** A server that says nothing for this long has its connection closed, and opened again. */
@@ -33,7 +34,8 @@ export function primariesOf(client: Redis | Cluster): readonly Redis[] {
 
 const addressOf = ({ options }: Redis): string => `${options.host}:${options.port}`;
 
-const retryPause = (attempt: number): number => Math.min(100 * 2 ** Math.min(attempt, 10), 2_000);
+const retryPause = (attempt: number): number =>
+  Math.ceil(fullJitter(Math.min(100 * 2 ** Math.min(attempt, 10), 2_000)));
 
 const COMMON = {
   connectTimeout: CONNECT_MS,

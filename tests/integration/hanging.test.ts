@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
-import { call, newUsers, until } from "../support/client.js";
+import { call, fill, history, makeRoom, newUsers, until } from "../support/client.js";
 import { countingAt, startOtlpReceiver } from "../support/otlpReceiver.js";
 import { type OwnHost, startOwnHost } from "../support/ownHost.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcpProxy.js";
@@ -96,15 +96,46 @@ describe.skipIf(process.env["EVENT_BUS"] === "kafka")("a part that accepts and s
 
   test("/health is answered before a call that waits for MySQL is given up", async () => {
     const [user] = newUsers(1) as [number];
-    await call("GET", "/rooms", user, undefined, host);
+    const rooms = () => call("GET", "/rooms", user, undefined, host);
+    await until(async () => (await rooms()).status === 200, "calls are answered");
     proxies.mysql.isMute = true;
     let isAnswered = false;
-    const waiting = call("GET", "/rooms", user, undefined, host).then((answer) => {
+    const waiting = rooms().then((answer) => {
       isAnswered = true;
       return answer;
     });
     expect((await health()).body.dependencies.mysql).toBe("down");
     expect(isAnswered).toBe(false);
     expect((await waiting).status).toBe(503);
+  });
+
+  test("MySQL: once a call was given up others are refused at once, until it is back", async () => {
+    const [user] = newUsers(1) as [number];
+    const rooms = () => call("GET", "/rooms", user, undefined, host);
+    await until(async () => (await rooms()).status === 200, "calls are answered");
+    proxies.mysql.isMute = true;
+    expect((await rooms()).status).toBe(503);
+    const refused = { code: "UNAVAILABLE", detail: "The database does not answer right now; try again." };
+    for (let times = 0; times < 3; times += 1) expect((await rooms()).body).toMatchObject(refused);
+    proxies.mysql.isMute = false;
+    proxies.mysql.cut();
+    await until(async () => (await rooms()).status === 200, "calls are answered again");
+  });
+
+  test("Event Hubs: the same", async () => {
+    const users = newUsers(2) as [number, number];
+    const roomId = await makeRoom(users);
+    await fill(roomId, users[1], 1);
+    const [{ messageId }] = await history(roomId, users[0], host);
+    const path = `/rooms/${roomId}/read?messageId=${messageId}`;
+    const read = () => call("PATCH", path, users[0], undefined, host);
+    await until(async () => (await read()).status === 202, "reads are taken");
+    proxies.eventHubs.isMute = true;
+    expect((await read()).status).toBe(503);
+    const refused = { code: "UNAVAILABLE", detail: "The event bus does not answer right now; try again." };
+    for (let times = 0; times < 3; times += 1) expect((await read()).body).toMatchObject(refused);
+    proxies.eventHubs.isMute = false;
+    proxies.eventHubs.cut();
+    await until(async () => (await read()).status === 202, "reads are taken again");
   });
 });
