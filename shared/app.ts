@@ -124,7 +124,8 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
       await within(ENDING_MS, readMerger.close());
       flushCounts();
       // A server that hangs is not said goodbye to.
-      await within(CLOSING_MS, Promise.all([bus.close(), former?.close(), redis.close(), database.end()]));
+      const closing = [bus.close(), former?.close(), redis.close(), database.end()];
+      await within(CLOSING_MS, Promise.allSettled(closing));
     },
   };
 }
