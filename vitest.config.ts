@@ -27,7 +27,7 @@ const SERVERS = [
  */
 const ALSO_LONG = [
   "tests/contracts/{functionsHostEventHubs,functionsHostKafka,functionsHostTimers}.test.ts",
-  "tests/integration/dev.test.ts",
+  "tests/integration/{dev,hanging}.test.ts",
 ];
 /** Unit tests of what is built, so that a build must be there. */
 const OF_BUILD = ["local/token.test.ts"];

@@ -6,13 +6,17 @@ import { setTimeout as pause } from "node:timers/promises";
 import { inspect } from "node:util";
 import type { TokenCredential } from "@azure/identity";
 import { Admin, Producer, stringSerializers } from "@platformatic/kafka";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { start } from "../../local/eventHubs/server.js";
 import { kafkaAccess } from "../../shared/bus/connectBus.js";
 import type { EventBus } from "../../shared/bus/eventBus.js";
 import { connectEventHubs } from "../../shared/bus/eventHubs.js";
 import { connectKafka } from "../../shared/bus/kafka.js";
+import { health } from "../../shared/calls/health.js";
 import type { ChatError, OnFault } from "../../shared/platform/errors.js";
+import { openDatabase } from "../../shared/store/database.js";
+import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { type Authority, makeAuthority } from "../support/certificates.js";
 import { type Kafka, noKafka, ownKafka } from "../support/kafka.js";
 import { ADMIN, GUEST, type SecuredKafka, startSecuredKafka } from "../support/kafkaPrograms.js";
@@ -54,6 +58,26 @@ describe.skipIf(noKafka !== undefined)("Apache Kafka behind the port", () => {
     proxy.isMute = false;
     told.length = 0;
     await bus.close();
+  });
+
+  test("a broker that accepts and says nothing is down in /health, and up when it answers again", async () => {
+    const database = openDatabase("mysql://nobody@127.0.0.1:1/nothing");
+    onTestFinished(() => database.end());
+    const others = {
+      database,
+      broadcaster: new FakeBroadcaster(),
+      redis: new FakeSessionStore(),
+      faults: { note: () => {}, any: async () => false },
+      lag: async () => [],
+      formerBusState: () => undefined,
+    };
+    const state = async () => (await health({ bus, ...others })).dependencies.eventHubs;
+    expect(await state()).toBe("up");
+    proxy.isMute = true;
+    expect([await state(), await state()]).toEqual(["down", "down"]);
+    proxy.isMute = false;
+    proxy.cut();
+    await expect.poll(state).toBe("up");
   });
 
   async function contentsOf(topic: string): Promise<readonly Content[][]> {
