@@ -22,7 +22,7 @@ export interface Member {
  * The position of a member who has never been here. It lies beyond every message, so every count of positions
  * passes over it. It is the greatest integer that the database driver returns as a number.
  */
-const AWAITED_SEQ = Number.MAX_SAFE_INTEGER;
+export const AWAITED_SEQ = Number.MAX_SAFE_INTEGER;
 
 /** Whether a member has never been here. Nothing waits for such a member until they come. */
 export const isAwaited = ({ lastReadSeq }: Pick<Member, "lastReadSeq">): boolean =>

@@ -1,0 +1,261 @@
+import { Redis } from "ioredis";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type AreaName, areasOf } from "../../shared/audit/audit.js";
+import type { Told } from "../../shared/audit/auditArea.js";
+import { groupName } from "../../shared/fanout/groups.js";
+import { inspectRedis, type RedisInspection } from "../../shared/redis/inspection.js";
+import type { RedisStore } from "../../shared/redis/ports.js";
+import { connectRedis } from "../../shared/redis/redis.js";
+import type { Database } from "../../shared/store/database.js";
+import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
+import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { newDatabase } from "../support/database.js";
+import { type RedisServer, startRedisServer } from "../support/redisServer.js";
+
+const ROOM = 5;
+const AWAITED = "9007199254740991";
+const [ANN, BEN, EVE, DAN] = [1, 2, 3, 1_001] as const;
+/** Long enough for two looks; nothing is under way here. */
+const PAUSES = [1, 1];
+
+let database: Database;
+let closeDatabase: () => Promise<void>;
+let server: RedisServer;
+let redis: Redis;
+let store: RedisStore;
+let inspection: RedisInspection;
+let broadcaster: FakeBroadcaster;
+
+beforeAll(async () => {
+  ({ database, close: closeDatabase } = await newDatabase());
+  server = await startRedisServer();
+  redis = new Redis(server.url);
+  const config = { urls: [server.url], cluster: false };
+  store = connectRedis(config);
+  inspection = await inspectRedis(config);
+});
+afterAll(async () => {
+  inspection.close();
+  await store.close();
+  redis.disconnect();
+  await server.close();
+  await closeDatabase();
+});
+
+const sql = (statement: string, values: unknown[] = []) => database.query(statement, values);
+
+/** A group of three, and a user who has never been here, with twelve messages: each third is a system message. */
+beforeEach(async () => {
+  broadcaster = new FakeBroadcaster();
+  await redis.flushall();
+  for (const table of [
+    "rooms",
+    "room_members",
+    "messages",
+    "hidden_messages",
+    "subscription_ids",
+    "membership_outbox",
+    "read_outbox",
+    "idempotency_keys",
+  ])
+    await sql(`DELETE FROM ${table}`);
+  await sql(
+    `INSERT INTO rooms (room_id, type, creator_id, member_count, awaited_count, last_seq, last_message_id,
+                        last_uncounted, last_activity_at, created_at)
+     VALUES (?, 'GROUP', 1, 4, 1, 12, 112, 4, '2026-01-01 00:00:12', '2026-01-01 00:00:00')`,
+    [ROOM],
+  );
+  const messages = Array.from({ length: 12 }, (_, index) => index + 1).map((seq) => [
+    100 + seq,
+    ROOM,
+    seq,
+    Math.floor(seq / 3),
+    ANN,
+    "Ann",
+    Buffer.from(String(seq).padStart(16)),
+    seq % 3 === 0 ? "SYSTEM_RENAME" : "TEXT",
+    "text",
+    `2026-01-01 00:00:${String(seq).padStart(2, "0")}`,
+  ]);
+  await sql(
+    `INSERT INTO messages (message_id, room_id, seq, uncounted, sender_id, sender_nickname, dedupe_key, type,
+                           content, sent_at) VALUES ?`,
+    [messages],
+  );
+  await sql("INSERT IGNORE INTO users (user_id, updated_at, presence) VALUES (?, NOW(), 'AWAITED')", [DAN]);
+  const member = (
+    userId: number,
+    joined: number,
+    seq: number | string,
+    id: number | null,
+    rest: number[],
+  ) => [ROOM, userId, new Date(), joined, seq, id, ...rest];
+  await sql(
+    `INSERT INTO room_members (room_id, user_id, joined_at, joined_seq, last_read_seq, last_read_message_id,
+                               last_read_uncounted, hidden_unread) VALUES ?`,
+    [
+      [
+        member(ANN, 0, 12, 112, [4, 0]),
+        member(BEN, 0, 6, 106, [2, 1]),
+        member(EVE, 9, 9, 109, [3, 0]),
+        member(DAN, 9, AWAITED, null, [0, 0]),
+      ],
+    ],
+  );
+  // The last of these is a system message, and does not count.
+  await sql("INSERT INTO hidden_messages (room_id, user_id, seq) VALUES (5, 2, 4), (5, 2, 7), (5, 2, 9)");
+});
+
+/** All areas, or some, as `kind where: expected / found, state`. */
+async function audit(repairs = false, only?: readonly AreaName[], roomId?: number): Promise<string[]> {
+  const lines: string[] = [];
+  const tell = ({ kind, where, expected, found, state }: Told): void => {
+    lines.push(`${kind} ${where}: ${expected} / ${found}, ${state}`);
+  };
+  const deps = { database, members: store, sessions: store, broadcaster, inspection };
+  for (const [name, auditOne] of areasOf(deps, roomId))
+    if (only === undefined || only.includes(name))
+      await auditOne({ repairs, pauses: PAUSES, isOver: () => false }, tell);
+  return lines;
+}
+
+test("what is right has no finding", async () => {
+  expect(await audit()).toEqual([]);
+});
+
+const connection = (userId: number, connectionId: string) => ({ userId, connectionId });
+const REGISTERING = { limit: 3, whichAreGone: async () => [] };
+
+/** Each difference alone: how it is made, and what the audit says of it. */
+const PLANTED: readonly (readonly [kind: string, plant: () => Promise<unknown>, said: readonly string[]])[] =
+  [
+    ["a last seq that is too low", () => sql("UPDATE rooms SET last_seq = 11"), ["last_seq room 5: 12 / 11"]],
+    [
+      "a last seq that is too high, and a member who stands there",
+      () =>
+        sql(
+          `UPDATE rooms r JOIN room_members m ON m.room_id = r.room_id AND m.user_id = 1
+            SET r.last_seq = 14, m.last_read_seq = 14, m.joined_seq = 13`,
+        ),
+      ["last_seq room 5: 12 / 14", "joined_seq room 5, user 1: 0 to 12 / 13"],
+    ],
+    [
+      "another last message",
+      () => sql("UPDATE rooms SET last_message_id = 111"),
+      [
+        "last_message room 5: message 112, 4 system messages, 2026-01-01T00:00:12.000Z / message 111, 4 system messages, 2026-01-01T00:00:12.000Z",
+      ],
+    ],
+    [
+      "another time of the last message",
+      () => sql("UPDATE rooms SET last_activity_at = '2026-01-01 00:00:11'"),
+      [
+        "last_message room 5: message 112, 4 system messages, 2026-01-01T00:00:12.000Z / message 112, 4 system messages, 2026-01-01T00:00:11.000Z",
+      ],
+    ],
+    [
+      "system messages that are numbered wrongly",
+      () => sql("UPDATE messages SET uncounted = uncounted + 1 WHERE seq = 7"),
+      ["uncounted room 5, messages 1 to 12: 0 system messages before them / 0 to 1"],
+    ],
+    ["a number of members", () => sql("UPDATE rooms SET member_count = 3"), ["member_count room 5: 4 / 3"]],
+    [
+      "a number of awaited members",
+      () => sql("UPDATE rooms SET awaited_count = 2"),
+      ["awaited_count room 5: 1 / 2"],
+    ],
+    [
+      "a position beyond the last message",
+      () => sql("UPDATE room_members SET last_read_seq = 13 WHERE user_id = 2"),
+      [
+        "read_position room 5, user 2: seq 0 to 12 / seq 13, message 106, 2 system messages",
+        "hidden_unread room 5, user 2: 0 / 1",
+      ],
+    ],
+    [
+      "a position before what a member may see",
+      () =>
+        sql(
+          "UPDATE room_members SET last_read_seq = 8, last_read_message_id = 108, last_read_uncounted = 2 WHERE user_id = 3",
+        ),
+      ["read_position room 5, user 3: seq 9 to 12 / seq 8, message 108, 2 system messages"],
+    ],
+    [
+      "a position with another message",
+      () => sql("UPDATE room_members SET last_read_message_id = 105 WHERE user_id = 2"),
+      [
+        "read_position room 5, user 2: seq 6, message 106, 2 system messages / seq 6, message 105, 2 system messages",
+      ],
+    ],
+    [
+      "a position with another number of system messages",
+      () => sql("UPDATE room_members SET last_read_uncounted = 1 WHERE user_id = 2"),
+      [
+        "read_position room 5, user 2: seq 6, message 106, 2 system messages / seq 6, message 106, 1 system messages",
+      ],
+    ],
+    [
+      "a member without a position who has been here",
+      () =>
+        sql(
+          `UPDATE room_members SET last_read_seq = ${AWAITED}, last_read_message_id = NULL, last_read_uncounted = 0 WHERE user_id = 3`,
+        ),
+      [
+        "awaited_count room 5: 2 / 1",
+        "read_position room 5, user 3: none, and a user who has never been here / none, message none, 0 system messages",
+      ],
+    ],
+    [
+      "another number of deleted unread messages",
+      () => sql("UPDATE room_members SET hidden_unread = 4 WHERE user_id = 2"),
+      ["hidden_unread room 5, user 2: 1 / 4"],
+    ],
+    [
+      "a deleted unread message of who has never been here",
+      () => sql(`UPDATE room_members SET hidden_unread = 1 WHERE user_id = ${DAN}`),
+      ["hidden_unread room 5, user 1001: 0 / 1"],
+    ],
+    [
+      "members that are cached wrongly",
+      () => redis.sadd("{room:5}:members", ANN, BEN, EVE, 77),
+      [
+        "cached_members room 5, user 77: no member / cached as a member",
+        "cached_members room 5, user 1001: a member / not cached",
+      ],
+    ],
+    [
+      "an id that nobody holds",
+      async () => {
+        await addSubscriptionId(database, "r5", "sub-0", true);
+        await addSubscriptionId(database, "r5", "sub-0");
+        await broadcaster.joinGroup("1", groupName("r5", "sub-0"));
+      },
+      ["subscription_id r5 (packed), id sub-0: a subscriber / none"],
+    ],
+    [
+      "a session without a connection",
+      async () => {
+        await store.register(connection(ANN, "1-alive"), REGISTERING);
+        await store.register(connection(ANN, "1-dead"), REGISTERING);
+        broadcaster.connections.add("1-alive");
+      },
+      ["session user 1, connection 1-dead: a connection / none"],
+    ],
+    [
+      "an evicted connection that nobody has forgotten",
+      async () => {
+        await redis.zadd("{user:2}:closing", Date.now() - 70_000, "2-gone");
+        await redis.hset("{user:2}:details", "2-gone", "SESSION_LIMIT ");
+      },
+      ["closing_session user 2, connection 2-gone: closed and forgotten / gone, and not forgotten"],
+    ],
+  ];
+
+describe.each(PLANTED)("%s", (_, plant, said) => {
+  test("is named, mended, and gone", async () => {
+    await plant();
+    expect(await audit()).toEqual(said.map((line) => `${line}, differs`));
+    expect(await audit(true)).toEqual(said.map((line) => `${line}, mended`));
+    expect(await audit()).toEqual([]);
+  });
+});
