@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { DEAD_LETTER_HUBS } from "../events/deadLetters.js";
+import { whole, withUsage } from "../platform/program.js";
 import type { Filter } from "./choose.js";
 
 const USAGE = `Usage: npm run dead-letters -- COMMAND [HUB NUMBER...] [options]
@@ -34,13 +35,8 @@ export interface Arguments {
 }
 
 /** Throws with the usage when an argument is unknown or wrong. */
-export function readArguments(args: readonly string[], now: number): Arguments {
-  try {
-    return parsed(args, now);
-  } catch (cause) {
-    throw new Error(`${(cause as Error).message}\n${USAGE}`, { cause });
-  }
-}
+export const readArguments = (args: readonly string[], now: number): Arguments =>
+  withUsage(USAGE, () => parsed(args, now));
 
 function parsed(args: readonly string[], now: number): Arguments {
   const { values, positionals } = parseArgs({
@@ -95,13 +91,6 @@ function deadLetterHub(name: string): string {
     : Object.values(DEAD_LETTER_HUBS).find((one) => one === name);
   if (hub === undefined) throw new Error(`There is no hub ${name} with dead letters.`);
   return hub;
-}
-
-function whole(name: string, text: string): number {
-  const number = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(number))
-    throw new Error(`${name} must be a whole number, not ${text}.`);
-  return number;
 }
 
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };

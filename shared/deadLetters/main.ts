@@ -3,6 +3,7 @@ import { connectBus } from "../bus/connectBus.js";
 import type { EventBus } from "../bus/eventBus.js";
 import { readBusConfig, readMysqlConfig } from "../config.js";
 import { createCredential } from "../platform/credential.js";
+import { runProgram } from "../platform/program.js";
 import { openDatabase } from "../store/database.js";
 import { type Arguments, readArguments } from "./arguments.js";
 import { drop, list, replay, show } from "./commands.js";
@@ -38,21 +39,4 @@ async function withBus(bus: EventBus, asked: Arguments): Promise<number> {
   return asked.command === "show" ? show(bus, chosen, asked) : drop(bus, chosen, asked);
 }
 
-/** What went wrong, and why, as far as the errors below it say. */
-function whyOf(error: unknown, depth = 0): readonly string[] {
-  if (!(error instanceof Error) || depth > 3) return [];
-  const causes = error instanceof AggregateError ? [error.cause, error.errors[0]] : [error.cause];
-  return [error.message, ...causes.flatMap((cause) => whyOf(cause, depth + 1))].filter((text) => text !== "");
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  main(process.argv.slice(2)).then(
-    (code) => {
-      process.exitCode = code;
-    },
-    (error: unknown) => {
-      console.error([...new Set(whyOf(error))].join("\n  "));
-      process.exitCode = 1;
-    },
-  );
-}
+if (process.argv[1] === fileURLToPath(import.meta.url)) runProgram(main, 1);

@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { MESSAGES_HUB } from "../events/messages.js";
+import { columns, visible } from "../platform/program.js";
 import { roomOf } from "./choose.js";
 import { type Letter, markOf } from "./letters.js";
 
@@ -8,18 +9,7 @@ const TEXT_CHARACTERS = 60;
 const HEAD = ["hub", "number", "when", "key", "code", "state", "text"] as const;
 
 /** The letters as a table, in the order in which they come. */
-export function tableOf(letters: readonly Letter[]): string {
-  const rows = [HEAD, ...letters.map(cellsOf)];
-  const widths = HEAD.map((_, column) => rows.reduce((most, row) => Math.max(most, row[column]!.length), 0));
-  return rows
-    .map((row) =>
-      row
-        .map((cell, column) => cell.padEnd(widths[column]!))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
-}
+export const tableOf = (letters: readonly Letter[]): string => columns([HEAD, ...letters.map(cellsOf)]);
 
 const cellsOf = (letter: Letter): readonly string[] => [
   letter.hub,
@@ -30,9 +20,6 @@ const cellsOf = (letter: Letter): readonly string[] => [
   letter.note ?? (letter.replayOf === undefined ? "waits" : "came back"),
   visible(letter.text).slice(0, TEXT_CHARACTERS),
 ];
-
-/** Without characters that could move the cursor, colour the terminal or break a line. */
-export const visible = (text: string): string => text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, "\u00b7");
 
 /** What `--json` tells of a letter. */
 export const factsOf = (letter: Letter): object => ({
