@@ -6,7 +6,7 @@ import {
   type VerifyToken,
   type VerifyTrusted,
 } from "./auth/verifier.js";
-import type { Broadcaster } from "./broadcast/broadcaster.js";
+import { type Broadcaster, HUB } from "./broadcast/broadcaster.js";
 import { measured } from "./broadcast/measured.js";
 import { connectWebPubSub } from "./broadcast/webPubSub.js";
 import { addressOf, connectBus } from "./bus/connectBus.js";
@@ -22,9 +22,6 @@ import { connectRedis } from "./redis/redis.js";
 import { type Database, openDatabase } from "./store/database.js";
 import { SCHEMA_VERSION } from "./store/schemaVersion.js";
 import type { CallerProof } from "./upstream/callerProof.js";
-
-/** The hub that clients connect to: `/client/hubs/chat`. */
-export const HUB = "chat";
 
 /** The services that everything is built on, each behind its port, and what the settings say. */
 export interface Adapters extends RedisPorts {

@@ -1,5 +1,7 @@
-import { type Adapters, connectAdapters, HUB, proofOf } from "./adapters.js";
+import { type Adapters, connectAdapters, proofOf } from "./adapters.js";
+import { type Nightly, nightlyAudit } from "./audit/nightly.js";
 import { refusing } from "./breakers.js";
+import { HUB } from "./broadcast/broadcaster.js";
 import type { EventBatch } from "./bus/eventBus.js";
 import { admit } from "./calls/admit.js";
 import type { Call, CallRequest, Who } from "./calls/call.js";
@@ -40,7 +42,12 @@ const [ENDING_MS, CLOSING_MS] = [1_000, 1_500];
  * `messages` or `reads`, is stored, then shown. `sweep` does what was left half done. An HTTP call is let in
  * by `admit` and done by `run`.
  */
-export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?: KafkaTrigger) {
+export function createApp(
+  adapters: Adapters,
+  proof: CallerProof,
+  kafkaTrigger?: KafkaTrigger,
+  audit?: Nightly,
+) {
   const { database, bus, broadcaster, redis } = adapters;
   const readMerger = createReadMerger(adapters);
   const calls = {
@@ -85,6 +92,8 @@ export function createApp(adapters: Adapters, proof: CallerProof, kafkaTrigger?:
     reads,
     /** How the Kafka trigger logs in, where it is the one that hands events over. */
     kafkaTrigger,
+    /** Compares what is stored, where the settings want that. */
+    audit,
     /**
      * Does what dead processes left to do, and watches what concerns all instances. The timer calls it every
      * few seconds, in one instance at a time.
@@ -162,7 +171,14 @@ export function getApp(): App {
   if (app) return app;
   const config = readConfig(process.env);
   stopTelemetry = startTelemetry(process.env);
-  app = createApp(connectAdapters(config), proofOf(config.webPubSub), kafkaTriggerOf(config));
+  const adapters = connectAdapters(config);
+  const { webPubSub, audit } = config;
+  app = createApp(
+    adapters,
+    proofOf(webPubSub),
+    kafkaTriggerOf(config),
+    audit && nightlyAudit(audit, config, adapters),
+  );
   return app;
 }
 

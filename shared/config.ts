@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { defined } from "./platform/defined.js";
 import {
+  AUDIT_RULES,
   BUS_RULES,
   DATABASE_RULES,
   ENTRA,
@@ -10,7 +11,7 @@ import {
   type Problem,
   RULES,
 } from "./settingRules.js";
-import { BusSettings, CONNECTION, DatabaseSettings, Settings } from "./settings.js";
+import { AuditSettings, BusSettings, CONNECTION, DatabaseSettings, Settings } from "./settings.js";
 
 export interface AuthConfig {
   readonly issuer: string;
@@ -44,6 +45,14 @@ export interface Config {
   readonly allowedOrigins: readonly string[];
   readonly limits: Limits;
   readonly heartBeats: boolean;
+  /** Without it what is stored is not audited every night. */
+  readonly audit?: AuditConfig;
+}
+
+export interface AuditConfig {
+  /** A timer's, in UTC. */
+  readonly schedule: string;
+  readonly repairs: boolean;
 }
 
 export type EventBusConfig = EventHubsConfig | KafkaConfig;
@@ -106,23 +115,19 @@ export interface Limits {
  */
 export function readConfig(env: Given): Config {
   const values = parse(Settings, RULES, env);
-  const groups = CONNECTION.exec(values.WEB_PUBSUB_CONNECTION)?.groups as { endpoint: string; key?: string };
+  const { endpoint, key } = socketServiceOf(values.WEB_PUBSUB_CONNECTION);
   const [issuer, audience, objectId, jwksUri] = ENTRA.map((name) => values[name]);
   return Object.freeze({
     webPubSub: {
-      endpoint: groups.endpoint,
-      accessKeys: [groups.key, values.WEB_PUBSUB_SECONDARY_KEY].filter((key) => key !== undefined),
+      endpoint,
+      accessKeys: [key, values.WEB_PUBSUB_SECONDARY_KEY].filter((key) => key !== undefined),
       ...(issuer && audience && objectId && jwksUri
         ? { entra: { issuer, audience, objectId, jwksUri } }
         : {}),
     },
     ...busesOf(values, env),
     mysql: mysqlOf(values),
-    redis: {
-      urls: values.REDIS_URL,
-      cluster: values.REDIS_CLUSTER === "true",
-      entra: values.REDIS_ENTRA === "true",
-    },
+    redis: redisOf(values),
     ...defined({ clientId: values.AZURE_CLIENT_ID }),
     auth: {
       issuer: values.AUTH_ISSUER,
@@ -144,7 +149,22 @@ export function readConfig(env: Given): Config {
       pieces: values.RATE_LIMIT_PIECES_PER_MINUTE,
     },
     heartBeats: values.HEART_BEATS === "true",
+    ...(values.AUDIT !== "off" && {
+      audit: { schedule: values.AUDIT_SCHEDULE, repairs: values.AUDIT === "repair" },
+    }),
   });
+}
+
+/** What a process needs that audits what is stored. Throws as `readConfig` does. */
+export function readAuditConfig(env: Given): Pick<Config, "webPubSub" | "mysql" | "redis" | "clientId"> {
+  const values = parse(AuditSettings, AUDIT_RULES, env);
+  const { endpoint, key } = socketServiceOf(values.WEB_PUBSUB_CONNECTION);
+  return {
+    webPubSub: { endpoint, accessKeys: key === undefined ? [] : [key] },
+    mysql: mysqlOf(values),
+    redis: redisOf(values),
+    ...defined({ clientId: values.AZURE_CLIENT_ID }),
+  };
 }
 
 /** What a process needs that uses the database alone. Throws as `readConfig` does. */
@@ -222,6 +242,16 @@ function loginOf(values: BusValues): KafkaConfig["login"] {
   if (mechanism !== "PLAIN") return mechanism && { mechanism };
   return { mechanism, username: values.KAFKA_USERNAME ?? OF_EVENT_HUBS, password };
 }
+
+/** Of a connection string that was found to be one. */
+const socketServiceOf = (connection: string): { readonly endpoint: string; readonly key?: string } =>
+  CONNECTION.exec(connection)?.groups as { endpoint: string; key?: string };
+
+const redisOf = (values: z.output<typeof AuditSettings>): Config["redis"] => ({
+  urls: values.REDIS_URL,
+  cluster: values.REDIS_CLUSTER === "true",
+  entra: values.REDIS_ENTRA === "true",
+});
 
 const mysqlOf = (values: z.output<typeof DatabaseSettings>): MysqlConfig => ({
   url: values.MYSQL_URL,

@@ -201,5 +201,7 @@ const tokens: Rule = (given) =>
 export const RULES: readonly Rule[] = [webPubSub, eventHubs, kafka, mysql, redis, tokens];
 /** For a process that uses the event bus alone. */
 export const BUS_RULES: readonly Rule[] = [eventHubs, kafka];
+/** For a process that audits what is stored. */
+export const AUDIT_RULES: readonly Rule[] = [mysql, redis];
 /** For a process that uses the database alone. */
 export const DATABASE_RULES: readonly Rule[] = [mysql];

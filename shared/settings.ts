@@ -31,6 +31,8 @@ const isBroker = (broker: string): boolean => {
   return port !== undefined && Number(port) > 0 && Number(port) < 65_536;
 };
 
+/** NCRONTAB with its seconds; the host knows better what each field may hold. */
+const SCHEDULE = /^[\d*/,-]+( [\w*/,-]+){5}$/;
 const HOST = /^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/i;
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const NO_GUID = "must be a client id like 1b4f5a3e-0000-4000-8000-000000000001";
@@ -172,6 +174,24 @@ export const Settings = z.object({
    * message for each such client.
    */
   HEART_BEATS: flag("true"),
+  /** Whether what is stored is audited every night, and whether that mends what can be derived. */
+  AUDIT: z.enum(["off", "report", "repair"], "must be off, report or repair").default("report"),
+  /** When, in UTC, as timers of Azure Functions have it. */
+  AUDIT_SCHEDULE: z
+    .string()
+    .regex(SCHEDULE, "must be a schedule of six fields like 0 30 3 * * *")
+    .default("0 30 3 * * *"),
+});
+
+const { WEB_PUBSUB_CONNECTION, REDIS_URL, REDIS_CLUSTER, REDIS_ENTRA } = Settings.shape;
+
+/** What a process needs that audits what is stored. */
+export const AuditSettings = z.object({
+  WEB_PUBSUB_CONNECTION,
+  ...DatabaseSettings.shape,
+  REDIS_URL,
+  REDIS_CLUSTER,
+  REDIS_ENTRA,
 });
 
 /** Names of every setting the deployed code reads. */

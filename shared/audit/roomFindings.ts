@@ -77,8 +77,10 @@ type Counts = Awaited<ReturnType<typeof countSlices>> extends ReadonlyMap<number
 
 function addSlice(one: Progress | undefined, slice: Slice, counts: Counts | undefined): void {
   if (!one) return;
-  const expected = slice.last - Math.max(slice.first, 1) + 1;
-  if ((counts?.messages ?? 0) !== expected) one.hasHole = true;
+  // No two messages have one `seq`, so as many as there is room for, from the first on, are all.
+  const first = Math.max(slice.first, 1);
+  if (counts?.messages !== slice.last - first + 1 || counts.firstSeq !== first)
+    one.hasHole ||= counts !== undefined || slice.last > 0;
   if (!counts) return;
   const { before, systemMessages } = counts;
   if (!one.wrong && (before[0] !== one.before || before[1] !== one.before)) {

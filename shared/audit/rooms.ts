@@ -15,7 +15,7 @@ export interface RoomsDeps {
   readonly inspection: RedisInspection;
 }
 
-const ROOMS_A_PAGE = 500;
+const ROOMS_A_PAGE = 200;
 /** What one snapshot counts, unless one room alone has more: fractions of a second. */
 const ROWS_A_SNAPSHOT = 20_000;
 

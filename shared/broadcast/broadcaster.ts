@@ -1,3 +1,6 @@
+/** The hub that clients connect to: `/client/hubs/chat`. */
+export const HUB = "chat";
+
 /** The longest that a call takes, its repeats included. */
 export const LONGEST_CALL_MS = 5_000;
 

@@ -56,6 +56,14 @@ function createInstruments(meter: Meter) {
       unit: "{event}",
       description: "Events that went to a dead-letter hub, by code",
     }),
+    "chat.audit.differences": meter.createCounter("chat.audit.differences", {
+      unit: "{difference}",
+      description: "What the nightly audit found to differ, by kind and by what became of it",
+    }),
+    "chat.audit.runs": meter.createCounter("chat.audit.runs", {
+      unit: "{run}",
+      description: "Nightly audits, by how they ended",
+    }),
     "chat.replays": meter.createCounter("chat.replays", {
       unit: "{event}",
       description: "Events that came again, or late, by what was done about them",
@@ -103,6 +111,14 @@ export const count = {
   },
   deadLetter(hub: string, code: ErrorCode): void {
     add("chat.dead_letters", { hub, code });
+  },
+  /** `kind` and `state` come from closed sets (`audit/area.ts`). */
+  difference(kind: string, state: string): void {
+    add("chat.audit.differences", { kind, state });
+  },
+  /** `whole` has looked at everything, `part` ran out of time. */
+  audited(outcome: "whole" | "part" | "failed"): void {
+    add("chat.audit.runs", { outcome });
   },
   replayed(hub: string, kind: Replay, events: number): void {
     if (events > 0) add("chat.replays", { hub, kind }, events);

@@ -4,7 +4,7 @@ import type { RedisConfig } from "../config.js";
 import { LATE, within } from "../platform/async.js";
 import { openClient, primariesOf } from "./clients.js";
 import { logInByEntra } from "./entraLogin.js";
-import { fiveKeys, membersKey, sessionsKey, UNFINISHED_KEY } from "./keys.js";
+import { auditKey, fiveKeys, membersKey, sessionsKey, UNFINISHED_KEY } from "./keys.js";
 
 /** A connection that has a slot among its user's sessions, or that lost it and is not known to be closed. */
 export interface NotedConnection {
@@ -26,9 +26,14 @@ export interface RedisInspection {
   cachedMembers(roomIds: readonly number[]): Promise<ReadonlyMap<number, ReadonlySet<number>>>;
   /** Up to `most` users whom the sweep should have looked after `overdueMs` ago or earlier. */
   listOverdueUsers(overdueMs: number, most: number): Promise<readonly number[]>;
+  /** Where an audit of this area is to go on. */
+  readProgress(area: string): Promise<string | undefined>;
+  /** Notes it for a month, or that the next audit begins at the beginning. */
+  writeProgress(area: string, next: string | undefined): Promise<void>;
   close(): void;
 }
 
+const PROGRESS_SECONDS = 30 * 86_400;
 const CONNECT_MS = 10_000;
 const KEYS_AT_ONCE = 1_000;
 /** No command here takes a server longer. */
@@ -98,6 +103,12 @@ function inspectionOf(client: Client): Omit<RedisInspection, "close"> {
       const until = (await nowOf(client)) - overdueMs;
       const users = await answered(client.zrangebyscore(UNFINISHED_KEY, "-inf", until, "LIMIT", 0, most));
       return users.map(Number);
+    },
+    readProgress: async (area) => (await answered(client.get(auditKey(area)))) ?? undefined,
+    async writeProgress(area, next) {
+      const key = auditKey(area);
+      if (next === undefined) await answered(client.del(key));
+      else await answered(client.set(key, next, "EX", PROGRESS_SECONDS));
     },
   };
 }

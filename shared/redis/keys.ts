@@ -33,4 +33,7 @@ export const piecesKey = (userId: number, frame: string): string => userKey(user
 /** The users whom the sweep has to look after: one key for all, as it can't be in every user's slot. */
 export const UNFINISHED_KEY = "{sessions}:left";
 
+/** Where the nightly audit goes on in an area, when a run was over before its end. */
+export const auditKey = (area: string): string => `{audit}:next:${area}`;
+
 export const faultKey = (name: string): string => `{faults}:${name}`;

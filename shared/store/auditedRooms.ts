@@ -103,6 +103,7 @@ export interface Slice {
 
 export interface SliceCounts {
   readonly messages: number;
+  readonly firstSeq: number;
   readonly systemMessages: number;
   /**
    * `uncounted` of each message, less the system messages of the slice up to it: the least and the greatest.
@@ -114,6 +115,7 @@ export interface SliceCounts {
 interface SliceRow extends RowDataPacket {
   room_id: number;
   messages: number;
+  first_seq: number;
   system_messages: number;
   least: number;
   greatest: number;
@@ -126,9 +128,10 @@ export async function countSlices(
 ): Promise<ReadonlyMap<number, SliceCounts>> {
   if (slices.length === 0) return new Map();
   const [rows] = await db.query<SliceRow[]>(
-    `SELECT room_id, COUNT(*) AS messages, CAST(SUM(is_system) AS SIGNED) AS system_messages,
+    `SELECT room_id, COUNT(*) AS messages, MIN(seq) AS first_seq,
+            CAST(SUM(is_system) AS SIGNED) AS system_messages,
             MIN(earlier) AS least, MAX(earlier) AS greatest
-       FROM (SELECT room_id, type LIKE 'SYSTEM%' AS is_system,
+       FROM (SELECT room_id, seq, type LIKE 'SYSTEM%' AS is_system,
                     CAST(uncounted AS SIGNED)
                       - CAST(SUM(type LIKE 'SYSTEM%') OVER (PARTITION BY room_id ORDER BY seq) AS SIGNED) AS earlier
                FROM messages FORCE INDEX (place_in_room)
@@ -141,6 +144,7 @@ export async function countSlices(
       row.room_id,
       {
         messages: row.messages,
+        firstSeq: row.first_seq,
         systemMessages: row.system_messages,
         before: [row.least, row.greatest] as const,
       },
@@ -159,7 +163,7 @@ export async function listHoles(
 ): Promise<readonly (readonly [before: number, next: number])[]> {
   const [rows] = await db.query<(RowDataPacket & { seq: number; earlier: number })[]>(
     `SELECT seq, earlier
-       FROM (SELECT seq, LAG(seq, 1, 0) OVER (ORDER BY seq) AS earlier
+       FROM (SELECT seq, CAST(COALESCE(LAG(seq) OVER (ORDER BY seq), 0) AS UNSIGNED) AS earlier
                FROM messages FORCE INDEX (place_in_room) WHERE room_id = ?) s
       WHERE seq <> earlier + 1 ORDER BY seq LIMIT ?`,
     [roomId, limit],

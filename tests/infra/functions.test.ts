@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import host from "../../host.json" with { type: "json" };
-import { HUB } from "../../shared/adapters.js";
+import { HUB } from "../../shared/broadcast/broadcaster.js";
 import { CALLS } from "../../shared/calls/table.js";
 import { DatabaseSettings } from "../../shared/settings.js";
 import { REFUSED_SITE_CONFIG } from "./azureNames.js";
@@ -21,7 +21,7 @@ describe.each(SIZES)("the function app of %s", (size) => {
   test("keeps ready what there is, by the names that the platform has", () => {
     const names = [at(config("scaleAndConcurrency", "alwaysReady"), "0", "name"), "http"];
     const known = ["http", ...alone.map((name) => `function:${name.toLowerCase()}`)];
-    expect(alone.sort()).toEqual(["chatMessages", "heartBeat", "readEvents", "sweep"]);
+    expect(alone.sort()).toEqual(["audit", "chatMessages", "heartBeat", "readEvents", "sweep"]);
     if (size === "dev") expect(config("scaleAndConcurrency", "alwaysReady")).toEqual([]);
     else expect(names.filter((name) => !known.includes(String(name)))).toEqual([]);
   });
@@ -64,9 +64,10 @@ describe.each(SIZES)("the function app of %s", (size) => {
         const group = name.endsWith("/chat-messages") ? "function:chatmessages" : "function:readevents";
         return Math.min(most + readyOf(group), Number(at(properties, "partitionCount")));
       });
-    const timers = alone.filter((name) => ["heartBeat", "sweep"].includes(name)).length * (isZonal ? 2 : 1);
+    const timers =
+      alone.filter((name) => ["audit", "heartBeat", "sweep"].includes(name)).length * (isZonal ? 2 : 1);
     const instances = most + readyOf("http") + partitions.reduce((sum, each) => sum + each, 0) + timers;
-    expect(instances).toBe(size === "dev" ? 30 : 114);
+    expect(instances).toBe(size === "dev" ? 31 : 116);
     const pool = at(app, "properties", "siteConfig", "appSettings");
     const poolSize = Number(poolSizeIn(pool));
     const sku = String(theOnly(snapshot, "Microsoft.DBforMySQL/flexibleServers").sku?.["name"]);
