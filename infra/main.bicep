@@ -123,7 +123,7 @@ var names = {
 var mysqlUsers = { admin: 'chatadmin', app: 'chat_app' }
 var secretNames = { adminPassword: 'mysql-admin-password', url: 'mysql-url' }
 
-// At most so many instances run at a time: those of HTTP, one for each partition that is read, two timers. What is
+// At most so many instances run at a time: those of HTTP, one for each partition that is read, three timers. What is
 // always ready comes on top of functions.maximumInstanceCount, which is of those on demand; a reader never has more
 // instances than partitions. In several zones the platform keeps two of every group ready. Each instance holds a
 // pool of connections. A server that refuses them (error 1040) stops everything, so this stops before.
@@ -145,7 +145,7 @@ var readers = reduce(
   0,
   (sum, each) => sum + each
 )
-var timers = 2 * max(leastReady, 1)
+var timers = 3 * max(leastReady, 1)
 var connections = (functions.maximumInstanceCount + ready.http + readers + timers) * mysql.poolSize
 var connectionLimit = mysqlConnections[mysql.sku] * 8 / 10
 var poolSize = connections <= connectionLimit
@@ -415,6 +415,8 @@ var appSettings = {
   AUTH_JWKS_URI: jwksUri
   ALLOWED_ORIGINS: join(allowedOrigins, ',')
   HEART_BEATS: heartBeats ? 'true' : 'false'
+  AUDIT: 'report'
+  AUDIT_SCHEDULE: '0 30 3 * * *'
 }
 
 module app 'modules/functions.bicep' = {
