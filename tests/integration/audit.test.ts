@@ -1,7 +1,9 @@
 import { Redis } from "ioredis";
+import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type AreaName, areasOf } from "../../shared/audit/audit.js";
 import type { Told } from "../../shared/audit/auditArea.js";
+import { nightlyAudit } from "../../shared/audit/nightly.js";
 import { groupName } from "../../shared/fanout/groups.js";
 import { inspectRedis, type RedisInspection } from "../../shared/redis/inspection.js";
 import type { RedisStore } from "../../shared/redis/ports.js";
@@ -16,7 +18,7 @@ const ROOM = 5;
 const AWAITED = "9007199254740991";
 const [ANN, BEN, EVE, DAN] = [1, 2, 3, 1_001] as const;
 /** Long enough for two looks; nothing is under way here. */
-const PAUSES = [1, 1];
+const HOW = { repairs: false, pauses: [1, 1], isOver: () => false };
 
 let database: Database;
 let closeDatabase: () => Promise<void>;
@@ -114,8 +116,7 @@ async function audit(repairs = false, only?: readonly AreaName[], roomId?: numbe
   };
   const deps = { database, members: store, sessions: store, broadcaster, inspection };
   for (const [name, auditOne] of areasOf(deps, roomId))
-    if (only === undefined || only.includes(name))
-      await auditOne({ repairs, pauses: PAUSES, isOver: () => false }, tell);
+    if (only === undefined || only.includes(name)) await auditOne({ ...HOW, repairs }, tell);
   return lines;
 }
 
@@ -315,3 +316,113 @@ test.each(LOST)("%s: named, and not made up", async (_, plant, said) => {
 
 /** They go on while the test runs. */
 const withoutSeconds = (line: string): string => line.replace(/\d+ s or more/, "N s");
+
+/** The same database, where something happens after the first statement that has this text in it. */
+function interrupted(text: string, happens: () => Promise<unknown>): Database {
+  let isDue = true;
+  return {
+    ...database,
+    async getConnection(fresh) {
+      const connection = await database.getConnection(fresh);
+      const query = connection.query.bind(connection);
+      return Object.assign(connection, {
+        query: async (statement: { readonly sql: string }) => {
+          const answer = await query(statement);
+          if (isDue && statement.sql.includes(text)) {
+            isDue = false;
+            await happens();
+          }
+          return answer;
+        },
+      });
+    },
+  };
+}
+
+test("a room is judged at one moment, whatever is committed while it is looked at", async () => {
+  let commits = 0;
+  const joined = async (): Promise<void> => {
+    commits += 1;
+    await sql(
+      `INSERT INTO room_members (room_id, user_id, joined_at, joined_seq, last_read_seq, last_read_message_id,
+                                 last_read_uncounted) VALUES (5, 4, NOW(), 12, 12, 112, 4)`,
+    );
+    await sql("UPDATE rooms SET member_count = member_count + 1");
+  };
+  const between = interrupted("FROM rooms r LEFT JOIN messages", joined);
+  const deps = { database: between, members: store, sessions: store, broadcaster, inspection };
+  const found: Told[] = [];
+  await areasOf(deps).get("rooms")?.({ ...HOW, pauses: [] }, (told) => found.push(told));
+  expect({ commits, found }).toEqual({ commits: 1, found: [] });
+});
+
+test("what is gone at the second look is not told", async () => {
+  await sql("UPDATE rooms SET member_count = 3");
+  const found: Told[] = [];
+  const deps = { database, members: store, sessions: store, broadcaster, inspection };
+  const auditing = areasOf(deps).get("rooms")?.({ ...HOW, pauses: [1_500] }, (told) => found.push(told));
+  await sql("UPDATE rooms SET member_count = 4");
+  await auditing;
+  expect(found).toEqual([]);
+});
+
+test("who is wrong in a room of hundreds is mended, too, and hides no other room", async () => {
+  const users = Array.from({ length: 700 }, (_, index) => index + 1);
+  for (const roomId of [6, 7]) {
+    await sql(
+      `INSERT INTO rooms (room_id, type, creator_id, member_count, last_activity_at, created_at)
+       VALUES (?, 'GROUP', 1, ?, NOW(), NOW())`,
+      [roomId, users.length],
+    );
+    await sql("INSERT INTO room_members (room_id, user_id, joined_at, last_read_seq) VALUES ?", [
+      users.map((userId) => [roomId, userId, new Date(), 3]),
+    ]);
+  }
+  const lines = await audit(true);
+  expect(lines.slice(0, 1)).toEqual([
+    "read_position room 6, user 1: seq 0 to 0 / seq 3, message none, 0 system messages, mended",
+  ]);
+  expect(lines.at(-1)).toMatch(/^read_position room 7, user 100: .* mended$/);
+  expect(await audit()).toEqual([]);
+});
+
+describe("the audit of the night", () => {
+  const nightly = (repairs: boolean, now: () => number = Date.now) =>
+    nightlyAudit(
+      { schedule: "0 30 3 * * *", repairs },
+      { redis: { urls: [server.url], cluster: false, entra: false } },
+      { database, members: store, sessions: store, broadcaster, now },
+    );
+  const lastSeq = async (): Promise<unknown> => {
+    const [rows] = await database.query<RowDataPacket[]>("SELECT last_seq FROM rooms");
+    return rows[0]?.["last_seq"];
+  };
+
+  test("mends nothing unless it is told to", async () => {
+    await sql("UPDATE rooms SET last_seq = 11");
+    await nightly(false).run();
+    expect(await lastSeq()).toBe(11);
+    await nightly(true).run();
+    expect(await lastSeq()).toBe(12);
+  });
+
+  test("goes on where it was over, and then from the beginning", async () => {
+    await sql("UPDATE rooms SET last_seq = 11");
+    // Ten minutes pass between any two looks at the clock.
+    let now = 0;
+    await nightly(true, () => (now += 600_000)).run();
+    expect(await redis.get("{audit}:next:rooms")).toBe("5");
+    await sql("UPDATE rooms SET last_seq = 11");
+    await nightly(true).run();
+    expect([await lastSeq(), await redis.get("{audit}:next:rooms")]).toEqual([11, null]);
+    await nightly(true).run();
+    expect(await lastSeq()).toBe(12);
+  });
+
+  test("fails where Redis can't be asked", async () => {
+    const config = { urls: ["redis://127.0.0.1:1"], cluster: false, entra: false };
+    const deps = { database, members: store, sessions: store, broadcaster, now: Date.now };
+    const audit = nightlyAudit({ schedule: "", repairs: false }, { redis: config }, deps);
+    await expect(audit.run()).rejects.toThrow("Redis can't be asked");
+  });
+});
