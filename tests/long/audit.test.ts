@@ -117,3 +117,21 @@ async function messages(): Promise<{ stored: number; changes: number }> {
   await connection.end();
   return (rows as { stored: number; changes: number }[])[0] ?? { stored: 0, changes: 0 };
 }
+
+test("the timer runs it in the functions host, and counts what differs", async () => {
+  const roomId = await makeRoom(newUsers(2), stack.addresses);
+  await database.query("UPDATE rooms SET member_count = 7 WHERE room_id = ?", [roomId]);
+  const { status } = await fetch(`${stack.addresses.api}/admin/functions/audit`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: '{"input":""}',
+  });
+  expect(status).toBe(202);
+  const counted = (name: string, attributes: Readonly<Record<string, string>>) => () =>
+    stack.receiver.value(name, attributes) === 1;
+  await until(counted("chat.audit.runs", { outcome: "whole" }), "the run");
+  const difference = { kind: "member_count", state: "differs" };
+  await until(counted("chat.audit.differences", difference), "the difference");
+  // It only reports, as nothing says that it should mend.
+  expect((await audit([], ["rooms"])).found.map(({ where }) => where)).toEqual([`room ${roomId}`]);
+});
