@@ -115,6 +115,8 @@ test.each([
   ["ALLOWED_ORIGINS", "undefined"],
   ["SESSION_LIMIT", "-1"],
   ["SESSION_LIMIT", "three"],
+  ["AUDIT", "yes"],
+  ["AUDIT_SCHEDULE", "every night"],
   ["RATE_LIMIT_PER_MINUTE", "1e3"],
   ["RATE_LIMIT_READS_PER_MINUTE", "0.5"],
   ["RATE_LIMIT_SUBSCRIBES_PER_MINUTE", " 5"],
