@@ -138,9 +138,9 @@ export async function listWrongHidden(
 ): Promise<readonly WrongHidden[]> {
   if (roomIds.length === 0) return [];
   const [rows] = await db.query<
-    (RowDataPacket & { room_id: number; user_id: number; stored: number; counted: number })[]
+    (RowDataPacket & { room_id: number; user_id: number; kept: number; counted: number })[]
   >(
-    `SELECT m.room_id, m.user_id, m.hidden_unread AS stored, COALESCE(n.hidden, 0) AS counted
+    `SELECT m.room_id, m.user_id, m.hidden_unread AS kept, COALESCE(n.hidden, 0) AS counted
        FROM room_members m FORCE INDEX (PRIMARY) LEFT JOIN (
               SELECT o.room_id, o.user_id, COUNT(*) AS hidden
                 FROM hidden_messages h
@@ -156,7 +156,7 @@ export async function listWrongHidden(
   return rows.map((row) => ({
     roomId: row.room_id,
     userId: row.user_id,
-    stored: row.stored,
+    stored: row.kept,
     counted: row.counted,
   }));
 }
