@@ -161,9 +161,9 @@ const FUNCTIONS: readonly Rule[] = [
   rule("readMost", "min(maximumInstances, readPartitions)", "", "the most instances of readEvents"),
   rule(
     "instancesMost",
-    "httpMost + messageMost + readMost + 2",
+    "httpMost + messageMost + readMost + 3",
     "",
-    "the same of all, sweep and heartBeat too",
+    "the same of all, and of the timers: sweep, heartBeat, audit",
   ),
   rule("coresMost", "instancesMost * cores", "cores", "of the region's quota"),
 ];
