@@ -1,0 +1,98 @@
+import type { Line } from "../../clients/history.js";
+import type { Proofs } from "../proofs.js";
+import type { Rule } from "../rule.js";
+import type { LineOf, Run } from "../run.js";
+
+/**
+ * Each device sees a room's messages in the order of `seq` and without a hole: on a connection, over its
+ * reconnects by `last-seq`, and up to the end. A message may come once more. A replay that says `gap` may begin
+ * later; so may a subscription after a removal, and the first one without `last-seq`.
+ */
+export const shown: Rule = (run, proofs) => {
+  const streams = new Map<string, Stream>();
+  const found: string[] = [];
+  for (const line of run.lines) {
+    const stream = streamOf(line, streams);
+    if (stream) found.push(...stream.take(line, run, proofs));
+  }
+  return [...found, ...[...streams.values()].flatMap((stream) => stream.end(run, proofs))];
+};
+
+function streamOf(line: Line, streams: Map<string, Stream>): Stream | undefined {
+  if (line.kind !== "message" && line.kind !== "subscribe" && line.kind !== "subscribed") return undefined;
+  if (line.kind !== "message" && line.guest) return undefined;
+  const key = `${line.client} ${line.room}`;
+  const stream = streams.get(key) ?? new Stream(line.client, line.user, line.room);
+  streams.set(key, stream);
+  return stream;
+}
+
+/** What one device sees of one room. */
+class Stream {
+  #last: number | undefined;
+  #lastSeq: number | null = null;
+  #isBegun = false;
+  /** When the first subscription without `last-seq` was confirmed. */
+  #openSince = Number.POSITIVE_INFINITY;
+
+  constructor(
+    private readonly client: string,
+    private readonly user: number,
+    private readonly room: number,
+  ) {}
+
+  take(line: Line, run: Run, proofs: Proofs): string[] {
+    if (line.kind === "subscribe") [this.#lastSeq, this.#isBegun] = [line.lastSeq, true];
+    if (line.kind === "subscribed") this.#openSince = Math.min(this.#openSince, line.at);
+    return line.kind === "message" ? this.#see(line, run, proofs) : [];
+  }
+
+  #see(line: LineOf<"message">, run: Run, proofs: Proofs): string[] {
+    const last = this.#last;
+    if (last !== undefined && line.seq <= last) return [];
+    const mayJump = this.#isBegun;
+    [this.#last, this.#isBegun] = [line.seq, false];
+    if (line.seq === (last ?? this.#lastSeq ?? Number.NaN) + 1) return [];
+    if (mayJump && (line.gap || this.#wasRemoved(last ?? 0, line.seq, run))) return [];
+    if (last === undefined && this.#lastSeq === null) return this.#begin(line, run, proofs);
+    return [this.#text(last ?? 0, line.seq)];
+  }
+
+  /** Without `last-seq`: only what was sent after the RECEIPT of the SUBSCRIBE is sure to come. */
+  #begin({ seq }: LineOf<"message">, run: Run, proofs: Proofs): string[] {
+    const missed = run.stored.messages.filter(
+      (message) =>
+        message.room === this.room &&
+        message.seq < seq &&
+        (proofs.send(message)?.tries[0]?.at ?? 0) > this.#openSince,
+    );
+    return missed.length > 0 ? [this.#text((missed[0]?.seq ?? 1) - 1, seq)] : [];
+  }
+
+  /** Whether the user was out of the room between these two: begins later, or was removed and came again. */
+  #wasRemoved(after: number, before: number, run: Run): boolean {
+    const isInitial = run.rooms.get(this.room)?.members.has(this.user);
+    if (!isInitial && this.#lastSeq === 0 && after === 0) return true;
+    return run.stored.messages.some(
+      ({ room, seq, type, targets }) =>
+        room === this.room &&
+        seq > after &&
+        seq < before &&
+        (type === "SYSTEM_KICK" || type === "SYSTEM_LEAVE") &&
+        targets.includes(this.user),
+    );
+  }
+
+  /** When all was quiet, a member's device had everything. */
+  end(run: Run, proofs: Proofs): string[] {
+    const at = run.quiet?.at ?? Number.POSITIVE_INFINITY;
+    if (proofs.membership(this.room, this.user, at, at) !== "in") return [];
+    const stored = run.stored.messages.filter(({ room }) => room === this.room).at(-1)?.seq ?? 0;
+    if ((this.#last ?? 0) >= stored) return [];
+    return [`${this.client} saw room ${this.room} up to seq ${this.#last ?? 0} of ${stored}`];
+  }
+
+  #text(after: number, seq: number): string {
+    return `${this.client} saw seq ${seq} of room ${this.room} after ${after}: between is a hole`;
+  }
+}
