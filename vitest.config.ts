@@ -51,6 +51,7 @@ export default defineConfig({
           sequence: { groupOrder: 0 },
           include: [
             "{functions,shared,local,bench}/**/*.test.ts",
+            "tests/chaos/**/*.test.ts",
             "client/*.test.ts",
             "web/src/**/*.test.ts",
           ],
