@@ -147,6 +147,16 @@ const FAULTS: readonly [RuleName, string, (draft: Draft) => void, RuleName[]?][]
     },
   ],
   [
+    "repeats",
+    "a message comes twice though nothing failed",
+    ({ lines }) => {
+      lines.push(
+        { at: 2, client: "1-calls", user: 1, kind: "calm" },
+        { ...shows(5_200, "2-0", 3), at: 6_000 },
+      );
+    },
+  ],
+  [
     "content",
     "a client sees another content",
     (draft) => {
@@ -184,9 +194,9 @@ const FAULTS: readonly [RuleName, string, (draft: Draft) => void, RuleName[]?][]
   ],
   [
     "strangers",
-    "a newcomer gets what was shown before the invitation",
+    "a newcomer gets what was shown before the invitation, and nothing failed",
     ({ lines }) => {
-      lines.push(shows(37.5, "3-0", 1));
+      lines.push({ at: 2, client: "1-calls", user: 1, kind: "calm" }, shows(37.5, "3-0", 1));
     },
   ],
   [

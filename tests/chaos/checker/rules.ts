@@ -9,6 +9,7 @@ import { members } from "./rules/members.js";
 import { once } from "./rules/once.js";
 import { positions } from "./rules/positions.js";
 import { refused } from "./rules/refused.js";
+import { repeats } from "./rules/repeats.js";
 import { senderOrder } from "./rules/senderOrder.js";
 import { sent } from "./rules/sent.js";
 import { seq } from "./rules/seq.js";
@@ -26,6 +27,7 @@ export const RULES = {
   seq,
   senderOrder,
   shown,
+  repeats,
   content,
   history,
   strangers,

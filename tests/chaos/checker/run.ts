@@ -60,6 +60,8 @@ export interface Run {
   readonly calls: readonly Called[];
   readonly sights: readonly Sight[];
   readonly quiet: LineOf<"quiet"> | undefined;
+  /** Whether nothing was disturbed: then nothing may be shown that only a failure excuses. */
+  readonly isCalm: boolean;
 }
 
 export const keyOf = (room: number, user: number, id: string): string => `${room} ${user} ${id}`;
@@ -85,6 +87,7 @@ export function runOf(history: readonly Line[], stored: Stored): Run {
     calls,
     sights: sightsOf(lines, calls),
     quiet: of(lines, "quiet").at(-1),
+    isCalm: of(lines, "calm").length > 0,
   };
 }
 

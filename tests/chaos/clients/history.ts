@@ -95,6 +95,8 @@ export type Event =
       readonly rooms?: Listed[];
       readonly messages?: Seen[];
     }
+  /** Nothing is going to be disturbed in this run. */
+  | { readonly kind: "calm" }
   /** No client acts any more, and all have what they wait for; or what was still missing when waiting ended. */
   | { readonly kind: "quiet"; readonly missing: string[] };
 

@@ -31,6 +31,8 @@ export interface WorldOptions {
   readonly log: (line: string) => void;
   /** `STEADY` in what is not said. */
   readonly rates?: Partial<Rates>;
+  /** Nothing will be disturbed: the checker then permits nothing that only a failure excuses. */
+  readonly calm?: boolean;
   /** How long clients may take at the end until they have everything; two minutes if not said. */
   readonly patienceMs?: number;
 }
@@ -77,6 +79,7 @@ class RunningWorld implements World {
   }
 
   async begin(): Promise<void> {
+    if (this.options.calm) this.#people[0]?.history.note({ kind: "calm" });
     this.#rooms = await makeRooms(this.#people, this.#random);
     const missing = await untilNothing(() => this.#missing(), READY_MS);
     if (missing.length > 0) throw new Error(`the clients could not begin: ${missing.join("; ")}`);

@@ -30,6 +30,7 @@ function streamOf(line: Line, streams: Map<string, Stream>): Stream | undefined 
 /** What one device sees of one room. */
 class Stream {
   #last: number | undefined;
+  #lastAt = 0;
   #lastSeq: number | null = null;
   #isBegun = false;
   /** When the first subscription without `last-seq` was confirmed. */
@@ -50,10 +51,10 @@ class Stream {
   #see(line: LineOf<"message">, run: Run, proofs: Proofs): string[] {
     const last = this.#last;
     if (last !== undefined && line.seq <= last) return [];
-    const mayJump = this.#isBegun;
-    [this.#last, this.#isBegun] = [line.seq, false];
+    const mayJump = this.#isBegun && (line.gap || this.#hasJoined(line, proofs));
+    [this.#last, this.#lastAt, this.#isBegun] = [line.seq, line.at, false];
     if (line.seq === (last ?? this.#lastSeq ?? Number.NaN) + 1) return [];
-    if (mayJump && (line.gap || this.#wasRemoved(last ?? 0, line.seq, run))) return [];
+    if (mayJump) return [];
     if (last === undefined && this.#lastSeq === null) return this.#begin(line, run, proofs);
     return [this.#text(last ?? 0, line.seq)];
   }
@@ -69,18 +70,13 @@ class Stream {
     return missed.length > 0 ? [this.#text((missed[0]?.seq ?? 1) - 1, seq)] : [];
   }
 
-  /** Whether the user was out of the room between these two: begins later, or was removed and came again. */
-  #wasRemoved(after: number, before: number, run: Run): boolean {
-    const isInitial = run.rooms.get(this.room)?.members.has(this.user);
-    if (!isInitial && this.#lastSeq === 0 && after === 0) return true;
-    return run.stored.messages.some(
-      ({ room, seq, type, targets }) =>
-        room === this.room &&
-        seq > after &&
-        seq < before &&
-        (type === "SYSTEM_KICK" || type === "SYSTEM_LEAVE") &&
-        targets.includes(this.user),
-    );
+  /**
+   * Whether the user was taken into the room since the last new message: then what was stored before is not
+   * theirs. The announcements don't tell, as they can be stored long after what they announce.
+   */
+  #hasJoined(line: LineOf<"message">, proofs: Proofs): boolean {
+    const changes = proofs.changesOf(this.room, this.user);
+    return changes.some(({ to, start, end }) => to === "in" && start <= line.at && end >= this.#lastAt);
   }
 
   /** When all was quiet, a member's device had everything. */
