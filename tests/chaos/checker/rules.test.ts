@@ -150,10 +150,7 @@ const FAULTS: readonly [RuleName, string, (draft: Draft) => void, RuleName[]?][]
     "repeats",
     "a message comes twice though nothing failed",
     ({ lines }) => {
-      lines.push(
-        { at: 2, client: "1-calls", user: 1, kind: "calm" },
-        { ...shows(5_200, "2-0", 3), at: 6_000 },
-      );
+      lines.push({ at: 2, client: "1-calls", user: 1, kind: "calm" }, shows(48, "2-0", 3));
     },
   ],
   [
@@ -351,6 +348,14 @@ const FAULTS: readonly [RuleName, string, (draft: Draft) => void, RuleName[]?][]
   ],
   [
     "leftovers",
+    "a subscription id is left though nothing failed",
+    ({ lines, stored }) => {
+      lines.push({ at: 2, client: "1-calls", user: 1, kind: "calm" });
+      stored.subscriptionIds.push({ destination: "room-5", id: "sub-1" });
+    },
+  ],
+  [
+    "leftovers",
     "subscription ids pile up",
     ({ stored }) => {
       for (let index = 0; index < 13; index += 1)
@@ -410,6 +415,20 @@ const PERMITTED: readonly [string, (draft: Draft) => void][] = [
     "a list is taken while a message is on its way",
     ({ lines }) => {
       lines.push(...lists(42.9, 2, 0, false), ...lists(43.1, 2, 1, false), ...lists(43.5, 2, 2, false));
+    },
+  ],
+  [
+    "a replay and a broadcast bring the same message, as it is stored while the subscription is made",
+    (draft) => {
+      draft.lines.push({ at: 2, client: "1-calls", user: 1, kind: "calm" });
+      const [asked, confirmed] = subscribes(44.5, "2-0", 3);
+      draft.lines.push(asked!, { ...confirmed!, at: 45.5 }, shows(46, "2-0", 4));
+    },
+  ],
+  [
+    "messages of before are broadcast again when their reader has been invited since",
+    ({ lines }) => {
+      lines.push(shows(46, "3-0", 1));
     },
   ],
   [

@@ -2,26 +2,34 @@ import type { Line } from "../../clients/history.js";
 import type { Rule } from "../rule.js";
 
 /**
- * Where nothing failed, no device gets a message twice, but for one that is stored just while its subscription
- * is made. After a failure it may, and how often is counted.
+ * Where nothing failed, no device gets a message twice, but for one that comes while its subscription is made:
+ * by the replay and live. After a failure it may, and how often is counted.
  */
 export const repeats: Rule = (run) => {
-  const seen = new Map<string, number>();
-  const asked = new Map<string, number>();
-  return run.isCalm ? run.lines.flatMap((line) => repeat(line, seen, asked)) : [];
+  if (!run.isCalm) return [];
+  const devices = new Map<string, Device>();
+  return run.lines.flatMap((line) => {
+    const device = devices.get(line.client) ?? { seen: new Map(), subscribing: new Set() };
+    devices.set(line.client, device);
+    return repeat(line, device);
+  });
 };
 
-/** `seen` has when each device got each message last, `asked` when it subscribed to a room last. */
-function repeat(line: Line, seen: Map<string, number>, asked: Map<string, number>): string[] {
-  if (line.kind === "subscribe") asked.set(`${line.client} ${line.room}`, line.at);
-  if (line.kind !== "message") return [];
-  const [room, key] = [`${line.client} ${line.room}`, `${line.client} ${line.room} ${line.seq}`];
-  const before = seen.get(key);
-  seen.set(key, line.at);
-  const since = asked.get(room) ?? 0;
-  if (before === undefined || line.at - since < NEAR_MS) return [];
-  return [`${line.client} got seq ${line.seq} of room ${line.room} twice`];
+interface Device {
+  /** By room and seq: whether it came while the room was being subscribed. */
+  readonly seen: Map<string, boolean>;
+  /** Rooms. */
+  readonly subscribing: Set<number>;
 }
 
-/** A subscription is made within this time where nothing is away. */
-const NEAR_MS = 5_000;
+function repeat(line: Line, { seen, subscribing }: Device): string[] {
+  if (line.kind === "subscribe") subscribing.add(line.room);
+  if (line.kind === "subscribed") subscribing.delete(line.room);
+  if (line.kind !== "message") return [];
+  const key = `${line.room} ${line.seq}`;
+  const before = seen.get(key);
+  const isNear = subscribing.has(line.room);
+  seen.set(key, isNear);
+  if (before === undefined || before || isNear) return [];
+  return [`${line.client} got seq ${line.seq} of room ${line.room} twice`];
+}
