@@ -27,6 +27,8 @@ export const STEADY: Rates = {
 const WORDS = ["Hello", "ok", "später", "안녕하세요", "👍🏽", "see you", "a:b\\c", "two\nlines", "…"];
 /** So that a bus that is away for long doesn't fill this process with what waits for its RECEIPT. */
 const OUTSTANDING = 200;
+/** So many calls a user has at once: they are repeated until they are answered. */
+const CALLS = 3;
 
 /** Everything that users do, chosen by the seed. */
 export class Acts {
@@ -45,7 +47,7 @@ export class Acts {
     const acts: Record<keyof Rates, () => void> = {
       sends: () => this.#send(),
       reads: () => this.#read(),
-      lists: () => void this.random.pick(this.people)?.calls.list(),
+      lists: () => this.#list(),
       histories: () => this.#history(),
       changes: () => this.#change(),
       reconnects: () => this.#client()?.cut(),
@@ -94,9 +96,14 @@ export class Acts {
     else void readByCall(client, person, room.room);
   }
 
+  #list(): void {
+    const person = this.random.pick(this.people);
+    if (person && person.calls.underWay < CALLS) void person.calls.list();
+  }
+
   #history(): void {
     const { room, person } = this.#place("in") ?? {};
-    if (!room || !person) return;
+    if (!room || !person || person.calls.underWay >= CALLS) return;
     const after = this.random.below(100);
     const path = `GET /rooms/${room.room}/messages?after=${after}&limit=50`;
     void person.calls.once(path, { asked: "history", room: room.room, after });

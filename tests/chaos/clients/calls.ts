@@ -40,18 +40,27 @@ let calls = 0;
 
 /** The HTTP calls of one user, noted in a history. */
 export class Calls {
+  #underWay = 0;
+
   constructor(
     private readonly target: Target,
     private readonly history: History,
     private readonly isOver: () => boolean = () => false,
   ) {}
 
+  /** How many calls wait for an answer. */
+  get underWay(): number {
+    return this.#underWay;
+  }
+
   /** One call, by `METHOD PATH`. Never throws: where no answer came its status is 0. */
   async once(what: string, note: Note, body?: object): Promise<Answer> {
     const call = ++calls;
     const { asked, room = 0, after = 0, key = null, final = false } = note;
     this.history.note({ kind: "call", call, asked, room, after, key, final });
+    this.#underWay += 1;
     const answer = await this.#fetch(what, key, body).catch((): Answer => ({ status: 0, body: {} }));
+    this.#underWay -= 1;
     const rooms = answer.body.rooms?.map(listedOf);
     const messages = answer.body.messages?.map(seenOf);
     this.history.note({

@@ -37,8 +37,16 @@ export async function missingAtClients(
         .map(([room, latest]) => `${client.history.client} has room ${room} up to ${latest?.seq ?? 0}`),
     ]),
   );
+  const calling = people
+    .filter(({ calls }) => calls.underWay > 0)
+    .map(({ user }) => `user ${user} waits for the answer of a call`);
   const changing = rooms.filter(({ isChanging }) => isChanging).map(({ room }) => `room ${room} changes`);
-  return [...behind, ...changing, ...(stored.outbox > 0 ? [`${stored.outbox} rows wait in outboxes`] : [])];
+  return [
+    ...behind,
+    ...calling,
+    ...changing,
+    ...(stored.outbox > 0 ? [`${stored.outbox} rows wait in outboxes`] : []),
+  ];
 }
 
 /** Resolves when nothing was missing, and nothing was stored, for some seconds; or the time is over. */

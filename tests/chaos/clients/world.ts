@@ -139,6 +139,7 @@ class RunningWorld implements World {
       ...clients
         .filter(({ outstanding }) => outstanding > 0)
         .map(({ history, outstanding }) => `${history.client} waits for ${outstanding} answers`),
+      ...this.#people.filter(({ calls }) => calls.underWay > 0).map(({ user }) => `user ${user} calls`),
       ...this.#rooms.filter(({ isChanging }) => isChanging).map(({ room }) => `room ${room} changes`),
       ...(stored === undefined ? ["the database does not answer"] : []),
       ...(stored?.outbox ? [`${stored.outbox} rows wait in outboxes`] : []),

@@ -49,7 +49,7 @@ export const PLANTED: readonly Planted[] = [
   calm("memberCountStays", "members", "a removal leaves the number of members"),
   calm("removalNotAnnounced", "members", "a removal is not announced"),
   calm("removedKeepReceiving", "strangers", "the sessions of a removed user stay in the room's groups"),
-  calm("historyFromBefore", "strangers", "history and replay show what was stored before the reader joined"),
+  calm("historyFromBefore", "history", "history and replay show what was stored before the reader joined"),
   calm("replayBeginsLate", "shown", "a replay begins one message after last-seq"),
   calm("batchShownBackwards", "shown", "the messages of a batch are broadcast from its end"),
   calm("lastNotShown", "shown", "the last message of a batch is not broadcast"),

@@ -1,6 +1,6 @@
 import type { Proofs } from "../proofs.js";
 import type { Rule } from "../rule.js";
-import { of, type Run } from "../run.js";
+import type { Run } from "../run.js";
 
 /**
  * Nobody gets a message from a time at which they were no member, on any way. That time begins with the message
@@ -55,20 +55,18 @@ function closedTo(room: number, user: number, run: Run, proofs: Proofs): Span[] 
     : [...spans, { from, to: Number.POSITIVE_INFINITY, until: Number.POSITIVE_INFINITY }];
 }
 
-const granted = (run: Run, proofs: Proofs): string[] =>
-  of(run.lines, "subscribed").flatMap(({ room, user, client, connection, at, guest }) => {
-    const asked = of(run.lines, "subscribe").filter(
-      (line) =>
-        line.client === client &&
-        line.connection === connection &&
-        line.room === room &&
-        line.guest === guest &&
-        line.at <= at,
-    );
-    const from = asked.at(-1)?.at ?? at;
-    if (proofs.membership(room, user, from, at) !== "out") return [];
+function granted(run: Run, proofs: Proofs): string[] {
+  const asked = new Map<string, number>();
+  return run.lines.flatMap((line) => {
+    if (line.kind !== "subscribe" && line.kind !== "subscribed") return [];
+    const { room, user, client, connection, at, guest } = line;
+    const key = `${client} ${connection} ${room} ${guest}`;
+    if (line.kind === "subscribe") asked.set(key, at);
+    if (line.kind === "subscribe") return [];
+    if (proofs.membership(room, user, asked.get(key) ?? at, at) !== "out") return [];
     return [`${client} could subscribe to room ${room}, though its user was no member`];
   });
+}
 
 const answered = (run: Run, proofs: Proofs): string[] =>
   run.calls.flatMap(({ call, answer }) => {
