@@ -1,13 +1,13 @@
 /**
  * Makes a fresh clone ready and then runs one of the project's commands, so that each works at once:
  *
- *   node local/setup.mjs start|dev|test|unit|watch|token|bench|run|build [-- ARGUMENT...]
+ *   node local/setup.mjs start|dev|test|unit|watch|token|bench|chaos|run|build [-- ARGUMENT...]
  *
  * start   the whole system on this machine      dev    the same, with what changes built and restarted
  * test    all tests, or those of the arguments  token  prints an access token
  * unit    the unit tests                        watch  them again whenever a file changes
  * bench   [NAME], a measurement, or all         run    SCRIPT ARGUMENT..., any script
- * build   nothing more
+ * chaos   breaks a stack and checks it         build  nothing more
  *
  * This file only checks Node's version, in syntax that old versions understand too. Old versions can't even parse
  * the other files.

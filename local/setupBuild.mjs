@@ -21,7 +21,7 @@ import { run } from "./setupRun.mjs";
 const NPM_NOTE = "node_modules/.package-lock.json";
 /** What the packages take, in megabytes, and some more. */
 const SPACE_MB = 600;
-const SOURCES = ["functions", "shared", "local", "bench"];
+const SOURCES = ["functions", "shared", "local", "bench", "tests/chaos"];
 
 /** A compiler that finds errors writes nothing. The last build stays, and goes on running. */
 const compile = (config) => ["typescript/bin/tsc", "-p", config, "--noEmitOnError"];
@@ -58,6 +58,13 @@ const STEPS = [
     config: "tsconfig.bench.json",
     run: compile("tsconfig.bench.json"),
     note: "dist/bench.tsbuildinfo",
+  },
+  {
+    name: "chaos",
+    folders: ["tests/chaos"],
+    config: "tsconfig.chaos.json",
+    run: compile("tsconfig.chaos.json"),
+    note: "dist/chaos.tsbuildinfo",
   },
   {
     name: "page",

@@ -23,6 +23,7 @@ const COMMANDS = {
   watch: { services: true, script: VITEST, first: ["watch", "--project=unit"], run: runScript },
   token: { services: false, script: "dist/local/token.js", run: runScript },
   bench: { services: true, named: (name) => `dist/bench/${name || "all"}.js`, run: runScript },
+  chaos: { services: true, script: "dist/tests/chaos/main.js", run: runScript },
   run: { services: false, named: (path) => path, run: runScript },
   build: { services: false, run: () => 0 },
 };

@@ -1,0 +1,124 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { readAuthSettings } from "../../local/settings.js";
+import { signToken } from "../../local/tokens.js";
+import { check, type Finding } from "./checker/check.js";
+import type { DatabaseAddress, Target } from "./clients/target.js";
+import { startWorld, type World } from "./clients/world.js";
+import type { Fault, Machine } from "./faults/kind.js";
+import { randomOf } from "./random.js";
+import { type Struck, strike } from "./schedule.js";
+import { type CutAt, untilOutboxesEmpty, untilStored } from "./settle.js";
+import type { BusName } from "./stack/names.js";
+import { addressesOf, type Stack, startStack } from "./stack/stack.js";
+
+const QUIET_MS = 120_000;
+const SETTLE_MS = 180_000;
+const FINISH_MS = 600_000;
+/** The clients' tokens outlive a run. */
+const TOKEN_S = 7_200;
+
+export interface RunOptions {
+  readonly seed: number;
+  readonly minutes: number;
+  readonly bus: BusName;
+  readonly faults: readonly Fault[];
+  /** Gets data, logs, histories and the plan. */
+  readonly folder: string;
+  readonly say: (line: string) => void;
+}
+
+export interface Result {
+  readonly struck: Struck;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly findings: readonly Finding[];
+}
+
+/** Starts a stack and its clients, makes the faults, and checks what is left. Throws where nothing can be said. */
+export async function run(options: RunOptions): Promise<Result> {
+  const { seed, folder, bus, say } = options;
+  writeFileSync(join(folder, "plan.json"), `${JSON.stringify(options, null, 2)}\n`);
+  say("starting the stack");
+  const stack = await startStack({ folder: join(folder, "stack"), bus, random: randomOf(seed + 1), say });
+  try {
+    return await runOn(stack, options);
+  } finally {
+    await stack.close();
+  }
+}
+
+async function runOn(stack: Stack, options: RunOptions): Promise<Result> {
+  const { seed, say, faults, minutes } = options;
+  const histories = join(options.folder, "histories");
+  mkdirSync(histories, { recursive: true });
+  const target = targetOf(stack);
+  say("starting the clients");
+  const world = await startWorld({ target, seed, folder: histories, log: say });
+  const cutAt: CutAt = new Map();
+  const struck = await strike(faults, minutes * 60_000, machineOf(stack, world, cutAt, say));
+  await heal(stack);
+  const left = await finish(stack, world, cutAt, say);
+  say("checking");
+  const checked = await check(histories, target.database);
+  const failures = [...struck.failures, ...left].map((text) => ({ rule: "comes to rest", text }));
+  const counts = { ...world.counts(), ...checked.counts };
+  return { struck, counts, findings: [...failures, ...checked.findings] };
+}
+
+async function heal({ parts, links, front }: Stack): Promise<void> {
+  front.tamper = undefined;
+  for (const link of Object.values(links)) {
+    link.watch = undefined;
+    await link.heal();
+  }
+  await Promise.all(Object.values(parts).map((part) => part.up()));
+}
+
+/** Returns what does not come to rest. */
+async function finish(
+  stack: Stack,
+  world: World,
+  cutAt: CutAt,
+  say: (line: string) => void,
+): Promise<readonly string[]> {
+  say("all faults are over, the clients finish");
+  const late = Symbol("late");
+  const ended = await Promise.race([world.finish(), after(FINISH_MS, late)]);
+  const stored = await untilStored(stack, cutAt, SETTLE_MS);
+  const outboxes = await untilOutboxesEmpty(stack, SETTLE_MS);
+  const clients = ended === late ? [`the clients did not finish within ${FINISH_MS / 1_000} s`] : [];
+  return [...clients, ...stored, ...outboxes];
+}
+
+function after<T>(ms: number, value: T): Promise<T> {
+  return new Promise((resolve) => setTimeout(resolve, ms, value).unref());
+}
+
+function machineOf(stack: Stack, world: World, cutAt: CutAt, say: (line: string) => void): Machine {
+  return {
+    stack,
+    cutAt,
+    say,
+    cutClients: () => world.kill(),
+    async quiet() {
+      const release = await world.hold();
+      const waiting = await untilStored(stack, cutAt, QUIET_MS);
+      if (waiting.length === 0) return release;
+      release();
+      throw new Error(`the system does not come to rest: ${waiting.join("; ")}`);
+    },
+  };
+}
+
+function targetOf(stack: Stack): Target {
+  const auth = readAuthSettings(process.env);
+  return {
+    ...addressesOf(stack),
+    token: (user) => signToken(auth, { userId: Number(user), nickname: `user ${user}` }, TOKEN_S),
+    database: databaseOf(stack),
+  };
+}
+
+function databaseOf({ ports }: Stack): DatabaseAddress {
+  return { host: "127.0.0.1", port: ports.parts.mysql, user: "chat", password: "chat", database: "chat" };
+}

@@ -1,0 +1,33 @@
+import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+import { LOOPBACK } from "../../../local/ports.js";
+import { APP_USER } from "./specs.js";
+
+const CONNECT_MS = 5_000;
+const STATEMENT_MS = 20_000;
+
+/** Makes the account that the hosts use. */
+export async function createAppUser(port: number): Promise<void> {
+  const hosts = ["127.0.0.1", "localhost"].map((host) => `'${APP_USER}'@'${host}'`);
+  for (const user of hosts) {
+    await asRoot(port, `CREATE USER IF NOT EXISTS ${user} IDENTIFIED BY '${APP_USER}'`);
+    await asRoot(port, `GRANT SELECT, INSERT, UPDATE, DELETE ON chat.* TO ${user}`);
+  }
+}
+
+/** Runs one statement as the server's administrator, on no link. Throws after 20 s. */
+export async function asRoot(port: number, sql: string): Promise<readonly RowDataPacket[]> {
+  const connection = await connect(port);
+  try {
+    const [rows] = await connection.query<RowDataPacket[]>({ sql, timeout: STATEMENT_MS });
+    return rows;
+  } finally {
+    connection.destroy();
+  }
+}
+
+function connect(port: number): Promise<Connection> {
+  const tls = { ssl: { rejectUnauthorized: false } };
+  const address = { host: LOOPBACK, port, user: "root", database: "chat", connectTimeout: CONNECT_MS };
+  // MariaDB has no TLS here, and Oracle's server takes nothing else.
+  return createConnection({ ...address, ...tls }).catch(() => createConnection(address));
+}
