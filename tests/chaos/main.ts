@@ -69,6 +69,9 @@ async function minimize(seed: number, options: Options, faults: readonly Fault[]
   console.log(`the fewest faults that still fail, as far as ${MOST_TRIES} tries tell:\n${planText(few)}`);
 }
 
+// Disks are unmounted at the exit.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+
 try {
   const args = process.argv.slice(2);
   // npm's own "--" comes along (package.json).

@@ -4,7 +4,10 @@ import type { Options } from "./options.js";
 import type { Result } from "./run.js";
 
 const MOST_FINDINGS = 40;
-const HEAD = ["seed", "bus", "minutes", "faults", "sent", "receipts", "shown", "reconnects", "result"];
+const HEAD = ["seed", "bus", "minutes", "faults", "sends", "receipts", "shown", "reconnects", "result"];
+
+/** The lines of the histories that the table has the number of. */
+const COUNTED = ["send", "accepted", "message", "closed"];
 
 /** The faults of a plan, one a line. */
 export function planText(faults: readonly Fault[]): string {
@@ -58,7 +61,7 @@ export function addToTable(file: string, seed: number, options: Options, result:
   const { counts, struck, findings } = result;
   const faults = Object.entries(struck.counts).map(([kind, count]) => `${kind} ${count}`);
   const cells = [seed, options.bus, options.minutes, faults.join(", ")];
-  const counted = ["sends", "receipts", "shown", "reconnects"].map((name) => counts[name] ?? "");
+  const counted = COUNTED.map((name) => counts[name] ?? "");
   const outcome = findings.length === 0 ? "ok" : `FAILED (${findings.length})`;
   appendFileSync(file, row([...cells, ...counted, outcome].map(String)));
 }

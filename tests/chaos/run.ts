@@ -5,6 +5,7 @@ import { signToken } from "../../local/tokens.js";
 import { check, type Finding } from "./checker/check.js";
 import type { DatabaseAddress, Target } from "./clients/target.js";
 import { startWorld, type World } from "./clients/world.js";
+import { diskFull } from "./faults/diskFull.js";
 import type { Fault, Machine } from "./faults/kind.js";
 import { randomOf } from "./random.js";
 import { type Struck, strike } from "./schedule.js";
@@ -39,7 +40,9 @@ export async function run(options: RunOptions): Promise<Result> {
   const { seed, folder, bus, say } = options;
   writeFileSync(join(folder, "plan.json"), `${JSON.stringify(options, null, 2)}\n`);
   say("starting the stack");
-  const stack = await startStack({ folder: join(folder, "stack"), bus, random: randomOf(seed + 1), say });
+  const smallDisks = options.faults.filter(({ kind }) => kind === diskFull.name).map(({ target }) => target);
+  const data = join(folder, "stack");
+  const stack = await startStack({ folder: data, bus, random: randomOf(seed + 1), smallDisks, say });
   try {
     return await runOn(stack, options);
   } finally {

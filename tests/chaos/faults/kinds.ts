@@ -1,10 +1,19 @@
 import type { BusName } from "../stack/names.js";
+import { checkpointPast } from "./checkpointPast.js";
 import { clientsCut } from "./clientsCut.js";
+import { clockOff } from "./clockOff.js";
+import { commitLost } from "./commitLost.js";
+import { diskFull } from "./diskFull.js";
 import { freeze } from "./freeze.js";
+import { hubAnew } from "./hubAnew.js";
 import { kill } from "./kill.js";
 import type { Kind } from "./kind.js";
 import { cut, hang, refuse, slow } from "./links.js";
+import { logBack } from "./logBack.js";
 import { powerCut } from "./powerCut.js";
+import { readOnly } from "./readOnly.js";
+import { tornRecord } from "./tornRecord.js";
+import { disconnectedFirst, upstreamTwice } from "./upstream.js";
 
 /** Each kind, with how many cards it has in the deck that plans are dealt from. */
 const CARDS: readonly (readonly [Kind, number])[] = [
@@ -16,6 +25,16 @@ const CARDS: readonly (readonly [Kind, number])[] = [
   [refuse, 2],
   [hang, 2],
   [clientsCut, 1],
+  [readOnly, 1],
+  [diskFull, 1],
+  [clockOff, 1],
+  [tornRecord, 1],
+  [logBack, 1],
+  [hubAnew, 1],
+  [commitLost, 1],
+  [checkpointPast, 1],
+  [upstreamTwice, 1],
+  [disconnectedFirst, 1],
 ];
 
 export const KINDS: readonly Kind[] = CARDS.map(([kind]) => kind);

@@ -9,8 +9,11 @@ export interface Slowness {
   readonly bytesPerSecond: number;
 }
 
-/** Looks at what goes by on one connection; with `true` these bytes stay away and the connection is reset. */
-export type Watcher = (bytes: Buffer, isFromClient: boolean) => boolean;
+/**
+ * Looks at what goes by on a connection, told by its number; with `true` these bytes stay away and the connection
+ * is reset.
+ */
+export type Watcher = (bytes: Buffer, isFromClient: boolean, connection: number) => boolean;
 
 type Mood = "open" | "hung" | Slowness;
 
@@ -23,6 +26,7 @@ const LONGEST_PIECE_MS = 5_000;
  */
 export class Link {
   readonly port: number;
+  /** How many connections there have been. */
   opened = 0;
   #mood: Mood = "open";
   #server: Server | undefined;
@@ -30,8 +34,7 @@ export class Link {
   #goOn: () => void = () => {};
   readonly #target: number;
   readonly #pairs = new Set<readonly Socket[]>();
-  /** Makes a watcher for each new connection. */
-  watch: (() => Watcher) | undefined;
+  watch: Watcher | undefined;
 
   constructor(port: number, target: number) {
     this.port = port;
@@ -107,9 +110,9 @@ export class Link {
     };
     far.on("error", () => near.resetAndDestroy());
     for (const socket of pair) socket.on("close", end);
-    const watcher = this.watch?.();
-    void this.#pass(near, far, (bytes) => watcher?.(bytes, true) ?? false);
-    void this.#pass(far, near, (bytes) => watcher?.(bytes, false) ?? false);
+    const connection = this.opened;
+    void this.#pass(near, far, (bytes) => this.watch?.(bytes, true, connection) ?? false);
+    void this.#pass(far, near, (bytes) => this.watch?.(bytes, false, connection) ?? false);
   }
 
   /** One direction, in order, no faster than the receiver takes it. */

@@ -5,9 +5,6 @@ export type PartName = (typeof PARTS)[number];
 export const HOSTS = ["host1", "host2"] as const;
 export type HostName = (typeof HOSTS)[number];
 
-/** What a host calls. */
-export const CALLED = ["mysql", "redis", "bus", "storage", "sockets"] as const;
-
 /** The ways between the parts: who calls, and who is called. The front spreads over the two hosts. */
 export const LINKS = [
   "clients-sockets",
@@ -33,4 +30,3 @@ export type BusName = (typeof BUSES)[number];
 
 export const isPart = (name: string): name is PartName => PARTS.some((part) => part === name);
 export const isLink = (name: string): name is LinkName => LINKS.some((link) => link === name);
-export const isHost = (name: string): name is HostName => HOSTS.some((host) => host === name);

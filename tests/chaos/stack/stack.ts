@@ -1,8 +1,10 @@
+import { join } from "node:path";
 import { freePorts, LOOPBACK } from "../../../local/ports.js";
 import type { ChildSpec } from "../../../local/services/child.js";
 import { StackFolder } from "../../../local/stackFolder.js";
 import type { Random } from "../random.js";
 import { createAppUser } from "./database.js";
+import { SmallDisk } from "./disk.js";
 import { Front } from "./front.js";
 import { Link } from "./link.js";
 import { type BusName, HOSTS, LINKS, type LinkName, PARTS, type PartName } from "./names.js";
@@ -24,6 +26,8 @@ export interface StackOptions {
   readonly folder: string;
   readonly bus: BusName;
   readonly random: Random;
+  /** The parts whose disks are to be filled. */
+  readonly smallDisks: readonly string[];
   readonly say: (line: string) => void;
 }
 
@@ -35,14 +39,23 @@ export interface Stack {
   readonly parts: Readonly<Record<PartName, Part>>;
   readonly links: Readonly<Record<LinkName, Link>>;
   readonly front: Front;
+  /** The small disks of those parts that have one, where this user may mount. */
+  readonly disks: ReadonlyMap<string, SmallDisk>;
   /** Ends all parts and links. The data stays. */
   close(): Promise<void>;
 }
 
 /** Starts all parts and links. When it throws, nothing runs any more. */
-export async function startStack({ folder: path, bus, random, say }: StackOptions): Promise<Stack> {
+export async function startStack({
+  folder: path,
+  bus,
+  random,
+  smallDisks,
+  say,
+}: StackOptions): Promise<Stack> {
   const folder = new StackFolder(path);
   const ports = await choosePorts(bus);
+  const disks = mountDisks(path, bus, smallDisks, say);
   const links = recordOf(LINKS, (name) => new Link(ports.links[name], targetOf(name, ports)));
   const parts = new Map<PartName, Part>();
   const run = async (name: PartName, spec: ChildSpec): Promise<void> => {
@@ -58,6 +71,7 @@ export async function startStack({ folder: path, bus, random, say }: StackOption
     await Promise.all(Object.values(links).map((link) => link.close()));
     await front.close();
     folder.release();
+    for (const disk of disks.values()) disk.unmount();
   };
   try {
     await front.open(ports.front);
@@ -67,15 +81,29 @@ export async function startStack({ folder: path, bus, random, say }: StackOption
     await close();
     throw error;
   }
-  return {
-    folder: path,
-    bus,
-    ports,
-    links,
-    parts: recordOf(PARTS, (name) => parts.get(name)!),
-    front,
-    close,
-  };
+  const all = recordOf(PARTS, (name) => parts.get(name)!);
+  return { folder: path, bus, ports, links, parts: all, front, disks, close };
+}
+
+/** What a part's data takes at most, and room for a run of hours. */
+const DISK_MB: Readonly<Record<string, number>> = { mysql: 512, bus: 256 };
+
+function mountDisks(
+  folder: string,
+  bus: BusName,
+  parts: readonly string[],
+  say: (line: string) => void,
+): ReadonlyMap<string, SmallDisk> {
+  const disks = new Map<string, SmallDisk>();
+  const ofBus = bus === "kafka" ? "kafka" : "eventHubs";
+  for (const part of new Set(parts)) {
+    try {
+      disks.set(part, new SmallDisk(join(folder, part === "bus" ? ofBus : part), DISK_MB[part] ?? 256));
+    } catch (error) {
+      say(`${part} has no small disk: ${(error as Error).message.trim()}`);
+    }
+  }
+  return disks;
 }
 
 async function startParts(
