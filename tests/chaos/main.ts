@@ -75,8 +75,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 try {
   const args = process.argv.slice(2);
   // npm's own "--" comes along (package.json).
-  process.exitCode = await main(args[0] === "--" ? args.slice(1) : args);
+  // Nothing that clients or links have left keeps the machine.
+  process.exit(await main(args[0] === "--" ? args.slice(1) : args));
 } catch (error) {
   console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 2;
+  process.exit(2);
 }

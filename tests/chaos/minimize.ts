@@ -7,20 +7,36 @@ export async function fewest<T>(
   fails: (some: readonly T[]) => Promise<boolean>,
   mostTries: number,
 ): Promise<readonly T[]> {
-  let [kept, pieces, tries] = [all, 2, 0];
-  while (kept.length > 1 && pieces <= kept.length) {
-    const size = Math.ceil(kept.length / pieces);
-    let smaller: readonly T[] | undefined;
-    for (let from = 0; from < kept.length && !smaller; from += size) {
-      if (tries === mostTries) return kept;
-      tries += 1;
-      const without = [...kept.slice(0, from), ...kept.slice(from + size)];
-      if (await fails(without)) smaller = without;
-    }
-    if (!smaller && size === 1) return kept;
-    pieces = smaller ? Math.max(2, pieces - 1) : pieces * 2;
+  let tries = 0;
+  const stillFails = async (some: readonly T[]): Promise<boolean> => {
+    tries += 1;
+    return tries <= mostTries && (await fails(some));
+  };
+  // First of all: it may fail without any.
+  if (all.length === 0 || (await stillFails([]))) return [];
+  let [kept, size] = [all, Math.ceil(all.length / 2)];
+  while (kept.length > 1 && tries < mostTries) {
+    const smaller = await firstThatFails(withoutEach(kept, size), stillFails);
+    if (!smaller && size === 1) break;
     kept = smaller ?? kept;
-    pieces = Math.min(pieces, Math.max(2, kept.length));
+    size = Math.max(1, Math.ceil((smaller ? Math.min(size, kept.length) : size) / 2));
   }
   return kept;
+}
+
+/** The things without the first so many, without the next so many, and so on. */
+function withoutEach<T>(things: readonly T[], size: number): (readonly T[])[] {
+  const pieces = Math.ceil(things.length / size);
+  return Array.from({ length: pieces }, (_, piece) => [
+    ...things.slice(0, piece * size),
+    ...things.slice((piece + 1) * size),
+  ]);
+}
+
+async function firstThatFails<T>(
+  choices: readonly (readonly T[])[],
+  fails: (some: readonly T[]) => Promise<boolean>,
+): Promise<readonly T[] | undefined> {
+  for (const choice of choices) if (await fails(choice)) return choice;
+  return undefined;
 }

@@ -36,18 +36,20 @@ export const checkpointPast: Kind = {
   },
 };
 
-/** Moves each checkpoint to the last event of its partition, and returns how many there are. */
+/** Moves the checkpoint of each partition that a host reads to its last event, and returns how many there are. */
 async function moveCheckpoints({ folder, bus, ports }: Stack): Promise<number> {
   const service = BlobServiceClient.fromConnectionString(storageConnection(ports.parts.storage));
   const container = service.getContainerClient(CONTAINER);
+  const logs = readLogs(folder, bus).filter(({ last }) => last >= 0);
   let moved = 0;
-  for (const log of readLogs(folder, bus)) {
-    const behind = `/${log.hub}/`;
-    for await (const { name } of container.listBlobsFlat()) {
-      if (!name.includes(behind) || !name.endsWith(`/checkpoint/${log.partition}`)) continue;
-      await container.getBlobClient(name).setMetadata(atEndOf(log));
-      moved += 1;
-    }
+  for await (const { name } of container.listBlobsFlat()) {
+    const log = logs.find(({ hub, partition }) =>
+      new RegExp(`/${hub}/.*/ownership/${partition}$`).test(name),
+    );
+    if (!log) continue;
+    const checkpoint = container.getBlockBlobClient(name.replace("/ownership/", "/checkpoint/"));
+    await checkpoint.upload("", 0, { metadata: atEndOf(log) });
+    moved += 1;
   }
   return moved;
 }
