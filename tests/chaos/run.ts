@@ -15,7 +15,9 @@ import { addressesOf, type Stack, startStack } from "./stack/stack.js";
 
 const QUIET_MS = 120_000;
 const SETTLE_MS = 180_000;
-const FINISH_MS = 600_000;
+/** The clients may take it twice: to see the rest, and to look at everything once more. */
+const PATIENCE_MS = 300_000;
+const FINISH_MS = 2 * PATIENCE_MS + 60_000;
 /** The clients' tokens outlive a run. */
 const TOKEN_S = 7_200;
 
@@ -56,7 +58,13 @@ async function runOn(stack: Stack, options: RunOptions): Promise<Result> {
   mkdirSync(histories, { recursive: true });
   const target = targetOf(stack);
   say("starting the clients");
-  const world = await startWorld({ target, seed, folder: histories, log: say });
+  const world = await startWorld({
+    target,
+    seed,
+    folder: histories,
+    log: say,
+    patienceMs: PATIENCE_MS,
+  });
   const cutAt: CutAt = new Map();
   const struck = await strike(faults, minutes * 60_000, machineOf(stack, world, cutAt, say));
   await heal(stack);

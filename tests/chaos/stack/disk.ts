@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdirSync, openSync, rmSync, writeSync } from "node:fs";
+import { closeSync, cpSync, lstatSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 const BLOCK = Buffer.alloc(4_096, 1);
@@ -43,6 +43,16 @@ export class SmallDisk {
   unmount(): void {
     if (!mounted.delete(this)) return;
     execFileSync("umount", ["--lazy", this.folder], { stdio: "pipe", timeout: UNMOUNT_MS });
+  }
+
+  /** Unmounts it, and leaves its content in its folder. */
+  turnIntoFolder(): void {
+    const copy = `${this.folder}.copy`;
+    this.free();
+    cpSync(this.folder, copy, { recursive: true, filter: (path) => !lstatSync(path).isSocket() });
+    this.unmount();
+    rmSync(this.folder, { recursive: true, force: true });
+    renameSync(copy, this.folder);
   }
 
   get #filler(): string {

@@ -71,7 +71,7 @@ export async function startStack({
     await Promise.all(Object.values(links).map((link) => link.close()));
     await front.close();
     folder.release();
-    for (const disk of disks.values()) disk.unmount();
+    for (const disk of disks.values()) disk.turnIntoFolder();
   };
   try {
     await front.open(ports.front);
