@@ -6,7 +6,7 @@ import { HUBS } from "../stack/busLog.js";
 import { makeTopics } from "../stack/specs.js";
 import type { Stack } from "../stack/stack.js";
 import { within } from "../wait.js";
-import type { Kind } from "./kind.js";
+import { type Kind, type Machine, requireAllStored } from "./kind.js";
 
 const MADE_MS = 60_000;
 
@@ -19,7 +19,7 @@ export const hubAnew: Kind = {
     const { stack } = machine;
     const release = await machine.quiet();
     try {
-      await (stack.bus === "kafka" ? topicAnew(stack, target) : folderAnew(stack, target));
+      await (stack.bus === "kafka" ? topicAnew(stack, target) : folderAnew(machine, target));
     } finally {
       await stack.parts.bus.up().finally(release);
     }
@@ -27,8 +27,10 @@ export const hubAnew: Kind = {
   },
 };
 
-async function folderAnew({ folder, parts }: Stack, hub: string): Promise<void> {
+async function folderAnew(machine: Machine, hub: string): Promise<void> {
+  const { folder, parts } = machine.stack;
   await parts.bus.down("SIGTERM");
+  await requireAllStored(machine);
   rmSync(join(folder, "eventHubs", hub), { recursive: true });
   await parts.bus.up();
 }

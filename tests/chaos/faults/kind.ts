@@ -24,9 +24,11 @@ export interface Machine {
   cutClients(): void;
   /**
    * Has the clients hold still and waits until all that was accepted is stored and shown. Returns what lets the
-   * clients go on.
+   * clients go on. Throws `NotHere` where that takes too long.
    */
   quiet(): Promise<() => void>;
+  /** Whether all that the bus has is stored and shown, also while the bus does not run. */
+  isAllStored(): Promise<boolean>;
   /** Where faults have cut logs, so that nobody waits for what is gone. */
   readonly cutAt: CutAt;
   say(line: string): void;
@@ -50,3 +52,8 @@ export interface Kind {
 
 /** A fault that is left out, and why. */
 export class NotHere extends Error {}
+
+/** Throws where something came to a bus that is stopped by now, and was not stored before. */
+export async function requireAllStored(machine: Machine): Promise<void> {
+  if (!(await machine.isAllStored())) throw new NotHere("events came that were not stored yet");
+}

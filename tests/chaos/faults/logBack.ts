@@ -1,7 +1,7 @@
 import { between, pick } from "../random.js";
 import { placeOf } from "../settle.js";
 import { cutLog, HUBS, readLogs } from "../stack/busLog.js";
-import type { Kind } from "./kind.js";
+import { type Kind, requireAllStored } from "./kind.js";
 
 /**
  * A partition loses its last events, as after a failover to a copy that lacks them. All of them were stored before;
@@ -16,6 +16,7 @@ export const logBack: Kind = {
     const release = await machine.quiet();
     try {
       await stack.parts.bus.down("SIGTERM");
+      await requireAllStored(machine);
       const logs = readLogs(stack.folder, stack.bus, [target]);
       const log = logs.reduce((most, one) => (one.pieces.length > most.pieces.length ? one : most));
       const pieces = Math.min(amount, log.pieces.length - 1);
