@@ -99,6 +99,9 @@ async function finish(
   say: (line: string) => void,
 ): Promise<readonly string[]> {
   say("all faults are over, the clients finish");
+  // A stream that stands for a while looks like one that is done: clients take their last look after that.
+  await world.hold();
+  await untilStored(stack, cutAt, SETTLE_MS);
   const late = Symbol("late");
   const ended = await Promise.race([world.finish(), after(FINISH_MS, late)]);
   const stored = await untilStored(stack, cutAt, SETTLE_MS);
