@@ -7,7 +7,9 @@ export type Scenario =
   /** All client sockets are cut every few seconds. */
   | "clients cut"
   /** The bus is killed under load. */
-  | "bus killed";
+  | "bus killed"
+  /** The functions host is killed under load. */
+  | "functions host killed";
 
 export interface Planted {
   /** Names the file `<name>.patch` beside this one: one line of the product, changed. */
@@ -40,6 +42,12 @@ export const PLANTED: readonly Planted[] = [
     breaks: "a message that is sent again is stored again",
     scenario: "clients cut",
   },
+  {
+    name: "wrongPartitionKey",
+    rule: "shown",
+    breaks: "messages are published under their sender, so a room has several partitions",
+    scenario: "functions host killed",
+  },
   calm("lastOfBatchLost", "accepted", "the last event of a batch is not stored"),
   calm("otherSender", "sent", "a message is stored as another user's"),
   calm("sendersOrderTurned", "senderOrder", "the messages of a batch are numbered from its end"),
@@ -53,11 +61,6 @@ export const PLANTED: readonly Planted[] = [
   calm("replayBeginsLate", "shown", "a replay begins one message after last-seq"),
   calm("batchShownBackwards", "shown", "the messages of a batch are broadcast from its end"),
   calm("lastNotShown", "shown", "the last message of a batch is not broadcast"),
-  calm(
-    "wrongPartitionKey",
-    "shown",
-    "messages are published under their sender, so a room has several partitions",
-  ),
   calm("lastShownTwice", "repeats", "the position of what was broadcast stays one behind"),
   calm("contentCut", "content", "clients get the beginning of a long message"),
   calm("listCountsOneMore", "unreadRooms", "a list has one unread message too many"),
