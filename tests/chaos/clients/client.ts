@@ -122,12 +122,16 @@ export class ChatClient {
     void this.#subscribe(room);
   }
 
-  /** Wants it no longer. */
+  /**
+   * Wants it no longer, as the user was removed. That has ended the subscription: only a numbered id is given
+   * back, so that of the others everything is heard that should not come any more.
+   */
   leave(room: number): void {
     const view = this.#view(room);
     view.wanted = false;
     view.isLive = false;
-    if (view.on) view.on.tell({ command: "UNSUBSCRIBE", headers: { id: view.subscription }, body: "" });
+    if (view.on && view.subscription !== roomDestination(room))
+      view.on.tell({ command: "UNSUBSCRIBE", headers: { id: view.subscription }, body: "" });
     view.on = undefined;
   }
 
@@ -135,7 +139,7 @@ export class ChatClient {
   async intrude(room: number): Promise<void> {
     const session = this.#session;
     if (!session?.isOpen) return;
-    const [destination, id] = [`/sub/chat/room/${room}`, `guest-${room}`];
+    const [destination, id] = [roomDestination(room), `guest-${room}`];
     const connection = session.number;
     this.#note({ kind: "subscribe", connection, room, lastSeq: 0, guest: true });
     const headers = { destination, id, "last-seq": "0" };
@@ -212,7 +216,7 @@ export class ChatClient {
     const [session, view] = [this.#session, this.#view(room)];
     if (!session?.isOpen || view.on === session) return;
     view.on = session;
-    const destination = `/sub/chat/room/${room}`;
+    const destination = roomDestination(room);
     view.subscription = session.subscriptionId(destination);
     const lastSeq = view.isKnown || this.user % 2 === 0 ? view.seen : null;
     const more = lastSeq === null ? {} : { "last-seq": String(lastSeq) };
@@ -230,7 +234,7 @@ export class ChatClient {
     view.isKnown = true;
     view.isLive = true;
     this.#note({ kind: "subscribed", connection: session.number, room, guest: false });
-    const reads = `/sub/chat/room/${room}/read`;
+    const reads = `${roomDestination(room)}/read`;
     session.tell(subscribeFrame(reads, session.subscriptionId(reads)));
   }
 
@@ -287,6 +291,8 @@ export class ChatClient {
     this.history.note(event);
   }
 }
+
+const roomDestination = (room: number): string => `/sub/chat/room/${room}`;
 
 const subscribeFrame = (destination: string, id: string, more: Record<string, string> = {}): Frame => ({
   command: "SUBSCRIBE",

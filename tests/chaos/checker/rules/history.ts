@@ -32,7 +32,9 @@ function lastReadings(run: Run): string[] {
     const last = run.stored.rooms.find(({ room }) => room === member.room)?.lastSeq ?? 0;
     const from = made.group ? member.joinedSeq : 0;
     const [first, end] = [read[0]?.seq ?? last + 1, read.at(-1)?.seq ?? last];
-    if (read.length === last - from && (last === from || (first === from + 1 && end === last))) return [];
+    const isWhole = read.length === last - from && (last === from || (first === from + 1 && end === last));
+    // What came after it was read is missing there: then it says so that waiting has ended too early.
+    if (isWhole || (run.quiet?.missing.length !== 0 && first > from)) return [];
     return [
       `user ${member.user} read ${read.length} messages of room ${member.room}, where ${from + 1} to ${last} are theirs`,
     ];
