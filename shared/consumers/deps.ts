@@ -17,7 +17,7 @@ export interface ConsumeDeps {
    * retries.
    */
   readonly retryBudgetMs: number;
-  /** Called before each batch. Never throws. */
+  /** Called before each batch. Throws to have it tried again. */
   readonly beforeBatch?: (stream: Stream) => Promise<void>;
   /** Called after each batch, with where its stream stood before. */
   readonly onBatch?: (stream: Stream, before: StreamPosition, events: readonly ReceivedEvent[]) => void;

@@ -1,5 +1,6 @@
 import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { LATE, within } from "../platform/async.js";
+import { ChatError } from "../platform/errors.js";
 import { atMostEvery, log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
 import { findPosition, type Stream, type StreamPosition } from "../store/streamPositions.js";
@@ -8,8 +9,13 @@ import type { ConsumeDeps } from "./deps.js";
 import { HUBS } from "./lag.js";
 import { hasGoneBack, rewind } from "./timeline.js";
 
-/** A bus that hangs holds up a batch no longer than this. */
+/** A comparison that takes longer than this fails its batch, which is tried again and then waits for the same one. */
 const COMPARED_MS = 2_000;
+/**
+ * After this time batches are stored though their log can't be compared: a hub that only its trigger may read must
+ * not stop them for ever.
+ */
+const COMPARED_AT_LAST_MS = 120_000;
 const LOOK_MS = 10_000;
 /** A partition in which nothing moved for this long while events wait is read by the sweep. */
 const STANDS_MS = 20_000;
@@ -28,6 +34,9 @@ export class Streams {
   readonly #limited = atMostEvery(60_000);
   /** Over which connection each partition was compared last. */
   readonly #comparedOver = new Map<string, string | undefined>();
+  /** Since when each partition that can't be compared would have been. */
+  readonly #uncompared = new Map<string, number>();
+  readonly #comparing = new Map<string, Promise<unknown>>();
   readonly #working = new Map<string, Promise<void>>();
   /** Where each partition with waiting events stood, and since when. */
   readonly #stood = new Map<string, { readonly stored: number; readonly since: number }>();
@@ -44,21 +53,36 @@ export class Streams {
   /**
    * Called before each batch. No log goes back without all connections to it being lost. So each partition's first
    * batch on a connection waits until its log has been compared with what was stored: events that took old numbers
-   * are stored before those behind them. Never throws, and takes two seconds at most: what is found later is
-   * stored then.
+   * are stored before those behind them. Throws `UNAVAILABLE` where that can't be done, for two minutes at most.
    */
   async beforeBatch(stream: Stream): Promise<void> {
     const name = nameOf(stream);
     if (!this.#working.has(name)) this.#unattended.delete(name);
     const connection = this.deps.bus.connection(stream.hub);
     if (connection !== undefined && this.#comparedOver.get(name) === connection) return;
-    const work = findPosition(this.deps.database, stream).then((position) => this.#compare(stream, position));
-    const done = await within(COMPARED_MS, work).catch((error: unknown) => this.#failed(stream, error));
-    if (done === LATE)
-      this.#inBackground(stream, async () => ((await work) ? this.#read(stream) : undefined));
+    if (!(await this.#isCompared(stream))) return;
     // Comparing opens a connection where there was none.
-    else if (done !== undefined)
-      this.#comparedOver.set(name, connection ?? this.deps.bus.connection(stream.hub));
+    this.#comparedOver.set(name, connection ?? this.deps.bus.connection(stream.hub));
+  }
+
+  /** Whether the log was compared. It is not where that has failed for so long that its batches go on without. */
+  async #isCompared(stream: Stream): Promise<boolean> {
+    const [name, now] = [nameOf(stream), this.deps.now()];
+    const comparing = this.#comparing.get(name) ?? this.#compareNow(stream);
+    this.#comparing.set(name, comparing);
+    try {
+      if ((await within(COMPARED_MS, comparing)) === LATE)
+        throw new ChatError("UNAVAILABLE", "Comparing the hub's log with what is stored takes too long.");
+      this.#comparing.delete(name);
+      this.#uncompared.delete(name);
+      return true;
+    } catch (error) {
+      const since = this.#uncompared.get(name) ?? now;
+      this.#uncompared.set(name, since);
+      if (now - since < COMPARED_AT_LAST_MS) throw error;
+      this.#failed(stream, error);
+      return false;
+    }
   }
 
   /** Called after each batch. Looks at the log, in the background, where the batch began with a repeat. */
@@ -108,6 +132,7 @@ export class Streams {
     return (await this.deps.bus.firstSequenceNumber(hub, partitionId)) - 1;
   }
 
+  /** Before anything is read, the log is compared: what took old numbers comes first. */
   #readStanding(stream: Stream, stored: number, last: number): void {
     const place = { ...stream, stored, last };
     this.#limited((suppressed) =>
@@ -118,11 +143,24 @@ export class Streams {
     );
     count.replayed(stream.hub, "unattended", last - stored);
     this.#unattended.set(nameOf(stream), stream);
-    this.#inBackground(stream, () => this.#read(stream));
+    this.#inBackground(stream, async () => {
+      await this.#compareNow(stream);
+      await this.#read(stream);
+    });
   }
 
   async #check(stream: Stream, position: StreamPosition): Promise<void> {
     if (await this.#compare(stream, position)) await this.#read(stream);
+  }
+
+  /** The comparison with where the stream stands now. One that failed is not waited for again. */
+  async #compareNow(stream: Stream): Promise<boolean> {
+    try {
+      return await this.#compare(stream, await findPosition(this.deps.database, stream));
+    } catch (error) {
+      this.#comparing.delete(nameOf(stream));
+      throw error;
+    }
   }
 
   /** Whether the log went back. Then the position is before what it has since. */

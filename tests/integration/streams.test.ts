@@ -106,19 +106,44 @@ describe("a log that went back after event 5 of 10", () => {
     expect([...stored]).toEqual([...TEN, ...EIGHT]);
   });
 
-  test("is found though the bus hangs when it is compared", async () => {
-    const events = await goBack();
-    // By then this process doesn't suspect any more that batches are of the hubs of the tests before.
-    now += 700_000;
-    let goOn = (): void => {};
-    bus.hanging = new Promise((resolve) => {
-      goOn = resolve;
+  describe("while the hub can't be read to compare it", () => {
+    let goOn: () => void;
+    const hang = async (): Promise<ReceivedEvent[]> => {
+      const events = await goBack();
+      // By then this process doesn't suspect any more that batches are of the hubs of the tests before.
+      now += 700_000;
+      bus.hanging = new Promise((resolve) => {
+        goOn = resolve;
+      });
+      return events.slice(5);
+    };
+
+    test("stores nothing behind it, and all of it in order once it can", async () => {
+      const events = await hang();
+      await expect(deliver("0", events)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      expect([...stored]).toEqual(TEN);
+      goOn();
+      await deliver("0", events);
+      expect([...stored]).toEqual([...TEN, ...EIGHT]);
     });
-    await deliver("0", events.slice(5));
-    expect([...stored]).toEqual([...TEN, ...EIGHT.slice(5)]);
-    goOn();
-    await streams.idle();
-    expect([...stored].sort()).toEqual([...EIGHT, ...TEN].sort());
+
+    test("goes on without after two minutes, and finds it later", async () => {
+      const events = await hang();
+      await expect(deliver("0", events)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      now += 120_000;
+      await deliver("0", events);
+      expect([...stored]).toEqual([...TEN, ...EIGHT.slice(5)]);
+      goOn();
+      bus.loseConnection();
+      await deliver("0", put("0", "new 8"));
+      expect([...stored].sort()).toEqual([...EIGHT, "new 8", ...TEN].sort());
+    });
+  });
+
+  test("is found by the sweep where it stands, longer than the position, before anything behind it is read", async () => {
+    await goBack();
+    for (const _look of [1, 2, 3]) await sweepLater();
+    expect([...stored]).toEqual([...TEN, ...EIGHT]);
   });
 
   test("is found by the sweep while it is shorter than the position, without any trigger", async () => {
