@@ -5,6 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { birth, isRunning } from "./processes.mjs";
 
 const LOCK_WAIT_MS = 15 * 60_000;
 const LOCK_MESSAGE_MS = 15_000;
@@ -85,26 +86,9 @@ function isAbandoned(folder) {
   const owner = lockOwner(folder);
   try {
     if (owner === undefined) return Date.now() - statSync(folder).mtimeMs > LOCK_UNOWNED_MS;
-    const [pid, born] = owner;
-    process.kill(pid, 0);
-    return born !== "" && birth(pid) !== born;
-  } catch (error) {
-    // ENOENT: the lock was released just now.
-    return error.code === "ESRCH";
-  }
-}
-
-/**
- * When a process began, in clock ticks since boot, which tells it from a later one with the same number. ""
- * where the system doesn't say (macOS).
- */
-function birth(pid) {
-  try {
-    // The fields from the third, the state, on. The second, in brackets, may hold blanks. A dead process may
-    // still be listed.
-    const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1).split(" ");
-    return fields[0] === "Z" ? "dead" : fields[19];
+    return !isRunning(...owner);
   } catch {
-    return "";
+    // The lock was released just now.
+    return false;
   }
 }

@@ -1,6 +1,7 @@
 import { existsSync, linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { birth, isRunning } from "./processes.js";
 
 /** The longest time that a service of ours takes to stop by itself, and some more. */
 const LEFTOVER_WAIT_MS = 12_000;
@@ -149,30 +150,7 @@ function ownerOf(pid: number): Owner {
 }
 
 function isAlive({ pid, born }: Owner): boolean {
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return false;
-  }
-  return birth(pid) === born && !isZombie(pid);
-}
-
-/** The clock ticks between boot and the start of the process, on Linux: field 22 of /proc/PID/stat. */
-function birth(pid: number): string {
-  return statFields(pid)[19] ?? "";
-}
-
-function isZombie(pid: number): boolean {
-  return statFields(pid)[0] === "Z";
-}
-
-/** The fields of /proc/PID/stat from the third, the state, on. The second, in brackets, may hold blanks. */
-function statFields(pid: number): string[] {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)!.split(" ");
-  } catch {
-    return [];
-  }
+  return isRunning(pid, born);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { birth, isRunning } from "../processes.js";
 
 /** Another process owns the data folder. */
 export class LockedError extends Error {}
@@ -10,7 +11,7 @@ export class LockedError extends Error {}
  */
 export function lockFolder(folder: string): () => void {
   const path = join(folder, "lock");
-  const mine = `${process.pid} ${startedAt(process.pid)}\n`;
+  const mine = `${process.pid} ${birth(process.pid)}\n`;
   for (let attempt = 0; attempt < 3; attempt += 1) {
     try {
       writeFileSync(path, mine, { flag: "wx" });
@@ -36,32 +37,6 @@ function ownerOf(path: string): number | undefined {
   } catch {
     return undefined;
   }
-  const [pid = 0, started = ""] = text
-    .trim()
-    .split(" ")
-    .map((word, index) => (index === 0 ? Number(word) : word)) as [number, string];
-  if (!Number.isInteger(pid) || pid <= 0) return undefined;
-  try {
-    process.kill(pid, 0);
-  } catch (error) {
-    // EPERM: it runs and belongs to somebody else.
-    if ((error as NodeJS.ErrnoException).code === "ESRCH") return undefined;
-  }
-  // The system uses pids again. The process must also have been started when the lock's owner was.
-  return startedAt(pid) === started ? pid : undefined;
-}
-
-/**
- * When a process was started, in the kernel's ticks. Without /proc it is the same word for every process. A
- * process that is dead but not reaped yet, as in containers without an init process, has no such time.
- */
-function startedAt(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // Field 22, counted behind the name, which may hold spaces.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" ? "dead" : (fields[19] ?? "unknown");
-  } catch {
-    return "unknown";
-  }
+  const [pid, born] = text.trim().split(" ");
+  return isRunning(Number(pid), born) ? Number(pid) : undefined;
 }

@@ -7,6 +7,7 @@ import { isDeepStrictEqual, promisify } from "node:util";
 import { Redis } from "ioredis";
 import mysql from "mysql2/promise";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isRunning } from "../../local/processes.js";
 import { startMySql } from "../../local/services/mysql.js";
 import { type Addresses, type Stack, startStack } from "../../local/stack.js";
 import { busFromEnvironment } from "../../local/stackBuses.js";
@@ -24,16 +25,7 @@ const bus = busServer({ bus: busFromEnvironment(process.env) });
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    // Dead, but its parent (process 1, in a container) has not asked for its exit code.
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ENOENT" && !existsSync("/proc/self");
-  }
-}
-
+const runs = (pid: number): boolean => isRunning(pid);
 const pidsOf = ({ stack, ...servers }: Addresses["pids"]) => Object.values(servers);
 
 async function query(url: string, sql: string): Promise<unknown> {
@@ -108,7 +100,7 @@ describe("a running stack", () => {
     expect(Object.keys(written.pids).sort()).toEqual(
       [bus, "functionsHost", "mysql", "page", "redis", "stack", "storage", "webPubSub"].sort(),
     );
-    expect(pidsOf(written.pids).every(isRunning)).toBe(true);
+    expect(pidsOf(written.pids).every(runs)).toBe(true);
   });
 
   test("has its tables, in UTC and with a character set that takes everything", async () => {
@@ -163,7 +155,7 @@ describe("a running stack", () => {
       const written = () => JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));
       await expect.poll(() => isDeepStrictEqual(written(), stack.addresses)).toBe(true);
       expect({ ...stack.addresses, pids: {} }).toEqual({ ...before, pids: {} });
-      expect(isRunning(before.pids[name]!)).toBe(false);
+      expect(runs(before.pids[name]!)).toBe(false);
     },
   );
 
@@ -186,7 +178,7 @@ describe("a running stack", () => {
     await query(stack.addresses.mysql, "INSERT INTO kept VALUES ('still')");
     const pids = pidsOf(stack.addresses.pids);
     await stack.close();
-    expect(pids.filter(isRunning)).toEqual([]);
+    expect(pids.filter(runs)).toEqual([]);
     expect(["stack.json", "lock", "children.json"].filter((name) => existsSync(join(data, name)))).toEqual(
       [],
     );
@@ -253,7 +245,7 @@ describe("the command", () => {
     command.child.kill("SIGINT");
     command.child.kill("SIGINT");
     expect(await command.exitCode).toBe(0);
-    expect(Object.values<number>(pids).filter(isRunning)).toEqual([]);
+    expect(Object.values<number>(pids).filter(runs)).toEqual([]);
   });
 
   test("makes demo rooms on the first start, and leaves them alone from then on", async () => {
@@ -339,7 +331,7 @@ describe("the command", () => {
     command.child.kill("SIGKILL");
     await command.exitCode;
     const next = await startStack({ data, ports: "auto", quiet: true, env });
-    expect(Object.values<number>(pids).filter(isRunning)).toEqual([]);
+    expect(Object.values<number>(pids).filter(runs)).toEqual([]);
     await next.close();
   });
 });
@@ -353,7 +345,7 @@ describe("a MySQL data folder", () => {
     const service = await startMySql({ data, port: 0 });
     expect(await query(service.url, "SELECT DATABASE() AS name")).toEqual([{ name: "chat" }]);
     await service.close();
-    expect(isRunning(service.pid)).toBe(false);
+    expect(runs(service.pid)).toBe(false);
   });
 
   test("is never prepared over a database", async () => {
