@@ -26,6 +26,8 @@ import type { Worker } from "./worker.js";
 
 /** A consumer whose connection broke looks again after this time. */
 const MAX_IDLE_S = 1;
+/** The pause of a partition's reader between two attempts while Event Hubs are away. */
+const AWAY_MS = 250;
 
 /**
  * Starts the Event Hub triggers among the worker's functions. Throws when a trigger names a setting that does
@@ -68,7 +70,9 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
   try {
     consumer = openConsumer(connection, group, hub, new LocalCheckpointStore(container), {
       identifier: ownerName(),
-      retryOptions: { maxRetries: 2, timeoutInMs: 10_000, retryDelayInMs: 200, maxRetryDelayInMs: 1_000 },
+      // The SDK's readers end for good when all their retries failed, because what they throw then, an
+      // AggregateError, is not `retryable`. One failure alone is, so `processError` does the waiting.
+      retryOptions: { maxRetries: 0, timeoutInMs: 10_000 },
       // Greedy: it takes its whole share at once instead of one partition every interval. Expiry matters only
       // for owners on other machines, and is long enough for a busy machine to renew in time.
       loadBalancingOptions: {
@@ -210,10 +214,11 @@ export class EventHubTrigger {
           this.#partitions.get(context.partitionId)?.stop.abort();
         },
         processEvents: (events, context) => this.#receive(events, context),
-        // The SDK goes on by itself: it reads again from the checkpoint, at the latest when it next balances.
+        // The SDK goes on by itself when this resolves: a reader at once, from where it was.
         processError: async (error, context) => {
           const where = context.partitionId === "" ? "" : ` on partition ${context.partitionId}`;
           this.#warn(`${this.#name}${where} will try again: ${describe(error)}`);
+          await pause(AWAY_MS, this.#closing.signal);
         },
       },
       {
