@@ -4,6 +4,7 @@ import {
   type EventPosition,
   earliestEventPosition,
   latestEventPosition,
+  type MessagingError,
   type PartitionContext,
   type ReceivedEventData,
   type Subscription,
@@ -214,11 +215,12 @@ export class EventHubTrigger {
           this.#partitions.get(context.partitionId)?.stop.abort();
         },
         processEvents: (events, context) => this.#receive(events, context),
-        // The SDK goes on by itself when this resolves: a reader at once, from where it was.
+        // The SDK goes on by itself when this resolves: a reader that may be kept at once, from where it was.
         processError: async (error, context) => {
           const where = context.partitionId === "" ? "" : ` on partition ${context.partitionId}`;
           this.#warn(`${this.#name}${where} will try again: ${describe(error)}`);
           await pause(AWAY_MS, this.#closing.signal);
+          if (this.#partitions.get(context.partitionId)?.stop.signal.aborted === false) keepReader(error);
         },
       },
       {
@@ -249,6 +251,10 @@ export class EventHubTrigger {
     partition.waitingSince = Date.now();
     return this.#inLine(context.partitionId, async () => {
       for (const batch of batches) await this.#process(partition, batch, context);
+    }).catch((error: unknown) => {
+      // A reader that went on would leave these events out. The next one begins at the checkpoint.
+      partition.stop.abort();
+      throw error;
     });
   }
 
@@ -306,6 +312,17 @@ function newPartition(closing: AbortSignal): Partition {
   const stop = new AbortController();
   if (closing.aborted) stop.abort();
   return { stop, waiting: [], waitingSince: 0, batchesSinceCheckpoint: 0 };
+}
+
+/**
+ * Has the SDK keep the reader that met this error: it looks at `retryable` after it has told of the error. A
+ * reader that ended would come back only with the SDK's next balancing, which waits 30 s after a failed
+ * request, whatever the client's retry options are. Of a connection that closed before it was open the SDK
+ * makes an error without that property. A reader whose partition is another host's now must end.
+ */
+function keepReader(error: Error | MessagingError): void {
+  const isLost = "code" in error && error.code === "ReceiverDisconnectedError";
+  if (!isLost) Object.assign(error, { retryable: true });
 }
 
 function startPosition(initial: EventHubSettings["initialOffset"]): EventPosition {

@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { EventHubProducerClient } from "@azure/event-hubs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -14,6 +16,22 @@ import {
   scratchFolder,
 } from "./functionsApp/processes.js";
 
+/** A port whose server went away behind a proxy: each connection is counted and closed at once. */
+async function countRefused(port: number): Promise<{ refused(): number; close(): Promise<void> }> {
+  let refused = 0;
+  const server = createServer((socket) => {
+    refused += 1;
+    socket.destroy();
+  });
+  await once(server.listen(port, "127.0.0.1"), "listening");
+  return {
+    refused: () => refused,
+    close: async () => {
+      await once(server.close(), "close");
+    },
+  };
+}
+
 /** Event Hub triggers against the local Event Hubs server and Azurite. */
 describe("the Functions host, reading Event Hubs", () => {
   interface Call {
@@ -27,7 +45,7 @@ describe("the Functions host, reading Event Hubs", () => {
 
   let scratch: ReturnType<typeof scratchFolder>;
   // Every test has a hub of its own, so that none meets events or checkpoints of another one.
-  const names = Array.from({ length: 14 }, (_, index) => `orders-${index}`);
+  const names = Array.from({ length: 15 }, (_, index) => `orders-${index}`);
   const hubs = Object.fromEntries(
     names.map((name, index) => [
       name,
@@ -287,6 +305,22 @@ describe("the Functions host, reading Event Hubs", () => {
       await eventually(() => texts().includes("four"));
       expect([...new Set(texts())]).toEqual(["one", "two", "three", "four"]);
     });
+  });
+
+  test("a partition's reader outlives Event Hubs that are away", async () => {
+    const running = await host();
+    await send(["one"]);
+    await eventually(() => texts().includes("one"));
+    await eventHubs.close();
+    const away = await countRefused(eventHubsPort);
+    await eventually(() => away.refused() >= 20 || running.log().includes("no longer reads"));
+    await away.close();
+    eventHubs = await startEventHubs();
+    await send(["two"]);
+    await eventually(() => texts().includes("two"));
+    expect(running.log()).not.toContain("no longer reads");
+    expect(running.log().split("orders reads partition 0")).toHaveLength(2);
+    expect(texts()).toEqual(["one", "two"]);
   });
 
   test("two hosts share the partitions, and no event is left out", async () => {
