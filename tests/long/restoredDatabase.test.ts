@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { BlobServiceClient } from "@azure/storage-blob";
 import type { Admin } from "@platformatic/kafka";
 import { Redis } from "ioredis";
@@ -35,6 +37,7 @@ async function tablesOf(root: Connection): Promise<readonly string[]> {
 /** Keeps what the database holds now, in another one. */
 const backUp = (): Promise<void> =>
   asRoot(async (root) => {
+    await root.query("DROP DATABASE IF EXISTS earlier");
     await root.query("CREATE DATABASE earlier");
     for (const table of await tablesOf(root)) {
       await root.query(`CREATE TABLE earlier.${table} LIKE chat.${table}`);
@@ -158,7 +161,8 @@ test("a database set back to an earlier moment gets from the hubs what came sinc
   expect(after.at(-1)).toEqual([before.at(-1)![0], "after"]);
   expect(await deadLetters()).toEqual(["NOT_A_MEMBER"]);
 
-  // A partition to which nothing comes stands still, until the host reads it from the beginning.
+  // A partition to which nothing comes stands still, until the sweep reads it or, at once, the host from the
+  // beginning.
   expect(await contentsOf(quietId, ben)).toEqual([[1, "first"]]);
   await readFromTheBeginning();
   await expect
@@ -169,4 +173,24 @@ test("a database set back to an earlier moment gets from the hubs what came sinc
     ]);
   expect(await contentsOf(roomId, ben)).toEqual(after);
   await writer.close();
+});
+
+test("the end of a partition to which nothing comes is brought back by the sweep, the host's place behind it", async () => {
+  const [ann, ben] = newUsers(2) as [number, number];
+  const { roomId } = await roomWithPartition([ann, ben]);
+  await backUp();
+  const writer = await connect(ann, { stack: addresses() });
+  await writer.say(roomId, "quiet");
+  await writer.close();
+  const both = [
+    [1, "first"],
+    [2, "quiet"],
+  ];
+  await expect.poll(() => contentsOf(roomId, ben)).toEqual(both);
+
+  await restore();
+  expect(await contentsOf(roomId, ben)).toEqual([[1, "first"]]);
+  await expect.poll(() => contentsOf(roomId, ben)).toEqual(both);
+  const log = readFileSync(join(stack.folder, "logs", "functionsHost.log"), "utf8");
+  expect(log).toContain("a partition stands: no trigger reads it, so its events are read here");
 });
