@@ -6,6 +6,7 @@ import type { Fault } from "./faults/kind.js";
 import { fewest } from "./minimize.js";
 import { type Options, readOptions, USAGE } from "./options.js";
 import { plan } from "./plan.js";
+import { runPlanted } from "./planted/runPlanted.js";
 import { addToTable, again, isInTable, planText, resultText } from "./report.js";
 import { type Result, run } from "./run.js";
 
@@ -17,12 +18,26 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  if (options.planted) return (await testChecker(options, options.planted)) ? 0 : 1;
+  process.once("SIGINT", exit).once("SIGTERM", exit);
   let failed = 0;
   for (const seed of options.seeds) {
     if (options.table !== undefined && isInTable(options.table, seed, options)) continue;
     if (!(await runSeed(seed, options))) failed += 1;
   }
   return failed > 0 ? 1 : 0;
+}
+
+/** True where the checker finds what was planted. A signal ends it once its stack is gone, a second one at once. */
+async function testChecker(options: Options, names: readonly string[]): Promise<boolean> {
+  const [seed = 1] = options.seeds;
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const)
+    process.once(signal, () => {
+      stop.abort(new Error(`ended by ${signal}`));
+      process.once(signal, exit);
+    });
+  return await runPlanted({ ...options, names, seed, signal: stop.signal });
 }
 
 /** True where all is well. */
@@ -69,8 +84,10 @@ async function minimize(seed: number, options: Options, faults: readonly Fault[]
   console.log(`the fewest faults that still fail, as far as ${MOST_TRIES} tries tell:\n${planText(few)}`);
 }
 
-// Disks are unmounted at the exit.
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+/** Disks are unmounted at the exit. */
+function exit(): void {
+  process.exit(130);
+}
 
 try {
   const args = process.argv.slice(2);

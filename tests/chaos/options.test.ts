@@ -14,6 +14,14 @@ describe("the options of the breaking machine", () => {
     expect(readOptions(["--seed", "8"])).toMatchObject({ seeds: [8], minutes: 2, bus: "eventhubs" });
   });
 
+  test("name planted faults, all if none is named", () => {
+    const some = readOptions(["--planted", "seqSkips,idsStay", "--bus", "kafka"]);
+    expect(some).toMatchObject({ planted: ["seqSkips", "idsStay"], seeds: [1], bus: "kafka" });
+    expect(readOptions(["--planted", "--seed", "7"])).toMatchObject({ seeds: [7] });
+    expect(readOptions(["--planted"]).planted).toHaveLength(27);
+    expect(readOptions(["--seed", "7"]).planted).toBeUndefined();
+  });
+
   test.each([
     [["--seed", "x"], "--seed x: must be a whole number up to 2147483647"],
     [["--seed", "1", "--seeds", "1..2"], "--seed and --seeds: one of them is enough"],
@@ -22,6 +30,9 @@ describe("the options of the breaking machine", () => {
     [["--bus", "rabbit"], "--bus rabbit: must be eventhubs or kafka"],
     [["--only", "flood"], '--only flood: there is no kind of fault "flood", but: kill, '],
     [["--minimize", "--seeds", "1..2"], "--minimize takes one --seed"],
+    [["--planted", "seqJumps"], "--planted seqJumps: there is no such fault, but: receiptBeforePublish, "],
+    [["--planted", "--minutes", "1"], "--planted and --minutes: --planted goes with --seed, --bus and --keep"],
+    [["seqSkips"], "seqSkips: there is no such option"],
     [["--sed", "1"], "Unknown option '--sed'"],
   ])("that can't be are an error that says why: %j", (args, text) => {
     expect(() => readOptions(args)).toThrow(text);

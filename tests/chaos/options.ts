@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import { kindOf, names } from "./faults/kinds.js";
+import { PLANTED } from "./planted/table.js";
 import { BUSES, type BusName } from "./stack/names.js";
 
 export const USAGE = `Breaks a whole stack of its own by a seeded plan while clients write and read, and then checks that nothing is
@@ -15,6 +16,8 @@ lost, repeated or out of order. Ends with 0 where all is well, with 1 where not,
   --plan            prints the plan and does nothing
   --minimize        after a failure runs again with fewer and fewer faults, and prints the fewest that still fail
   --table FILE      adds a line for each seed to a Markdown table; seeds that are in it already are left out
+  --planted [NAME,...]  instead tests the checker: runs copies of the product with faults planted in it, all or
+                    these, and the product itself, without a plan; goes with --seed (default 1), --bus and --keep
   --keep            keeps the folder of data, logs and histories also where all is well
   --help            this text`;
 
@@ -31,41 +34,64 @@ export interface Options {
   readonly minimize: boolean;
   readonly table: string | undefined;
   readonly keep: boolean;
+  /** The planted faults to be run instead of a plan. */
+  readonly planted: readonly string[] | undefined;
   readonly help: boolean;
 }
 
 /** Throws an error that says which option can't be, and what it may be. */
 export function readOptions(args: readonly string[]): Options {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
       seed: { type: "string" },
       seeds: { type: "string" },
-      minutes: { type: "string", default: "2" },
+      minutes: { type: "string" },
       bus: { type: "string", default: "eventhubs" },
       only: { type: "string" },
       plan: { type: "boolean", default: false },
       minimize: { type: "boolean", default: false },
       table: { type: "string" },
+      planted: { type: "boolean", default: false },
       keep: { type: "boolean", default: false },
       help: { type: "boolean", default: false },
     },
   });
   if (values.seed !== undefined && values.seeds !== undefined)
     throw new Error("--seed and --seeds: one of them is enough");
-  const seeds = values.seeds === undefined ? [seedOf(values.seed)] : seedsOf(values.seeds);
+  const planted = values.planted ? plantedOf(positionals) : undefined;
+  if (planted) requireAlone(values);
+  else if (positionals.length > 0) throw new Error(`${positionals[0]}: there is no such option`);
+  const one = planted ? (values.seed ?? "1") : values.seed;
+  const seeds = values.seeds === undefined ? [seedOf(one)] : seedsOf(values.seeds);
   if (values.minimize && seeds.length > 1) throw new Error("--minimize takes one --seed");
   return {
     seeds,
-    minutes: minutesOf(values.minutes),
+    minutes: minutesOf(values.minutes ?? "2"),
     bus: busOf(values.bus),
     only: kindsOf(values.only),
     planOnly: values.plan,
     minimize: values.minimize,
     table: values.table,
     keep: values.keep,
+    planted,
     help: values.help,
   };
+}
+
+function plantedOf(positionals: readonly string[]): string[] {
+  const known = PLANTED.map(({ name }) => name);
+  const names = positionals.flatMap((text) => text.split(",")).filter((name) => name !== "");
+  const wrong = names.find((name) => !known.includes(name));
+  if (wrong) throw new Error(`--planted ${wrong}: there is no such fault, but: ${known.join(", ")}`);
+  return names.length > 0 ? names : known;
+}
+
+/** Throws where an option of plans stands beside `--planted`. */
+function requireAlone(values: Readonly<Record<string, string | boolean | undefined>>): void {
+  const other = ["seeds", "minutes", "only", "plan", "minimize", "table"].find((name) => values[name]);
+  if (other) throw new Error(`--planted and --${other}: --planted goes with --seed, --bus and --keep`);
 }
 
 function seedOf(text = String(Math.floor(Math.random() * 1_000_000))): number {

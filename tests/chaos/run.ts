@@ -2,8 +2,10 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readAuthSettings } from "../../local/settings.js";
+import type { StackApp } from "../../local/stackServers.js";
 import { signToken } from "../../local/tokens.js";
 import { check, type Finding } from "./checker/check.js";
+import type { Rates } from "./clients/acts.js";
 import type { DatabaseAddress, Target } from "./clients/target.js";
 import { startWorld, type World } from "./clients/world.js";
 import { diskFull } from "./faults/diskFull.js";
@@ -19,10 +21,8 @@ const QUIET_MS = 120_000;
 const STILL_MS = 2_000;
 const SETTLE_MS = 180_000;
 /** By the second. Two cores catch up with so much after each fault. */
-const RATES = { sends: 8, reads: 3 };
-/** The clients may take it twice: to see the rest, and to look at everything once more. */
+const RATES: Partial<Rates> = { sends: 8, reads: 3 };
 const PATIENCE_MS = 300_000;
-const FINISH_MS = 2 * PATIENCE_MS + 60_000;
 /** The clients' tokens outlive a run. */
 const TOKEN_S = 7_200;
 
@@ -34,6 +34,17 @@ export interface RunOptions {
   /** Gets data, logs, histories and the plan. */
   readonly folder: string;
   readonly say: (line: string) => void;
+  /** What the hosts run, if it is not the project as it was built. */
+  readonly app?: StackApp;
+  /** Nothing is disturbed, so the checker excuses nothing. */
+  readonly calm?: boolean;
+  readonly rates?: Partial<Rates>;
+  /** How long what was sent may take at the end to be stored, and to empty outboxes. */
+  readonly settleMs?: number;
+  /** How long the clients may take, twice: to see the rest, and to look at everything once more. */
+  readonly patienceMs?: number;
+  /** Ends the run, and all that it started. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Result {
@@ -44,21 +55,30 @@ export interface Result {
 
 /** Starts a stack and its clients, makes the faults, and checks what is left. Throws where nothing can be said. */
 export async function run(options: RunOptions): Promise<Result> {
-  const { seed, folder, bus, say } = options;
+  const { seed, folder, bus, say, app, signal } = options;
   writeFileSync(join(folder, "plan.json"), `${JSON.stringify(options, null, 2)}\n`);
   say("starting the stack");
   const smallDisks = options.faults.filter(({ kind }) => kind === diskFull.name).map(({ target }) => target);
   const data = join(folder, "stack");
-  const stack = await startStack({ folder: data, bus, random: randomOf(seed + 1), smallDisks, say });
+  const stack = await startStack({ folder: data, bus, random: randomOf(seed + 1), smallDisks, app, say });
   try {
-    return await runOn(stack, options);
+    signal?.throwIfAborted();
+    return await Promise.race([runOn(stack, options), aborted(signal)]);
   } finally {
     await stack.close();
   }
 }
 
+/** Never resolves, and throws when it is aborted. */
+function aborted(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
 async function runOn(stack: Stack, options: RunOptions): Promise<Result> {
-  const { seed, say, faults, minutes } = options;
+  const { seed, say, faults, minutes, calm = false, rates = RATES } = options;
+  const { patienceMs = PATIENCE_MS } = options;
   const histories = join(options.folder, "histories");
   mkdirSync(histories, { recursive: true });
   const target = targetOf(stack);
@@ -68,13 +88,14 @@ async function runOn(stack: Stack, options: RunOptions): Promise<Result> {
     seed,
     folder: histories,
     log: say,
-    patienceMs: PATIENCE_MS,
-    rates: RATES,
+    patienceMs,
+    calm,
+    rates,
   });
   const cutAt: CutAt = new Map();
   const struck = await strike(faults, minutes * 60_000, machineOf(stack, world, cutAt, say));
   await heal(stack);
-  const left = await finish(stack, world, cutAt, say);
+  const left = await finish(stack, world, cutAt, options);
   say("checking");
   const checked = await check(histories, target.database);
   const failures = [...struck.failures, ...left].map((text) => ({ rule: "comes to rest", text }));
@@ -96,17 +117,18 @@ async function finish(
   stack: Stack,
   world: World,
   cutAt: CutAt,
-  say: (line: string) => void,
+  { say, patienceMs = PATIENCE_MS, settleMs = SETTLE_MS }: RunOptions,
 ): Promise<readonly string[]> {
   say("all faults are over, the clients finish");
   // A stream that stands for a while looks like one that is done: clients take their last look after that.
   await world.hold();
-  await untilStored(stack, cutAt, SETTLE_MS);
+  await untilStored(stack, cutAt, settleMs);
+  const finishMs = 2 * patienceMs + 60_000;
   const late = Symbol("late");
-  const ended = await Promise.race([world.finish(), after(FINISH_MS, late)]);
-  const stored = await untilStored(stack, cutAt, SETTLE_MS);
-  const outboxes = await untilOutboxesEmpty(stack, SETTLE_MS);
-  const clients = ended === late ? [`the clients did not finish within ${FINISH_MS / 1_000} s`] : [];
+  const ended = await Promise.race([world.finish(), after(finishMs, late)]);
+  const stored = await untilStored(stack, cutAt, settleMs);
+  const outboxes = await untilOutboxesEmpty(stack, settleMs);
+  const clients = ended === late ? [`the clients did not finish within ${finishMs / 1_000} s`] : [];
   return [...clients, ...stored, ...outboxes];
 }
 

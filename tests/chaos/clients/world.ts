@@ -48,7 +48,7 @@ const CLEANED_UP_MS = 10_000;
 export async function startWorld(options: WorldOptions): Promise<World> {
   mkdirSync(options.folder, { recursive: true });
   const world = new RunningWorld(options);
-  await world.begin();
+  await world.begin().catch((error: unknown) => world.end().then(() => Promise.reject(error)));
   return world;
 }
 
@@ -98,7 +98,8 @@ class RunningWorld implements World {
 
   async hold(): Promise<() => void> {
     this.#holds += 1;
-    const missing = await untilNothing(() => this.#onTheWay(), HELD_MS);
+    const { patienceMs = PATIENCE_MS } = this.options;
+    const missing = await untilNothing(() => this.#onTheWay(), Math.min(HELD_MS, patienceMs));
     if (missing.length > 0) this.options.log(`held, though ${missing.join("; ")}`);
     let isHeld = true;
     return () => {
@@ -117,10 +118,15 @@ class RunningWorld implements World {
       this.#isOver = true;
     });
     await Promise.race([lookAtAll(this.#people), end]);
-    this.#isOver = true;
-    await Promise.all(this.#people.flatMap(({ clients }) => clients.map((client) => client.end())));
+    await this.end();
     await sleep(CLEANED_UP_MS);
     for (const { history } of this.#people) history.close();
+  }
+
+  /** Ends all clients. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await Promise.all(this.#people.flatMap(({ clients }) => clients.map((client) => client.end())));
   }
 
   kill(): void {

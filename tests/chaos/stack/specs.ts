@@ -16,6 +16,7 @@ import {
   eventHubsSpec,
   functionsHostSpec,
   PROJECT_APP,
+  type StackApp,
   webPubSubConnection,
   webPubSubSpec,
 } from "../../../local/stackServers.js";
@@ -87,9 +88,10 @@ export async function hostPart(
   ports: Ports,
   bus: BusName,
   host: HostName,
+  app: StackApp,
 ): Promise<ChildSpec> {
   const settings = await hostSettings(ports, bus, host);
-  const spec = functionsHostSpec(folder, ports.parts[host], ports.front, settings);
+  const spec = functionsHostSpec(folder, ports.parts[host], ports.front, settings, app);
   return { ...spec, name: host, logFile: folder.log(host) };
 }
 

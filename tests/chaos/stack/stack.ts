@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { freePorts, LOOPBACK } from "../../../local/ports.js";
 import type { ChildSpec } from "../../../local/services/child.js";
 import { StackFolder } from "../../../local/stackFolder.js";
+import { PROJECT_APP, type StackApp } from "../../../local/stackServers.js";
 import type { Random } from "../random.js";
 import { createAppUser } from "./database.js";
 import { SmallDisk } from "./disk.js";
@@ -28,6 +29,8 @@ export interface StackOptions {
   readonly random: Random;
   /** The parts whose disks are to be filled. */
   readonly smallDisks: readonly string[];
+  /** What the hosts run, if it is not the project as it was built. */
+  readonly app?: StackApp | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -51,6 +54,7 @@ export async function startStack({
   bus,
   random,
   smallDisks,
+  app = PROJECT_APP,
   say,
 }: StackOptions): Promise<Stack> {
   const folder = new StackFolder(path);
@@ -76,7 +80,7 @@ export async function startStack({
   try {
     await front.open(ports.front);
     await Promise.all(Object.values(links).map((link) => link.open()));
-    await startParts(folder, ports, bus, run);
+    await startParts(folder, ports, bus, app, run);
   } catch (error) {
     await close();
     throw error;
@@ -110,6 +114,7 @@ async function startParts(
   folder: StackFolder,
   ports: Ports,
   bus: BusName,
+  app: StackApp,
   run: (name: PartName, spec: ChildSpec) => Promise<void>,
 ): Promise<void> {
   const database = async (): Promise<void> => {
@@ -127,7 +132,7 @@ async function startParts(
     async () => run("sockets", socketsPart(folder, ports)),
   ];
   await Promise.all([database(), events(), ...others.map((start) => start())]);
-  await Promise.all(HOSTS.map(async (host) => run(host, await hostPart(folder, ports, bus, host))));
+  await Promise.all(HOSTS.map(async (host) => run(host, await hostPart(folder, ports, bus, host, app))));
 }
 
 async function choosePorts(bus: BusName): Promise<Ports> {
