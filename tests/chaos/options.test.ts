@@ -31,7 +31,10 @@ describe("the options of the breaking machine", () => {
     [["--only", "flood"], '--only flood: there is no kind of fault "flood", but: kill, '],
     [["--minimize", "--seeds", "1..2"], "--minimize takes one --seed"],
     [["--planted", "seqJumps"], "--planted seqJumps: there is no such fault, but: receiptBeforePublish, "],
-    [["--planted", "--minutes", "1"], "--planted and --minutes: --planted goes with --seed, --bus and --keep"],
+    [
+      ["--planted", "--minutes", "1"],
+      "--planted and --minutes: --planted goes with --seed, --bus and --keep",
+    ],
     [["seqSkips"], "seqSkips: there is no such option"],
     [["--sed", "1"], "Unknown option '--sed'"],
   ])("that can't be are an error that says why: %j", (args, text) => {
