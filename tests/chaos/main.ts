@@ -18,7 +18,7 @@ async function main(args: readonly string[]): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  if (options.planted) return (await testChecker(options, options.planted)) ? 0 : 1;
+  if (options.planted) return await testChecker(options, options.planted);
   process.once("SIGINT", exit).once("SIGTERM", exit);
   let failed = 0;
   for (const seed of options.seeds) {
@@ -28,16 +28,22 @@ async function main(args: readonly string[]): Promise<number> {
   return failed > 0 ? 1 : 0;
 }
 
-/** True where the checker finds what was planted. A signal ends it once its stack is gone, a second one at once. */
-async function testChecker(options: Options, names: readonly string[]): Promise<boolean> {
+/** A signal ends it once its stack is gone, a second one at once. */
+async function testChecker(options: Options, names: readonly string[]): Promise<number> {
   const [seed = 1] = options.seeds;
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const)
     process.once(signal, () => {
-      stop.abort(new Error(`ended by ${signal}`));
+      stop.abort();
       process.once(signal, exit);
     });
-  return await runPlanted({ ...options, names, seed, signal: stop.signal });
+  try {
+    return (await runPlanted({ ...options, names, seed, signal: stop.signal })) ? 0 : 1;
+  } catch (error) {
+    if (!stop.signal.aborted) throw error;
+    console.error("ended by a signal");
+    return 130;
+  }
 }
 
 /** True where all is well. */

@@ -15,6 +15,7 @@ import { type Struck, strike } from "./schedule.js";
 import { type CutAt, untilOutboxesEmpty, untilStored } from "./settle.js";
 import type { BusName } from "./stack/names.js";
 import { addressesOf, type Stack, startStack } from "./stack/stack.js";
+import { unlessAborted } from "./wait.js";
 
 const QUIET_MS = 120_000;
 /** Where no client hears or says anything for this long, nothing is on its way. */
@@ -60,20 +61,20 @@ export async function run(options: RunOptions): Promise<Result> {
   say("starting the stack");
   const smallDisks = options.faults.filter(({ kind }) => kind === diskFull.name).map(({ target }) => target);
   const data = join(folder, "stack");
-  const stack = await startStack({ folder: data, bus, random: randomOf(seed + 1), smallDisks, app, say });
+  const stack = await startStack({
+    folder: data,
+    bus,
+    random: randomOf(seed + 1),
+    smallDisks,
+    app,
+    signal,
+    say,
+  });
   try {
-    signal?.throwIfAborted();
-    return await Promise.race([runOn(stack, options), aborted(signal)]);
+    return await unlessAborted(runOn(stack, options), signal);
   } finally {
     await stack.close();
   }
-}
-
-/** Never resolves, and throws when it is aborted. */
-function aborted(signal: AbortSignal | undefined): Promise<never> {
-  return new Promise((_, reject) => {
-    signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }
 
 async function runOn(stack: Stack, options: RunOptions): Promise<Result> {

@@ -16,6 +16,13 @@ describe("the breaking machine", () => {
     expect(stdout).toMatch(/^seed 3: ok$/m);
   });
 
+  test("finds a fault that is planted in the product, and nothing in the product itself", async () => {
+    const { stdout } = await machine("--planted", "contentCut");
+    expect(stdout).toMatch(
+      /^control, calm: nothing found\nplanted contentCut: found by content \d+ \(others: .*\)\nplanted: ok\n$/,
+    );
+  });
+
   test("says which options can't be, and ends with 2", async () => {
     const failure = await machine("--bus", "rabbit").catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 2, stderr: "--bus rabbit: must be eventhubs or kafka\n" });

@@ -6,6 +6,8 @@ import type { StackApp } from "../../../local/stackServers.js";
 const PRODUCT = [
   "dist/functions",
   "dist/shared",
+  // Scripts of Redis, and migrations.
+  "shared",
   "package.json",
   "host.json",
   "local.settings.json",

@@ -4,6 +4,7 @@ import type { ChildSpec } from "../../../local/services/child.js";
 import { StackFolder } from "../../../local/stackFolder.js";
 import { PROJECT_APP, type StackApp } from "../../../local/stackServers.js";
 import type { Random } from "../random.js";
+import { unlessAborted } from "../wait.js";
 import { createAppUser } from "./database.js";
 import { SmallDisk } from "./disk.js";
 import { Front } from "./front.js";
@@ -31,6 +32,8 @@ export interface StackOptions {
   readonly smallDisks: readonly string[];
   /** What the hosts run, if it is not the project as it was built. */
   readonly app?: StackApp | undefined;
+  /** Ends the start, and all that was started. */
+  readonly signal?: AbortSignal | undefined;
   readonly say: (line: string) => void;
 }
 
@@ -55,6 +58,7 @@ export async function startStack({
   random,
   smallDisks,
   app = PROJECT_APP,
+  signal,
   say,
 }: StackOptions): Promise<Stack> {
   const folder = new StackFolder(path);
@@ -63,9 +67,10 @@ export async function startStack({
   const links = recordOf(LINKS, (name) => new Link(ports.links[name], targetOf(name, ports)));
   const parts = new Map<PartName, Part>();
   const run = async (name: PartName, spec: ChildSpec): Promise<void> => {
+    signal?.throwIfAborted();
     const part = new Part(spec, random, say);
     parts.set(name, part);
-    await part.up();
+    await unlessAborted(part.up(), signal);
   };
   const front = new Front(
     HOSTS.map((host) => ({ port: ports.links[`front-${host}`], isUp: () => parts.get(host)?.isUp === true })),
