@@ -109,6 +109,7 @@ export const hashOf = (type: string, content: string): string =>
 
 /** The history of one client: a file of JSON lines, each written before the client goes on. */
 export class History {
+  #isClosed = false;
   readonly #file: number;
 
   constructor(
@@ -123,12 +124,16 @@ export class History {
   note(event: Event): number {
     const at = performance.now();
     const line: Line = { at, client: this.client, user: this.user, ...event };
+    // What a client that was ended still tries is no part of the run.
+    if (this.#isClosed) return at;
     writeSync(this.#file, `${JSON.stringify(line)}\n`);
     this.count(event);
     return at;
   }
 
   close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     closeSync(this.#file);
   }
 }
