@@ -20,7 +20,10 @@ const PROBE_MS = 2_000;
  */
 export function refusing({ database, bus, broadcaster }: Refusing): Refusing {
   const ask = { ...database, statementMs: PROBE_MS };
-  const forDatabase = new Breaker("The database", () => using(ask, (db) => db.query("SELECT 1")));
+  const answeredAt = (): number => database.answers.at;
+  const forDatabase = new Breaker("The database", () => using(ask, (db) => db.query("SELECT 1")), {
+    answeredAt,
+  });
   const forBus = new Breaker("The event bus", () => bus.ping());
   const forSockets = new Breaker("The socket service", () => broadcaster.ping());
   return {

@@ -4,6 +4,7 @@ import type { EventBus } from "../bus/eventBus.js";
 import { MESSAGES_HUB } from "../events/messages.js";
 import { READS_HUB } from "../events/reads.js";
 import { LATE, within } from "../platform/async.js";
+import { ChatError } from "../platform/errors.js";
 import type { Faults, Part } from "../platform/faults.js";
 import type { PartitionLag } from "../platform/measures.js";
 import type { RedisStore } from "../redis/ports.js";
@@ -43,7 +44,7 @@ export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> 
     stateOf(withoutFaults("mysql", deps.database, () => checkSchema(deps), deps)),
     stateOf(shared(deps.redis, () => deps.redis.ping())),
     stateOf(withoutFaults("eventHubs", deps.bus, () => deps.bus.ping(), deps)),
-    stateOf(withoutFaults("webPubSub", deps.broadcaster, () => deps.broadcaster.ping(), deps)),
+    stateOf(withoutFaults("webPubSub", deps.broadcaster, () => pingSockets(deps.broadcaster), deps)),
   ]);
   // Everything goes on without Redis.
   const isDown = [mysql, eventHubs, webPubSub].includes("down");
@@ -56,6 +57,13 @@ export async function health(deps: HealthDeps): Promise<z.infer<typeof Health>> 
     lag: { messages: lagOf(known, MESSAGES_HUB), reads: lagOf(known, READS_HUB) },
     ...(formerBus && { formerBus: formerBus === LATE ? "draining" : formerBus }),
   };
+}
+
+/** A service that asks to be left alone for a while is there. */
+async function pingSockets(broadcaster: Broadcaster): Promise<void> {
+  await broadcaster.ping().catch((error: unknown) => {
+    if (!(error instanceof ChatError) || error.details.retryAfter === undefined) throw error;
+  });
 }
 
 /** What waits in a whole hub. Unknown where it is unknown of a partition. */

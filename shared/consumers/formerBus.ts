@@ -34,8 +34,8 @@ export interface FormerBus {
 }
 
 export function createFormerBus(bus: EventBus, stores: Stores, deps: Omit<ConsumeDeps, "bus">): FormerBus {
-  // Its log is not looked after any more.
-  const own: ConsumeDeps = { ...deps, bus, onBatch: () => {} };
+  // Its log is not looked after any more, and the present one's has nothing to do with it.
+  const own: ConsumeDeps = { ...deps, bus, beforeBatch: async () => {}, onBatch: () => {} };
   const limited = atMostEvery(LOOK_MS);
   const drainedHubs = new Set<string>();
   const running = new Map<string, Promise<void>>();

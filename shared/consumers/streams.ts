@@ -11,6 +11,10 @@ import { hasGoneBack, rewind } from "./timeline.js";
 
 /** A comparison that takes longer than this fails its batch, which is tried again and then waits for the same one. */
 const COMPARED_MS = 2_000;
+/** One that takes longer than this is given up. */
+const COMPARISON_MS = 30_000;
+/** Its result counts this long for a batch that is tried again. */
+const COMPARED_AGAIN_MS = 10_000;
 /**
  * After this time batches are stored though their log can't be compared: a hub that only its trigger may read must
  * not stop them for ever.
@@ -19,6 +23,20 @@ const COMPARED_AT_LAST_MS = 120_000;
 const LOOK_MS = 10_000;
 /** A partition in which nothing moved for this long while events wait is read by the sweep. */
 const STANDS_MS = 20_000;
+
+/** The numbers of the events that were stored last, shown last, and came last. */
+interface Place {
+  readonly stored: number;
+  readonly broadcast: number;
+  readonly last: number;
+}
+
+interface Comparison {
+  readonly connection: string | undefined;
+  readonly done: Promise<void>;
+  /** In milliseconds since 1970. */
+  ended: number | undefined;
+}
 
 type Partition = Pick<Stream, "hub" | "partitionId">;
 type Stores = Readonly<Record<string, (batch: EventBatch) => Promise<void>>>;
@@ -34,12 +52,18 @@ export class Streams {
   readonly #limited = atMostEvery(60_000);
   /** Over which connection each partition was compared last. */
   readonly #comparedOver = new Map<string, string | undefined>();
-  /** Since when each partition that can't be compared would have been. */
-  readonly #uncompared = new Map<string, number>();
-  readonly #comparing = new Map<string, Promise<unknown>>();
+  readonly #comparisons = new Map<string, Comparison>();
+  /** Partitions that can't be compared: since when, and where they stood then. */
+  readonly #late = new Map<
+    string,
+    { readonly since: number; readonly position: StreamPosition | undefined }
+  >();
   readonly #working = new Map<string, Promise<void>>();
   /** Where each partition with waiting events stood, and since when. */
-  readonly #stood = new Map<string, { readonly stored: number; readonly since: number }>();
+  readonly #stood = new Map<
+    string,
+    { readonly stored: number; readonly broadcast: number; readonly since: number }
+  >();
   /** Partitions that stood, and of which no trigger has brought anything since: each sweep reads them. */
   readonly #unattended = new Map<string, Partition>();
   #looked = Number.NEGATIVE_INFINITY;
@@ -54,35 +78,67 @@ export class Streams {
    * Called before each batch. No log goes back without all connections to it being lost. So each partition's first
    * batch on a connection waits until its log has been compared with what was stored: events that took old numbers
    * are stored before those behind them. Throws `UNAVAILABLE` where that can't be done, for two minutes at most.
+   * After that it is done in the background, as soon as it can be.
    */
   async beforeBatch(stream: Stream): Promise<void> {
     const name = nameOf(stream);
     if (!this.#working.has(name)) this.#unattended.delete(name);
     const connection = this.deps.bus.connection(stream.hub);
     if (connection !== undefined && this.#comparedOver.get(name) === connection) return;
-    if (!(await this.#isCompared(stream))) return;
-    // Comparing opens a connection where there was none.
-    this.#comparedOver.set(name, connection ?? this.deps.bus.connection(stream.hub));
+    const comparing = this.#comparisonOver(connection, stream);
+    const late = this.#late.get(name);
+    if (late && this.deps.now() - late.since >= COMPARED_AT_LAST_MS) return;
+    try {
+      if ((await within(COMPARED_MS, comparing.done)) === LATE)
+        throw new ChatError("UNAVAILABLE", "Comparing the hub's log with what is stored takes too long.");
+    } catch (error) {
+      await this.#noteLate(stream);
+      throw error;
+    }
   }
 
-  /** Whether the log was compared. It is not where that has failed for so long that its batches go on without. */
-  async #isCompared(stream: Stream): Promise<boolean> {
-    const [name, now] = [nameOf(stream), this.deps.now()];
-    const comparing = this.#comparing.get(name) ?? this.#compareNow(stream);
-    this.#comparing.set(name, comparing);
-    try {
-      if ((await within(COMPARED_MS, comparing)) === LATE)
-        throw new ChatError("UNAVAILABLE", "Comparing the hub's log with what is stored takes too long.");
-      this.#comparing.delete(name);
-      this.#uncompared.delete(name);
-      return true;
-    } catch (error) {
-      const since = this.#uncompared.get(name) ?? now;
-      this.#uncompared.set(name, since);
-      if (now - since < COMPARED_AT_LAST_MS) throw error;
-      this.#failed(stream, error);
-      return false;
-    }
+  /** The comparison that is under way over this connection, or has just ended; or a new one. */
+  #comparisonOver(connection: string | undefined, stream: Stream): Comparison {
+    const name = nameOf(stream);
+    const known = this.#comparisons.get(name);
+    const isOld = known?.ended !== undefined && this.deps.now() - known.ended > COMPARED_AGAIN_MS;
+    if (known && !isOld && known.connection === connection) return known;
+    const begun: Comparison = { connection, done: this.#compareInTime(stream), ended: undefined };
+    this.#comparisons.set(name, begun);
+    begun.done.then(
+      () => {
+        begun.ended = this.deps.now();
+        // Comparing opens a connection where there was none.
+        this.#comparedOver.set(name, connection ?? this.deps.bus.connection(stream.hub));
+        this.#late.delete(name);
+      },
+      (error: unknown) => {
+        if (this.#comparisons.get(name) === begun) this.#comparisons.delete(name);
+        this.#failed(stream, error);
+      },
+    );
+    return begun;
+  }
+
+  /** With where the partition stood when comparing it failed first: batches may have been stored since. */
+  async #compareInTime(stream: Stream): Promise<void> {
+    const position = this.#late.get(nameOf(stream))?.position;
+    const work = (async () => this.#compare(stream, position ?? (await this.#positionOf(stream))))();
+    const isBack = await within(COMPARISON_MS, work);
+    if (isBack === LATE) throw new ChatError("UNAVAILABLE", `Comparing took more than ${COMPARISON_MS} ms.`);
+    // The batch that waits for this reads what is missing before it. One that did not wait may be stored by now.
+    if (isBack) this.#inBackground(stream, () => this.#read(stream));
+  }
+
+  async #noteLate(stream: Stream): Promise<void> {
+    const name = nameOf(stream);
+    if (this.#late.has(name)) return;
+    const late = { since: this.deps.now(), position: await this.#positionOf(stream).catch(() => undefined) };
+    if (late.position && !this.#late.has(name)) this.#late.set(name, late);
+  }
+
+  #positionOf(stream: Stream): Promise<StreamPosition | undefined> {
+    return findPosition(this.deps.database, stream);
   }
 
   /** Called after each batch. Looks at the log, in the background, where the batch began with a repeat. */
@@ -97,10 +153,8 @@ export class Streams {
       this.#inBackground(partition, () => this.#read(partition));
     if (this.deps.now() - this.#looked < LOOK_MS) return;
     this.#looked = this.deps.now();
-    for (const hub of HUBS)
-      await this.#look(hub).catch((error: unknown) =>
-        this.#limited((suppressed) => log.warn("a hub could not be looked at", { hub, error, suppressed })),
-      );
+    // The other work of the sweep doesn't wait for a bus that hangs.
+    for (const hub of HUBS) this.#inBackground({ hub, partitionId: "all" }, () => this.#look(hub));
   }
 
   /** Resolves when nothing runs in the background. */
@@ -119,12 +173,14 @@ export class Streams {
     const position = await findPosition(database, stream);
     const last = (await bus.lastEnqueued(stream.hub, stream.partitionId))?.sequenceNumber ?? -1;
     if (position && last < position.stored) this.#inBackground(stream, () => this.#check(stream, position));
-    const stored = position ? Math.min(position.stored, position.broadcast) : await this.#beforeFirst(stream);
+    const stored = position?.stored ?? (await this.#beforeFirst(stream));
+    const broadcast = position?.broadcast ?? stored;
     const name = nameOf(stream);
     const before = this.#stood.get(name);
-    if (last <= stored) this.#stood.delete(name);
-    else if (before?.stored !== stored) this.#stood.set(name, { stored, since: now() });
-    else if (now() - before.since >= STANDS_MS) this.#readStanding(stream, stored, last);
+    if (last <= Math.min(stored, broadcast)) this.#stood.delete(name);
+    else if (before?.stored !== stored || before.broadcast !== broadcast)
+      this.#stood.set(name, { stored, broadcast, since: now() });
+    else if (now() - before.since >= STANDS_MS) this.#readStanding(stream, { stored, broadcast, last });
   }
 
   /** Where a partition stands of which nothing was stored yet. Retention may have taken all that it had. */
@@ -133,34 +189,24 @@ export class Streams {
   }
 
   /** Before anything is read, the log is compared: what took old numbers comes first. */
-  #readStanding(stream: Stream, stored: number, last: number): void {
-    const place = { ...stream, stored, last };
-    this.#limited((suppressed) =>
-      log.error("a partition stands: no trigger reads it, so its events are read here", {
-        ...place,
-        suppressed,
-      }),
-    );
-    count.replayed(stream.hub, "unattended", last - stored);
-    this.#unattended.set(nameOf(stream), stream);
+  #readStanding(stream: Stream, place: Place): void {
+    const name = nameOf(stream);
+    const what =
+      place.last > place.stored
+        ? "a partition stands: no trigger reads it, so its events are read here"
+        : "what a partition has stored is not shown, and is shown again";
+    this.#limited((suppressed) => log.error(what, { ...stream, ...place, suppressed }));
+    if (!this.#unattended.has(name))
+      count.replayed(stream.hub, "unattended", place.last - Math.min(place.stored, place.broadcast));
+    this.#unattended.set(name, stream);
     this.#inBackground(stream, async () => {
-      await this.#compareNow(stream);
+      await this.#compare(stream, await this.#positionOf(stream));
       await this.#read(stream);
     });
   }
 
   async #check(stream: Stream, position: StreamPosition): Promise<void> {
     if (await this.#compare(stream, position)) await this.#read(stream);
-  }
-
-  /** The comparison with where the stream stands now. One that failed is not waited for again. */
-  async #compareNow(stream: Stream): Promise<boolean> {
-    try {
-      return await this.#compare(stream, await findPosition(this.deps.database, stream));
-    } catch (error) {
-      this.#comparing.delete(nameOf(stream));
-      throw error;
-    }
   }
 
   /** Whether the log went back. Then the position is before what it has since. */

@@ -1,7 +1,7 @@
 import type { EventBus, ReceivedEvent } from "../bus/eventBus.js";
 import { log } from "../platform/log.js";
 import { inTransaction } from "../store/database.js";
-import { lockPosition, movePosition, type Stream, type StreamPosition } from "../store/streamPositions.js";
+import { lockPosition, moveBack, type Stream, type StreamPosition } from "../store/streamPositions.js";
 import type { ConsumeDeps } from "./deps.js";
 
 /** A host may tell the time of an event less exactly than the hub. */
@@ -42,11 +42,13 @@ export async function rewind(stream: Stream, position: StreamPosition, deps: Con
   const first = await bus.firstSequenceNumber(stream.hub, stream.partitionId);
   const last = (await bus.lastEnqueued(stream.hub, stream.partitionId))?.sequenceNumber ?? first - 1;
   const since = position.storedOn && new Date(position.storedOn.getTime() - CLOCKS_MS);
-  const from = since ? await firstSince(stream, since, first, last + 1, bus) : first;
+  const found = since ? await firstSince(stream, since, first, last + 1, bus) : first;
+  // By clocks that differ more than that nothing of the log may be young enough.
+  const from = found > position.stored ? first : found;
   await inTransaction(database, async (tx) => {
     const now = await lockPosition(tx, stream);
     // Another instance may have done it.
-    if (now?.stored !== undefined && now.stored >= from) await movePosition(tx, stream, from - 1, undefined);
+    if (now?.stored !== undefined && now.stored >= from) await moveBack(tx, stream, from - 1);
   });
   log.error("the log of a partition went back: what it has since is stored, events behind it are gone", {
     ...stream,

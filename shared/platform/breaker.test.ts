@@ -6,17 +6,18 @@ describe("a breaker", () => {
   let time: number;
   let probes: { resolve(): void; reject(error: Error): void }[];
   let calls: number;
+  let answeredAt: number;
   let breaker: Breaker;
   const refused = { code: "UNAVAILABLE", message: "The bus does not answer right now; try again." };
   const isAnswer = (error: unknown) => error instanceof ChatError && error.code === "FORBIDDEN";
 
   beforeEach(() => {
-    [time, calls, probes] = [0, 0, []];
+    [time, calls, probes, answeredAt] = [0, 0, [], Number.NEGATIVE_INFINITY];
     const probe = () =>
       new Promise<void>((resolve, reject) => {
         probes.push({ resolve, reject });
       });
-    breaker = new Breaker("The bus", probe, () => time);
+    breaker = new Breaker("The bus", probe, { now: () => time, answeredAt: () => answeredAt });
   });
 
   const succeeding = async () => {
@@ -36,6 +37,12 @@ describe("a breaker", () => {
     await expect(failing(999)).rejects.toThrow("late");
     await expect(failing(9_000, new ChatError("FORBIDDEN", "no"))).rejects.toThrow("no");
     expect(await breaker.run(succeeding, isAnswer)).toBe(3);
+  });
+
+  test("lets calls go on where somebody else was answered meanwhile", async () => {
+    answeredAt = 1;
+    await expect(failing(1_000)).rejects.toThrow("late");
+    expect(await breaker.run(succeeding, isAnswer)).toBe(2);
   });
 
   test("refuses calls at once after one that had no answer for a second", async () => {

@@ -6,6 +6,12 @@ const SILENT_MS = 1_000;
 /** A server that hangs is asked whether it is back about this often, and only where somebody wants it. */
 const PROBE_PAUSE_MS = 1_000;
 
+interface BreakerOptions {
+  /** In milliseconds, `performance.now()` if not said. */
+  readonly now?: () => number;
+  readonly answeredAt?: () => number;
+}
+
 /**
  * Keeps callers from waiting for a server that hangs: one after whose call nobody has had an answer, for a
  * second or more. Until a probe of its own is answered callers are refused at once, so that their waits don't
@@ -16,16 +22,21 @@ export class Breaker {
   readonly #name: string;
   readonly #probe: () => Promise<unknown>;
   readonly #now: () => number;
+  readonly #othersAnsweredAt: () => number;
   #answeredAt = Number.NEGATIVE_INFINITY;
   #isOpen = false;
   #isProbing = false;
   #nextProbe = 0;
 
-  /** `probe` asks the server for anything, and throws where it does not answer in some seconds. */
-  constructor(name: string, probe: () => Promise<unknown>, now: () => number = () => performance.now()) {
+  /**
+   * `probe` asks the server for anything, and throws where it does not answer in some seconds. `answeredAt` is when
+   * the server has answered somebody last who does not call through this.
+   */
+  constructor(name: string, probe: () => Promise<unknown>, { now, answeredAt }: BreakerOptions = {}) {
     this.#name = name;
     this.#probe = probe;
-    this.#now = now;
+    this.#now = now ?? (() => performance.now());
+    this.#othersAnsweredAt = answeredAt ?? (() => Number.NEGATIVE_INFINITY);
   }
 
   /**
@@ -57,7 +68,8 @@ export class Breaker {
   }
 
   #failed(since: number): void {
-    const isSilence = this.#now() - since >= SILENT_MS && this.#answeredAt < since;
+    const answeredAt = Math.max(this.#answeredAt, this.#othersAnsweredAt());
+    const isSilence = this.#now() - since >= SILENT_MS && answeredAt < since;
     if (!isSilence || this.#isOpen) return;
     this.#isOpen = true;
     this.#planProbe();

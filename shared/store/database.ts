@@ -39,6 +39,8 @@ export interface Database extends Queryable {
   /** The server has not answered: connections that are open now are asked before they are taken again. */
   doubtServer(): void;
   end(): Promise<void>;
+  /** When the server has answered a statement last, whoever asked, by `performance.now()`. */
+  readonly answers: { at: number };
   /** After this many milliseconds without an answer a statement fails, and its connection is given up. */
   readonly statementMs: number;
   /** The most connections. */
@@ -96,6 +98,7 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     getConnection: take,
     leaveServer: leave,
     doubtServer: doubt,
+    answers: { at: Number.NEGATIVE_INFINITY },
     query: async (sql, values) => {
       const ask = (fresh: boolean) =>
         using(database, (connection) => connection.query<never>(sql, values), { fresh });
@@ -183,7 +186,9 @@ const statementsOn = (connection: PoolConnection, database: Database): Queryable
   query: async <T extends QueryResult>(sql: string, values?: unknown) => {
     try {
       const statement = { sql, values: values as unknown[], timeout: database.statementMs };
-      return await tellingFaults(connection.query<T>(statement), sql, database.onFault);
+      const answer = await tellingFaults(connection.query<T>(statement), sql, database.onFault);
+      database.answers.at = performance.now();
+      return answer;
     } catch (error) {
       if (failureOf(error).kind === "moved") database.leaveServer();
       if (isSilent(error)) database.doubtServer();

@@ -27,11 +27,12 @@ interface PositionRow extends RowDataPacket {
   stored_sequence_number: number;
   broadcast_sequence_number: number;
   stored_on: Date | null;
+  stored_on_number: number | null;
 }
 
 const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubId];
 
-const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number, stored_on FROM stream_positions
+const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number, stored_on, stored_on_number FROM stream_positions
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`;
 
 /** The stream's current position, or nothing when it has none. */
@@ -66,7 +67,8 @@ const positionOf = ([row]: readonly PositionRow[]): StreamPosition | undefined =
   row && {
     stored: row.stored_sequence_number,
     broadcast: row.broadcast_sequence_number,
-    ...(row.stored_on && { storedOn: row.stored_on }),
+    // An instance of an earlier version has moved the position alone.
+    ...(row.stored_on && row.stored_on_number === row.stored_sequence_number && { storedOn: row.stored_on }),
   };
 
 /** Begins a stream just before its first event. Changes nothing if the stream has begun. */
@@ -79,8 +81,8 @@ export async function beginStream(db: Queryable, stream: Stream, beforeFirst: nu
 }
 
 /**
- * Moves both positions: of a stream whose events aren't broadcast in its order, or back. The caller holds the
- * stream's lock. `on` is when the bus took the event, where that is known.
+ * Moves both positions of a stream whose events aren't broadcast in its order. The caller holds the stream's lock.
+ * `on` is when the bus took the event, where that is known.
  */
 export async function movePosition(
   tx: Queryable,
@@ -89,9 +91,10 @@ export async function movePosition(
   on: Date | undefined,
 ): Promise<void> {
   await tx.query(
-    `UPDATE stream_positions SET stored_sequence_number = ?, broadcast_sequence_number = ?, stored_on = ?
+    `UPDATE stream_positions SET stored_sequence_number = ?, broadcast_sequence_number = ?, stored_on = ?,
+        stored_on_number = ?
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
-    [sequenceNumber, sequenceNumber, on ?? null, ...whole(stream)],
+    [sequenceNumber, sequenceNumber, on ?? null, sequenceNumber, ...whole(stream)],
   );
 }
 
@@ -103,16 +106,33 @@ export async function moveStored(
   on: Date | undefined,
 ): Promise<void> {
   await tx.query(
-    `UPDATE stream_positions SET stored_sequence_number = ?, stored_on = ?
+    `UPDATE stream_positions SET stored_sequence_number = ?, stored_on = ?, stored_on_number = ?
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
-    [sequenceNumber, on ?? null, ...whole(stream)],
+    [sequenceNumber, on ?? null, sequenceNumber, ...whole(stream)],
   );
 }
 
-/** Moves the broadcast position forward, never back: the slower of two instances may come second. */
+/**
+ * Moves the stored position back, and the broadcast position where it is behind that. What was not shown before it
+ * is shown yet. The caller holds the stream's lock.
+ */
+export async function moveBack(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
+  await tx.query(
+    `UPDATE stream_positions SET broadcast_sequence_number = LEAST(broadcast_sequence_number, ?),
+        stored_sequence_number = ?, stored_on = NULL, stored_on_number = NULL
+      WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
+    [sequenceNumber, sequenceNumber, ...whole(stream)],
+  );
+}
+
+/**
+ * Moves the broadcast position forward, never back, as the slower of two instances may come second; and no further
+ * than what is stored, which may have gone back while it was shown.
+ */
 export async function moveBroadcast(db: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
   await db.query(
-    `UPDATE stream_positions SET broadcast_sequence_number = GREATEST(broadcast_sequence_number, ?)
+    `UPDATE stream_positions
+        SET broadcast_sequence_number = LEAST(stored_sequence_number, GREATEST(broadcast_sequence_number, ?))
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
     [sequenceNumber, ...whole(stream)],
   );

@@ -489,8 +489,10 @@ describe("while the socket service is away", () => {
   test("reads are stored all the same, wait noted, and are shown by the sweep once it is back", async () => {
     const ids = await write([1, 1, 1]);
     broadcaster.away = true;
-    await deliver([put(read(2, ids[0]!)), put(read(3, ids[2]!))]);
-    await deliver([put(read(2, ids[1]!))]);
+    // What would be tried again meanwhile could hold one of them when the service is back.
+    const tryingOnce = { scheduleReads: () => {} };
+    await deliver([put(read(2, ids[0]!)), put(read(3, ids[2]!))], tryingOnce);
+    await deliver([put(read(2, ids[1]!))], tryingOnce);
     expect(await positions()).toEqual({ 1: 3, 2: 2, 3: 3 });
     expect((await waiting()).map(({ user_id }) => user_id)).toEqual([2, 3, 2]);
     broadcaster.away = false;

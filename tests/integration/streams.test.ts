@@ -3,6 +3,7 @@ import type { EventBatch, ReceivedEvent } from "../../shared/bus/eventBus.js";
 import { consumeBatch } from "../../shared/consumers/consumeBatch.js";
 import type { ConsumeDeps } from "../../shared/consumers/deps.js";
 import { Streams } from "../../shared/consumers/streams.js";
+import { ChatError } from "../../shared/platform/errors.js";
 import type { Database } from "../../shared/store/database.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { newDatabase } from "../support/database.js";
@@ -134,10 +135,45 @@ describe("a log that went back after event 5 of 10", () => {
       await deliver("0", events);
       expect([...stored]).toEqual([...TEN, ...EIGHT.slice(5)]);
       goOn();
-      bus.loseConnection();
       await deliver("0", put("0", "new 8"));
-      expect([...stored].sort()).toEqual([...EIGHT, "new 8", ...TEN].sort());
+      await expect.poll(() => [...stored].sort()).toEqual([...EIGHT, "new 8", ...TEN].sort());
     });
+
+    test("does so, too, where reading fails instead of waiting", async () => {
+      const events = await hang();
+      bus.hanging = Promise.reject(new ChatError("UNAVAILABLE", "reading fails"));
+      bus.hanging.catch(() => {});
+      await expect(deliver("0", events)).rejects.toMatchObject({ code: "UNAVAILABLE" });
+      now += 120_000;
+      await deliver("0", events);
+      bus.hanging = undefined;
+      await deliver("0", put("0", "new 8"));
+      await expect.poll(() => [...stored].sort()).toEqual([...EIGHT, "new 8", ...TEN].sort());
+    });
+  });
+
+  test("whose clock was ahead by an hour is found, too, and read from its beginning", async () => {
+    await deliver("0", put("0", ...TEN));
+    bus.goBack(MESSAGES, "0", 5);
+    bus.loseConnection();
+    const eight = EIGHT.map((body) => bus.append(MESSAGES, "0", body));
+    for (const event of bus.hubs.get(MESSAGES)!.partitions[0]!)
+      Object.assign(event, { enqueuedOn: new Date(now - 3_600_000) });
+    await deliver("0", eight.slice(2));
+    expect([...stored]).toEqual([...TEN, ...EIGHT]);
+  });
+
+  test("is not seen in a position that an earlier version has moved without its time", async () => {
+    await deliver("0", put("0", ...TEN));
+    const [event] = put("0", "stored by the earlier version");
+    await database.query("UPDATE stream_positions SET stored_sequence_number = 10 WHERE hub_id = ?", [
+      bus.hubs.get(MESSAGES)!.id,
+    ]);
+    now += 60_000;
+    bus.loseConnection();
+    await deliver("0", put("0", "next"));
+    expect(event!.sequenceNumber).toBe(10);
+    expect([...stored]).toEqual([...TEN, "next"]);
   });
 
   test("is found by the sweep where it stands, longer than the position, before anything behind it is read", async () => {
