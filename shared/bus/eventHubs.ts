@@ -15,6 +15,7 @@ import type { Fault, OnFault } from "../platform/errors.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
 import { guardedBy } from "./guarded.js";
 import { keepHubIds } from "./hubIds.js";
+import { keepProducers } from "./producers.js";
 
 /**
  * Short on purpose: a client waits for the answer. The SDK doesn't fail a send whose link was lost. The send
@@ -45,74 +46,67 @@ export type Namespace = string | { readonly host: string; readonly credential: T
 
 /**
  * Event Hubs behind the port, over AMQP. Each hub has one producer, which is opened on its first use and
- * kept. With an identity the SDK renews tokens by itself, over TLS alone.
+ * kept while it gets answers. With an identity the SDK renews tokens by itself, over TLS alone.
  */
 export function connectEventHubs(namespace: Namespace, options: EventHubsOptions = {}): EventBus {
   const { now = Date.now, onFault = () => {} } = options;
   const guarded = guardedBy(faultIn, onFault);
-  const producers = new Map<string, EventHubProducerClient>();
-
-  const producer = (hub: string): EventHubProducerClient => {
-    const known = producers.get(hub);
-    if (known) return known;
-    const opened = openProducer(namespace, hub);
-    producers.set(hub, opened);
-    return opened;
-  };
+  const producers = keepProducers((hub) => openProducer(namespace, hub));
+  const using = <Result>(
+    hub: string,
+    act: (producer: EventHubProducerClient) => Promise<Result>,
+  ): Promise<Result> => guarded(() => producers.use(hub, act));
 
   return {
     system: "eventhubs",
     async publish(hub, key, event, traceparent) {
-      await guarded(() => producer(hub).sendBatch([messageOf(event, traceparent)], { partitionKey: key }));
+      await using(hub, (producer) =>
+        producer.sendBatch([messageOf(event, traceparent)], { partitionKey: key }),
+      );
     },
     async publishAll(hub, key, events, traceparent) {
       if (events.length === 0) return;
       const messages = events.map((event) => messageOf(event, traceparent));
-      await guarded(() => producer(hub).sendBatch(messages, { partitionKey: key }));
+      await using(hub, (producer) => producer.sendBatch(messages, { partitionKey: key }));
     },
     async publishAgain(hub, key, body, replayOf) {
       const message = { body: Buffer.from(body), properties: { [REPLAY_OF]: replayOf } };
-      await guarded(() => producer(hub).sendBatch([message], { partitionKey: key }));
+      await using(hub, (producer) => producer.sendBatch([message], { partitionKey: key }));
     },
     hubId: keepHubIds(async (hub) => {
-      const { createdOn } = await guarded(() => producer(hub).getEventHubProperties());
+      const { createdOn } = await using(hub, (producer) => producer.getEventHubProperties());
       return createdOn.toISOString();
     }, now),
     hasHub: (hub) =>
-      guarded(() =>
-        producer(hub)
-          .getPartitionIds()
-          .then(
-            () => true,
-            (error: unknown) => {
-              if (faultIn(error)?.kind === "MessagingEntityNotFoundError") return false;
-              throw error;
-            },
-          ),
+      using(hub, (producer) =>
+        producer.getPartitionIds().then(
+          () => true,
+          (error: unknown) => {
+            if (faultIn(error)?.kind === "MessagingEntityNotFoundError") return false;
+            throw error;
+          },
+        ),
       ),
-    partitionIds: (hub) => guarded(() => producer(hub).getPartitionIds()),
+    partitionIds: (hub) => using(hub, (producer) => producer.getPartitionIds()),
     async firstSequenceNumber(hub, partitionId) {
-      const partition = await guarded(() => producer(hub).getPartitionProperties(partitionId));
+      const partition = await using(hub, (producer) => producer.getPartitionProperties(partitionId));
       return partition.isEmpty ? partition.lastEnqueuedSequenceNumber + 1 : partition.beginningSequenceNumber;
     },
     async lastEnqueued(hub, partitionId) {
-      const partition = await guarded(() => producer(hub).getPartitionProperties(partitionId));
+      const partition = await using(hub, (producer) => producer.getPartitionProperties(partitionId));
       const { lastEnqueuedSequenceNumber: sequenceNumber, lastEnqueuedOnUtc: on } = partition;
       return sequenceNumber < 0 ? undefined : { sequenceNumber, on };
     },
     readRange: (hub, partitionId, from, to, limit) =>
       guarded(() => readRange(namespace, hub, partitionId, from, to, limit)),
     connection(hub) {
-      const open = producers.get(hub);
+      const open = producers.opened(hub);
       return open && connectionOf(open);
     },
     async ping() {
-      await guarded(() => producer(MESSAGES_HUB).getPartitionIds());
+      await using(MESSAGES_HUB, (producer) => producer.getPartitionIds());
     },
-    async close() {
-      await Promise.all([...producers.values()].map((one) => one.close()));
-      producers.clear();
-    },
+    close: () => producers.close(),
   };
 }
 
