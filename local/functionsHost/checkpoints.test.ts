@@ -5,10 +5,11 @@ import { createInterface } from "node:readline";
 import { expect, test, vi } from "vitest";
 import { isGone, machine, ownerName } from "./checkpoints.js";
 
-const owner = (pid: number | string, where = machine) => `functionsHost-${where}-${pid}-0123abcd`;
+const owner = (process: number | string, where = machine) => `functionsHost-${where}-${process}-0123abcd`;
 
 test("knows whether an owner of this machine still runs", async () => {
   expect(isGone(ownerName())).toBe(false);
+  expect(isGone(owner(process.pid))).toBe(false);
   const child = spawn(process.execPath, ["--version"], { stdio: "ignore" });
   await once(child, "exit");
   expect(isGone(owner(child.pid!))).toBe(true);
@@ -16,7 +17,14 @@ test("knows whether an owner of this machine still runs", async () => {
   expect(isGone("")).toBe(false);
 });
 
-test.runIf(existsSync("/proc/self/status"))("takes one for gone that nobody asked how it ended", async () => {
+test.runIf(existsSync("/proc/self/stat"))(
+  "takes one for gone whose number another process has by now",
+  () => {
+    expect(isGone(owner(`${process.pid}-1-0123abcd`))).toBe(true);
+  },
+);
+
+test.runIf(existsSync("/proc/self/stat"))("takes one for gone that nobody asked how it ended", async () => {
   // The second sleep stands in for a parent that never asks.
   const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"]);
   const [pid] = await once(createInterface(parent.stdout), "line");

@@ -1,9 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import type { PartitionOwnership } from "@azure/event-hubs";
 import { BlobCheckpointStore } from "@azure/eventhubs-checkpointstore-blob";
 import { ContainerClient } from "@azure/storage-blob";
+import { birth, isRunning } from "../processes.js";
 
 /** This machine's name, with the characters that names of consumers and leases can hold. */
 export const machine = hostname()
@@ -16,9 +16,11 @@ export const machine = hostname()
  */
 type ContainerName = "azure-webjobs-eventhub" | "azure-webjobs-hosts";
 
+const born = birth(process.pid);
+
 /** A name for one consumer, which tells the process and the machine that it lives in. */
 export function ownerName(): string {
-  return `functionsHost-${machine}-${process.pid}-${randomBytes(4).toString("hex")}`;
+  return `functionsHost-${machine}-${process.pid}${born && `-${born}`}-${randomBytes(4).toString("hex")}`;
 }
 
 /**
@@ -53,24 +55,6 @@ export class LocalCheckpointStore extends BlobCheckpointStore {
 
 /** True for the `ownerName` of a process of this machine that no longer runs. */
 export function isGone(ownerId: string): boolean {
-  const [, where, pid] = /^functionsHost-(.*)-(\d+)-[0-9a-f]{8}$/.exec(ownerId) ?? [];
-  if (where !== machine) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return isZombie(pid!);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
-}
-
-/**
- * True for a process that has ended and whose parent has not asked for its exit code. In a container whose
- * first process never asks, it stays so. Linux only.
- */
-function isZombie(pid: string): boolean {
-  try {
-    return /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
-  } catch {
-    return false;
-  }
+  const [, where, pid, born] = /^functionsHost-(.*?)-(\d+)(?:-(\d+-\w*))?-[0-9a-f]{8}$/.exec(ownerId) ?? [];
+  return where === machine && !isRunning(Number(pid), born);
 }
