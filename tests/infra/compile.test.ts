@@ -163,7 +163,7 @@ describe.skipIf(!bicep)("a mistake is told before anything is deployed", () => {
   test("more connections than the MySQL server takes", () => {
     expect(
       evaluated("param mysql = dev.mysql", "param mysql = union(dev.mysql, { poolSize: 16 })"),
-    ).toContain("The app could open 480 connections, and four fifths of what Standard_B1ms takes are 136");
+    ).toContain("The app could open 496 connections, and four fifths of what Standard_B1ms takes are 136");
   });
 
   test.each([
