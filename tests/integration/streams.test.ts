@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { EventBatch, ReceivedEvent } from "../../shared/bus/eventBus.js";
 import { consumeBatch } from "../../shared/consumers/consumeBatch.js";
 import type { ConsumeDeps } from "../../shared/consumers/deps.js";
@@ -24,6 +24,8 @@ beforeAll(async () => {
   ({ database, close } = await newDatabase());
 });
 afterAll(() => close());
+// What a test left running would store into the next one's hub.
+afterEach(() => streams.idle());
 beforeEach(() => {
   now += 10_000_000;
   bus = new FakeEventBus({ [MESSAGES]: 2, [READS]: 1 });
