@@ -115,6 +115,9 @@ describe.runIf(isLinux).each(Object.entries(LOCKS))("the lock %s", (_, take) => 
     const [line] = await once(createInterface(parent.stdout!), "line");
     const pid = Number(line);
     zombie = { pid, born: birth(pid) };
+    // Until then the parent is a shell, which asks.
+    const comm = (): string => readFileSync(`/proc/${parent.pid}/comm`, "utf8").trim();
+    await vi.waitFor(() => expect(comm()).toBe("sleep"), { timeout: 30_000 });
     process.kill(pid, "SIGKILL");
     await vi.waitFor(() => expect(isRunning(pid)).toBe(false), { timeout: 30_000 });
   });

@@ -93,6 +93,7 @@ function memoryDatabase(): Database {
     statementMs: 1_000,
     poolSize: 16,
     onFault: () => {},
+    answers: { at: 0 },
   } as unknown as Database;
 }
 
