@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { ErrorCode } from "../../shared/platform/errors.js";
 import { busServer } from "../support/bus.js";
-import { history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
+import { connect, history, makeRoom, newUsers, tokenFor, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";
 import { ownStack } from "../support/ownStack.js";
@@ -612,8 +612,25 @@ describe("UNAVAILABLE: with the event bus standing still", () => {
     } finally {
       stack.kill(busServer(addresses()), "SIGCONT");
     }
+    await heardAgain();
     await Promise.all(clients.map(takenNow));
   });
+
+  /** The app asks whether the bus is back when somebody wants it, and refuses until it has heard that it is. */
+  async function heardAgain(): Promise<void> {
+    const [user, other] = newUsers(2) as [number, number];
+    const roomId = await makeRoom([user, other], addresses());
+    const isTaken = async (): Promise<boolean> => {
+      const sender = await connect(user, { stack: addresses() });
+      const taken = await sender.say(roomId, "is anybody there", { clientMessageId: "1" }).then(
+        () => true,
+        () => false,
+      );
+      await sender.close();
+      return taken;
+    };
+    await until(isTaken, "the bus is heard again");
+  }
 
   const first = (roomId: number) => message({ roomId, content: "first", clientMessageId: "1" });
   const behind = (roomId: number) => message({ roomId, content: "behind", clientMessageId: 2 });
