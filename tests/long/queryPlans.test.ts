@@ -5,6 +5,7 @@ import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import { catchUp } from "../../shared/consumers/catchUp.js";
 import { createLag } from "../../shared/consumers/lag.js";
+import { rewind } from "../../shared/consumers/timeline.js";
 import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { deleteMessage } from "../../shared/messages/hide.js";
 import { listMessages } from "../../shared/messages/list.js";
@@ -697,6 +698,13 @@ describe("no statement reads all of a large table", () => {
     await sweepReads(deps);
     await sweepAnswers(deps);
     await noScans(9);
+  });
+
+  test("a log that went back", async () => {
+    const stream = { hub: MESSAGES, partitionId: "0", hubId: await bus.hubId(MESSAGES) };
+    await store.beginStream(deps.database, stream, 3);
+    await rewind(stream, { stored: 3, broadcast: 3 }, deps);
+    expect(await scansOf(statements)).toEqual([]);
   });
 
   test("and none of the store's statements was left out", () => {
