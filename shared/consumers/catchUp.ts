@@ -7,8 +7,8 @@ import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 const READ_AT_ONCE = 500;
 
-/** The catch-ups of this process, of each bus. */
-const running = new WeakMap<EventBus, ReturnType<typeof oneByOne>>();
+/** The catch-ups of this process, of each hub of each bus. */
+const inTurn = oneByOne<EventBus>();
 
 /** The last event to be stored, of each partition that has any. */
 export type Ends = ReadonlyMap<string, number>;
@@ -27,9 +27,7 @@ export async function catchUp(
   deps: ConsumeDeps,
   ends?: Ends,
 ): Promise<void> {
-  const inTurn = running.get(deps.bus) ?? oneByOne();
-  running.set(deps.bus, inTurn);
-  await inTurn(hub, () => catchUpNow(hub, partitionId, store, deps, ends));
+  await inTurn(deps.bus, hub, () => catchUpNow(hub, partitionId, store, deps, ends));
 }
 
 async function catchUpNow(

@@ -22,7 +22,7 @@ const LONGEST_PAUSE_MS = 5_000;
  * The batches in this process, of each bus. A trigger and a catch-up may have the same partition. Each would show
  * again what the other has stored and is just showing.
  */
-const running = new WeakMap<EventBus, ReturnType<typeof oneByOne>>();
+const inTurn = oneByOne<EventBus>();
 
 /**
  * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored
@@ -37,10 +37,8 @@ export async function consumeBatch<Result>(
 ): Promise<void> {
   if (batch.events.length === 0) return;
   const { hub, partitionId } = batch;
-  const inTurn = running.get(deps.bus) ?? oneByOne();
-  running.set(deps.bus, inTurn);
   await observed(deps.bus.system, batch, () =>
-    inTurn(`${hub} ${partitionId}`, () => consume(batch, handler, deps)),
+    inTurn(deps.bus, `${hub} ${partitionId}`, () => consume(batch, handler, deps)),
   );
 }
 

@@ -54,10 +54,7 @@ export class Streams {
   readonly #comparedOver = new Map<string, string | undefined>();
   readonly #comparisons = new Map<string, Comparison>();
   /** Partitions that can't be compared: since when, and where they stood then. */
-  readonly #late = new Map<
-    string,
-    { readonly since: number; readonly position: StreamPosition | undefined }
-  >();
+  readonly #late = new Map<string, { readonly since: number; readonly position: StreamPosition }>();
   readonly #working = new Map<string, Promise<void>>();
   /** Where each partition with waiting events stood, and since when. */
   readonly #stood = new Map<
@@ -133,8 +130,9 @@ export class Streams {
   async #noteLate(stream: Stream): Promise<void> {
     const name = nameOf(stream);
     if (this.#late.has(name)) return;
-    const late = { since: this.deps.now(), position: await this.#positionOf(stream).catch(() => undefined) };
-    if (late.position && !this.#late.has(name)) this.#late.set(name, late);
+    const since = this.deps.now();
+    const position = await this.#positionOf(stream).catch(() => undefined);
+    if (position && !this.#late.has(name)) this.#late.set(name, { since, position });
   }
 
   #positionOf(stream: Stream): Promise<StreamPosition | undefined> {
@@ -169,8 +167,8 @@ export class Streams {
   }
 
   async #lookAt(stream: Stream): Promise<void> {
-    const { bus, database, now } = this.deps;
-    const position = await findPosition(database, stream);
+    const { bus, now } = this.deps;
+    const position = await this.#positionOf(stream);
     const last = (await bus.lastEnqueued(stream.hub, stream.partitionId))?.sequenceNumber ?? -1;
     if (position && last < position.stored) this.#inBackground(stream, () => this.#check(stream, position));
     const stored = position?.stored ?? (await this.#beforeFirst(stream));

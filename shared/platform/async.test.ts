@@ -6,7 +6,9 @@ const never = new Promise<never>(() => {});
 const HOUR_MS = 3_600_000;
 
 test("oneByOne runs what has the same key in the order of the calls, and goes on after a failure", async () => {
-  const inTurn = oneByOne();
+  const turns = oneByOne<object>();
+  const owner = {};
+  const inTurn = <T>(key: string, work: () => Promise<T>): Promise<T> => turns(owner, key, work);
   const seen: string[] = [];
   const step = (name: string) => async () => {
     seen.push(`${name} begins`);

@@ -74,10 +74,18 @@ export async function retrying<T>(
   return work();
 }
 
-/** Runs what has the same key one after the other, in the order of the calls, whether or not it fails. */
-export function oneByOne(): <T>(key: string, work: () => Promise<T>) => Promise<T> {
-  const last = new Map<string, Promise<unknown>>();
-  return (key, work) => {
+/**
+ * Runs what has the same owner and key one after the other, in the order of the calls, whether or not it fails.
+ */
+export function oneByOne<Owner extends object>(): <T>(
+  owner: Owner,
+  key: string,
+  work: () => Promise<T>,
+) => Promise<T> {
+  const lasts = new WeakMap<Owner, Map<string, Promise<unknown>>>();
+  return (owner, key, work) => {
+    const last = lasts.get(owner) ?? new Map<string, Promise<unknown>>();
+    lasts.set(owner, last);
     const running = (last.get(key) ?? Promise.resolve()).then(work, work);
     last.set(key, running);
     const forget = (): void => {

@@ -1,18 +1,12 @@
-/** Numbers that one seed repeats: Mulberry32. */
+import { randomOf } from "../random.js";
+
+/** Choices that one seed repeats. */
 export class Random {
-  #state: number;
+  /** At least 0, less than 1. */
+  readonly next: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  /** At least 0, less than 1. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+    this.next = randomOf(seed);
   }
 
   /** A whole number from 0, less than `end`. */
