@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
@@ -6,7 +6,6 @@ import {
   readdirSync,
   rmSync,
   statSync,
-  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -36,6 +35,9 @@ const hubs = {
   brief: { partitions: 1, retentionHours: 1 / 3600, consumerGroups: [] },
 };
 const quick = { retryOptions: { maxRetries: 0, timeoutInMs: 10_000 } };
+
+/** As built: a process to kill must be one process, without a loader. */
+const PROGRAM = join(process.cwd(), "dist/local/eventHubs/main.js");
 
 const scratch = mkdtempSync(join(tmpdir(), "event-hubs-"));
 const open: { close(): Promise<unknown> }[] = [];
@@ -447,9 +449,8 @@ describe.skipIf(outside)("the local server", () => {
 
   test("has every confirmed event, in order, after it was killed in the middle of sends", async () => {
     const data = folder();
-    const program = build();
     for (let round = 0; round < 2; round++) {
-      const { child, connection } = await run(program, data);
+      const { child, connection } = await run(data);
       const confirmed = await sendUntilKilled(connection, child);
       const again = await begin(data);
       for (const [id, sent] of confirmed.entries()) {
@@ -506,12 +507,11 @@ describe.skipIf(outside)("the local server", () => {
   });
 
   test("leaves when its stdin ends, and says what is wrong with its flags", async () => {
-    const program = build();
-    const { child } = await run(program, folder());
+    const { child } = await run(folder());
     const gone = once(child, "exit");
     child.stdin!.end();
     expect(await gone).toEqual([0, null]);
-    const confused = spawn(process.execPath, [program, "--colour"], { stdio: ["ignore", "ignore", "pipe"] });
+    const confused = spawn(process.execPath, [PROGRAM, "--colour"], { stdio: ["ignore", "ignore", "pipe"] });
     let complaint = "";
     confused.stderr.on("data", (bytes) => {
       complaint += bytes;
@@ -520,38 +520,17 @@ describe.skipIf(outside)("the local server", () => {
     expect(complaint).toContain("usage:");
   });
 
-  let built: string | undefined;
-
-  /**
-   * Compiles the server into the scratch folder, once: a process to kill must be one process, without a
-   * loader.
-   */
-  function build(): string {
-    if (built) return built;
-    const program = join(scratch, "program");
-    const root = process.cwd();
-    const flags = ["--rootDir", "local", "--module", "NodeNext", "--target", "ES2022", "--types", "node"];
-    const tsc = join(root, "node_modules", ".bin", "tsc");
-    execFileSync(tsc, [
-      "--ignoreConfig",
-      "--skipLibCheck",
-      "--outDir",
-      program,
-      ...flags,
-      "local/eventHubs/main.ts",
-    ]);
-    writeFileSync(join(program, "package.json"), '{"type":"module"}');
-    symlinkSync(join(root, "node_modules"), join(program, "node_modules"));
-    writeFileSync(join(program, "hubs.json"), JSON.stringify({ hubs }));
-    built = join(program, "eventHubs", "main.js");
-    return built;
-  }
-
-  async function run(program: string, data: string): Promise<{ child: ChildProcess; connection: string }> {
-    const config = join(program, "..", "..", "hubs.json");
+  /** Starts the server as a process. Throws if it ends before it listens. */
+  async function run(data: string): Promise<{ child: ChildProcess; connection: string }> {
+    const config = join(scratch, "hubs.json");
+    writeFileSync(config, JSON.stringify({ hubs }));
     const flags = ["--port", "0", "--data", data, "--config", config, "--exit-with-stdin"];
-    const child = spawn(process.execPath, [program, ...flags], { stdio: ["pipe", "pipe", "inherit"] });
-    const [line] = (await once(createInterface(child.stdout!), "line")) as [string];
+    const child = spawn(process.execPath, [PROGRAM, ...flags], { stdio: ["pipe", "pipe", "inherit"] });
+    const ended = once(child, "exit").then(([code]) => {
+      throw new Error(`the server ended with ${code} before it listened: see what it printed`);
+    });
+    const listening = once(createInterface(child.stdout!), "line");
+    const [line] = (await Promise.race([listening, ended])) as [string];
     return { child, connection: (JSON.parse(line) as { connectionString: string }).connectionString };
   }
 });

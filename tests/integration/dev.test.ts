@@ -1,22 +1,35 @@
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Addresses } from "../../local/stack.js";
 
-const SOURCES = ["functions", "shared", "local", "client", "web", "bench", "dist"];
-const FILES = ["package.json", "package-lock.json", "host.json", "local.settings.example.json"];
-const CONFIGS = ["tsconfig.json", "tsconfig.build.json", "tsconfig.local.json", "tsconfig.bench.json"];
+/** What a project of its own has no use for, or must have as its own. */
+const NOT_COPIED = new Set([".git", ".local", "node_modules"]);
 
 /** A project of its own, to edit: a copy of this one, with its packages. */
 const root = mkdtempSync(join(tmpdir(), "nonstop-dev-"));
 const data = join(root, ".local");
-const command = { output: "", exitCode: Promise.resolve<number | null>(null), interrupt: () => {} };
+const command = {
+  output: "",
+  ended: false,
+  exitCode: Promise.resolve<number | null>(null),
+  interrupt: () => {},
+};
 
 beforeAll(() => {
-  execFileSync("cp", ["-a", ...SOURCES, ...FILES, ...CONFIGS, root]);
+  const entries = readdirSync(".").filter((name) => !NOT_COPIED.has(name));
+  execFileSync("cp", ["-a", ...entries, root]);
   symlinkSync(join(process.cwd(), "node_modules"), join(root, "node_modules"));
   const child = spawn(process.execPath, ["local/setup.mjs", "dev", "--", "--ports", "auto"], {
     cwd: root,
@@ -25,6 +38,9 @@ beforeAll(() => {
   });
   command.interrupt = () => void child.kill("SIGINT");
   command.exitCode = new Promise((resolve) => child.once("close", resolve));
+  void command.exitCode.then(() => {
+    command.ended = true;
+  });
   for (const stream of [child.stdout, child.stderr])
     stream.setEncoding("utf8").on("data", (text: string) => {
       command.output += text;
@@ -38,9 +54,11 @@ afterAll(async () => {
 
 /**
  * Resolves when the command has printed `text`, behind what it had printed before this call or before `from`.
+ * Fails when it has ended without.
  */
 async function says(text: string, from = 0): Promise<void> {
-  await expect.poll(() => command.output.slice(from)).toContain(text);
+  await expect.poll(() => command.ended || command.output.slice(from).includes(text)).toBe(true);
+  expect(command.output.slice(from)).toContain(text);
 }
 
 const addresses = (): Addresses => JSON.parse(readFileSync(join(data, "stack.json"), "utf8"));

@@ -93,13 +93,14 @@ async function newestOf({ stack, roomId, users }: Load): Promise<string | undefi
   return page.body.messages?.[0]?.content;
 }
 
-/** The history, once it has every accepted message. */
+/** The history, once it has every message that was accepted before this call: the senders may go on. */
 export async function storedOf({ stack, roomId, users, accepted }: Load): Promise<readonly Stored[]> {
   let stored: readonly Stored[] = [];
+  const wanted = accepted.flat();
   await until(async () => {
     stored = await history(roomId, users[0]!, stack.addresses).catch(() => []);
     const contents = new Set(stored.map(({ content }) => content));
-    return accepted.flat().every((content) => contents.has(content));
+    return wanted.every((content) => contents.has(content));
   }, "every accepted message is stored");
   return stored;
 }
