@@ -31,6 +31,8 @@ export interface EventBus {
   hasHub(hub: string): Promise<boolean>;
   /** The ids of the hub's partitions. */
   partitionIds(hub: string): Promise<readonly string[]>;
+  /** The id of the partition in which the events of a key stand. */
+  partitionOf(hub: string, key: string): Promise<string>;
   /**
    * The sequence number of the first event that the partition still keeps. In an empty one, that of the next
    * event.

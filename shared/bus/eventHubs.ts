@@ -15,6 +15,7 @@ import type { Fault, OnFault } from "../platform/errors.js";
 import type { EventBus, ReceivedEvent } from "./eventBus.js";
 import { guardedBy } from "./guarded.js";
 import { keepHubIds } from "./hubIds.js";
+import { partitionOf } from "./partitionOf.js";
 import { keepProducers } from "./producers.js";
 
 /**
@@ -88,6 +89,10 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
         ),
       ),
     partitionIds: (hub) => using(hub, (producer) => producer.getPartitionIds()),
+    async partitionOf(hub, key) {
+      const ids = await using(hub, (producer) => producer.getPartitionIds());
+      return String(partitionOf(key, ids.length));
+    },
     async firstSequenceNumber(hub, partitionId) {
       const partition = await using(hub, (producer) => producer.getPartitionProperties(partitionId));
       return partition.isEmpty ? partition.lastEnqueuedSequenceNumber + 1 : partition.beginningSequenceNumber;

@@ -65,6 +65,10 @@ export function connectKafka(access: KafkaAccess, options: KafkaOptions = {}): E
       const { partitions } = await guarded(() => client.topic(hub));
       return Array.from({ length: partitions }, (_, partition) => String(partition));
     },
+    async partitionOf(hub, key) {
+      const { partitions } = await guarded(() => client.topic(hub));
+      return String(partitionOf(key, partitions));
+    },
     firstSequenceNumber: (hub, partitionId) =>
       guarded(() => earliestOffset(client, placeOf(hub, partitionId))),
     lastEnqueued: (hub, partitionId) => guarded(() => lastOf(client, placeOf(hub, partitionId))),

@@ -31,6 +31,7 @@ export function traced(bus: EventBus): EventBus {
     hubId: (hub, freshness) => bus.hubId(hub, freshness),
     hasHub: (hub) => bus.hasHub(hub),
     partitionIds: (hub) => bus.partitionIds(hub),
+    partitionOf: (hub, key) => bus.partitionOf(hub, key),
     firstSequenceNumber: (hub, partitionId) => bus.firstSequenceNumber(hub, partitionId),
     lastEnqueued: (hub, partitionId) => bus.lastEnqueued(hub, partitionId),
     readRange: (...range) => bus.readRange(...range),

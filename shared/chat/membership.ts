@@ -1,7 +1,7 @@
 import { ChatError } from "../platform/errors.js";
 import type { MembersCache } from "../redis/ports.js";
 import type { Database, Queryable } from "../store/database.js";
-import { findMember, listMemberIds } from "../store/members.js";
+import { findMember, listMemberIds, type Member } from "../store/members.js";
 
 interface Deps {
   readonly members: MembersCache;
@@ -17,9 +17,11 @@ export async function requireMember(roomId: number, userId: number, deps: Deps):
   if (!(await isMember(roomId, userId, deps))) throw notAMember(roomId);
 }
 
-/** The same by MySQL alone: what has been committed counts. */
-export async function requireMemberNow(db: Queryable, roomId: number, userId: number): Promise<void> {
-  if (!(await isMemberNow(db, roomId, userId))) throw notAMember(roomId);
+/** The same by MySQL alone: what has been committed counts. Returns the membership. */
+export async function requireMemberNow(db: Queryable, roomId: number, userId: number): Promise<Member> {
+  const member = await findMember(db, roomId, userId);
+  if (!member) throw notAMember(roomId);
+  return member;
 }
 
 export const notAMember = (roomId: number): ChatError =>

@@ -9,11 +9,13 @@ import { type Destination, destinationKey, destinationText } from "../frames/des
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import type { Queryable } from "../store/database.js";
+import type { Member } from "../store/members.js";
 import { withNamedLock } from "../store/namedLock.js";
 import { addSubscriptionId } from "../store/subscriptionIds.js";
 import type { Command, CommandDeps, Outcome } from "./command.js";
 import { evictedOutcome } from "./evicted.js";
 import { replayMost, replayRest } from "./replay.js";
+import { unshownBefore, untilShown } from "./shownBefore.js";
 import { type SubscribeHeaders, subscribeHeaders } from "./subscriptionHeaders.js";
 
 const SUBSCRIPTIONS_PER_CONNECTION = 100;
@@ -109,13 +111,12 @@ async function replayAndJoin(wanted: Wanted, deps: CommandDeps): Promise<void> {
   const { destination, lastSeq, lane, wire, connection } = wanted;
   if (!("roomId" in destination)) return joinGroup(wanted, deps.database, deps);
   const { roomId } = destination;
-  if (destination.kind !== "room" || lastSeq === undefined)
-    return asMember(roomId, connection, deps, (db) => joinGroup(wanted, db, deps));
+  const joining = (db: Queryable): Promise<void> => joinGroup(wanted, db, deps);
+  if (destination.kind !== "room") return asMember(roomId, connection, deps, joining);
+  if (lastSeq === undefined) return asReader(roomId, connection, deps, joining);
   const replay = { connection, roomId, lane, wire, after: lastSeq };
   const after = Math.max(lastSeq, await replayMost(replay, deps));
-  await asMember(roomId, connection, deps, () =>
-    replayRest({ ...replay, after }, (tx) => joinGroup(wanted, tx, deps), deps),
-  );
+  await asReader(roomId, connection, deps, () => replayRest({ ...replay, after }, joining, deps));
 }
 
 /** The group before the id: so a broadcast that finds the id reaches the connection. */
@@ -132,16 +133,35 @@ async function joinGroup(
  * Works while the user's removal from the room waits. A removal that came before is seen here, one that comes
  * after finds the group. Throws `NOT_A_MEMBER`.
  */
-async function asMember(
+const asMember = <T>(
   roomId: number,
   { userId }: Connection,
   { database }: CommandDeps,
+  work: (db: Queryable, member: Member) => Promise<T>,
+): Promise<T> =>
+  withNamedLock(database, membershipLock(roomId, userId), async (db) =>
+    work(db, await requireMemberNow(db, roomId, userId)),
+  );
+
+/**
+ * The same for what brings the room's messages. A broadcast goes to who is in the group at that time, so what is
+ * from before an invitation is shown first: that wait is outside the lock, of which only few can be held. Throws
+ * `UNAVAILABLE` where showing stands.
+ */
+async function asReader(
+  roomId: number,
+  connection: Connection,
+  deps: CommandDeps,
   work: (db: Queryable) => Promise<void>,
 ): Promise<void> {
-  await withNamedLock(database, membershipLock(roomId, userId), async (db) => {
-    await requireMemberNow(db, roomId, userId);
-    await work(db);
+  const unshown = await asMember(roomId, connection, deps, async (db, member) => {
+    const found = await unshownBefore(member, db, deps);
+    if (!found) await work(db);
+    return found;
   });
+  if (!unshown) return;
+  await untilShown(unshown, deps);
+  await asMember(roomId, connection, deps, work);
 }
 
 /**

@@ -135,6 +135,13 @@ describe.for(BUSES)("the event bus of %s", ([_name, open, missing]) => {
     expect([...(await bus.partitionIds(HUB))].sort()).toEqual(PARTITIONS);
   });
 
+  test("names the partition of a key", async () => {
+    for (const key of ["1", "42", "9007199254740991", "비"]) {
+      const { partitionId } = await publishSingly(key, 1);
+      expect(await bus.partitionOf(HUB, key)).toBe(partitionId);
+    }
+  });
+
   test("keeps the events of one key in one partition, in their order, and numbers them without a gap", async () => {
     const { numbers } = await publishSingly("key-1", 30);
     expect(numbers).toEqual(numbers.map((_, index) => numbers[0]! + index));

@@ -80,6 +80,11 @@ export class FakeEventBus implements EventBus {
     return this.#hub(hub).partitions.map((_, id) => String(id));
   }
 
+  async partitionOf(hub: string, key: string): Promise<string> {
+    await this.ping();
+    return this.#partitionOf(hub, key);
+  }
+
   async firstSequenceNumber(hub: string, partitionId: string): Promise<number> {
     this.#partition(hub, partitionId);
     return this.#hub(hub).cut[Number(partitionId)] ?? 0;

@@ -35,6 +35,7 @@ import * as roomLists from "../../shared/store/roomLists.js";
 import * as rooms from "../../shared/store/rooms.js";
 import * as streamPositions from "../../shared/store/streamPositions.js";
 import * as subscriptionIds from "../../shared/store/subscriptionIds.js";
+import * as unshown from "../../shared/store/unshown.js";
 import * as users from "../../shared/store/users.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { changed } from "../fakes/changed.js";
@@ -55,6 +56,7 @@ vi.mock("../../shared/store/roomLists.js", { spy: true });
 vi.mock("../../shared/store/rooms.js", { spy: true });
 vi.mock("../../shared/store/streamPositions.js", { spy: true });
 vi.mock("../../shared/store/subscriptionIds.js", { spy: true });
+vi.mock("../../shared/store/unshown.js", { spy: true });
 vi.mock("../../shared/store/users.js", { spy: true });
 
 const READS = "chat-read-events";
@@ -326,6 +328,7 @@ describe("no statement reads all of a large table", () => {
     ...roomLists,
     ...rooms,
     ...streamPositions,
+    ...unshown,
     ...subscriptionIds,
     ...users,
   };
@@ -557,6 +560,16 @@ describe("no statement reads all of a large table", () => {
   ])("%s", async (_frame, atLeast, text) => {
     expect((await frame(7, text)).text).toContain("RECEIPT");
     await noScans(atLeast);
+  });
+
+  test("SUBSCRIBE of who was invited today", async () => {
+    await database.query(
+      "UPDATE room_members SET joined_seq = 9, joined_at = NOW(3) WHERE room_id = ? AND user_id = 9",
+      [BIG],
+    );
+    const text = `SUBSCRIBE\nid:sub-1\ndestination:/sub/chat/room/${BIG}\nreceipt:r\n\n\0`;
+    expect((await frame(9, text)).text).toContain("RECEIPT");
+    await noScans(4);
   });
 
   test("SEND of who the cache says is no member", async () => {

@@ -44,20 +44,7 @@ function countsOf(run: Run): Record<string, number> {
     stored: run.stored.messages.filter(({ room }) => run.rooms.has(room)).length,
     shown: different.size,
     shownAgain: live.length - different.size,
-    shownFromBefore: fromBefore(run),
     changes: run.changes.length,
     lists: run.calls.filter(({ call }) => call.asked === "list").length,
   };
-}
-
-/**
- * How often a member of a group was shown, by a broadcast that came late, what was stored before they joined.
- * The protocol forbids it of history and replay only, so it is counted and is no finding.
- */
-function fromBefore({ stored, rooms, sights }: Run): number {
-  const newcomers = stored.members.filter(({ room, user }) => !rooms.get(room)?.members.has(user));
-  const joined = new Map(newcomers.map(({ room, user, joinedSeq }) => [`${room} ${user}`, joinedSeq]));
-  return sights.filter(
-    ({ how, user, seen }) => how === "live" && seen.seq <= (joined.get(`${seen.room} ${user}`) ?? 0),
-  ).length;
 }

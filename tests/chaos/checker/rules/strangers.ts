@@ -6,7 +6,6 @@ import type { Run } from "../run.js";
  * Nobody gets a message from a time at which they were no member, on any way. That time begins with the message
  * that announces the removal, since it is announced when the user's sessions have stopped; it lasts to what
  * anybody had seen before the next invitation was asked for. Nobody's SUBSCRIBE or page is granted meanwhile.
- * After a failure messages are broadcast again, and then those come, too, who were invited since.
  */
 export const strangers: Rule = (run, proofs) => [
   ...received(run, proofs),
@@ -17,20 +16,15 @@ export const strangers: Rule = (run, proofs) => [
 interface Span {
   readonly from: number;
   readonly to: number;
-  /** When the next invitation was asked for. */
-  readonly until: number;
 }
 
 function received(run: Run, proofs: Proofs): string[] {
   const spans = new Map<string, readonly Span[]>();
-  const found = run.sights.flatMap(({ seen: { room, seq }, user, client, how, to: at }) => {
+  const found = run.sights.flatMap(({ seen: { room, seq }, user, client, how }) => {
     const key = `${room} ${user}`;
     const closed = spans.get(key) ?? closedTo(room, user, run, proofs);
     spans.set(key, closed);
-    const mayBeAgain = how === "live" && !run.isCalm;
-    const isClosed = closed.some(
-      ({ from, to, until }) => seq >= from && seq <= to && (at < until || !mayBeAgain),
-    );
+    const isClosed = closed.some(({ from, to }) => seq >= from && seq <= to);
     return isClosed ? [`${client} got seq ${seq} of room ${room} (${how}), when its user was no member`] : [];
   });
   return [...new Set(found)];
@@ -47,12 +41,10 @@ function closedTo(room: number, user: number, run: Run, proofs: Proofs): Span[] 
   let from: number | undefined = run.rooms.get(room)?.members.has(user) ? undefined : 1;
   for (const { to, start } of changes) {
     if (to === "out") from = removals[outs++]?.seq;
-    else if (from !== undefined) spans.push({ from, to: proofs.storedBy(room, start), until: start });
+    else if (from !== undefined) spans.push({ from, to: proofs.storedBy(room, start) });
     if (to === "in") from = undefined;
   }
-  return from === undefined
-    ? spans
-    : [...spans, { from, to: Number.POSITIVE_INFINITY, until: Number.POSITIVE_INFINITY }];
+  return from === undefined ? spans : [...spans, { from, to: Number.POSITIVE_INFINITY }];
 }
 
 function granted(run: Run, proofs: Proofs): string[] {
