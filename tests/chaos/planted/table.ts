@@ -66,6 +66,7 @@ export const PLANTED: readonly Planted[] = [
   calm("listCountsOneMore", "unreadRooms", "a list has one unread message too many"),
   calm("senderCounts", "unreadMessages", "a message counts its sender among those who have not read it"),
   calm("readersCount", "lastCounts", "who has read exactly up to a message counts as not having read it"),
+  calm("readsLost", "positions", "the reads of some users are not stored"),
   calm("readsGoTooFar", "positions", "a read leads one message too far"),
   calm("changesStayInOutbox", "leftovers", "changes of members are done and stay in the outbox"),
   calm("readsStayInOutbox", "leftovers", "reads are broadcast and stay in the outbox"),
