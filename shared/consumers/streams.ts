@@ -32,7 +32,8 @@ interface Place {
 }
 
 interface Comparison {
-  readonly connection: string | undefined;
+  /** Over which it is made. Comparing opens one where there was none; so that is known at its end. */
+  connection: string | undefined;
   readonly done: Promise<void>;
   /** In milliseconds since 1970. */
   ended: number | undefined;
@@ -105,8 +106,9 @@ export class Streams {
     begun.done.then(
       () => {
         begun.ended = this.deps.now();
-        // Comparing opens a connection where there was none.
-        this.#comparedOver.set(name, connection ?? this.deps.bus.connection(stream.hub));
+        // Without a name it would count for the time after the next loss, too.
+        begun.connection ??= this.deps.bus.connection(stream.hub);
+        this.#comparedOver.set(name, begun.connection);
         this.#late.delete(name);
       },
       (error: unknown) => {

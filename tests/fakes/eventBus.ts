@@ -19,6 +19,7 @@ export class FakeEventBus implements EventBus {
   hanging: Promise<void> | undefined;
   #made = 0;
   #lost = 0;
+  #isOpen = true;
 
   constructor(partitions: Readonly<Record<string, number>>) {
     for (const [name, count] of Object.entries(partitions)) this.makeHub(name, count);
@@ -91,6 +92,7 @@ export class FakeEventBus implements EventBus {
   }
 
   async lastEnqueued(hub: string, partitionId: string): Promise<LastEnqueued | undefined> {
+    this.#isOpen = true;
     const last = this.#partition(hub, partitionId).at(-1);
     return last && { sequenceNumber: last.sequenceNumber, on: last.enqueuedOn! };
   }
@@ -110,12 +112,13 @@ export class FakeEventBus implements EventBus {
   }
 
   connection(): string | undefined {
-    return this.away ? undefined : `connection ${this.#lost}`;
+    return this.away || !this.#isOpen ? undefined : `connection ${this.#lost}`;
   }
 
-  /** The connection is lost, and there is another one at once. */
-  loseConnection(): void {
+  /** The connection is lost. There is another one at once, or `when asked`: when a partition is looked at next. */
+  loseConnection(another: "at once" | "when asked" = "at once"): void {
     this.#lost += 1;
+    this.#isOpen = another === "at once";
   }
 
   async ping(): Promise<void> {

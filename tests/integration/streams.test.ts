@@ -109,6 +109,18 @@ describe("a log that went back after event 5 of 10", () => {
     expect([...stored]).toEqual([...TEN, ...EIGHT]);
   });
 
+  test("is found where connections are opened by comparing alone, and were lost twice within seconds", async () => {
+    const ten = put("0", ...TEN);
+    await deliver("0", ten.slice(0, 5));
+    bus.loseConnection("when asked");
+    await deliver("0", ten.slice(5));
+    bus.goBack(MESSAGES, "0", 5);
+    bus.loseConnection("when asked");
+    const eight = put("0", ...EIGHT);
+    await deliver("0", eight.slice(5));
+    expect([...stored]).toEqual([...TEN, ...EIGHT]);
+  });
+
   describe("while the hub can't be read to compare it", () => {
     let goOn: () => void;
     const hang = async (): Promise<ReceivedEvent[]> => {
