@@ -33,8 +33,12 @@ export interface BatchHandler<Result> {
   readonly shown:
     | {
         readonly kind: "byPosition";
-        /** Shows events that were stored earlier but whose showing was interrupted. */
-        readonly again: (stream: Stream, events: readonly ReceivedEvent[]) => Promise<void>;
+        /** Shows events that were stored earlier but whose showing was interrupted, as far as `position` says. */
+        readonly again: (
+          stream: Stream,
+          events: readonly ReceivedEvent[],
+          position: StreamPosition,
+        ) => Promise<void>;
       }
     | { readonly kind: "byOutbox" };
 }

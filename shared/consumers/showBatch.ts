@@ -1,6 +1,6 @@
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
-import { moveBroadcast, type Stream } from "../store/streamPositions.js";
+import { moveBroadcast, type Stream, type StreamPosition } from "../store/streamPositions.js";
 import { requireTime } from "./deps.js";
 import type { Progress, Try } from "./handler.js";
 import { processing, step } from "./observed.js";
@@ -15,16 +15,16 @@ export async function showBatch<Result>(
 ): Promise<void> {
   const { position } = progress;
   const { handler } = deps;
-  if (position.broadcast < position.stored)
-    await showAgain(stream, position.broadcast + 1, position.stored, deps);
+  if (position.broadcast < position.stored) await showAgain(stream, position, deps);
   if (progress.kind !== "stored") return;
   const { last, result, refused } = progress;
   await step("broadcast", stream, last - position.stored, () => handler.show(stream, result, refused));
   if (handler.shown.kind === "byPosition") await moveBroadcast(deps.database, stream, last);
 }
 
-async function showAgain<Result>(stream: Stream, from: number, to: number, deps: Try<Result>): Promise<void> {
+async function showAgain<Result>(stream: Stream, position: StreamPosition, deps: Try<Result>): Promise<void> {
   const { shown } = deps.handler;
+  const [from, to] = [position.broadcast + 1, position.stored];
   log.warn("stored events are broadcast again", { ...stream, from, to });
   for (let next = from; next <= to; ) {
     requireTime(deps);
@@ -32,7 +32,9 @@ async function showAgain<Result>(stream: Stream, from: number, to: number, deps:
     const shownBefore = real(events);
     count.replayed(stream.hub, "shown", shownBefore.length);
     if (shown.kind === "byPosition" && shownBefore.length > 0)
-      await processing(deps.bus.system, { ...stream, events }, () => shown.again(stream, shownBefore));
+      await processing(deps.bus.system, { ...stream, events }, () =>
+        shown.again(stream, shownBefore, position),
+      );
     next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
     await moveBroadcast(deps.database, stream, next - 1);
   }

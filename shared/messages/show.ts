@@ -11,7 +11,7 @@ import { annotate } from "../platform/trace.js";
 import { countUnread } from "../store/members.js";
 import { findByDedupeKeys } from "../store/messages.js";
 import { findRooms } from "../store/rooms.js";
-import type { Stream } from "../store/streamPositions.js";
+import type { Stream, StreamPosition } from "../store/streamPositions.js";
 import { broadcastErrors, broadcastMessages } from "./broadcast.js";
 import { idReused, refusal } from "./decide.js";
 import type { MessagesDeps } from "./deps.js";
@@ -42,16 +42,21 @@ export async function showMessages(
 }
 
 /**
- * Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. Throws
- * as `showMessages` does.
+ * Shows events that were stored earlier, from the database. Clients drop by `seq` what they have seen. What was
+ * shown before the log went back is left out: by now there may be members for whom it is too old. Throws as
+ * `showMessages` does.
  */
 export async function showMessagesAgain(
   stream: Stream,
   events: readonly ReceivedEvent[],
+  { shownMessageId = 0 }: StreamPosition,
   deps: SendDeps,
 ): Promise<void> {
   const { shown, refused } = await decidedBefore(events, deps);
-  await broadcastMessages(shown, deps);
+  await broadcastMessages(
+    shown.filter(({ message }) => message.messageId > shownMessageId),
+    deps,
+  );
   await tellRefused(stream, refused, deps);
 }
 

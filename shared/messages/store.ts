@@ -29,6 +29,6 @@ const handlerOf = (deps: MessagesDeps): BatchHandler<StoredMessages> => ({
   show: (stream, result, refused) => showMessages(stream, result, refused, deps),
   shown: {
     kind: "byPosition",
-    again: (stream, events) => showMessagesAgain(stream, events, deps),
+    again: (stream, events, position) => showMessagesAgain(stream, events, position, deps),
   },
 });

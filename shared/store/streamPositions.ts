@@ -21,6 +21,8 @@ export interface StreamPosition {
   readonly broadcast: number;
   /** When the bus took the event that was stored last, where that is known. */
   readonly storedOn?: Date;
+  /** Messages up to this one were shown before the log went back, though their events may be read again. */
+  readonly shownMessageId?: number;
 }
 
 interface PositionRow extends RowDataPacket {
@@ -28,11 +30,13 @@ interface PositionRow extends RowDataPacket {
   broadcast_sequence_number: number;
   stored_on: Date | null;
   stored_on_number: number | null;
+  shown_message_id: number | null;
 }
 
 const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubId];
 
-const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number, stored_on, stored_on_number FROM stream_positions
+const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number, stored_on, stored_on_number, shown_message_id
+       FROM stream_positions
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`;
 
 /** The stream's current position, or nothing when it has none. */
@@ -69,6 +73,7 @@ const positionOf = ([row]: readonly PositionRow[]): StreamPosition | undefined =
     broadcast: row.broadcast_sequence_number,
     // An instance of an earlier version has moved the position alone.
     ...(row.stored_on && row.stored_on_number === row.stored_sequence_number && { storedOn: row.stored_on }),
+    ...(row.shown_message_id !== null && { shownMessageId: row.shown_message_id }),
   };
 
 /** Begins a stream just before its first event. Changes nothing if the stream has begun. */
@@ -114,11 +119,16 @@ export async function moveStored(
 
 /**
  * Moves the stored position back, and the broadcast position where it is behind that. What was not shown before it
- * is shown yet. The caller holds the stream's lock.
+ * is shown yet. Where all that is stored was shown, it is noted up to which message. The caller holds the stream's
+ * lock.
  */
 export async function moveBack(tx: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
+  // An assignment sees what those before it have set, so the comparison of the positions comes first.
   await tx.query(
-    `UPDATE stream_positions SET broadcast_sequence_number = LEAST(broadcast_sequence_number, ?),
+    `UPDATE stream_positions SET
+        shown_message_id = IF(broadcast_sequence_number < stored_sequence_number, shown_message_id,
+          (SELECT MAX(message_id) FROM messages)),
+        broadcast_sequence_number = LEAST(broadcast_sequence_number, ?),
         stored_sequence_number = ?, stored_on = NULL, stored_on_number = NULL
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
     [sequenceNumber, sequenceNumber, ...whole(stream)],

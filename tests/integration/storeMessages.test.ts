@@ -2,6 +2,7 @@ import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
 import { catchUp } from "../../shared/consumers/catchUp.js";
+import { rewind } from "../../shared/consumers/timeline.js";
 import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { listMessages } from "../../shared/messages/list.js";
 import { storeMessages } from "../../shared/messages/store.js";
@@ -11,6 +12,7 @@ import { portsOf } from "../../shared/redis/ports.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import type { Database } from "../../shared/store/database.js";
 import { insertMembers } from "../../shared/store/members.js";
+import { findPosition } from "../../shared/store/streamPositions.js";
 import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
@@ -490,6 +492,39 @@ describe("a failure between storing and showing", () => {
     await deliver(batch);
     expect(shownSeqs()).toEqual([2]);
   });
+
+  test("after the log went back shows nothing again that was shown before that", async () => {
+    const old = [put(sent()), put(sent())];
+    await deliver(old);
+    await goBack();
+    broadcaster.away = true;
+    const batch = [...old, put(sent()), put(sent())];
+    await inVain(batch);
+    broadcaster.away = false;
+    await deliver(batch);
+    expect(await stored()).toHaveLength(4);
+    expect(shownSeqs()).toEqual([1, 2, 3, 4]);
+  });
+
+  test("before the log went back is made good, though some is shown twice", async () => {
+    const old = [put(sent()), put(sent())];
+    await deliver(old.slice(0, 1));
+    broadcaster.away = true;
+    await inVain(old);
+    await goBack();
+    const batch = [...old, put(sent())];
+    await inVain(batch);
+    broadcaster.away = false;
+    await deliver(batch);
+    expect(shownSeqs()).toEqual([1, 1, 2, 3]);
+  });
+
+  /** Puts the position before all events, as where another event stands under its number. */
+  async function goBack(): Promise<void> {
+    const stream = { hub: HUB, partitionId: "0", hubId: await bus.hubId(HUB) };
+    const position = await findPosition(database, stream);
+    await rewind(stream, position!, deps);
+  }
 
   test("is made good when the batch comes again", async () => {
     const batch = [put(sent()), put(sent())];

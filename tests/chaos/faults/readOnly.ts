@@ -1,10 +1,27 @@
 import { between } from "../random.js";
 import { asRoot } from "../stack/database.js";
+import { within } from "../wait.js";
 import type { Kind, Machine } from "./kind.js";
 
-/** Has the database refuse all changes, as one that another has taken over from; or take them again. */
+/** Another fault may have the database away for so long. */
+const AWAY_MS = 60_000;
+
+/**
+ * Has the database refuse all changes, as one that another has taken over from; or take them again. Waits for one
+ * that is away.
+ */
 export async function setReadOnly({ stack }: Machine, isReadOnly: boolean): Promise<void> {
-  await asRoot(stack.ports.parts.mysql, `SET GLOBAL read_only = ${isReadOnly ? "ON" : "OFF"}`);
+  const sql = `SET GLOBAL read_only = ${isReadOnly ? "ON" : "OFF"}`;
+  let failure: unknown;
+  const isSet = (): Promise<boolean> =>
+    asRoot(stack.ports.parts.mysql, sql).then(
+      () => true,
+      (error: unknown) => {
+        failure = error;
+        return false;
+      },
+    );
+  if (!(await within(AWAY_MS, isSet))) throw failure;
 }
 
 /** The database takes no changes for a while. */
