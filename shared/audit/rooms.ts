@@ -39,15 +39,17 @@ async function* onePage(roomId: number): AsyncIterable<{ places: readonly number
   yield { places: [roomId] };
 }
 
+/** Pages of a bounded size, as a run may be over between two of them. */
 async function* pagesOf(
   { database }: RoomsDeps,
   after: number,
 ): AsyncIterable<{ places: readonly number[]; next: string }> {
   let last: number | undefined = after;
   while (last !== undefined) {
-    const places: readonly number[] = await listRoomIds(database, last, ROOMS_A_PAGE);
-    last = places.at(-1);
-    if (last !== undefined) yield { places, next: String(last) };
+    const roomIds: readonly number[] = await listRoomIds(database, last, ROOMS_A_PAGE);
+    for (const places of partsOf(roomIds, await findRoomSizes(database, roomIds)))
+      yield { places, next: String(places.at(-1)) };
+    last = roomIds.at(-1);
   }
 }
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type AreaName, areasOf } from "../../shared/audit/audit.js";
 import type { Told } from "../../shared/audit/auditArea.js";
 import { nightlyAudit } from "../../shared/audit/nightly.js";
+import { roomsArea } from "../../shared/audit/rooms.js";
 import { groupName } from "../../shared/fanout/groups.js";
 import { inspectRedis, type RedisInspection } from "../../shared/redis/inspection.js";
 import type { RedisStore } from "../../shared/redis/ports.js";
@@ -417,6 +418,21 @@ describe("the audit of the night", () => {
     expect([await lastSeq(), await redis.get("{audit}:next:rooms")]).toEqual([11, null]);
     await nightly(true).run();
     expect(await lastSeq()).toBe(12);
+  });
+
+  test("may be over between large rooms, of which few are looked at together", async () => {
+    for (const roomId of [6, 7, 8])
+      await sql(
+        `INSERT INTO rooms (room_id, type, creator_id, member_count, last_activity_at, created_at)
+         VALUES (?, 'GROUP', 1, 9000, NOW(3), NOW(3))`,
+        [roomId],
+      );
+    const pages: unknown[] = [];
+    for await (const page of roomsArea({ database, members: store, inspection }).pages()) pages.push(page);
+    expect(pages).toEqual([
+      { places: [5, 6, 7], next: "7" },
+      { places: [8], next: "8" },
+    ]);
   });
 
   test("fails where Redis can't be asked", async () => {
