@@ -18,9 +18,19 @@ interface Member {
   readonly shown: Map<number, number> | undefined;
 }
 
+/** How another service is spoken to. */
+export interface Wire {
+  /** A socket of a member, subscribed to the room. */
+  open(roomId: number): Promise<WebSocket>;
+  /** The room's message with this number, counted from 1, and this id. */
+  frame(roomId: number, seq: number, id: number, content: string): string;
+}
+
 export interface Load {
   readonly rooms: readonly { readonly roomId: number; readonly tokens: readonly string[] }[];
   readonly webPubSub: string;
+  /** In place of ours. */
+  readonly wire?: Wire;
   /** Members also subscribe to their room's `/read`, under the next id. */
   readonly reads?: boolean;
   /** Members take several frames in one WebSocket message. */
@@ -83,6 +93,9 @@ const FILLER = "x".repeat(80);
 export class LoadGenerator {
   readonly #members: Member[] = [];
   readonly #roomSize: number;
+  readonly #wire: Wire | undefined;
+  /** How many messages each room has had: another service does not number them. */
+  readonly #counts = new Map<number, number>();
   #sentAt = new Float64Array(0);
   #latencies = new Float64Array(0);
   #latencyOf = new Int32Array(0);
@@ -98,12 +111,13 @@ export class LoadGenerator {
   /** Ids are new in each run: the service would take a message with an old id for a repeat. */
   #firstId = 0;
 
-  private constructor(roomSize: number) {
+  private constructor(roomSize: number, wire: Wire | undefined) {
     this.#roomSize = roomSize;
+    this.#wire = wire;
   }
 
   static async connect({ rooms, ...load }: Load): Promise<LoadGenerator> {
-    const generator = new LoadGenerator(rooms[0]?.tokens.length ?? 0);
+    const generator = new LoadGenerator(rooms[0]?.tokens.length ?? 0, load.wire);
     for (const { roomId, tokens } of rooms)
       for (let first = 0; first < tokens.length; first += JOINS_AT_ONCE)
         await Promise.all(
@@ -121,7 +135,9 @@ export class LoadGenerator {
     watches: boolean,
   ): Promise<void> {
     const destinations = [`/sub/chat/room/${roomId}`, ...(reads ? [`/sub/chat/room/${roomId}/read`] : [])];
-    const socket = await openSocket(`${webPubSub}?token=${token}`, destinations, packed);
+    const socket = await (this.#wire
+      ? this.#wire.open(roomId)
+      : openSocket(`${webPubSub}?token=${token}`, destinations, packed));
     const shown = reads && watches ? new Map<number, number>() : undefined;
     const places = { lastSeq: 0, lastMessageId: 0, readSeq: 0, ownSeq: 0 };
     const member: Member = { socket, roomId, userId: userOf(token), shown, ...places };
@@ -137,6 +153,8 @@ export class LoadGenerator {
     if (text.slice(0, HEADER_CHARACTERS).includes("/read\n")) this.#takeReads(member, text);
     for (let at = text.indexOf('"seq":'); at !== -1; at = text.indexOf('"seq":', at + 6)) {
       const seq = Number.parseInt(text.slice(at + 6, at + 20), 10);
+      // Another service promises no order between senders.
+      if (this.#wire) member.lastSeq = seq - 1;
       if (member.lastSeq !== 0 && seq <= member.lastSeq) this.#repeated += 1;
       else if (member.lastSeq !== 0 && seq !== member.lastSeq + 1) this.#disordered += 1;
       if (seq > member.lastSeq) {
@@ -258,9 +276,12 @@ export class LoadGenerator {
     // Rooms send in turn, and in each room its members do.
     const member = this.#members[(this.#next++ * (this.#roomSize + 1)) % this.#members.length] as Member;
     this.#senders[index] = member;
-    const body = `{"roomId":${member.roomId},"content":"${FILLER}","clientMessageId":${this.#firstId + index}}`;
+    const { roomId } = member;
+    const seq = (this.#counts.get(roomId) ?? 0) + 1;
+    this.#counts.set(roomId, seq);
+    const frame = (this.#wire?.frame ?? ownFrame)(roomId, seq, this.#firstId + index, FILLER);
     this.#sentAt[index] = performance.now();
-    member.socket.send(`SEND\ndestination:/pub/chat/message\ncontent-length:${body.length}\n\n${body}\0`);
+    member.socket.send(frame);
   }
 
   #result(rate: number, seconds: number, sent: number, expected: number): RunResult {
@@ -292,6 +313,12 @@ export class LoadGenerator {
   async close(): Promise<void> {
     for (const { socket } of this.#members) socket.terminate();
   }
+}
+
+/** The service numbers the messages itself. */
+function ownFrame(roomId: number, _seq: number, id: number, content: string): string {
+  const body = `{"roomId":${roomId},"content":"${content}","clientMessageId":${id}}`;
+  return `SEND\ndestination:/pub/chat/message\ncontent-length:${body.length}\n\n${body}\0`;
 }
 
 function percentile(values: Float64Array, part: number): number {

@@ -123,13 +123,13 @@ async function commands(url: string): Promise<number> {
 /**
  * User and system time of a process and the processes it started, in milliseconds; 0 where there is no /proc.
  */
-function cpuMs(pid: number): number {
+export function cpuMs(pid: number): number {
   const children = procFile(`${pid}/task/${pid}/children`).split(" ").filter(Boolean);
   return children.reduce((sum, child) => sum + cpuMs(Number(child)), ownCpuMs(pid));
 }
 
 /** The same of the process alone. A tick is 10 ms. */
-function ownCpuMs(pid: number): number {
+export function ownCpuMs(pid: number): number {
   const fields = procFile(`${pid}/stat`)
     .replace(/^.*\) /, "")
     .split(" ");

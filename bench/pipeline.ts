@@ -1,5 +1,9 @@
-import { LoadGenerator, type RunResult } from "./loadGenerator.js";
-import { type Counters, observe, perMessage } from "./observe.js";
+import { parseArgs } from "node:util";
+import { LoadGenerator } from "./loadGenerator.js";
+import { measureMachine } from "./machine.js";
+import { type Counters, cpuMs, observe, ownCpuMs, perMessage } from "./observe.js";
+import { HEAD, type Row, ratios, rowText, type Side } from "./pipelineTable.js";
+import { type RabbitMq, startRabbitMq } from "./rabbitmq.js";
 import { makeRooms } from "./rooms.js";
 import { onTarget, setting, settings, type Target, writeResult } from "./target.js";
 
@@ -10,6 +14,8 @@ const RATES = settings("BENCH_RATES", [50, 100, 250, 500, 750, 1_000, 1_250]);
 /** After this the compilers of five processes have seen the hot paths. */
 const WARM_UP_RATE = 500;
 const WARM_UP_SECONDS = 12;
+/** The rate of a load that comes first after a start. */
+const COLD_RATE = 500;
 
 /** Both have the same load, one behind the other, with `BENCH_BUSES=eventhubs,kafka`. */
 const BUSES = (process.env["BENCH_BUSES"] ?? "eventhubs").split(",").map((name) => {
@@ -17,95 +23,124 @@ const BUSES = (process.env["BENCH_BUSES"] ?? "eventhubs").split(",").map((name) 
   return name;
 });
 
-interface Row extends RunResult {
-  readonly bus: string;
-  /** Whether members take several frames in one WebSocket message. */
-  readonly packed: boolean;
-  readonly each: Counters;
+const USAGE = "usage: npm run bench -- pipeline [--beside rabbitmq] [--warm] [--cold]";
+
+/** Of `--warm` and `--cold` both where neither is named. */
+interface Options {
+  readonly beside: boolean;
+  readonly warm: boolean;
+  readonly cold: boolean;
 }
 
-/**
- * Open-loop load at rising rates. Members that take one frame a WebSocket message and members that take
- * several have their turns at each rate.
- */
-async function measure(target: Target): Promise<readonly Row[]> {
-  const sides: { packed: boolean; generator: LoadGenerator }[] = [];
+function readOptions(args: readonly string[]): Options {
+  try {
+    const options = {
+      beside: { type: "string" },
+      warm: { type: "boolean", default: false },
+      cold: { type: "boolean", default: false },
+    } as const;
+    const { beside, warm, cold } = parseArgs({ args: [...args], options }).values;
+    if (beside !== undefined && beside !== "rabbitmq") throw new Error(`there is no ${beside} to run beside`);
+    return { beside: beside !== undefined, warm: warm || !cold, cold: cold || !warm };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n${USAGE}`);
+    process.exit(2);
+  }
+}
+
+/** One who takes the load, and what its servers have done so far. */
+interface Taker {
+  readonly side: Side;
+  readonly generator: LoadGenerator;
+  observe(): Promise<Counters>;
+}
+
+async function ours(target: Target, packed: boolean): Promise<Taker> {
+  const rooms = await makeRooms(target, ROOMS, MEMBERS);
+  const generator = await LoadGenerator.connect({ rooms, webPubSub: target.webPubSub, packed });
+  return { side: packed ? "several" : "one", generator, observe: () => observe(target) };
+}
+
+async function theirs({ wire, pid }: RabbitMq, target: Target): Promise<Taker> {
+  const rooms = await makeRooms(target, ROOMS, MEMBERS);
+  const generator = await LoadGenerator.connect({ rooms, webPubSub: "", wire });
+  const nothing = {
+    upstreamCalls: Number.NaN,
+    restSends: Number.NaN,
+    restCalls: Number.NaN,
+    busSends: Number.NaN,
+    sqlStatements: Number.NaN,
+    redisCalls: Number.NaN,
+  };
+  const cpu = () => ({ rabbitmq: cpuMs(pid), bench: ownCpuMs(process.pid) });
+  return { side: "rabbitmq", generator, observe: async () => ({ ...nothing, cpu: cpu() }) };
+}
+
+/** A load at one rate, printed. */
+async function run(taker: Taker, rate: number, bus: string, cold: boolean): Promise<Row> {
+  const before = await taker.observe();
+  const result = await taker.generator.run(rate, SECONDS);
+  const each = perMessage(before, await taker.observe(), result.sent);
+  const row = { ...result, bus: taker.side === "rabbitmq" ? "-" : bus, side: taker.side, cold, each };
+  console.log(rowText(row));
+  return row;
+}
+
+/** Open-loop load at rising rates. All takers have their turns at each rate. */
+async function measureWarm(target: Target, rabbitMq: RabbitMq | undefined): Promise<readonly Row[]> {
+  const takers: Taker[] = [];
   const rows: Row[] = [];
   try {
-    for (const packed of [false, true]) {
-      const rooms = await makeRooms(target, ROOMS, MEMBERS);
-      const generator = await LoadGenerator.connect({ rooms, webPubSub: target.webPubSub, packed });
-      sides.push({ packed, generator });
-      await generator.run(WARM_UP_RATE, WARM_UP_SECONDS / 2);
+    const making = [
+      () => ours(target, false),
+      () => ours(target, true),
+      ...(rabbitMq ? [() => theirs(rabbitMq, target)] : []),
+    ];
+    for (const make of making) {
+      const taker = await make();
+      takers.push(taker);
+      await taker.generator.run(WARM_UP_RATE, WARM_UP_SECONDS / 2);
     }
     for (const rate of RATES)
-      for (const { packed, generator } of sides) {
-        const before = await observe(target);
-        const result = await generator.run(rate, SECONDS);
-        const row = {
-          ...result,
-          bus: target.bus,
-          packed,
-          each: perMessage(before, await observe(target), result.sent),
-        };
-        rows.push(row);
-        print(row);
-      }
+      for (const taker of takers) rows.push(await run(taker, rate, target.bus, false));
   } finally {
-    await Promise.all(sides.map(({ generator }) => generator.close()));
+    await Promise.all(takers.map(({ generator }) => generator.close()));
   }
   return rows;
 }
 
-const HEAD =
-  "bus        frames  rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  redis   bus   sql  rest | cpu ms by process";
-let headed = false;
-
-function print(row: Row): void {
-  if (!headed) console.log(`${ROOMS} rooms x ${MEMBERS} members, ${SECONDS} s a rate\n${HEAD}`);
-  headed = true;
-  const pad = (value: number, width: number, digits = 0): string => value.toFixed(digits).padStart(width);
-  const cpu = Object.entries(row.each.cpu).map(([name, ms]) => `${name} ${ms.toFixed(2)}`);
-  console.log(
-    row.bus.padEnd(11) +
-      (row.packed ? "several" : "one    ") +
-      pad(row.rate, 7) +
-      pad(row.sent, 7) +
-      pad(row.deliveredPerSecond, 9) +
-      pad(row.lost, 6) +
-      pad(row.repeated, 5) +
-      pad(row.disordered, 5) +
-      pad(row.errors, 5) +
-      pad(row.p50, 9, 1) +
-      pad(row.p99, 9, 1) +
-      pad(row.growth, 8, 2) +
-      " |             " +
-      pad(row.each.upstreamCalls, 9, 2) +
-      pad(row.each.redisCalls, 7, 2) +
-      pad(row.each.busSends, 6, 2) +
-      pad(row.each.sqlStatements, 6, 2) +
-      pad(row.each.restSends, 6, 2) +
-      ` | ${cpu.join(", ")}`,
-  );
-}
-
-/** Of each rate: what Kafka takes for a message, as a ratio to what Event Hubs take. */
-function printRatios(rows: readonly Row[]): void {
-  const sum = ({ cpu }: Counters): number => Object.values(cpu).reduce((total, ms) => total + ms, 0);
-  for (const kafka of rows.filter(({ bus }) => bus === "kafka")) {
-    const hubs = rows.find(
-      ({ bus, rate, packed }) => bus === "eventhubs" && rate === kafka.rate && packed === kafka.packed,
-    );
-    if (!hubs) continue;
-    const ratio = (pick: (row: Row) => number): string => (pick(kafka) / pick(hubs)).toFixed(2);
-    console.log(
-      `kafka / eventhubs at ${kafka.rate}/s, ${kafka.packed ? "several frames" : "one frame"}: ` +
-        `p50 ${ratio(({ p50 }) => p50)}, p99 ${ratio(({ p99 }) => p99)}, CPU ${ratio(({ each }) => sum(each))}`,
-    );
+/** The first load of servers that have just been started. */
+async function measureCold(target: Target): Promise<Row> {
+  const taker = await ours(target, false);
+  try {
+    return await run(taker, COLD_RATE, target.bus, true);
+  } finally {
+    await taker.generator.close();
   }
 }
 
-const rows: Row[] = [];
-for (const bus of BUSES) rows.push(...(await onTarget(measure, {}, bus)));
-printRatios(rows);
-writeResult("pipeline", { rooms: ROOMS, members: MEMBERS, seconds: SECONDS, rows });
+async function measure({ beside, warm, cold }: Options): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  const rabbitMq = beside ? await startRabbitMq() : undefined;
+  try {
+    if (rabbitMq) console.log(`beside RabbitMQ ${rabbitMq.version}, Web STOMP, which stores nothing`);
+    console.log(
+      `${ROOMS} rooms x ${MEMBERS} members, ${SECONDS} s a rate; * is the first load after a start`,
+    );
+    console.log(HEAD);
+    for (const bus of BUSES) {
+      if (cold) rows.push(await onTarget(measureCold, {}, bus));
+      if (warm) rows.push(...(await onTarget((target) => measureWarm(target, rabbitMq), {}, bus)));
+    }
+  } finally {
+    await rabbitMq?.close();
+  }
+  return rows;
+}
+
+const options = readOptions(process.argv.slice(2));
+const machine = measureMachine();
+if (machine.warning) console.log(`WARNING: ${machine.warning}`);
+const rows = await measure(options);
+for (const text of ratios(rows)) console.log(text);
+writeResult("pipeline", { noise: machine, rooms: ROOMS, members: MEMBERS, seconds: SECONDS, rows });

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -116,10 +117,22 @@ export async function until(holds: () => boolean | Promise<boolean>, ms: number)
   return false;
 }
 
-/** Writes `bench/results/NAME.json`, with the machine that measured it. */
+/** Writes `bench/results/NAME.json`, with the machine that measured it and the commit that was measured. */
 export function writeResult(name: string, result: object): void {
   const machine = { node: process.version, cpus: cpus().length, cpu: cpus()[0]?.model };
+  const commit = commitNow();
   mkdirSync("bench/results", { recursive: true });
-  const text = JSON.stringify({ date: new Date().toISOString(), machine, ...result }, null, 2);
+  const text = JSON.stringify({ date: new Date().toISOString(), commit, machine, ...result }, null, 2);
   writeFileSync(`bench/results/${name}.json`, `${text}\n`);
+}
+
+/** The commit, with `+` where files differ from it. Nothing outside of a repository. */
+function commitNow(): string | undefined {
+  const git = (...args: string[]): string | undefined => {
+    const { status, stdout } = spawnSync("git", args, { encoding: "utf8" });
+    return status === 0 ? stdout.trim() : undefined;
+  };
+  const commit = git("rev-parse", "--short=12", "HEAD");
+  const changes = git("status", "--porcelain", "--", ".", ":!bench/results");
+  return commit && `${commit}${changes ? "+" : ""}`;
 }
