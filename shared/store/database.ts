@@ -88,6 +88,8 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     keepAliveInitialDelay: 10_000,
     timezone: "Z",
     supportBigNumbers: true,
+    // Else each statement pays for a stack trace, of which the log would keep frames of this file.
+    trace: false,
   });
   // The pool itself listens for a connection's first error only. A second error without a listener would end
   // the process.
