@@ -4,11 +4,12 @@ import { plain, type UpstreamAnswer } from "./answer.js";
 import { type CallerProof, createProver } from "./callerProof.js";
 import type { UpstreamHandlers } from "./events.js";
 import { type ReceivedRequest, throughMiddleware } from "./middleware.js";
+import { answerUserEvent } from "./userEvent.js";
 
 /**
  * The service's upstream calls (CloudEvents 1.0 over HTTP, binary mode): checks that they are the service's,
- * has `@azure/web-pubsub-express` decode and answer them, and holds the answer until the handler is done. The
- * middleware alone takes any caller's, answers `connected` and `disconnected` before their handlers run, and
+ * has `@azure/web-pubsub-express` decode and answer them (all but clients' messages, see `userEvent.ts`), and
+ * holds the answer until the handler is done. The middleware alone takes any caller's, answers `connected` and `disconnected` before their handlers run, and
  * lets a rejection go unhandled.
  */
 
@@ -48,7 +49,11 @@ export function createUpstream(
     }
     try {
       const { traceparent } = headers;
-      return await inTraceOf(traceparent, () => throughMiddleware(hub, { method, headers, body }, handlers));
+      const request = { method, headers, body };
+      return await inTraceOf(
+        traceparent,
+        () => answerUserEvent(hub, request, handlers) ?? throughMiddleware(hub, request, handlers),
+      );
     } catch (error) {
       onError(error);
       return plain(500, "the event could not be handled");
