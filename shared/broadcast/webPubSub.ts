@@ -1,4 +1,4 @@
-import { createSecretKey } from "node:crypto";
+import { createSecretKey, type KeyObject } from "node:crypto";
 import type { TokenCredential } from "@azure/identity";
 import {
   type AzureKeyCredential,
@@ -10,7 +10,9 @@ import { createCredential } from "../platform/credential.js";
 import { defined } from "../platform/defined.js";
 import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
 import { isLoopback } from "../platform/loopback.js";
+import { authorizationByIdentity, authorizationByKey } from "./authorization.js";
 import { type Broadcaster, LONGEST_CALL_MS } from "./broadcaster.js";
+import { createGroupSender } from "./groupSender.js";
 import { heeding, Quiet, Throttled } from "./retryAfter.js";
 
 /** With this many names a call's body is a few tens of KB at most. */
@@ -43,7 +45,13 @@ export function connectWebPubSub(
   const quiet = new Quiet();
   const service = connectService(endpoint, accessKeys[0] ?? credential, hub, quiet);
   const telling = tellingBy(onFault, quiet);
-  const guarded = <T>(call: Call<T>): Promise<T> => telling(() => inQuiet(quiet, call));
+  const inTime = <T>(call: (ms: number) => Promise<T>): Promise<T> => telling(() => inQuiet(quiet, call));
+  const guarded = <T>(call: Call<T>): Promise<T> => inTime((ms) => call(within(ms)));
+  const [accessKey] = accessKeys;
+  const authorization = accessKey
+    ? authorizationByKey(secretOf(accessKey))
+    : authorizationByIdentity(credential);
+  const sendToGroup = createGroupSender({ endpoint, hub, authorization, quiet });
   /** For a connection that has gone meanwhile the service answers 404. Nothing is left to do for it. */
   const unlessGone = async (call: Call<unknown>): Promise<void> => {
     await guarded(call).catch((error: unknown) => {
@@ -51,8 +59,7 @@ export function connectWebPubSub(
     });
   };
   return {
-    sendToGroup: (group, text) =>
-      guarded((options) => service.group(group).sendToAll(text, { contentType: "text/plain", ...options })),
+    sendToGroup: (group, text) => inTime((ms) => sendToGroup(group, text, ms)),
     sendToConnection: (connectionId, text) =>
       unlessGone((options) =>
         service.sendToConnection(connectionId, text, { contentType: "text/plain", ...options }),
@@ -150,8 +157,10 @@ type PipelinePolicy = NonNullable<WebPubSubServiceClientOptions["additionalPolic
  * uses a secret's `KeyObject` as a secret at once.
  */
 function keyCredential(accessKey: string): AzureKeyCredential {
-  return { key: createSecretKey(Buffer.from(accessKey)) } as unknown as AzureKeyCredential;
+  return { key: secretOf(accessKey) } as unknown as AzureKeyCredential;
 }
+
+const secretOf = (accessKey: string): KeyObject => createSecretKey(Buffer.from(accessKey));
 
 /** The service's statuses for a key or a role that it doesn't take. */
 const FAULTS = new Set<unknown>([401, 403]);
@@ -168,13 +177,13 @@ const within = (ms: number): Within => ({ abortSignal: AbortSignal.timeout(Math.
  * Makes a call that takes 5 s at most, the pauses included that the service asks for. Throws `Throttled` at
  * once where the pause is longer than what is left, without a call where the service has asked before.
  */
-async function inQuiet<T>(quiet: Quiet, call: Call<T>): Promise<T> {
+async function inQuiet<T>(quiet: Quiet, call: (ms: number) => Promise<T>): Promise<T> {
   const due = performance.now() + LONGEST_CALL_MS;
   const left = (): number => due - performance.now();
   for (let tried = 1; ; tried += 1) {
     await quiet.over(left() - LEAST_MS);
     try {
-      return await call(within(left()));
+      return await call(left());
     } catch (error) {
       if (!(error instanceof Throttled) || tried >= TRIES) throw error;
     }
