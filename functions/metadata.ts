@@ -10,6 +10,7 @@ export const isObject = (value: unknown): value is Members => typeof value === "
  */
 export function member(of: unknown, name: string): unknown {
   if (!isObject(of)) return undefined;
+  if (Object.hasOwn(of, name)) return of[name];
   const found = Object.keys(of).find((each) => each.toLowerCase() === name.toLowerCase());
   return found === undefined ? undefined : of[found];
 }
