@@ -112,7 +112,7 @@ function post(
         if (!isDone && bytes < TEXT_BYTES) chunks.push(chunk);
         bytes += chunk.length;
       });
-      answer.once("error", fail);
+      answer.on("error", fail);
       answer.once("end", () => {
         clearTimeout(late);
         if (isDone) resolve();
@@ -128,7 +128,7 @@ function post(
       () => call.destroy(new Error("The socket service did not answer in time.")),
       Math.max(1, ms),
     );
-    call.once("error", fail);
+    call.on("error", fail);
     call.end(body);
   });
 }
