@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
-import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+import type { Connection, RowDataPacket } from "mysql2/promise";
 import type { DatabaseAddress } from "../clients/target.js";
+import { connectTo } from "../connect.js";
 
 /** A row of `messages`, in the words of the histories. */
 export interface StoredMessage {
@@ -50,7 +51,7 @@ type Row = RowDataPacket & Record<string, unknown>;
 
 /** Reads it all, in one transaction. */
 export async function readStored(address: DatabaseAddress): Promise<Stored> {
-  const db = await createConnection({ ...address, connectTimeout: 20_000 });
+  const db = await connectTo({ ...address, connectTimeout: 20_000 });
   try {
     await db.query("START TRANSACTION WITH CONSISTENT SNAPSHOT");
     return {

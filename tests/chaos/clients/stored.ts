@@ -1,4 +1,5 @@
-import { createConnection, type RowDataPacket } from "mysql2/promise";
+import type { RowDataPacket } from "mysql2/promise";
+import { connectTo } from "../connect.js";
 import type { DatabaseAddress } from "./target.js";
 
 /** What the database says while the run waits for its end. */
@@ -18,9 +19,7 @@ interface Row extends RowDataPacket {
 
 /** `undefined` where the database doesn't answer. */
 export async function lookAtStored(address: DatabaseAddress): Promise<Stored | undefined> {
-  const connection = await createConnection({ ...address, connectTimeout: CONNECTED_MS }).catch(
-    () => undefined,
-  );
+  const connection = await connectTo({ ...address, connectTimeout: CONNECTED_MS }).catch(() => undefined);
   if (!connection) return undefined;
   try {
     const [rows] = await connection.query<Row[]>({

@@ -1,5 +1,6 @@
-import { type Connection, createConnection, type RowDataPacket } from "mysql2/promise";
+import type { Connection, RowDataPacket } from "mysql2/promise";
 import { LOOPBACK } from "../../../local/ports.js";
+import { connectTo } from "../connect.js";
 import { APP_USER } from "./specs.js";
 
 const CONNECT_MS = 5_000;
@@ -25,9 +26,5 @@ export async function asRoot(port: number, sql: string): Promise<readonly RowDat
   }
 }
 
-function connect(port: number): Promise<Connection> {
-  const tls = { ssl: { rejectUnauthorized: false } };
-  const address = { host: LOOPBACK, port, user: "root", database: "chat", connectTimeout: CONNECT_MS };
-  // MariaDB has no TLS here, and Oracle's server takes nothing else.
-  return createConnection({ ...address, ...tls }).catch(() => createConnection(address));
-}
+const connect = (port: number): Promise<Connection> =>
+  connectTo({ host: LOOPBACK, port, user: "root", database: "chat", connectTimeout: CONNECT_MS });
