@@ -89,10 +89,10 @@ test("an audit finds nothing while messages, members, reads, sessions and subscr
   }
   let isOver = false;
   const acting = users.map((user) => act(user, rooms, others, () => isOver));
-  await until(async () => (await messages()).stored > 100, "all act");
+  await until(async () => (await messages()).total > 100, "all act");
   const before = await messages();
   const audits = 30;
-  for (let round = 0; round < audits || (await messages()).stored < before.stored + 500; round += 1) {
+  for (let round = 0; round < audits || (await messages()).total < before.total + 500; round += 1) {
     const { found, looked } = await audit([1_000, 1_000]);
     expect(found).toEqual([]);
     expect(looked.get("rooms")).toBe(4);
@@ -109,13 +109,13 @@ test("an audit finds nothing while messages, members, reads, sessions and subscr
 });
 
 /** How many messages there are, and how many of them tell of a change of members. */
-async function messages(): Promise<{ stored: number; changes: number }> {
+async function messages(): Promise<{ total: number; changes: number }> {
   const connection = await createConnection(stack.addresses.mysql);
   const [rows] = await connection.query(
-    "SELECT COUNT(*) AS stored, CAST(COALESCE(SUM(type LIKE 'SYSTEM%'), 0) AS SIGNED) AS changes FROM messages",
+    "SELECT COUNT(*) AS total, CAST(COALESCE(SUM(type LIKE 'SYSTEM%'), 0) AS SIGNED) AS changes FROM messages",
   );
   await connection.end();
-  return (rows as { stored: number; changes: number }[])[0] ?? { stored: 0, changes: 0 };
+  return (rows as { total: number; changes: number }[])[0] ?? { total: 0, changes: 0 };
 }
 
 test("the timer runs it in the functions host, and counts what differs", async () => {

@@ -52,9 +52,9 @@ async function waiting(loads: readonly Load[]): Promise<number> {
   const accepted = loads.flatMap((load) => load.accepted.flat()).length;
   const rooms = loads.map(({ roomId }) => roomId).join(", ");
   const [row] = await sql(
-    `SELECT COUNT(*) AS stored FROM messages_away WHERE type = 'TEXT' AND room_id IN (${rooms})`,
+    `SELECT COUNT(*) AS total FROM messages_away WHERE type = 'TEXT' AND room_id IN (${rooms})`,
   );
-  return accepted - Number(row!["stored"]);
+  return accepted - Number(row!["total"]);
 }
 
 const formerBus = async () =>
