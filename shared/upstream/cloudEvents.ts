@@ -9,8 +9,8 @@ import { answerUserEvent } from "./userEvent.js";
 /**
  * The service's upstream calls (CloudEvents 1.0 over HTTP, binary mode): checks that they are the service's,
  * has `@azure/web-pubsub-express` decode and answer them (all but clients' messages, see `userEvent.ts`), and
- * holds the answer until the handler is done. The middleware alone takes any caller's, answers `connected` and `disconnected` before their handlers run, and
- * lets a rejection go unhandled.
+ * holds the answer until the handler is done. The middleware alone takes any caller's, answers `connected` and
+ * `disconnected` before their handlers run, and lets a rejection go unhandled.
  */
 
 export interface UpstreamRequest extends Omit<ReceivedRequest, "body"> {

@@ -139,7 +139,8 @@ const eventOf = (context: {
   state: context.states,
 });
 
-const messageOf = ({ headers, body }: ReceivedRequest): ClientMessage => ({
+/** What a client has sent, by the call that tells of it. */
+export const messageOf = ({ headers, body }: ReceivedRequest): ClientMessage => ({
   eventId: headers["ce-id"] ?? "",
   data: body,
   ...(headers["traceparent"] ? { traceparent: headers["traceparent"] } : {}),

@@ -1,6 +1,6 @@
 import type { UpstreamAnswer } from "./answer.js";
 import type { Answer, ConnectionEvent, State, UpstreamHandlers } from "./events.js";
-import type { ReceivedRequest } from "./middleware.js";
+import { messageOf, type ReceivedRequest } from "./middleware.js";
 
 /**
  * A client's message is by far the most frequent call, and the middleware makes a request, a response, a stream and
@@ -49,17 +49,10 @@ function stateOf(encoded: string | undefined): State | undefined {
 
 async function answered(
   event: ConnectionEvent,
-  { headers, body }: ReceivedRequest,
+  request: ReceivedRequest,
   { message }: UpstreamHandlers,
 ): Promise<UpstreamAnswer> {
-  const { traceparent } = headers;
-  const answer = await message({
-    ...event,
-    eventId: headers["ce-id"] ?? "",
-    data: body,
-    ...(traceparent ? { traceparent } : {}),
-  });
-  return answerTo(event, answer);
+  return answerTo(event, await message({ ...event, ...messageOf(request) }));
 }
 
 /** Any status but 2xx drops the connection; one below 500 is not tried again. 204 says that there is nothing to send. */
