@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import type { EventBus, ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../platform/errors.js";
 import type { Database } from "../store/database.js";
@@ -5,6 +6,8 @@ import type { Stream, StreamPosition } from "../store/streamPositions.js";
 
 /** Less than the host's function time-out (`host.json`), so the host's own retries come after ours. */
 export const RETRY_BUDGET_MS = 60_000;
+
+const PROCESS = randomUUID();
 
 /** What consuming a batch needs, whatever its events are. */
 export interface ConsumeDeps {
@@ -17,11 +20,15 @@ export interface ConsumeDeps {
    * retries.
    */
   readonly retryBudgetMs: number;
+  /** Who shows what is stored: this process, where nothing else is said. */
+  readonly instance?: string;
   /** Called before each batch. Throws to have it tried again. */
   readonly beforeBatch?: (stream: Stream) => Promise<void>;
   /** Called after each batch, with where its stream stood before. */
   readonly onBatch?: (stream: Stream, before: StreamPosition, events: readonly ReceivedEvent[]) => void;
 }
+
+export const instanceOf = ({ instance = PROCESS }: ConsumeDeps): string => instance;
 
 /** What one try needs: it ends by the deadline of all tries. */
 export interface TryDeps extends ConsumeDeps {

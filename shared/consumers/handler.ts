@@ -55,6 +55,8 @@ export interface Stored<Result> {
   readonly last: number;
   readonly result: Result;
   readonly refused: readonly Refused[];
+  /** Whether this instance may show it now. */
+  readonly isBroadcaster: boolean;
 }
 
 /**

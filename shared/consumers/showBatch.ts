@@ -1,40 +1,121 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
-import { moveBroadcast, type Stream, type StreamPosition } from "../store/streamPositions.js";
-import { requireTime } from "./deps.js";
-import type { Progress, Try } from "./handler.js";
+import {
+  BROADCAST_LEASE_MS,
+  findPosition,
+  leaseBroadcast,
+  moveBroadcast,
+  type Stream,
+  type StreamPosition,
+} from "../store/streamPositions.js";
+import { instanceOf, requireTime } from "./deps.js";
+import type { BatchHandler, Progress, Try } from "./handler.js";
 import { processing, step } from "./observed.js";
 import { readAgain } from "./readAgain.js";
 import { real } from "./storeBatch.js";
 
-/** Shows what was just stored. Events that an earlier failure left stored but not shown come first. */
+/** One that waits for its turn looks this often. */
+const LOOK_MS = 100;
+const RENEWED_MS = BROADCAST_LEASE_MS / 3;
+
+type Done<Result> = Exclude<Progress<Result>, { readonly kind: "behind" | "goneBack" }>;
+type Again = Extract<BatchHandler<unknown>["shown"], { readonly kind: "byPosition" }>["again"];
+
+/**
+ * Shows what was just stored. Events that an earlier failure left stored but not shown come first. Of a stream that
+ * is shown in the order of its events one instance shows at a time: it waits for another one that does, and leaves
+ * out what that one has shown. Throws `UNAVAILABLE` where that takes too long.
+ */
 export async function showBatch<Result>(
   stream: Stream,
-  progress: Exclude<Progress<Result>, { readonly kind: "behind" | "goneBack" }>,
+  progress: Done<Result>,
   deps: Try<Result>,
 ): Promise<void> {
-  const { position } = progress;
   const { handler } = deps;
-  if (position.broadcast < position.stored) await showAgain(stream, position, deps);
-  if (progress.kind !== "stored") return;
-  const { last, result, refused } = progress;
-  await step("broadcast", stream, last - position.stored, () => handler.show(stream, result, refused));
-  if (handler.shown.kind === "byPosition") await moveBroadcast(deps.database, stream, last);
+  const show = async (): Promise<void> => {
+    if (progress.kind !== "stored") return;
+    const { last, position, result, refused } = progress;
+    await step("broadcast", stream, last - position.stored, () => handler.show(stream, result, refused));
+  };
+  if (handler.shown.kind === "byOutbox") return show();
+  const { again } = handler.shown;
+  const { position } = progress;
+  const last = progress.kind === "stored" ? progress.last : position.stored;
+  if (progress.kind !== "stored" && position.broadcast >= last) return;
+  const isTurn = progress.kind === "stored" && progress.isBroadcaster;
+  const now = isTurn ? position : await turn(stream, last, deps);
+  if (now.broadcast >= last) return;
+  await whileLeased(stream, deps, async (requireLease) => {
+    // The log may have gone back meanwhile.
+    const stored = Math.min(position.stored, now.stored);
+    await showAgain(stream, { ...now, stored }, again, requireLease, deps);
+    await show();
+    await moveBroadcast(deps.database, stream, last, instanceOf(deps));
+  });
 }
 
-async function showAgain<Result>(stream: Stream, position: StreamPosition, deps: Try<Result>): Promise<void> {
-  const { shown } = deps.handler;
+/** Waits until this instance may show the stream, or all up to `last` is shown. Returns where it stands then. */
+async function turn<Result>(stream: Stream, last: number, deps: Try<Result>): Promise<StreamPosition> {
+  for (;;) {
+    const isLeased = await leaseBroadcast(deps.database, stream, instanceOf(deps));
+    const position = await findPosition(deps.database, stream);
+    // It can't be missing, as something of the stream is stored.
+    if (position && (isLeased || position.broadcast >= last)) return position;
+    requireTime(deps);
+    await pause(LOOK_MS);
+  }
+}
+
+/** Keeps the lease while `work` is under way. */
+async function whileLeased<Result>(
+  stream: Stream,
+  deps: Try<Result>,
+  work: (requireLease: () => void) => Promise<void>,
+): Promise<void> {
+  let isLost = false;
+  let isAsking = false;
+  const renew = async (): Promise<void> => {
+    if (isAsking) return;
+    isAsking = true;
+    try {
+      isLost ||= !(await leaseBroadcast(deps.database, stream, instanceOf(deps)));
+    } catch {
+      // The database is away. What comes next says so.
+    } finally {
+      isAsking = false;
+    }
+  };
+  const renewing = setInterval(renew, RENEWED_MS);
+  try {
+    await work(() => {
+      if (isLost) throw new ChatError("UNAVAILABLE", "Another instance shows this stream now.");
+    });
+  } finally {
+    clearInterval(renewing);
+  }
+}
+
+/** Shows again what is stored and not shown. */
+async function showAgain<Result>(
+  stream: Stream,
+  position: StreamPosition,
+  again: Again,
+  requireLease: () => void,
+  deps: Try<Result>,
+): Promise<void> {
   const [from, to] = [position.broadcast + 1, position.stored];
+  if (from > to) return;
   log.warn("stored events are broadcast again", { ...stream, from, to });
   for (let next = from; next <= to; ) {
     requireTime(deps);
+    requireLease();
     const { events, first } = await readAgain(stream, next, to, deps);
     const shownBefore = real(events);
     count.replayed(stream.hub, "shown", shownBefore.length);
-    if (shown.kind === "byPosition" && shownBefore.length > 0)
-      await processing(deps.bus.system, { ...stream, events }, () =>
-        shown.again(stream, shownBefore, position),
-      );
+    if (shownBefore.length > 0)
+      await processing(deps.bus.system, { ...stream, events }, () => again(stream, shownBefore, position));
     next = (events.at(-1)?.sequenceNumber ?? first - 1) + 1;
     await moveBroadcast(deps.database, stream, next - 1);
   }

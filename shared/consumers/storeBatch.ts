@@ -13,7 +13,7 @@ import {
   type StreamPosition,
 } from "../store/streamPositions.js";
 import { publishDeadLetters } from "./deadLetters.js";
-import { type ConsumeDeps, requireTime } from "./deps.js";
+import { type ConsumeDeps, instanceOf, requireTime } from "./deps.js";
 import type { BatchHandler, Progress, Stored, Try } from "./handler.js";
 import { step } from "./observed.js";
 import { hasOtherEvent } from "./timeline.js";
@@ -135,9 +135,11 @@ async function storeIn<Result>(
   const { result, refused } = await (events.length > 0 ? storeEvents(tx, events) : nothingOf(deps.handler));
   await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
   const { sequenceNumber: last, enqueuedOn } = following.at(-1)!;
-  await move(tx, stream, last, enqueuedOn, deps.handler);
+  const instance = instanceOf(deps);
+  const isBroadcaster = (position.broadcaster ?? instance) === instance;
+  await move(tx, stream, last, enqueuedOn, deps.handler, isBroadcaster ? instance : undefined);
   annotate(() => ({ "chat.events.refused": refused.length }));
-  return { kind: "stored", position, last, result, refused };
+  return { kind: "stored", position, last, result, refused, isBroadcaster };
 }
 
 const nothingOf = <Result>({ nothing }: BatchHandler<Result>) => ({ result: nothing, refused: [] });
@@ -148,8 +150,11 @@ export const move = (
   to: number,
   on: Date | undefined,
   { shown }: Pick<BatchHandler<unknown>, "shown">,
+  broadcaster?: string,
 ): Promise<void> =>
-  shown.kind === "byPosition" ? moveStored(tx, stream, to, on) : movePosition(tx, stream, to, on);
+  shown.kind === "byPosition"
+    ? moveStored(tx, stream, to, on, broadcaster)
+    : movePosition(tx, stream, to, on);
 
 /**
  * The position of a stream of which nothing is stored yet: just before the first event that the hub still

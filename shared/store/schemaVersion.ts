@@ -2,7 +2,7 @@ import type { RowDataPacket } from "mysql2/promise";
 import type { Queryable } from "./database.js";
 
 /** The number of the last migration, whose tables this code needs. */
-export const SCHEMA_VERSION = 8;
+export const SCHEMA_VERSION = 9;
 
 /**
  * The last migration that was applied to a server, 0 where none was, and whether the server takes no changes.

@@ -1,4 +1,4 @@
-import type { RowDataPacket } from "mysql2/promise";
+import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import type { Queryable } from "./database.js";
 
 /** One partition of one hub, from its creation to its deletion. */
@@ -23,6 +23,8 @@ export interface StreamPosition {
   readonly storedOn?: Date;
   /** Messages up to this one were shown before the log went back, though their events may be read again. */
   readonly shownMessageId?: number;
+  /** Who shows what is stored. Nobody else does for as long. */
+  readonly broadcaster?: string;
 }
 
 interface PositionRow extends RowDataPacket {
@@ -31,11 +33,19 @@ interface PositionRow extends RowDataPacket {
   stored_on: Date | null;
   stored_on_number: number | null;
   shown_message_id: number | null;
+  broadcast_by: string | null;
 }
+
+/** So long a lease holds, by the database's clock. A holder that died keeps the others waiting for no longer. */
+export const BROADCAST_LEASE_MS = 2_000;
+
+/** The end of a lease that begins, or is renewed, now. */
+const LEASE_END = `UTC_TIMESTAMP(3) + INTERVAL ${BROADCAST_LEASE_MS * 1_000} MICROSECOND`;
 
 const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubId];
 
-const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number, stored_on, stored_on_number, shown_message_id
+const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number, stored_on, stored_on_number, shown_message_id,
+        IF(broadcast_until > UTC_TIMESTAMP(3), broadcast_by, NULL) AS broadcast_by
        FROM stream_positions
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`;
 
@@ -74,6 +84,7 @@ const positionOf = ([row]: readonly PositionRow[]): StreamPosition | undefined =
     // An instance of an earlier version has moved the position alone.
     ...(row.stored_on && row.stored_on_number === row.stored_sequence_number && { storedOn: row.stored_on }),
     ...(row.shown_message_id !== null && { shownMessageId: row.shown_message_id }),
+    ...(row.broadcast_by !== null && { broadcaster: row.broadcast_by }),
   };
 
 /** Begins a stream just before its first event. Changes nothing if the stream has begun. */
@@ -103,17 +114,28 @@ export async function movePosition(
   );
 }
 
-/** Moves the stored position. The caller holds the stream's lock. */
+/**
+ * Moves the stored position. The caller holds the stream's lock. `broadcaster`, where given, has the lease to show
+ * the stream from now on.
+ */
 export async function moveStored(
   tx: Queryable,
   stream: Stream,
   sequenceNumber: number,
   on: Date | undefined,
+  broadcaster?: string,
 ): Promise<void> {
+  const lease = broadcaster === undefined ? "" : `, broadcast_by = ?, broadcast_until = ${LEASE_END}`;
   await tx.query(
-    `UPDATE stream_positions SET stored_sequence_number = ?, stored_on = ?, stored_on_number = ?
+    `UPDATE stream_positions SET stored_sequence_number = ?, stored_on = ?, stored_on_number = ?${lease}
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
-    [sequenceNumber, on ?? null, sequenceNumber, ...whole(stream)],
+    [
+      sequenceNumber,
+      on ?? null,
+      sequenceNumber,
+      ...(broadcaster === undefined ? [] : [broadcaster]),
+      ...whole(stream),
+    ],
   );
 }
 
@@ -137,13 +159,33 @@ export async function moveBack(tx: Queryable, stream: Stream, sequenceNumber: nu
 
 /**
  * Moves the broadcast position forward, never back, as the slower of two instances may come second; and no further
- * than what is stored, which may have gone back while it was shown.
+ * than what is stored, which may have gone back while it was shown. The lease of `broadcaster` ends, where it is given.
  */
-export async function moveBroadcast(db: Queryable, stream: Stream, sequenceNumber: number): Promise<void> {
+export async function moveBroadcast(
+  db: Queryable,
+  stream: Stream,
+  sequenceNumber: number,
+  broadcaster?: string,
+): Promise<void> {
   await db.query(
     `UPDATE stream_positions
-        SET broadcast_sequence_number = LEAST(stored_sequence_number, GREATEST(broadcast_sequence_number, ?))
+        SET broadcast_sequence_number = LEAST(stored_sequence_number, GREATEST(broadcast_sequence_number, ?)),
+            broadcast_until = IF(broadcast_by = ?, NULL, broadcast_until)
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
-    [sequenceNumber, ...whole(stream)],
+    [sequenceNumber, broadcaster ?? null, ...whole(stream)],
   );
+}
+
+/**
+ * Takes the lease to show what is stored of a stream, or renews it. Answers whether `holder` has it now: not where
+ * another has it still, or where nothing of the stream is stored.
+ */
+export async function leaseBroadcast(db: Queryable, stream: Stream, holder: string): Promise<boolean> {
+  const [{ affectedRows }] = await db.query<ResultSetHeader>(
+    `UPDATE stream_positions SET broadcast_by = ?, broadcast_until = ${LEASE_END}
+      WHERE hub = ? AND partition_id = ? AND hub_id = ?
+        AND (broadcast_by = ? OR broadcast_until IS NULL OR broadcast_until <= UTC_TIMESTAMP(3))`,
+    [holder, ...whole(stream), holder],
+  );
+  return affectedRows > 0;
 }

@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
+import type { MessagesDeps } from "../../shared/messages/deps.js";
+import { storeMessages } from "../../shared/messages/store.js";
+import { ChatError } from "../../shared/platform/errors.js";
+import { portsOf } from "../../shared/redis/ports.js";
+import { createGroupRoom } from "../../shared/rooms/createRooms.js";
+import type { Database } from "../../shared/store/database.js";
+import { BROADCAST_LEASE_MS, findPosition } from "../../shared/store/streamPositions.js";
+import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
+import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { FakeEventBus } from "../fakes/eventBus.js";
+import { FakeSessionStore } from "../fakes/sessionStore.js";
+import { newDatabase } from "../support/database.js";
+
+const HUB = "chat-messages";
+
+let database: Database;
+let closeDatabase: () => Promise<void>;
+let log: FakeEventBus;
+let roomId: number;
+/** What the socket service was sent by anybody, in order: the instance's name and the message's `seq`. */
+let shown: string[];
+let hubAge = 0;
+
+beforeAll(async () => {
+  ({ database, close: closeDatabase } = await newDatabase());
+});
+afterAll(() => closeDatabase());
+
+beforeEach(async () => {
+  log = new FakeEventBus({ [HUB]: 1, [`${HUB}-dlt`]: 1 });
+  // Each test has a hub of its own creation time, and so positions of its own.
+  hubAge += 2;
+  for (let times = 0; times < hubAge; times += 1) log.makeHub(HUB, 1);
+  shown = [];
+  const deps = { database, broadcaster: new FakeBroadcaster(), ...portsOf(new FakeSessionStore()) };
+  const members = { roomName: "room", userIds: [2], callerId: 1 };
+  ({ roomId } = await createGroupRoom(members, { ...deps, now: Date.now }));
+  await addSubscriptionId(database, `r${roomId}`, "sub-0");
+});
+
+/** One of several instances that read the same partition. */
+class Instance {
+  /** Sends wait for it. */
+  open: Promise<void> = Promise.resolve();
+  readonly #deps: MessagesDeps;
+
+  constructor(name: string, retryBudgetMs = 30_000) {
+    const broadcaster = new FakeBroadcaster();
+    const send = broadcaster.sendToGroup.bind(broadcaster);
+    broadcaster.sendToGroup = async (group, text) => {
+      await this.open;
+      shown.push(`${name} ${JSON.parse(text.slice(text.indexOf("\n\n") + 2, -1)).seq}`);
+      await send(group, text);
+    };
+    this.#deps = {
+      database,
+      // One of its own, so that nothing but the database keeps two instances apart.
+      bus: new Proxy(log, {
+        get(target, property) {
+          const value: unknown = Reflect.get(target, property);
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      }),
+      broadcaster,
+      ...portsOf(new FakeSessionStore()),
+      scheduleReads: () => {},
+      now: Date.now,
+      retryBudgetMs,
+      instance: name,
+    };
+  }
+
+  store(...events: readonly ReceivedEvent[]): Promise<void> {
+    return storeMessages({ hub: HUB, partitionId: "0", events }, this.#deps);
+  }
+}
+
+let sent = 0;
+const put = (): ReceivedEvent => {
+  sent += 1;
+  const event = {
+    v: 1,
+    eventId: `event-${sent}`,
+    roomId,
+    senderId: 1,
+    senderNickname: "Ann",
+    clientMessageId: null,
+    type: "TEXT",
+    content: `message ${sent}`,
+    sentAt: "2026-01-02T03:04:05.678Z",
+  };
+  return log.append(HUB, "0", JSON.stringify(event), String(roomId));
+};
+
+/** A send that is held up until `go` is called. */
+function gate(): { readonly closed: Promise<void>; readonly go: () => void } {
+  let go = (): void => {};
+  const closed = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  return { closed, go };
+}
+
+const position = async () =>
+  (await findPosition(database, { hub: HUB, partitionId: "0", hubId: await log.hubId(HUB) }))!;
+const isStored = (stored: number) =>
+  vi.waitFor(async () => expect(await position()).toMatchObject({ stored }));
+
+describe("of two instances that have the same partition", () => {
+  test("one waits while the other one shows, and then shows what is behind that", async () => {
+    const [a, b] = [new Instance("a"), new Instance("b")];
+    const { closed, go } = gate();
+    a.open = closed;
+    const [first, second, third] = [put(), put(), put()];
+    const byA = a.store(first, second);
+    await isStored(1);
+    const byB = b.store(third);
+    await isStored(2);
+    // Longer than a lease that is not renewed.
+    await new Promise((resolve) => setTimeout(resolve, BROADCAST_LEASE_MS + 500));
+    expect(shown).toEqual([]);
+    go();
+    await Promise.all([byA, byB]);
+    expect(shown).toEqual(["a 1", "a 2", "b 3"]);
+    expect(await position()).toMatchObject({ stored: 2, broadcast: 2 });
+  });
+
+  test("one that gets the other one's batch again shows nothing of it", async () => {
+    const [a, b] = [new Instance("a"), new Instance("b")];
+    const { closed, go } = gate();
+    a.open = closed;
+    const batch = [put(), put()];
+    const byA = a.store(...batch);
+    await isStored(1);
+    const byB = b.store(...batch);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    go();
+    await Promise.all([byA, byB]);
+    expect(shown).toEqual(["a 1", "a 2"]);
+  });
+
+  test("one takes over from another one that died, once its lease is over, and shows all in order", async () => {
+    const b = new Instance("b");
+    await b.store(put());
+    // What a dead instance leaves: a lease that nobody renews, and a message that it did not show.
+    const dead = new Instance("dead", 0);
+    dead.open = Promise.reject(new ChatError("UNAVAILABLE", "It dies here."));
+    await expect(dead.store(put())).rejects.toThrow("It dies here.");
+    expect(await position()).toMatchObject({ stored: 1, broadcast: 0, broadcaster: "dead" });
+    shown = [];
+    await b.store(put());
+    expect(shown).toEqual(["b 2", "b 3"]);
+    expect(await position()).toMatchObject({ stored: 2, broadcast: 2 });
+  });
+
+  test("each shows its own at once where the other one is idle", async () => {
+    const [a, b] = [new Instance("a"), new Instance("b")];
+    for (const instance of [a, b, a, b]) {
+      await instance.store(put());
+      expect(await position()).not.toHaveProperty("broadcaster");
+    }
+    expect(shown).toEqual(["a 1", "b 2", "a 3", "b 4"]);
+  });
+});
