@@ -1,6 +1,5 @@
-import http, { type IncomingMessage, type RequestOptions } from "node:http";
-import https from "node:https";
 import { setTimeout as pause } from "node:timers/promises";
+import { Agent, type Dispatcher } from "undici";
 import { fullJitter } from "../platform/async.js";
 import type { Authorization } from "./authorization.js";
 import { askedToWait, type Quiet } from "./retryAfter.js";
@@ -37,23 +36,27 @@ export interface GroupSenderOptions {
 export type GroupSender = (group: string, text: string, ms: number) => Promise<void>;
 
 export function createGroupSender({ endpoint, hub, authorization, quiet }: GroupSenderOptions): GroupSender {
-  const base = `${endpoint.replace(/\/+$/, "")}/api/hubs/${encodeURIComponent(hub)}/groups/`;
-  const isPlain = base.startsWith("http:");
-  const { request } = isPlain ? http : https;
-  const Agent = isPlain ? http.Agent : https.Agent;
-  const agent = new Agent({ keepAlive: true, maxSockets: SOCKETS, timeout: IDLE_MS });
+  const { origin, pathname } = new URL(endpoint);
+  const base = `${pathname.replace(/\/+$/, "")}/api/hubs/${encodeURIComponent(hub)}/groups/`;
+  const agent = new Agent({
+    connections: SOCKETS,
+    pipelining: 1,
+    keepAliveTimeout: IDLE_MS,
+    keepAliveMaxTimeout: IDLE_MS,
+    // Each call has its own limit, for all of it.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
   return async (group, text, ms) => {
-    const url = `${base}${encodeURIComponent(group)}/:send?api-version=${API_VERSION}`;
+    const path = `${base}${encodeURIComponent(group)}/:send?api-version=${API_VERSION}`;
+    const url = origin + path;
     const due = performance.now() + ms;
-    const body = Buffer.from(text);
     for (let tried = 0; ; tried += 1) {
-      const headers = {
-        authorization: await authorization.header(url),
-        "content-type": "text/plain",
-        "content-length": body.length,
-      };
+      const proof = authorization.header(url);
+      const headers = ["authorization", typeof proof === "string" ? proof : await proof, ...TEXT];
       try {
-        await post(request, url, { method: "POST", agent, headers }, body, due - performance.now(), quiet);
+        const call = { origin, path, method: "POST", headers, body: text } as const;
+        await post(agent, call, due - performance.now(), quiet);
         return;
       } catch (error) {
         if ((error as { statusCode?: unknown }).statusCode === 401) authorization.forget(url);
@@ -66,7 +69,9 @@ export function createGroupSender({ endpoint, hub, authorization, quiet }: Group
   };
 }
 
-/** Those the SDK repeats a call after. */
+const TEXT = ["content-type", "text/plain"];
+
+/** Those the SDK repeats a call after; the last is undici's name for a connection that was closed. */
 const CONNECTION_ERRORS = new Set([
   "ETIMEDOUT",
   "ECONNREFUSED",
@@ -74,6 +79,7 @@ const CONNECTION_ERRORS = new Set([
   "EPIPE",
   "ENOTFOUND",
   "EAI_AGAIN",
+  "UND_ERR_SOCKET",
 ]);
 const isPassing = (error: unknown): boolean => {
   const { statusCode, code } = error as { statusCode?: number; code?: string };
@@ -93,49 +99,57 @@ class Refused extends Error {
   }
 }
 
-function post(
-  request: typeof http.request,
-  url: string,
-  options: RequestOptions,
-  body: Buffer,
-  ms: number,
-  quiet: Quiet,
-): Promise<void> {
+function post(agent: Agent, call: Dispatcher.DispatchOptions, ms: number, quiet: Quiet): Promise<void> {
   return new Promise((resolve, reject) => {
-    const call = request(url, options, (answer) => {
-      const { statusCode = 0 } = answer;
-      const isDone = statusCode >= 200 && statusCode < 300;
-      const throttled = isDone ? undefined : throttledBy(answer, quiet);
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      answer.on("data", (chunk: Buffer) => {
-        if (!isDone && bytes < TEXT_BYTES) chunks.push(chunk);
-        bytes += chunk.length;
-      });
-      answer.on("error", fail);
-      answer.once("end", () => {
-        clearTimeout(late);
-        if (isDone) resolve();
-        else
-          reject(throttled ?? new Refused(statusCode, Buffer.concat(chunks).toString("utf8", 0, TEXT_BYTES)));
-      });
-    });
-    const fail = (error: Error): void => {
-      clearTimeout(late);
-      reject(error);
-    };
+    let controller: Dispatcher.DispatchController | undefined;
+    let stopped: Error | undefined;
+    let status = 0;
+    let throttled: Error | undefined;
+    let bytes = 0;
+    const chunks: Buffer[] = [];
     const late = setTimeout(
-      () => call.destroy(new Error("The socket service did not answer in time.")),
+      () => {
+        stopped = new Error("The socket service did not answer in time.");
+        controller?.abort(stopped);
+        reject(stopped);
+      },
       Math.max(1, ms),
     );
-    call.on("error", fail);
-    call.end(body);
+    agent.dispatch(call, {
+      onRequestStart(started) {
+        controller = started;
+        if (stopped) started.abort(stopped);
+      },
+      onResponseStart(_controller, statusCode, headers) {
+        status = statusCode;
+        if (!isDone(status)) throttled = throttledBy(status, headers, quiet);
+      },
+      onResponseData(_controller, chunk) {
+        if (!isDone(status) && bytes < TEXT_BYTES) chunks.push(chunk);
+        bytes += chunk.length;
+      },
+      onResponseEnd() {
+        clearTimeout(late);
+        if (isDone(status)) resolve();
+        else reject(throttled ?? new Refused(status, Buffer.concat(chunks).toString("utf8", 0, TEXT_BYTES)));
+      },
+      onResponseError(_controller, error) {
+        clearTimeout(late);
+        reject(error);
+      },
+    });
   });
 }
 
-function throttledBy({ statusCode = 0, headers }: IncomingMessage, quiet: Quiet): Error | undefined {
-  if (statusCode !== 429 && statusCode !== 503) return undefined;
+const isDone = (status: number): boolean => status >= 200 && status < 300;
+
+function throttledBy(
+  status: number,
+  headers: Readonly<Record<string, string | string[] | undefined>>,
+  quiet: Quiet,
+): Error | undefined {
+  if (status !== 429 && status !== 503) return undefined;
   const header = (name: string): string | undefined => [headers[name] ?? []].flat()[0];
   const wait = askedToWait(header, Date.now());
-  return wait === undefined ? undefined : quiet.note(statusCode, wait);
+  return wait === undefined ? undefined : quiet.note(status, wait);
 }
