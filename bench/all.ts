@@ -15,6 +15,7 @@ for (const name of [
   "page",
   "calls",
   "telemetry",
+  "cost",
 ]) {
   const { status } = spawnSync(process.execPath, [fileURLToPath(new URL(`${name}.js`, import.meta.url))], {
     stdio: "inherit",

@@ -71,6 +71,7 @@ const connection = {
 const DATABASE = {
   getConnection: async () => connection,
   query: connection.query,
+  answers: { at: 0 },
   statementMs: 1_000,
   onFault: () => {},
 };
