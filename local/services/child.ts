@@ -17,7 +17,7 @@ import { projectRoot } from "../settings.js";
 const PROBE_PAUSE_MS = 50;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
 const ENDED_WELL = "exit code 0";
-const WRAPPER = join(projectRoot, "local/services/untilStdinEnds.mjs");
+const WRAPPER = join(projectRoot, "local/services/untilStdinEnds.sh");
 
 /** A process of the local stack: how to run it, and when it counts as started and as stopped. */
 export interface ChildSpec {
@@ -66,8 +66,10 @@ export class Child {
     const log = openSync(spec.logFile, "a");
     this.#logStart = boundLog(spec.logFile);
     writeSync(log, `--- ${new Date().toISOString()} ${spec.name} starts\n`);
-    const args = spec.wrapped ? [WRAPPER, spec.program, ...spec.args] : [spec.program, ...spec.args];
-    this.#process = spawn(spec.node ?? process.execPath, args, {
+    const [program, args] = spec.wrapped
+      ? ["sh", [WRAPPER, spec.program, ...spec.args]]
+      : [spec.node ?? process.execPath, [spec.program, ...spec.args]];
+    this.#process = spawn(program, args, {
       stdio: ["pipe", "pipe", log],
       env: { ...process.env, ...spec.env },
       // The process has a group of its own: Ctrl+C reaches only us, so that the stack can stop in order.
