@@ -16,6 +16,10 @@ for (const name of [
   "calls",
   "telemetry",
   "cost",
+  "growth",
+  "handshakes",
+  "killed",
+  "quietRoom",
 ]) {
   const { status } = spawnSync(process.execPath, [fileURLToPath(new URL(`${name}.js`, import.meta.url))], {
     stdio: "inherit",

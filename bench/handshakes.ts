@@ -29,11 +29,7 @@ interface Client {
   readonly destination: string;
 }
 
-async function measureRound(
-  round: Row["round"],
-  clients: readonly Client[],
-  target: Target,
-): Promise<Row> {
+async function measureRound(round: Row["round"], clients: readonly Client[], target: Target): Promise<Row> {
   const times: number[] = [];
   const before = await observe(target);
   const start = performance.now();

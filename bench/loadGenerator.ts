@@ -62,6 +62,8 @@ export interface RunResult {
   /** p50 of the last third divided by that of the first: well above 1 when a queue grows. */
   readonly growth: number;
   readonly deliveredPerSecond: number;
+  /** Of the messages that were sent in each second. */
+  readonly p99BySecond: readonly number[];
 }
 
 export interface ReadCounts {
@@ -307,6 +309,12 @@ export class LoadGenerator {
       max: percentile(latencies, 1),
       growth: third(2 / 3, 1) / third(0, 1 / 3),
       deliveredPerSecond: this.#delivered / seconds,
+      p99BySecond: Array.from({ length: Math.ceil(sent / rate) }, (_, second) =>
+        percentile(
+          latencies.filter((_latency, place) => Math.floor(this.#latencyOf[place]! / rate) === second),
+          0.99,
+        ),
+      ),
     };
   }
 

@@ -128,6 +128,18 @@ export function cpuMs(pid: number): number {
   return children.reduce((sum, child) => sum + cpuMs(Number(child)), ownCpuMs(pid));
 }
 
+/** The memory that servers and the processes they started hold now (resident set), in MB. */
+export function memoryMb(pids: Readonly<Record<string, number>>): number {
+  const { stack: _, ...servers } = pids;
+  return Object.values(servers).reduce((sum, pid) => sum + ownMemoryKb(pid), 0) / 1_024;
+}
+
+function ownMemoryKb(pid: number): number {
+  const children = procFile(`${pid}/task/${pid}/children`).split(" ").filter(Boolean);
+  const own = Number(/^VmRSS:\s+(\d+)/m.exec(procFile(`${pid}/status`))?.[1] ?? 0);
+  return children.reduce((sum, child) => sum + ownMemoryKb(Number(child)), own);
+}
+
 /** The same of the process alone. A tick is 10 ms. */
 export function ownCpuMs(pid: number): number {
   const fields = procFile(`${pid}/stat`)

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { LoadGenerator } from "./loadGenerator.js";
 import { measureMachine } from "./machine.js";
-import { type Counters, cpuMs, observe, ownCpuMs, perMessage } from "./observe.js";
+import { type Counters, cpuMs, memoryMb, observe, ownCpuMs, perMessage } from "./observe.js";
 import { HEAD, type Row, ratios, rowText, type Side } from "./pipelineTable.js";
 import { type RabbitMq, startRabbitMq } from "./rabbitmq.js";
 import { makeRooms } from "./rooms.js";
@@ -53,12 +53,13 @@ interface Taker {
   readonly side: Side;
   readonly generator: LoadGenerator;
   observe(): Promise<Counters>;
+  readonly pids: Readonly<Record<string, number>>;
 }
 
 async function ours(target: Target, packed: boolean): Promise<Taker> {
   const rooms = await makeRooms(target, ROOMS, MEMBERS);
   const generator = await LoadGenerator.connect({ rooms, webPubSub: target.webPubSub, packed });
-  return { side: packed ? "several" : "one", generator, observe: () => observe(target) };
+  return { side: packed ? "several" : "one", generator, observe: () => observe(target), pids: target.pids };
 }
 
 async function theirs({ wire, pid }: RabbitMq, target: Target): Promise<Taker> {
@@ -73,7 +74,12 @@ async function theirs({ wire, pid }: RabbitMq, target: Target): Promise<Taker> {
     redisCalls: Number.NaN,
   };
   const cpu = () => ({ rabbitmq: cpuMs(pid), bench: ownCpuMs(process.pid) });
-  return { side: "rabbitmq", generator, observe: async () => ({ ...nothing, cpu: cpu() }) };
+  return {
+    side: "rabbitmq",
+    generator,
+    observe: async () => ({ ...nothing, cpu: cpu() }),
+    pids: { rabbitmq: pid },
+  };
 }
 
 /** A load at one rate, printed. */
@@ -81,7 +87,15 @@ async function run(taker: Taker, rate: number, bus: string, cold: boolean): Prom
   const before = await taker.observe();
   const result = await taker.generator.run(rate, SECONDS);
   const each = perMessage(before, await taker.observe(), result.sent);
-  const row = { ...result, bus: taker.side === "rabbitmq" ? "-" : bus, side: taker.side, cold, each };
+  const memory = memoryMb(taker.pids);
+  const row = {
+    ...result,
+    bus: taker.side === "rabbitmq" ? "-" : bus,
+    side: taker.side,
+    cold,
+    each,
+    memoryMb: memory,
+  };
   console.log(rowText(row));
   return row;
 }

@@ -15,11 +15,13 @@ const row = (bus: string, side: Side, p50: number, more: Partial<Row> = {}): Row
   p50,
   p99: 10 * p50,
   max: 20 * p50,
+  p99BySecond: [],
   growth: 1,
   deliveredPerSecond: 5_000,
   bus,
   side,
   cold: false,
+  memoryMb: 700,
   each: {
     upstreamCalls: 1,
     restSends: 1,

@@ -11,10 +11,12 @@ export interface Row extends RunResult {
   /** The first load after a start, with code that no processor has seen. */
   readonly cold: boolean;
   readonly each: Counters;
+  /** What the servers held at its end. */
+  readonly memoryMb: number;
 }
 
 export const HEAD =
-  "bus        frames   rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  redis   bus   sql  rest | cpu ms by process";
+  "bus        frames   rate/s   sent  deliv/s  lost  rep  dis  err    p50ms    p99ms  growth | per message: upstream  redis   bus   sql  rest |  MB | cpu ms by process";
 
 const pad = (value: number, width: number, digits = 0): string =>
   (Number.isNaN(value) ? "-" : value.toFixed(digits)).padStart(width);
@@ -40,7 +42,7 @@ export function rowText(row: Row): string {
     pad(row.each.busSends, 6, 2) +
     pad(row.each.sqlStatements, 6, 2) +
     pad(row.each.restSends, 6, 2) +
-    ` | ${cpu.join(", ")}`
+    ` |${pad(row.memoryMb, 4)} | ${cpu.join(", ")}`
   );
 }
 
