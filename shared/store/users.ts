@@ -47,12 +47,15 @@ export async function namesOf(
 /**
  * Remembers what a user's latest token says of them. A token without a picture takes the picture away: the
  * user has removed it. A token without a nickname leaves the nickname as it was, because a room cannot show a
- * user without one.
+ * user without one. Most tokens say what the one before said: then nothing is written.
  */
 export async function rememberUser(
   db: Queryable,
   user: { readonly userId: number; readonly nickname?: string; readonly picture?: string },
 ): Promise<void> {
+  const known = (await findUsers(db, [user.userId])).get(user.userId);
+  const isSameName = user.nickname === undefined || user.nickname === known?.nickname;
+  if (known && isSameName && known.profileImageUrl === (user.picture ?? null)) return;
   await db.query(
     `INSERT INTO users (user_id, nickname, profile_image_url, updated_at) VALUES (?, ?, ?, UTC_TIMESTAMP(3))
      ON DUPLICATE KEY UPDATE nickname = COALESCE(VALUES(nickname), nickname),
