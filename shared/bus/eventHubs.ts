@@ -17,6 +17,7 @@ import { guardedBy } from "./guarded.js";
 import { keepHubIds } from "./hubIds.js";
 import { partitionOf } from "./partitionOf.js";
 import { keepProducers } from "./producers.js";
+import { together } from "./together.js";
 
 /**
  * Short on purpose: a client waits for the answer. The SDK doesn't fail a send whose link was lost. The send
@@ -25,6 +26,8 @@ import { keepProducers } from "./producers.js";
  */
 const RETRY = { maxRetries: 3, timeoutInMs: 2_000, retryDelayInMs: 100, maxRetryDelayInMs: 1_000 } as const;
 const READ_RANGE_MS = 15_000;
+/** What an event takes in a batch besides its body, roughly. */
+const OVERHEAD_BYTES = 200;
 
 /**
  * Turns off Nagle's algorithm, for which the SDK has no option. With it a small frame behind another one
@@ -58,12 +61,19 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
     act: (producer: EventHubProducerClient) => Promise<Result>,
   ): Promise<Result> => guarded(() => producers.use(hub, act));
 
+  const placeOf = (hub: string, key: string): string => `${hub} ${key}`;
+  const sendTogether = together<EventData>((place, messages) => {
+    const [hub] = place.split(" ", 1) as [string];
+    return using(hub, (producer) =>
+      producer.sendBatch([...messages], { partitionKey: place.slice(hub.length + 1) }),
+    );
+  });
+
   return {
     system: "eventhubs",
-    async publish(hub, key, event, traceparent) {
-      await using(hub, (producer) =>
-        producer.sendBatch([messageOf(event, traceparent)], { partitionKey: key }),
-      );
+    publish(hub, key, event, traceparent) {
+      const message = messageOf(event, traceparent);
+      return sendTogether(placeOf(hub, key), message, message.body.length + OVERHEAD_BYTES);
     },
     async publishAll(hub, key, events, traceparent) {
       if (events.length === 0) return;
@@ -133,7 +143,10 @@ const Context = z.object({
 });
 
 /** A Buffer is sent as it is. The SDK would encode a string as JSON once more. */
-const messageOf = (event: object, traceparent: string | undefined): EventData => ({
+const messageOf = (
+  event: object,
+  traceparent: string | undefined,
+): EventData & { readonly body: Buffer } => ({
   body: Buffer.from(JSON.stringify(event)),
   contentType: "application/json",
   ...(traceparent === undefined ? {} : { properties: { traceparent } }),
