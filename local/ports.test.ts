@@ -1,4 +1,8 @@
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { freePorts, portFromEnvironment, requireFreePorts } from "./ports.js";
 
@@ -8,6 +12,30 @@ test("finds different free ports", async () => {
   const ports = await freePorts(20);
   expect(new Set(ports).size).toBe(20);
   await requireFreePorts(ports.map((port, index) => ({ ...api, variable: `PORT_${index}`, port })));
+});
+
+const CLAIMS = join(tmpdir(), "nonstop-chat-ports");
+const claimsOf = (pid: number): readonly string[] =>
+  readdirSync(CLAIMS).filter((port) => {
+    try {
+      return readFileSync(join(CLAIMS, port), "utf8") === String(pid);
+    } catch {
+      return false;
+    }
+  });
+
+test("gives no port that a living process has been given, though nobody listens there", async () => {
+  const [mine] = await freePorts(1);
+  expect(claimsOf(process.pid)).toContain(String(mine));
+  const other = spawn("sleep", ["100"]);
+  const next = join(CLAIMS, String(mine! + 1));
+  try {
+    writeFileSync(next, String(other.pid));
+    expect(await freePorts(3)).not.toContain(mine! + 1);
+  } finally {
+    other.kill("SIGKILL");
+    rmSync(next);
+  }
 });
 
 test("names a taken port, its service and the ways out", async () => {

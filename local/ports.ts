@@ -1,5 +1,9 @@
 import { randomInt } from "node:crypto";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isRunning } from "./processes.js";
 
 /** Loopback only: nothing of the local stack is reachable from another machine. */
 export const LOOPBACK = "127.0.0.1";
@@ -26,8 +30,16 @@ const PORTS = LAST_PORT - FIRST_PORT + 1;
 let next = randomInt(PORTS);
 
 /**
- * Returns `count` different ports that are free on 127.0.0.1 at this moment. A process gets no port twice
- * before it has had all.
+ * A file for each port that a process was given, with its pid. A server that is down for a moment would else find its
+ * port taken by another stack, and its clients would speak to that one.
+ */
+const CLAIMS = join(tmpdir(), "nonstop-chat-ports");
+const claimed = new Set<string>();
+let hasBegun = false;
+
+/**
+ * Returns `count` different ports that are free on 127.0.0.1 at this moment. As long as this process is there no other
+ * one is given them. A process gets no port twice before it has had all.
  */
 export async function freePorts(count: number): Promise<number[]> {
   const ports: number[] = [];
@@ -35,9 +47,58 @@ export async function freePorts(count: number): Promise<number[]> {
     if (tries === PORTS) throw new Error(`no ${count} ports from ${FIRST_PORT} to ${LAST_PORT} are free`);
     const port = FIRST_PORT + next;
     next = (next + 1) % PORTS;
-    if (!(await isTaken(port))) ports.push(port);
+    if (!claim(port)) continue;
+    if (await isTaken(port)) release(port);
+    else ports.push(port);
   }
   return ports;
+}
+
+const claimOf = (port: number): string => join(CLAIMS, String(port));
+
+/** Notes that the port is this process's. Answers whether no other living process has it. */
+function claim(port: number): boolean {
+  if (!hasBegun) begin();
+  const file = claimOf(port);
+  try {
+    writeFileSync(file, String(process.pid), { flag: "wx" });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Where nothing can be noted, ports are free that nobody listens on.
+    if (code !== "EEXIST") return true;
+    if (!isOver(file)) return false;
+    writeFileSync(file, String(process.pid));
+  }
+  claimed.add(file);
+  return true;
+}
+
+function begin(): void {
+  hasBegun = true;
+  try {
+    mkdirSync(CLAIMS, { recursive: true });
+  } catch {
+    return;
+  }
+  process.once("exit", () => {
+    for (const file of claimed) rmSync(file, { force: true });
+  });
+}
+
+/** Whether a claim is of this process, or of one that has ended. */
+function isOver(file: string): boolean {
+  try {
+    const pid = Number(readFileSync(file, "utf8"));
+    return pid === process.pid || (pid > 0 && !isRunning(pid));
+  } catch {
+    // It has just gone, or is being written.
+    return false;
+  }
+}
+
+function release(port: number): void {
+  const file = claimOf(port);
+  if (claimed.delete(file)) rmSync(file, { force: true });
 }
 
 /** One port that is free on 127.0.0.1 at this moment. */
