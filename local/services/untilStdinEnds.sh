@@ -9,7 +9,7 @@ exec 3<&0
 (
   trap '' TERM
   while read -r _; do :; done
-  kill -TERM 0
+  kill -TERM "$$" 2>/dev/null || kill -TERM 0
   sleep 10 && kill -KILL 0
 ) <&3 >/dev/null 2>&1 &
 reader=$!

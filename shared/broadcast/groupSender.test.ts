@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { AzureKeyCredential, WebPubSubServiceClient } from "@azure/web-pubsub";
 import { decodeJwt, jwtVerify } from "jose";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Authorization, authorizationByIdentity, authorizationByKey } from "./authorization.js";
 import { createGroupSender, type GroupSender } from "./groupSender.js";
 import { Quiet, Throttled } from "./retryAfter.js";
@@ -155,6 +155,25 @@ test("a service that doesn't answer fails the call, and the next one goes", asyn
   answers = [() => {}];
   await expect(send("a", "x", 100)).rejects.toThrow("did not answer in time");
   await send("a", "x", 5_000);
+});
+
+test("calls whose time is over before they have a connection cost none", async () => {
+  let opened = 0;
+  const count = (): void => {
+    opened += 1;
+  };
+  server.on("connection", count);
+  const held: ServerResponse[] = [];
+  answers = Array.from({ length: 64 }, () => (response: ServerResponse) => void held.push(response));
+  const first = Array.from({ length: 64 }, () => send("a", "x", 5_000));
+  await vi.waitFor(() => expect(held).toHaveLength(64));
+  const late = Array.from({ length: 50 }, () => send("a", "x", 50));
+  for (const result of await Promise.allSettled(late)) expect(result.status).toBe("rejected");
+  for (const response of held) response.writeHead(202).end();
+  await Promise.all([...first, ...Array.from({ length: 10 }, () => send("a", "x", 5_000))]);
+  server.off("connection", count);
+  expect(opened).toBe(64);
+  expect(calls).toHaveLength(74);
 });
 
 test("no call is repeated after its time", async () => {

@@ -117,8 +117,9 @@ function post(agent: Agent, call: Dispatcher.DispatchOptions, ms: number, quiet:
     );
     agent.dispatch(call, {
       onRequestStart(started) {
+        // Thrown, it leaves the connection to the next call; an abort would close it.
+        if (stopped) throw stopped;
         controller = started;
-        if (stopped) started.abort(stopped);
       },
       onResponseStart(_controller, statusCode, headers) {
         status = statusCode;

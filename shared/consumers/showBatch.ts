@@ -2,9 +2,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
+import { inTransaction } from "../store/database.js";
 import {
   BROADCAST_LEASE_MS,
-  findPosition,
+  endBroadcast,
   leaseBroadcast,
   moveBroadcast,
   type Stream,
@@ -46,54 +47,65 @@ export async function showBatch<Result>(
   if (progress.kind !== "stored" && position.broadcast >= last) return;
   const isTurn = progress.kind === "stored" && progress.isBroadcaster;
   const now = isTurn ? position : await turn(stream, last, deps);
-  if (now.broadcast >= last) return;
   await whileLeased(stream, deps, async (requireLease) => {
-    // The log may have gone back meanwhile.
-    const stored = Math.min(position.stored, now.stored);
-    await showAgain(stream, { ...now, stored }, again, requireLease, deps);
-    await show();
+    if (now.broadcast < last) {
+      // The log may have gone back meanwhile.
+      const stored = Math.min(position.stored, now.stored);
+      await showAgain(stream, { ...now, stored }, again, requireLease, deps);
+      requireLease();
+      await show();
+    }
     await moveBroadcast(deps.database, stream, last, instanceOf(deps));
   });
 }
 
-/** Waits until this instance may show the stream, or all up to `last` is shown. Returns where it stands then. */
+/**
+ * Waits until this instance may show the stream, or there is no need to wait: all up to `last` is shown, or the log
+ * went back. Returns where the stream stands then.
+ */
 async function turn<Result>(stream: Stream, last: number, deps: Try<Result>): Promise<StreamPosition> {
   for (;;) {
-    const isLeased = await leaseBroadcast(deps.database, stream, instanceOf(deps));
-    const position = await findPosition(deps.database, stream);
+    const position = await lease(stream, deps);
     // It can't be missing, as something of the stream is stored.
-    if (position && (isLeased || position.broadcast >= last)) return position;
+    const isOver = position && (position.broadcast >= last || position.stored < last);
+    if (position && (isOver || position.broadcaster === instanceOf(deps))) return position;
     requireTime(deps);
     await pause(LOOK_MS);
   }
 }
 
-/** Keeps the lease while `work` is under way. */
+const lease = <Result>(stream: Stream, deps: Try<Result>): Promise<StreamPosition | undefined> =>
+  inTransaction(deps.database, (tx) => leaseBroadcast(tx, stream, instanceOf(deps)));
+
+/** Keeps the lease while `work` is under way, which ends it. Where it doesn't, the lease ends here. */
 async function whileLeased<Result>(
   stream: Stream,
   deps: Try<Result>,
   work: (requireLease: () => void) => Promise<void>,
 ): Promise<void> {
   let isLost = false;
-  let isAsking = false;
+  let renewal: Promise<void> | undefined;
   const renew = async (): Promise<void> => {
-    if (isAsking) return;
-    isAsking = true;
-    try {
-      isLost ||= !(await leaseBroadcast(deps.database, stream, instanceOf(deps)));
-    } catch {
-      // The database is away. What comes next says so.
-    } finally {
-      isAsking = false;
-    }
+    // Where the database is away, what comes next says so.
+    const position = await lease(stream, deps).catch(() => undefined);
+    isLost ||= position !== undefined && position.broadcaster !== instanceOf(deps);
+    renewal = undefined;
   };
-  const renewing = setInterval(renew, RENEWED_MS);
+  const renewing = setInterval(() => {
+    renewal ??= renew();
+  }, RENEWED_MS);
+  let isDone = false;
   try {
     await work(() => {
       if (isLost) throw new ChatError("UNAVAILABLE", "Another instance shows this stream now.");
     });
+    isDone = true;
   } finally {
     clearInterval(renewing);
+    // A renewal that comes behind the end takes the lease once more.
+    const isOpen = !isDone || renewal !== undefined;
+    await renewal;
+    if (isOpen) await endBroadcast(deps.database, stream, instanceOf(deps)).catch(() => {});
   }
 }
 

@@ -112,6 +112,8 @@ const combined = <Result>(
   position: first.position,
   result: handler.combine(first.result, second.result),
   refused: [...first.refused, ...second.refused],
+  // The position is that of the first, so it must have been theirs by then.
+  isBroadcaster: first.isBroadcaster && second.isBroadcaster,
 });
 
 /** One transaction: the position and what the events lead to, all or nothing. */

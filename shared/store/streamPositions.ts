@@ -1,4 +1,4 @@
-import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
+import type { RowDataPacket } from "mysql2/promise";
 import type { Queryable } from "./database.js";
 
 /** One partition of one hub, from its creation to its deletion. */
@@ -38,6 +38,8 @@ interface PositionRow extends RowDataPacket {
 
 /** So long a lease holds, by the database's clock. A holder that died keeps the others waiting for no longer. */
 export const BROADCAST_LEASE_MS = 2_000;
+/** One that is to hold for longer was made by a clock that has been set back. Far more than a statement waits for a lock. */
+const LEASE_AT_MOST_S = 60;
 
 /** The end of a lease that begins, or is renewed, now. */
 const LEASE_END = `UTC_TIMESTAMP(3) + INTERVAL ${BROADCAST_LEASE_MS * 1_000} MICROSECOND`;
@@ -45,7 +47,8 @@ const LEASE_END = `UTC_TIMESTAMP(3) + INTERVAL ${BROADCAST_LEASE_MS * 1_000} MIC
 const whole = (stream: Stream): unknown[] => [stream.hub, stream.partitionId, stream.hubId];
 
 const POSITION = `SELECT stored_sequence_number, broadcast_sequence_number, stored_on, stored_on_number, shown_message_id,
-        IF(broadcast_until > UTC_TIMESTAMP(3), broadcast_by, NULL) AS broadcast_by
+        IF(broadcast_until > UTC_TIMESTAMP(3) AND broadcast_until < UTC_TIMESTAMP(3) + INTERVAL ${LEASE_AT_MOST_S} SECOND,
+          broadcast_by, NULL) AS broadcast_by
        FROM stream_positions
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`;
 
@@ -177,15 +180,30 @@ export async function moveBroadcast(
 }
 
 /**
- * Takes the lease to show what is stored of a stream, or renews it. Answers whether `holder` has it now: not where
- * another has it still, or where nothing of the stream is stored.
+ * Takes the lease to show what is stored of a stream, or renews it, where no other has it. Returns where the stream
+ * stands, with who has the lease then; nothing where nothing of it is stored. It is a transaction's work: a single
+ * statement that waits for a lock would reckon by the time before.
  */
-export async function leaseBroadcast(db: Queryable, stream: Stream, holder: string): Promise<boolean> {
-  const [{ affectedRows }] = await db.query<ResultSetHeader>(
+export async function leaseBroadcast(
+  tx: Queryable,
+  stream: Stream,
+  holder: string,
+): Promise<StreamPosition | undefined> {
+  const position = await lockPosition(tx, stream);
+  if (!position || (position.broadcaster ?? holder) !== holder) return position;
+  await tx.query(
     `UPDATE stream_positions SET broadcast_by = ?, broadcast_until = ${LEASE_END}
-      WHERE hub = ? AND partition_id = ? AND hub_id = ?
-        AND (broadcast_by = ? OR broadcast_until IS NULL OR broadcast_until <= UTC_TIMESTAMP(3))`,
-    [holder, ...whole(stream), holder],
+      WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
+    [holder, ...whole(stream)],
   );
-  return affectedRows > 0;
+  return { ...position, broadcaster: holder };
+}
+
+/** Ends the lease, where `holder` has it. */
+export async function endBroadcast(db: Queryable, stream: Stream, holder: string): Promise<void> {
+  await db.query(
+    `UPDATE stream_positions SET broadcast_until = NULL
+      WHERE hub = ? AND partition_id = ? AND hub_id = ? AND broadcast_by = ?`,
+    [...whole(stream), holder],
+  );
 }

@@ -5,8 +5,13 @@ import { storeMessages } from "../../shared/messages/store.js";
 import { ChatError } from "../../shared/platform/errors.js";
 import { portsOf } from "../../shared/redis/ports.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
-import type { Database } from "../../shared/store/database.js";
-import { BROADCAST_LEASE_MS, findPosition } from "../../shared/store/streamPositions.js";
+import { type Database, inTransaction } from "../../shared/store/database.js";
+import {
+  BROADCAST_LEASE_MS,
+  findPosition,
+  leaseBroadcast,
+  lockPosition,
+} from "../../shared/store/streamPositions.js";
 import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
@@ -94,6 +99,14 @@ const put = (): ReceivedEvent => {
   return log.append(HUB, "0", JSON.stringify(event), String(roomId));
 };
 
+/** Sends that fail. */
+function refused(text: string): Promise<void> {
+  const failure = Promise.reject(new ChatError("UNAVAILABLE", text));
+  // It may be asked for late.
+  failure.catch(() => {});
+  return failure;
+}
+
 /** A send that is held up until `go` is called. */
 function gate(): { readonly closed: Promise<void>; readonly go: () => void } {
   let go = (): void => {};
@@ -139,20 +152,65 @@ describe("of two instances that have the same partition", () => {
     go();
     await Promise.all([byA, byB]);
     expect(shown).toEqual(["a 1", "a 2"]);
+    expect(await position()).not.toHaveProperty("broadcaster");
+  });
+
+  test("one shows at once what the other one could not show", async () => {
+    const [a, b] = [new Instance("a", 0), new Instance("b")];
+    a.open = refused("It is cut off.");
+    await expect(a.store(put())).rejects.toThrow("It is cut off.");
+    expect(await position()).toMatchObject({ stored: 0, broadcast: -1 });
+    expect(await position()).not.toHaveProperty("broadcaster");
+    await b.store(put());
+    expect(shown).toEqual(["b 1", "b 2"]);
   });
 
   test("one takes over from another one that died, once its lease is over, and shows all in order", async () => {
-    const b = new Instance("b");
+    const [b, dead] = [new Instance("b"), new Instance("dead", 0)];
     await b.store(put());
-    // What a dead instance leaves: a lease that nobody renews, and a message that it did not show.
-    const dead = new Instance("dead", 0);
-    dead.open = Promise.reject(new ChatError("UNAVAILABLE", "It dies here."));
+    dead.open = refused("It dies here.");
     await expect(dead.store(put())).rejects.toThrow("It dies here.");
+    // What it would leave: a lease that nobody renews or ends, and a message that it did not show.
+    const stream = { hub: HUB, partitionId: "0", hubId: await log.hubId(HUB) };
+    await inTransaction(database, (tx) => leaseBroadcast(tx, stream, "dead"));
     expect(await position()).toMatchObject({ stored: 1, broadcast: 0, broadcaster: "dead" });
     shown = [];
     await b.store(put());
     expect(shown).toEqual(["b 2", "b 3"]);
     expect(await position()).toMatchObject({ stored: 2, broadcast: 2 });
+  });
+
+  test("one is not kept waiting by a lease of a clock that has been set back since", async () => {
+    const b = new Instance("b");
+    await b.store(put());
+    await database.query(
+      "UPDATE stream_positions SET broadcast_by = 'dead', broadcast_until = UTC_TIMESTAMP(3) + INTERVAL 1 HOUR WHERE hub_id = ?",
+      [await log.hubId(HUB)],
+    );
+    await b.store(put());
+    expect(shown).toEqual(["b 1", "b 2"]);
+    expect(await position()).not.toHaveProperty("broadcaster");
+  });
+
+  test("the one that shows keeps its lease though the other one's transaction holds the row for long", async () => {
+    const [a, b] = [new Instance("a"), new Instance("b")];
+    const { closed, go } = gate();
+    a.open = closed;
+    const [first, second] = [put(), put()];
+    const byA = a.store(first);
+    await isStored(0);
+    // As a store transaction that waits for other locks.
+    await inTransaction(database, async (tx) => {
+      await lockPosition(tx, { hub: HUB, partitionId: "0", hubId: await log.hubId(HUB) });
+      await new Promise((resolve) => setTimeout(resolve, BROADCAST_LEASE_MS + 500));
+    });
+    const byB = b.store(second);
+    await isStored(1);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(shown).toEqual([]);
+    go();
+    await Promise.all([byA, byB]);
+    expect(shown).toEqual(["a 1", "b 2"]);
   });
 
   test("each shows its own at once where the other one is idle", async () => {
