@@ -74,8 +74,9 @@ export class HttpCalls {
       let head: Pick<UpstreamAnswer, "status" | "headers"> = { status: 0, headers: {} };
       const handler: Dispatcher.DispatchHandler = {
         onRequestStart(started) {
+          // Thrown, it leaves the connection to the next call; an abort would close it.
+          if (stopped) throw stopped;
           controller = started;
-          if (stopped) started.abort(stopped);
         },
         onResponseStart(_controller, status, answered) {
           head = { status, headers: answered };
