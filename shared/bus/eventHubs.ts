@@ -61,11 +61,14 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
     act: (producer: EventHubProducerClient) => Promise<Result>,
   ): Promise<Result> => guarded(() => producers.use(hub, act));
 
-  const placeOf = (hub: string, key: string): string => `${hub} ${key}`;
-  const sendTogether = together<EventData>((place, messages) => {
-    const [hub] = place.split(" ", 1) as [string];
-    return using(hub, (producer) =>
-      producer.sendBatch([...messages], { partitionKey: place.slice(hub.length + 1) }),
+  const send = (hub: string, key: string, messages: EventData[]): Promise<void> =>
+    using(hub, (producer) => producer.sendBatch(messages, { partitionKey: key }));
+  const sendTogether = together<{ hub: string; key: string; message: EventData }>((_place, events) => {
+    const { hub, key } = events[0]!;
+    return send(
+      hub,
+      key,
+      events.map(({ message }) => message),
     );
   });
 
@@ -73,16 +76,18 @@ export function connectEventHubs(namespace: Namespace, options: EventHubsOptions
     system: "eventhubs",
     publish(hub, key, event, traceparent) {
       const message = messageOf(event, traceparent);
-      return sendTogether(placeOf(hub, key), message, message.body.length + OVERHEAD_BYTES);
+      return sendTogether(`${hub} ${key}`, { hub, key, message }, message.body.length + OVERHEAD_BYTES);
     },
     async publishAll(hub, key, events, traceparent) {
       if (events.length === 0) return;
-      const messages = events.map((event) => messageOf(event, traceparent));
-      await using(hub, (producer) => producer.sendBatch(messages, { partitionKey: key }));
+      await send(
+        hub,
+        key,
+        events.map((event) => messageOf(event, traceparent)),
+      );
     },
-    async publishAgain(hub, key, body, replayOf) {
-      const message = { body: Buffer.from(body), properties: { [REPLAY_OF]: replayOf } };
-      await using(hub, (producer) => producer.sendBatch([message], { partitionKey: key }));
+    publishAgain(hub, key, body, replayOf) {
+      return send(hub, key, [{ body: Buffer.from(body), properties: { [REPLAY_OF]: replayOf } }]);
     },
     hubId: keepHubIds(async (hub) => {
       const { createdOn } = await using(hub, (producer) => producer.getEventHubProperties());

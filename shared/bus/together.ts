@@ -35,7 +35,7 @@ export function together<Item>(
     [line.waiting, line.bytes, line.timer] = [[], 0, undefined];
     if (group.length === 0) return;
     line.underWay += 1;
-    const over = (settle: (one: Waiting<Item>) => void) => (): void => {
+    const end = (settle: (one: Waiting<Item>) => void): void => {
       line.underWay -= 1;
       for (const one of group) settle(one);
       if (line.underWay > 0) return;
@@ -44,8 +44,8 @@ export function together<Item>(
     };
     const items = group.map(({ item }) => item);
     sendAll(place, items).then(
-      over((one) => one.resolve()),
-      (error: unknown) => over((one) => one.reject(error))(),
+      () => end((one) => one.resolve()),
+      (error: unknown) => end((one) => one.reject(error)),
     );
   };
 

@@ -7,6 +7,7 @@ import { mayCommitLater, smallerBatch } from "../store/failures.js";
 import {
   beginStream,
   lockPosition,
+  mayBroadcast,
   movePosition,
   moveStored,
   type Stream,
@@ -138,7 +139,7 @@ async function storeIn<Result>(
   await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
   const { sequenceNumber: last, enqueuedOn } = following.at(-1)!;
   const instance = instanceOf(deps);
-  const isBroadcaster = (position.broadcaster ?? instance) === instance;
+  const isBroadcaster = mayBroadcast(position, instance);
   await move(tx, stream, last, enqueuedOn, deps.handler, isBroadcaster ? instance : undefined);
   annotate(() => ({ "chat.events.refused": refused.length }));
   return { kind: "stored", position, last, result, refused, isBroadcaster };

@@ -179,6 +179,10 @@ export async function moveBroadcast(
   );
 }
 
+/** Whether no other than `holder` has the lease. */
+export const mayBroadcast = ({ broadcaster }: StreamPosition, holder: string): boolean =>
+  (broadcaster ?? holder) === holder;
+
 /**
  * Takes the lease to show what is stored of a stream, or renews it, where no other has it. Returns where the stream
  * stands, with who has the lease then; nothing where nothing of it is stored. It is a transaction's work: a single
@@ -190,7 +194,7 @@ export async function leaseBroadcast(
   holder: string,
 ): Promise<StreamPosition | undefined> {
   const position = await lockPosition(tx, stream);
-  if (!position || (position.broadcaster ?? holder) !== holder) return position;
+  if (!position || !mayBroadcast(position, holder)) return position;
   await tx.query(
     `UPDATE stream_positions SET broadcast_by = ?, broadcast_until = ${LEASE_END}
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
