@@ -3,18 +3,16 @@
  * RECEIPT and close: of users who come for the first time, and of the same users again. Environment: BENCH_USERS,
  * BENCH_AT_ONCE. Run as a program it prints a table and writes `bench/results/handshakes.json`.
  */
+import { percentile } from "./loadGenerator.js";
 import { type Counters, observe, perMessage } from "./observe.js";
 import { makeRooms } from "./rooms.js";
 import { openSocket } from "./socket.js";
-import { onTarget, setting, type Target, writeResult } from "./target.js";
+import { onTarget, setting, type Target, UNLIMITED, writeResult } from "./target.js";
 
 const USERS = setting("BENCH_USERS", 2_000);
 const AT_ONCE = setting("BENCH_AT_ONCE", 32);
 const MEMBERS = 10;
 const ROUNDS = ["first", "again", "again"] as const;
-/** Nobody is limited: the limits are not what is measured. */
-const LIMITS = { RATE_LIMIT_HANDSHAKES_PER_MINUTE: "0", RATE_LIMIT_SUBSCRIBES_PER_MINUTE: "0" };
-
 interface Row {
   readonly round: (typeof ROUNDS)[number];
   readonly perSecond: number;
@@ -46,9 +44,11 @@ async function measureRound(round: Row["round"], clients: readonly Client[], tar
   const seconds = (performance.now() - start) / 1_000;
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   const each = perMessage(before, await observe(target), clients.length);
-  times.sort((a, b) => a - b);
-  const quantile = (part: number): number => times[Math.floor((times.length - 1) * part)] ?? Number.NaN;
-  return { round, perSecond: clients.length / seconds, p50: quantile(0.5), p99: quantile(0.99), each };
+  const [p50, p99] = [0.5, 0.99].map((part) => percentile(Float64Array.from(times), part)) as [
+    number,
+    number,
+  ];
+  return { round, perSecond: clients.length / seconds, p50, p99, each };
 }
 
 async function measure(target: Target): Promise<readonly Row[]> {
@@ -64,7 +64,7 @@ async function measure(target: Target): Promise<readonly Row[]> {
   return rows;
 }
 
-const rows = await onTarget(measure, LIMITS);
+const rows = await onTarget(measure, UNLIMITED);
 console.table(
   rows.map(({ round, perSecond, p50, p99, each }) => ({
     round,

@@ -3,8 +3,8 @@
  * what was sent meanwhile comes late, not never. Environment: BENCH_RATE, BENCH_ROUNDS. Run as a program it prints a
  * table and writes `bench/results/killed.json`.
  */
-import { readFileSync } from "node:fs";
 import { LoadGenerator } from "./loadGenerator.js";
+import { treeOf } from "./observe.js";
 import { makeRooms } from "./rooms.js";
 import { median, onTarget, setting, type Target, writeResult } from "./target.js";
 
@@ -29,8 +29,7 @@ interface Round {
 function killFunctions({ pids }: Target): void {
   const pid = pids["functionsHost"];
   if (pid === undefined) throw new Error("the stack tells no pid of its functions");
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
-  for (const one of [pid, ...children.map(Number)]) process.kill(one, "SIGKILL");
+  for (const one of treeOf(pid)) process.kill(one, "SIGKILL");
 }
 
 async function measureRound(generator: LoadGenerator, target: Target): Promise<Round> {

@@ -288,10 +288,11 @@ export class LoadGenerator {
 
   #result(rate: number, seconds: number, sent: number, expected: number): RunResult {
     const latencies = this.#latencies.slice(0, this.#delivered);
-    const third = (from: number, to: number): number =>
+    /** Of the messages from one place in the order of sending to another. */
+    const between = (from: number, to: number, part: number): number =>
       percentile(
-        latencies.filter((_, i) => this.#latencyOf[i]! >= from * sent && this.#latencyOf[i]! < to * sent),
-        0.5,
+        latencies.filter((_, i) => this.#latencyOf[i]! >= from && this.#latencyOf[i]! < to),
+        part,
       );
     return {
       rate,
@@ -307,13 +308,10 @@ export class LoadGenerator {
       p50: percentile(latencies, 0.5),
       p99: percentile(latencies, 0.99),
       max: percentile(latencies, 1),
-      growth: third(2 / 3, 1) / third(0, 1 / 3),
+      growth: between((2 / 3) * sent, sent, 0.5) / between(0, (1 / 3) * sent, 0.5),
       deliveredPerSecond: this.#delivered / seconds,
       p99BySecond: Array.from({ length: Math.ceil(sent / rate) }, (_, second) =>
-        percentile(
-          latencies.filter((_latency, place) => Math.floor(this.#latencyOf[place]! / rate) === second),
-          0.99,
-        ),
+        between(second * rate, (second + 1) * rate, 0.99),
       ),
     };
   }
@@ -329,7 +327,7 @@ function ownFrame(roomId: number, _seq: number, id: number, content: string): st
   return `SEND\ndestination:/pub/chat/message\ncontent-length:${body.length}\n\n${body}\0`;
 }
 
-function percentile(values: Float64Array, part: number): number {
+export function percentile(values: Float64Array, part: number): number {
   if (values.length === 0) return Number.NaN;
   const sorted = values.slice().sort();
   return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))] as number;

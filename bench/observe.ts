@@ -120,27 +120,28 @@ async function commands(url: string): Promise<number> {
   return sum(calls) - sum(script);
 }
 
+/** A process and all that it started, and those that these started. Nothing more than itself where there is no /proc. */
+export function treeOf(pid: number): readonly number[] {
+  const children = procFile(`${pid}/task/${pid}/children`).split(" ").filter(Boolean);
+  return [pid, ...children.flatMap((child) => treeOf(Number(child)))];
+}
+
 /**
  * User and system time of a process and the processes it started, in milliseconds; 0 where there is no /proc.
  */
-export function cpuMs(pid: number): number {
-  const children = procFile(`${pid}/task/${pid}/children`).split(" ").filter(Boolean);
-  return children.reduce((sum, child) => sum + cpuMs(Number(child)), ownCpuMs(pid));
-}
+export const cpuMs = (pid: number): number => treeOf(pid).reduce((sum, one) => sum + ownCpuMs(one), 0);
 
 /** The memory that servers and the processes they started hold now (resident set), in MB. */
 export function memoryMb(pids: Readonly<Record<string, number>>): number {
   const { stack: _, ...servers } = pids;
-  return Object.values(servers).reduce((sum, pid) => sum + ownMemoryKb(pid), 0) / 1_024;
+  const all = Object.values(servers).flatMap(treeOf);
+  return all.reduce((sum, pid) => sum + ownMemoryKb(pid), 0) / 1_024;
 }
 
-function ownMemoryKb(pid: number): number {
-  const children = procFile(`${pid}/task/${pid}/children`).split(" ").filter(Boolean);
-  const own = Number(/^VmRSS:\s+(\d+)/m.exec(procFile(`${pid}/status`))?.[1] ?? 0);
-  return children.reduce((sum, child) => sum + ownMemoryKb(Number(child)), own);
-}
+const ownMemoryKb = (pid: number): number =>
+  Number(/^VmRSS:\s+(\d+)/m.exec(procFile(`${pid}/status`))?.[1] ?? 0);
 
-/** The same of the process alone. A tick is 10 ms. */
+/** User and system time of the process alone. A tick is 10 ms. */
 export function ownCpuMs(pid: number): number {
   const fields = procFile(`${pid}/stat`)
     .replace(/^.*\) /, "")

@@ -87,14 +87,13 @@ async function run(taker: Taker, rate: number, bus: string, cold: boolean): Prom
   const before = await taker.observe();
   const result = await taker.generator.run(rate, SECONDS);
   const each = perMessage(before, await taker.observe(), result.sent);
-  const memory = memoryMb(taker.pids);
   const row = {
     ...result,
     bus: taker.side === "rabbitmq" ? "-" : bus,
     side: taker.side,
     cold,
     each,
-    memoryMb: memory,
+    memoryMb: memoryMb(taker.pids),
   };
   console.log(rowText(row));
   return row;

@@ -24,6 +24,9 @@ export interface Target {
   };
 }
 
+/** Settings under which nobody who connects or subscribes is limited. */
+export const UNLIMITED = { RATE_LIMIT_HANDSHAKES_PER_MINUTE: "0", RATE_LIMIT_SUBSCRIBES_PER_MINUTE: "0" };
+
 /**
  * Runs `work` on the stack whose `stack.json` STACK names. Without STACK it starts a stack on free ports,
  * which leaves nothing behind. `env` are settings of that stack's app, `bus` is what it publishes on.

@@ -10,9 +10,8 @@ export interface Calls {
   rest: number;
 }
 
-/** A room, its last `seq` and its sender, whatever is stored. */
-export const LAST_SEQ = 1_000;
-const NUMBERS = /\d+/g;
+/** Of each room. */
+const LAST_SEQ = 1_000;
 
 /** A row for each room that a statement names, or for each pair of a room and a user. */
 const rowsOf: readonly [RegExp, (values: readonly unknown[]) => readonly object[]][] = [
@@ -33,7 +32,7 @@ const rowsOf: readonly [RegExp, (values: readonly unknown[]) => readonly object[
   [/FROM room_members/, (values) => pairs(values).map(([room, user]) => memberRow(room, user))],
   [/FROM messages m/, () => []],
   [/FROM messages/, (values) => triples(values).flatMap(idRows)],
-  [/FROM subscription_ids/, ([keys]) => (keys as Buffer[]).filter(isRoom).map(subscriptionRow)],
+  [/FROM subscription_ids/, ([keys]) => (keys as Buffer[]).map(subscriptionRow)],
 ];
 
 const roomRow = (roomId: number) => ({
@@ -65,7 +64,6 @@ const idRows = ([room, first, last]: readonly [number, number, number]) =>
     message_id: 10_000 + room * 1_000 + index,
   }));
 
-const isRoom = (key: Buffer): boolean => NUMBERS.test(key.toString()) || key.toString().startsWith("r");
 const subscriptionRow = (key: Buffer) => ({
   destination: key,
   subscription_id: Buffer.from("sub-0"),
