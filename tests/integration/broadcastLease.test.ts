@@ -14,6 +14,7 @@ import {
 } from "../../shared/store/streamPositions.js";
 import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { changed } from "../fakes/changed.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
@@ -62,12 +63,7 @@ class Instance {
     this.#deps = {
       database,
       // One of its own, so that nothing but the database keeps two instances apart.
-      bus: new Proxy(log, {
-        get(target, property) {
-          const value: unknown = Reflect.get(target, property);
-          return typeof value === "function" ? value.bind(target) : value;
-        },
-      }),
+      bus: changed(log, {}),
       broadcaster,
       ...portsOf(new FakeSessionStore()),
       scheduleReads: () => {},

@@ -15,6 +15,7 @@ import { insertMembers } from "../../shared/store/members.js";
 import { findPosition } from "../../shared/store/streamPositions.js";
 import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
+import { changed } from "../fakes/changed.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
@@ -60,15 +61,6 @@ beforeEach(async () => {
   ({ roomId } = await createGroupRoom({ roomName: "room", userIds: [2, 3], callerId: 1 }, deps));
   await addSubscriptionId(database, `r${roomId}`, "sub-0");
 });
-
-/** The same thing with some of its methods replaced. */
-const changed = <T extends object>(thing: T, methods: Partial<T>): T =>
-  new Proxy(thing, {
-    get(target, name) {
-      const value: unknown = Reflect.get(name in methods ? methods : target, name);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
 
 let events = 0;
 const sent = (more: object = {}): object => ({
