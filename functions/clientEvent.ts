@@ -2,6 +2,7 @@ import { app } from "@azure/functions";
 import { getApp } from "../shared/app.js";
 import { toChatError } from "../shared/platform/errors.js";
 import { bodyOf, traceparentOf } from "./http.js";
+import { wholeResponse } from "./wholeResponse.js";
 
 const chat = getApp();
 
@@ -21,10 +22,12 @@ app.http("clientEvent", {
     const body = await bodyOf(request, EVENT_BYTES).catch(toChatError);
     const { traceparent: _, ...headers } = Object.fromEntries(request.headers.entries());
     const traceparent = traceparentOf(request, context);
-    return chat.upstream({
-      method: request.method,
-      headers: { ...headers, ...(traceparent === undefined ? {} : { traceparent }) },
-      body,
-    });
+    return wholeResponse(
+      await chat.upstream({
+        method: request.method,
+        headers: { ...headers, ...(traceparent === undefined ? {} : { traceparent }) },
+        body,
+      }),
+    );
   },
 });

@@ -31,7 +31,6 @@ const rowsOf: readonly [RegExp, (values: readonly unknown[]) => readonly object[
   [/FROM rooms\b/, ([rooms]) => (rooms as number[]).map(roomRow)],
   [/FROM room_members/, (values) => pairs(values).map(([room, user]) => memberRow(room, user))],
   [/FROM messages m/, () => []],
-  [/FROM messages/, (values) => triples(values).flatMap(idRows)],
   [/FROM subscription_ids/, ([keys]) => (keys as Buffer[]).map(subscriptionRow)],
 ];
 
@@ -45,6 +44,7 @@ const roomRow = (roomId: number) => ({
   last_message_id: 900,
   last_uncounted: 0,
   member_count: 10,
+  id_step: 1,
   awaited_count: 0,
 });
 
@@ -57,13 +57,6 @@ const memberRow = (roomId: number, userId: number) => ({
   hidden_unread: 0,
 });
 
-const idRows = ([room, first, last]: readonly [number, number, number]) =>
-  Array.from({ length: last - first + 1 }, (_, index) => ({
-    room_id: room,
-    seq: first + index,
-    message_id: 10_000 + room * 1_000 + index,
-  }));
-
 const subscriptionRow = (key: Buffer) => ({
   destination: key,
   subscription_id: Buffer.from("sub-0"),
@@ -73,13 +66,6 @@ const subscriptionRow = (key: Buffer) => ({
 const pairs = (values: readonly unknown[]): readonly (readonly [number, number])[] =>
   values.flatMap((room, index) =>
     index % 2 === 1 ? [] : (values[index + 1] as number[]).map((user) => [room as number, user] as const),
-  );
-
-const triples = (values: readonly unknown[]): readonly (readonly [number, number, number])[] =>
-  values.flatMap((room, index) =>
-    index % 3 === 0
-      ? [[room as number, values[index + 1] as number, values[index + 2] as number] as const]
-      : [],
   );
 
 /** A database that has every room and member, and takes everything. */

@@ -4,9 +4,9 @@ import type { Refused } from "../consumers/deadLetters.js";
 import { isSystem, type MessageSent, saysTheSame } from "../events/messages.js";
 import { ChatError } from "../platform/errors.js";
 import type { Queryable } from "../store/database.js";
-import { findMemberKeys, memberKey } from "../store/members.js";
+import { lockMembers, type Member, memberKey } from "../store/members.js";
 import { findByDedupeKeys, type NewMessage } from "../store/messages.js";
-import { lockRooms, type Room } from "../store/rooms.js";
+import { lockRoomsToFill, type Room } from "../store/rooms.js";
 import { byRoom, identityOf, type ReadableEvent, readMessages } from "./readable.js";
 
 /**
@@ -17,8 +17,10 @@ export interface Decision {
   readonly refused: readonly Refused[];
   /** The locked rooms as they were before the batch. */
   readonly rooms: ReadonlyMap<number, Room>;
-  /** The senders who are members, by `memberKey`. Their rooms' locks keep that so. */
-  readonly members: ReadonlySet<string>;
+  /** The step between the ids of messages that are inserted together. */
+  readonly idStep: number;
+  /** The senders who are members, locked, by `memberKey`. */
+  readonly members: ReadonlyMap<string, Member>;
   /** One-to-one rooms with new messages that one of the two had left: room to that user. */
   readonly reopened: ReadonlyMap<number, number>;
   /** When the latest of the new messages was sent. */
@@ -28,7 +30,8 @@ export interface Decision {
 /** What is known in the transaction before anything is decided. */
 interface Known {
   readonly rooms: ReadonlyMap<number, Room>;
-  readonly members: ReadonlySet<string>;
+  readonly idStep: number;
+  readonly members: ReadonlyMap<string, Member>;
   /** What stands in the rooms under the batch's keys, by `identityOf`. */
   readonly stored: ReadonlyMap<string, Pick<MessageSent, "type" | "content">>;
 }
@@ -45,6 +48,7 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
     messages,
     refused: [...unreadable, ...refused],
     rooms: known.rooms,
+    idStep: known.idStep,
     members: known.members,
     reopened: reopenedBy(messages, known.rooms),
     at: new Date(messages.at(-1)?.event.sentAt ?? 0),
@@ -52,12 +56,14 @@ export async function decideMessages(tx: Queryable, events: readonly ReceivedEve
 }
 
 async function lookUp(tx: Queryable, readable: readonly ReadableEvent[]): Promise<Known> {
-  const rooms = await lockRooms(tx, [...new Set(readable.map(({ message }) => message.roomId))]);
+  const { rooms, idStep } = await lockRoomsToFill(tx, [
+    ...new Set(readable.map(({ message }) => message.roomId)),
+  ]);
   const inRooms = readable.filter(({ message }) => rooms.has(message.roomId));
   const senders = inRooms.map(({ message: { roomId, senderId } }) => ({ roomId, userId: senderId }));
-  const members = await findMemberKeys(tx, senders);
+  const members = await lockMembers(tx, senders);
   const keys = byRoom(inRooms, ({ key }) => key);
-  return { rooms, members, stored: await findByDedupeKeys(tx, keys) };
+  return { rooms, idStep, members, stored: await findByDedupeKeys(tx, keys) };
 }
 
 function decideEach(
@@ -128,7 +134,7 @@ export const idReused = ({ roomId, clientMessageId }: MessageSent): ChatError =>
 export function refusal(
   message: MessageSent,
   rooms: ReadonlyMap<number, Room>,
-  members: ReadonlySet<string>,
+  members: { has(key: string): boolean },
 ): ChatError | undefined {
   const { roomId, senderId, clientMessageId } = message;
   const details = { roomId, clientMessageId };

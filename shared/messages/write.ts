@@ -4,8 +4,8 @@ import { readmit } from "../chat/readmit.js";
 import type { NamedUser } from "../events/messages.js";
 import { groupBy } from "../platform/async.js";
 import type { Queryable } from "../store/database.js";
-import { isAwaited, lockMembers, type Member, memberKey, setReadPositions } from "../store/members.js";
-import { findMessageIds, insertMessages, type NewMessage } from "../store/messages.js";
+import { isAwaited, memberKey, setReadPositions } from "../store/members.js";
+import { insertMessages } from "../store/messages.js";
 import { insertReads } from "../store/readOutbox.js";
 import { moveRoomsForward, type Room } from "../store/rooms.js";
 import { awaitedAmong } from "../store/users.js";
@@ -40,13 +40,12 @@ interface Stored extends StoredMessage {
 
 /**
  * Writes what was decided, in the batch's transaction and under the rooms' locks: the messages, each room's
- * last message, the senders' read positions. Members are locked last and in one statement, because their
- * reads wait for it.
+ * last message, the senders' read positions.
  */
 export async function writeMessages(tx: Queryable, decision: Decision): Promise<StoredMessages> {
   if (decision.messages.length === 0) return nothingStored;
   const rooms = await reopen(tx, decision);
-  const stored = await insert(tx, decision.messages);
+  const stored = await insert(tx, decision);
   await moveRooms(tx, stored);
   const { latest, moves } = await moveSenders(tx, stored, decision);
   await insertReads(tx, moves, null);
@@ -70,17 +69,13 @@ async function reopen(tx: Queryable, { reopened, rooms, at }: Decision): Promise
   return now;
 }
 
-async function insert(tx: Queryable, messages: readonly NewMessage[]): Promise<readonly Stored[]> {
-  await insertMessages(tx, messages);
-  const ranges = new Map<number, [number, number]>();
-  for (const { seq, event } of messages)
-    ranges.set(event.roomId, [ranges.get(event.roomId)?.[0] ?? seq, seq]);
-  const ids = await findMessageIds(tx, ranges);
-  return messages.map(({ seq, uncounted, event }) => ({
+async function insert(tx: Queryable, { messages, idStep }: Decision): Promise<readonly Stored[]> {
+  const ids = await insertMessages(tx, messages, idStep);
+  return messages.map(({ seq, uncounted, event }, index) => ({
     ...event,
     seq,
     uncounted,
-    messageId: ids.get(`${event.roomId}:${seq}`)!,
+    messageId: ids[index]!,
     sentAt: new Date(event.sentAt),
   }));
 }
@@ -110,9 +105,7 @@ async function moveSenders(
   decision: Decision,
 ): Promise<{ readonly latest: readonly Stored[]; readonly moves: readonly ReadMoved[] }> {
   const ofMembers = latestOfMembers(stored, decision);
-  const senders = [...ofMembers.values()].map(({ roomId, senderId }) => ({ roomId, userId: senderId }));
-  const members = await lockMembers(tx, senders);
-  const latest = [...ofMembers].flatMap(([key, one]) => (isAwaited(members.get(key)!) ? [] : [one]));
+  const latest = [...ofMembers].flatMap(([key, one]) => (isAwaited(decision.members.get(key)!) ? [] : [one]));
   await setReadPositions(
     tx,
     latest.map(({ roomId, senderId, seq, messageId, uncounted }) => ({
@@ -124,7 +117,7 @@ async function moveSenders(
       hiddenUnread: 0,
     })),
   );
-  return { latest, moves: movesOf(latest, decision.rooms, members) };
+  return { latest, moves: movesOf(latest, decision) };
 }
 
 /** Each sending member's last message of the batch. A sender who has left has no position. */
@@ -137,14 +130,10 @@ function latestOfMembers(stored: readonly Stored[], { members }: Decision): Read
  * The moves that others have to hear of: up to the messages before this batch. Those of the batch itself go
  * out with counts that have the senders' new positions in them.
  */
-const movesOf = (
-  latest: readonly Stored[],
-  before: ReadonlyMap<number, Room>,
-  members: ReadonlyMap<string, Member>,
-): readonly ReadMoved[] =>
+const movesOf = (latest: readonly Stored[], { rooms, members }: Decision): readonly ReadMoved[] =>
   latest.flatMap(({ roomId, senderId, sentAt }) => {
     const member = members.get(memberKey(roomId, senderId))!;
-    return moveToEnd(member, before.get(roomId)!, sentAt) ?? [];
+    return moveToEnd(member, rooms.get(roomId)!, sentAt) ?? [];
   });
 
 /**

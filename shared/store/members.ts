@@ -121,25 +121,11 @@ export async function findMembersAmong(
   return new Set(rows.map((row) => row.user_id));
 }
 
-/** Which of these pairs of room and user are members, by `memberKey`. */
-export async function findMemberKeys(
-  db: Queryable,
-  pairs: readonly MemberRef[],
-): Promise<ReadonlySet<string>> {
-  const [where, values] = isOneOf(pairs);
-  if (values.length === 0) return new Set();
-  const [rows] = await db.query<MemberRow[]>(
-    `SELECT room_id, user_id FROM room_members FORCE INDEX (PRIMARY) WHERE ${where}`,
-    values,
-  );
-  return new Set(rows.map((row) => memberKey(row.room_id, row.user_id)));
-}
-
 /**
  * Finds the members among these pairs of room and user, by `memberKey`, and locks them until the transaction
  * ends. Rows are locked in primary-key order to avoid deadlocks (reopening a one-to-one room is the exception
- * and is retried). Every transaction locks them as late as possible, because a member's reads and messages
- * block each other here.
+ * and is retried). Transactions lock them as late as possible, because a member's reads and messages block each
+ * other here; a batch of messages does so before it writes, and asks for its senders only once.
  */
 export async function lockMembers(
   tx: Queryable,

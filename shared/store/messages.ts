@@ -68,10 +68,20 @@ export function subjectOf(
 const STATEMENT_CHARACTERS = 2_000_000;
 
 /**
- * Inserts messages. The caller holds their rooms' locks and has numbered them. One statement inserts them
- * all, except invitations of hundreds of users with long nicknames: a few of those fill a statement.
+ * Inserts messages and returns the ids that the database gave them, in the same order. The caller holds their rooms'
+ * locks and has numbered them. One statement inserts them all, except invitations of hundreds of users with long
+ * nicknames: a few of those fill a statement.
+ *
+ * The server answers with the first id of a statement. The others follow at `idStep`, whatever else is inserted at
+ * the same time, because the number of rows is known beforehand: a "simple insert" (MySQL manual, "AUTO_INCREMENT
+ * Handling in InnoDB"), in every lock mode.
  */
-export async function insertMessages(tx: Queryable, messages: readonly NewMessage[]): Promise<void> {
+export async function insertMessages(
+  tx: Queryable,
+  messages: readonly NewMessage[],
+  idStep: number,
+): Promise<readonly number[]> {
+  const ids: number[] = [];
   let rows: unknown[][] = [];
   let characters = 0;
   for (const [index, message] of messages.entries()) {
@@ -79,18 +89,23 @@ export async function insertMessages(tx: Queryable, messages: readonly NewMessag
     rows.push(rowOf(message, targets));
     characters += message.event.content.length + (targets?.length ?? 0);
     if (index < messages.length - 1 && characters < STATEMENT_CHARACTERS) continue;
-    await insertRows(tx, rows);
+    const first = await insertRows(tx, rows);
+    for (let place = 0; place < rows.length; place += 1) ids.push(first + place * idStep);
     [rows, characters] = [[], 0];
   }
+  return ids;
 }
 
-const insertRows = (tx: Queryable, rows: readonly unknown[][]): Promise<unknown> =>
-  tx.query(
+/** Returns the id of the first row. */
+async function insertRows(tx: Queryable, rows: readonly unknown[][]): Promise<number> {
+  const [{ insertId }] = await tx.query<ResultSetHeader>(
     `INSERT INTO messages (room_id, seq, uncounted, sender_id, sender_nickname, client_message_id, dedupe_key,
                            type, content, sent_at, target_user_id, target_nickname, targets, room_name)
      VALUES ?`,
     [rows],
   );
+  return insertId;
+}
 
 const rowOf = ({ event, seq, uncounted, dedupeKey }: NewMessage, targets: string | null): unknown[] => [
   event.roomId,
@@ -122,20 +137,6 @@ export async function findByDedupeKeys(
     rooms.flat(),
   );
   return new Map(rows.map((row) => [`${row.room_id}:${row.dedupe_key.toString("hex")}`, messageOf(row)]));
-}
-
-/** The ids that the database gave to the messages just inserted, by `room:seq`. */
-export async function findMessageIds(
-  tx: Queryable,
-  rangesByRoom: ReadonlyMap<number, readonly [firstSeq: number, lastSeq: number]>,
-): Promise<ReadonlyMap<string, number>> {
-  if (rangesByRoom.size === 0) return new Map();
-  const [rows] = await tx.query<MessageRow[]>(
-    `SELECT room_id, seq, message_id FROM messages
-      WHERE ${[...rangesByRoom].map(() => "(room_id = ? AND seq BETWEEN ? AND ?)").join(" OR ")}`,
-    [...rangesByRoom].flatMap(([roomId, [first, last]]) => [roomId, first, last]),
-  );
-  return new Map(rows.map((row) => [`${row.room_id}:${row.seq}`, row.message_id]));
 }
 
 /**

@@ -33,6 +33,10 @@ interface RoomRow extends RowDataPacket {
   awaited_count: number;
 }
 
+interface LockedRow extends RoomRow {
+  id_step?: number;
+}
+
 const COLUMNS =
   "room_id, type, name, creator_id, pair_key, last_seq, last_message_id, last_uncounted, member_count, awaited_count";
 
@@ -73,12 +77,25 @@ export async function lockRooms(
   tx: Queryable,
   roomIds: readonly number[],
 ): Promise<ReadonlyMap<number, Room>> {
-  if (roomIds.length === 0) return new Map();
-  const [rows] = await tx.query<RoomRow[]>(
-    `SELECT ${COLUMNS} FROM rooms FORCE INDEX (PRIMARY) WHERE room_id IN (?) ORDER BY room_id FOR UPDATE`,
+  return new Map((await lockRows(tx, roomIds)).map((row) => [row.room_id, roomOf(row)]));
+}
+
+async function lockRows(tx: Queryable, roomIds: readonly number[], also = ""): Promise<readonly LockedRow[]> {
+  if (roomIds.length === 0) return [];
+  const [rows] = await tx.query<LockedRow[]>(
+    `SELECT ${COLUMNS}${also} FROM rooms FORCE INDEX (PRIMARY) WHERE room_id IN (?) ORDER BY room_id FOR UPDATE`,
     [roomIds],
   );
-  return new Map(rows.map((row) => [row.room_id, roomOf(row)]));
+  return rows;
+}
+
+/** The same for what is to be inserted into the rooms: with the step between the ids that an INSERT of several rows gives. */
+export async function lockRoomsToFill(
+  tx: Queryable,
+  roomIds: readonly number[],
+): Promise<{ readonly rooms: ReadonlyMap<number, Room>; readonly idStep: number }> {
+  const rows = await lockRows(tx, roomIds, ", @@auto_increment_increment AS id_step");
+  return { rooms: new Map(rows.map((row) => [row.room_id, roomOf(row)])), idStep: rows[0]?.id_step ?? 1 };
 }
 
 /**

@@ -192,6 +192,54 @@ describe("a batch", () => {
     expect((await stored()).map(([seq]) => seq)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
   });
 
+  test.each([1, 3])(
+    "is shown with the ids that its messages got, also where they go in steps of %i",
+    async (step) => {
+      const stepping = changed(database, {
+        async getConnection() {
+          const connection = await database.getConnection();
+          await connection.query(`SET SESSION auto_increment_increment = ${step}`);
+          return connection;
+        },
+      });
+      const [one, other] = await Promise.all(
+        [0, 1].map(() => createGroupRoom({ roomName: "other", userIds: [2], callerId: 1 }, deps)),
+      );
+      const partition = (room: number, partitionId: string) => ({
+        hub: HUB,
+        partitionId,
+        events: Array.from({ length: 40 }, (_, index) =>
+          bus.append(
+            HUB,
+            partitionId,
+            JSON.stringify(sent({ roomId: index % 2 ? roomId : room })),
+            String(room),
+          ),
+        ),
+      });
+      bus.makeHub(HUB, 2);
+      for (const { roomId: room } of [one!, other!]) await addSubscriptionId(database, `r${room}`, "sub-0");
+      await Promise.all(
+        [partition(one!.roomId, "0"), partition(other!.roomId, "1")].map((batch) =>
+          storeMessages(batch, { ...deps, database: stepping }),
+        ),
+      );
+      const shown = frames().map((frame) => JSON.parse(frame.slice(frame.indexOf("\n\n") + 2)));
+      const [rows] = await database.query<RowDataPacket[]>(
+        "SELECT room_id AS roomId, seq, message_id AS messageId FROM messages WHERE room_id IN (?)",
+        [[roomId, one!.roomId, other!.roomId]],
+      );
+      const places = (all: readonly object[]): string[] =>
+        all
+          .map((each) =>
+            JSON.stringify(Object.values({ roomId: 0, seq: 0, messageId: 0, ...each }).slice(0, 3)),
+          )
+          .sort();
+      expect(shown).toHaveLength(80);
+      expect(places(shown)).toEqual(places(rows));
+    },
+  );
+
   test("keeps emoji, quotes, NULs and JSON look-alikes as they were", async () => {
     const content = '😀 \u0000 "quoted" \\c \\n {"v":1} 한국어\n\ttab';
     await deliver([put(sent({ content }))]);
