@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { expect, test, vi } from "vitest";
-import { isGone, machine, ownerName } from "./checkpoints.js";
+import { isGone, machine, ownerName } from "./owners.js";
 
 const owner = (process: number | string, where = machine) => `functionsHost-${where}-${process}-0123abcd`;
 

@@ -1,27 +1,13 @@
-import { randomBytes } from "node:crypto";
-import { hostname } from "node:os";
 import type { PartitionOwnership } from "@azure/event-hubs";
 import { BlobCheckpointStore } from "@azure/eventhubs-checkpointstore-blob";
 import { ContainerClient } from "@azure/storage-blob";
-import { birth, isRunning } from "../processes.js";
-
-/** This machine's name, with the characters that names of consumers and leases can hold. */
-export const machine = hostname()
-  .replace(/[^\w.]/g, "")
-  .slice(0, 24);
+import { isGone } from "./owners.js";
 
 /**
  * The containers that the real host uses too: the one of its Event Hubs extension, and the one of its own
  * locks.
  */
 type ContainerName = "azure-webjobs-eventhub" | "azure-webjobs-hosts";
-
-const born = birth(process.pid);
-
-/** A name for one consumer, which tells the process and the machine that it lives in. */
-export function ownerName(): string {
-  return `functionsHost-${machine}-${process.pid}${born && `-${born}`}-${randomBytes(4).toString("hex")}`;
-}
 
 /**
  * A blob container in the storage account of AzureWebJobsStorage. Throws when the connection string cannot be
@@ -51,10 +37,4 @@ export class LocalCheckpointStore extends BlobCheckpointStore {
     const ownerships = await super.listOwnership(...args);
     return ownerships.map((one) => (isGone(one.ownerId) ? { ...one, ownerId: "" } : one));
   }
-}
-
-/** True for the `ownerName` of a process of this machine that no longer runs. */
-export function isGone(ownerId: string): boolean {
-  const [, where, pid, born] = /^functionsHost-(.*?)-(\d+)(?:-(\d+-\w*))?-[0-9a-f]{8}$/.exec(ownerId) ?? [];
-  return where === machine && !isRunning(Number(pid), born);
 }

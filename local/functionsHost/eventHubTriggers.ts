@@ -9,11 +9,11 @@ import {
   type ReceivedEventData,
   type Subscription,
 } from "@azure/event-hubs";
-import { ManagedIdentityCredential } from "@azure/identity";
 import type { ContainerClient } from "@azure/storage-blob";
-import { LocalCheckpointStore, ownerName, storageContainer } from "./checkpoints.js";
+import { LocalCheckpointStore, storageContainer } from "./checkpoints.js";
 import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
 import { describe, type Log, throttled } from "./log.js";
+import { ownerName } from "./owners.js";
 import { pause, withRetries } from "./retry.js";
 import type { RegisteredFunction } from "./rpc.js";
 import {
@@ -34,19 +34,19 @@ const AWAY_MS = 250;
  * Starts the Event Hub triggers among the worker's functions. Throws when a trigger names a setting that does
  * not exist.
  */
-export function startEventHubTriggers(
+export async function startEventHubTriggers(
   worker: Worker,
   functions: readonly RegisteredFunction[],
   settings: EventHubSettings,
   env: NodeJS.ProcessEnv,
   log: Log,
-): EventHubTrigger[] {
+): Promise<EventHubTrigger[]> {
   const triggered = functions.flatMap((fn) =>
     Object.entries(fn.metadata.bindings)
       .filter(([, { type }]) => type === "eventHubTrigger")
       .map(([bindingName]) => ({ fn, bindingName })),
   );
-  const prepared = triggered.map(({ fn, bindingName }) => prepare(fn, bindingName, env));
+  const prepared = await Promise.all(triggered.map(({ fn, bindingName }) => prepare(fn, bindingName, env)));
   return prepared.map((one) => new EventHubTrigger(worker, one, settings, log));
 }
 
@@ -57,7 +57,11 @@ interface Prepared {
   readonly consumer: EventHubConsumerClient;
 }
 
-function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.ProcessEnv): Prepared {
+async function prepare(
+  fn: RegisteredFunction,
+  bindingName: string,
+  env: NodeJS.ProcessEnv,
+): Promise<Prepared> {
   const where = `function "${fn.metadata.name}"`;
   const binding = fn.metadata.bindings[bindingName]!;
   const hub = resolveNames(binding.eventHubName ?? "", env, where);
@@ -69,7 +73,7 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
   );
   let consumer: EventHubConsumerClient;
   try {
-    consumer = openConsumer(connection, group, hub, new LocalCheckpointStore(container), {
+    consumer = await openConsumer(connection, group, hub, new LocalCheckpointStore(container), {
       identifier: ownerName(),
       // The SDK's readers end for good when all their retries failed, because what they throw then, an
       // AggregateError, is not `retryable`. One failure alone is, so `processError` does the waiting.
@@ -97,15 +101,17 @@ function prepare(fn: RegisteredFunction, bindingName: string, env: NodeJS.Proces
   return { fn, target, container, consumer };
 }
 
-function openConsumer(
+async function openConsumer(
   connection: EventHubsConnection,
   group: string,
   hub: string,
   checkpoints: LocalCheckpointStore,
   options: EventHubConsumerClientOptions,
-): EventHubConsumerClient {
+): Promise<EventHubConsumerClient> {
   if (connection.kind === "key")
     return new EventHubConsumerClient(group, connection.text, hub, checkpoints, options);
+  // A key asks for none of its libraries.
+  const { ManagedIdentityCredential } = await import("@azure/identity");
   const credential = new ManagedIdentityCredential(
     connection.clientId === undefined ? {} : { clientId: connection.clientId },
   );

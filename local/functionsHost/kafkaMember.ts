@@ -16,9 +16,9 @@ import {
   type offsetCommitV9,
   type offsetFetchV9,
 } from "@platformatic/kafka";
-import { isGone } from "./checkpoints.js";
 import type { KafkaSource } from "./kafkaBinding.js";
 import type { KafkaSettings } from "./kafkaSettings.js";
+import { isGone } from "./owners.js";
 
 /** A broker answers a fetch in this time though nothing has arrived, in milliseconds. */
 const FETCH_WAIT_MS = 500;

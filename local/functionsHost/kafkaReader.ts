@@ -1,11 +1,11 @@
 import type { ConsumerGroupJoinPayload, RecordsBatch } from "@platformatic/kafka";
-import { ownerName } from "./checkpoints.js";
 import type { KafkaSource } from "./kafkaBinding.js";
 import { type FetchedPartition, Member, type Topic } from "./kafkaMember.js";
 import type { KafkaEvent } from "./kafkaMessages.js";
 import { Partitions } from "./kafkaPartitions.js";
 import type { KafkaSettings } from "./kafkaSettings.js";
 import { describe, type Log, throttled } from "./log.js";
+import { ownerName } from "./owners.js";
 import { pause } from "./retry.js";
 
 /** After an error the group is joined again in this time, in milliseconds. */

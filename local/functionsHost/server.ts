@@ -4,13 +4,10 @@ import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
 import type { CalledByHand } from "./admin.js";
 import { findAppFiles } from "./appFiles.js";
-import { startEventHubTriggers } from "./eventHubTriggers.js";
 import { createHttpServer } from "./httpTriggers.js";
-import { startKafkaTriggers } from "./kafkaTriggers.js";
 import { createLog, type Log } from "./log.js";
 import type { RegisteredFunction } from "./rpc.js";
 import { applyAppSettings, disabledOf, httpSettings, readCors, readHostSettings } from "./settings.js";
-import { createTimerTriggers, timerNames } from "./timerTriggers.js";
 import { Worker } from "./worker.js";
 
 /**
@@ -95,11 +92,12 @@ export async function start(options: Options = {}): Promise<Server> {
   const { triggers: kinds = ["http", "events"] } = options;
   let server: http.Server | undefined;
   try {
-    const events = kinds.includes("events");
+    const events = kinds.includes("events") ? await import("./eventTriggers.js") : undefined;
     const disabled = findDisabled(worker, process.env, log);
-    const timers = events ? createTimerTriggers(worker, app, settings.leases, process.env, log) : [];
+    const others = events?.createEventTriggers(worker, app, settings, process.env, log);
+    const timers = others?.timers ?? [];
     if (kinds.includes("http")) {
-      const byHand = events ? timers : timersElsewhere(worker, options.callTimer);
+      const byHand = others ? timers : timersElsewhere(worker, options.callTimer);
       const admin = { key: options.key, functions: [...worker.functions.values()], disabled, byHand };
       const served = { routePrefix: settings.routePrefix, ...httpSettings(process.env), cors, admin };
       server = createHttpServer(worker, served, log);
@@ -107,12 +105,7 @@ export async function start(options: Options = {}): Promise<Server> {
     }
     warnOfOtherTriggers(worker, log);
     const running = [...worker.functions.values()].filter((fn) => !disabled.has(fn));
-    const eventHubs = events
-      ? startEventHubTriggers(worker, running, settings.eventHubs, process.env, log)
-      : [];
-    const kafka = events ? startKafkaTriggers(worker, running, settings.kafka, process.env, log) : [];
-    for (const timer of timers) if (running.includes(timer.fn)) timer.start();
-    const triggers = [...eventHubs, ...kafka, ...timers];
+    const triggers = (await others?.start(running)) ?? [];
     const functions = [...worker.functions.values()].map(({ metadata }) => metadata.name).sort();
     const port = server ? (server.address() as AddressInfo).port : 0;
     let closed: Promise<void> | undefined;
@@ -132,6 +125,15 @@ export async function start(options: Options = {}): Promise<Server> {
 /** The timers of another process, which `callTimer` reaches. */
 function timersElsewhere(worker: Worker, callTimer: Options["callTimer"]): CalledByHand[] {
   return callTimer ? timerNames(worker).map((name) => ({ name, callByHand: () => callTimer(name) })) : [];
+}
+
+/** The names of the worker's functions that have a timer trigger. */
+function timerNames(worker: Worker): string[] {
+  const isTimer = ({ type }: { type: string }) => type === "timerTrigger";
+  const timers = [...worker.functions.values()].filter(({ metadata }) =>
+    Object.values(metadata.bindings).some(isTimer),
+  );
+  return timers.map(({ metadata }) => metadata.name);
 }
 
 async function listen(server: http.Server, port: number, host: string): Promise<void> {
@@ -171,7 +173,7 @@ function warnOfOtherTriggers(worker: Worker, log: Log): void {
 
 async function close(
   server: http.Server | undefined,
-  triggers: { stop(): Promise<void> }[],
+  triggers: readonly { stop(): Promise<void> }[],
   worker: Worker,
   log: Log,
 ): Promise<void> {

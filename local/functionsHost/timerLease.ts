@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { type BlockBlobClient, type ContainerClient, RestError } from "@azure/storage-blob";
-import { isGone, machine, ownerName } from "./checkpoints.js";
 import { describe, type Log, throttled } from "./log.js";
+import { isGone, machine, ownerName } from "./owners.js";
 import { pause } from "./retry.js";
 import type { LeaseSettings } from "./settings.js";
 

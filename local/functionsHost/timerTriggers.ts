@@ -41,15 +41,6 @@ export function createTimerTriggers(
   return triggers;
 }
 
-/** The names of the worker's functions that have a timer trigger. */
-export function timerNames(worker: Worker): string[] {
-  const isTimer = ({ type }: { type: string }) => type === "timerTrigger";
-  const timers = [...worker.functions.values()].filter(({ metadata }) =>
-    Object.values(metadata.bindings).some(isTimer),
-  );
-  return timers.map(({ metadata }) => metadata.name);
-}
-
 interface Prepared {
   readonly fn: RegisteredFunction;
   readonly bindingName: string;
