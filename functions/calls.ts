@@ -43,6 +43,6 @@ async function answer(call: Call, request: HttpRequest, context: InvocationConte
     query: queryOf(request),
     body: isLeftOut ? {} : parseJson(bytes),
     key: keyOf(request),
-    traceparent: traceparentOf(request, context),
+    traceparent: traceparentOf(request.headers.get("traceparent"), context),
   });
 }

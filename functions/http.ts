@@ -2,6 +2,7 @@ import type { HttpRequest, HttpResponseInit, InvocationContext } from "@azure/fu
 import { getApp } from "../shared/app.js";
 import { ChatError, toChatError, toProblem } from "../shared/platform/errors.js";
 import { spanContextOf } from "../shared/platform/trace.js";
+import type { WholeRequest } from "./wholeRequest.js";
 
 /** The answer to a call that has thrown, counted, and logged where the failure is ours. */
 export function refused(thrown: unknown): HttpResponseInit {
@@ -35,13 +36,25 @@ export async function bodyOf(request: HttpRequest, most: number): Promise<Buffer
     if (size > most) throw tooLarge(most);
     chunks.push(chunk);
   }
-  refuseMissing(request, size);
+  const { headers } = request;
+  refuseMissing(headers.get("content-length"), headers.get("transfer-encoding"), size);
   return Buffer.concat(chunks);
 }
 
-function refuseMissing({ headers }: HttpRequest, size: number): void {
-  const length = headers.get("content-length");
-  const isWhole = length ? Number(length) === size : size > 0 || !headers.get("transfer-encoding");
+/** The same of a request whose bytes have all come. */
+export function wholeBodyOf({ headers, body }: WholeRequest, most: number): Uint8Array {
+  const length = headers["content-length"];
+  if (Math.max(Number(length ?? 0), body.length) > most) throw tooLarge(most);
+  refuseMissing(length, headers["transfer-encoding"], body.length);
+  return body;
+}
+
+function refuseMissing(
+  length: string | null | undefined,
+  transferEncoding: string | null | undefined,
+  size: number,
+): void {
+  const isWhole = length ? Number(length) === size : size > 0 || !transferEncoding;
   if (isWhole) return;
   const text = "body: was announced and did not arrive whole; send it in one piece, with Content-Length";
   throw new ChatError("INVALID_REQUEST", text, { field: "body" });
@@ -78,7 +91,10 @@ export function queryOf(request: HttpRequest): Record<string, string> {
  * What a call is traced by: the host's span, or else that of the request. Without a monitor the host's span
  * is an empty text. Nothing where neither is a traceparent.
  */
-export function traceparentOf(request: HttpRequest, { traceContext }: InvocationContext): string | undefined {
-  const given = [traceContext?.traceParent, request.headers.get("traceparent")];
+export function traceparentOf(
+  ofRequest: string | null | undefined,
+  { traceContext }: InvocationContext,
+): string | undefined {
+  const given = [traceContext?.traceParent, ofRequest];
   return given.find((each): each is string => spanContextOf(each) !== undefined);
 }

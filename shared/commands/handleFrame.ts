@@ -8,6 +8,7 @@ import type { Frame } from "../stomp/frame.js";
 import { serializeFrame } from "../stomp/serializer.js";
 import type { CommandDeps, Outcome, Received } from "./command.js";
 import { evictedOutcome } from "./evicted.js";
+import { lookAhead } from "./lookAhead.js";
 import { recognizable } from "./payload.js";
 import { refuse, reportRefusal } from "./refuse.js";
 import { commandOf, nameOf, rateKindOf } from "./table.js";
@@ -42,12 +43,13 @@ async function handle(
   let current = connection;
   try {
     requireToken(connection, deps);
+    const members = lookAhead(frame, connection.userId, deps.members);
     const entry = await enter(connection, rateKindOf(frame), deps);
     current = { ...connection, state: entry.state };
     if (entry.kind === "evicted") return evictedOutcome(entry, connection, deps);
     if (entry.kind === "limited") throw about(entry.error, recognizable(frame.body));
     const command = commandOf(frame, current.state.version !== undefined);
-    return withReceipt(await command(received, current, deps), frame);
+    return withReceipt(await command(received, current, { ...deps, members }), frame);
   } catch (thrown) {
     const error = toChatError(thrown);
     fail(span, error);

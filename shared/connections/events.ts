@@ -5,9 +5,9 @@ import { ChatError, toChatError } from "../platform/errors.js";
 import { log, logUnavailable } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
 import { inSpan, SpanKind } from "../platform/trace.js";
-import type { Accepted, ConnectionEvent, Handshake, UpstreamHandlers } from "../upstream/events.js";
+import type { Accepted, ConnectionEvent, Handshake, State, UpstreamHandlers } from "../upstream/events.js";
 import type { Connection } from "./connection.js";
-import { decodeState, encodeState } from "./connectionState.js";
+import { type ConnectionState, decodeState, encodeState } from "./connectionState.js";
 import { forgetConnection, freeSlot } from "./gone.js";
 import { greet } from "./greeting.js";
 import { acceptHandshake } from "./handshake.js";
@@ -73,12 +73,23 @@ async function connect({ headers, query, subprotocols }: Handshake, deps: Connec
   return { userId: String(identity.userId), subprotocol, state: encodeState(state) };
 }
 
+/** Of states that come again as the same object. */
+const decodedStates = new WeakMap<State, ConnectionState>();
+
+function decodedOf(state: State): ConnectionState | undefined {
+  const known = decodedStates.get(state);
+  if (known) return known;
+  const decoded = decodeState(state);
+  if (decoded) decodedStates.set(state, decoded);
+  return decoded;
+}
+
 /**
  * The connection of an event. The service gives back what `connect` answered; anything else is a fault on the
  * way.
  */
 function connectionOf({ connectionId, userId, state }: ConnectionEvent): Connection {
-  const decoded = decodeState(state);
+  const decoded = decodedOf(state);
   if (!decoded) throw new Error(`connection ${connectionId} came without its state`);
   return { connectionId, userId: Number(userId), state: decoded };
 }

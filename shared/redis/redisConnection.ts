@@ -142,6 +142,15 @@ function nodesOf(client: Redis | Cluster): (key: string) => Node {
 
 type ScriptCall = (...keysAndArgs: (string | number | Buffer)[]) => Promise<unknown>;
 
+/** Has all that is asked in this turn of the event loop go in one write. The nodes of a cluster are written to singly. */
+function writeTogether(client: Redis | Cluster): void {
+  if (client instanceof Cluster || client.status !== "ready") return;
+  const { stream } = client;
+  if (stream.writableCorked > 0) return;
+  stream.cork();
+  process.nextTick(() => stream.uncork());
+}
+
 function commandsOf<Name extends string>(
   client: Redis | Cluster,
   scripts: Readonly<Record<Name, Script>>,
@@ -150,11 +159,13 @@ function commandsOf<Name extends string>(
     client.defineCommand(`chat:${name}`, { lua });
   const defined = client as unknown as Readonly<Record<string, ScriptCall>>;
   return {
-    script: (name, keys, args) =>
-      defined[`chat:${name}`]!.call(client, keys.length, ...keys, ...args).catch((error: unknown) => {
+    script: (name, keys, args) => {
+      writeTogether(client);
+      return defined[`chat:${name}`]!.call(client, keys.length, ...keys, ...args).catch((error: unknown) => {
         if (error instanceof Error) error.message = locateInFiles(error.message, scripts[name]);
         throw error;
-      }),
+      });
+    },
     get: (key) => client.get(key),
     getStart: (key, length) => client.getrangeBuffer(key, 0, length - 1),
     setFor: (key, value, milliseconds) => client.set(key, value, "PX", milliseconds),

@@ -1,3 +1,4 @@
+import { recent } from "../platform/recent.js";
 import type { UpstreamAnswer } from "./answer.js";
 import type { Answer, ConnectionEvent, State, UpstreamHandlers } from "./events.js";
 import { messageOf, type ReceivedRequest } from "./middleware.js";
@@ -34,9 +35,21 @@ function userEventOf(hub: string, { method, headers }: ReceivedRequest): Connect
   return { connectionId, userId: headers["ce-userid"] ?? "", state };
 }
 
-/** JSON in base64. Nothing where it is something else. */
+/** A connection brings the same state with each message until a frame changes it. Each has up to 3,000 characters. */
+const states = recent<State>(2_000);
+
+/** The same object for the same text. */
 function stateOf(encoded: string | undefined): State | undefined {
   if (encoded === undefined) return {};
+  const known = states.get(encoded);
+  if (known) return known;
+  const state = parseState(encoded);
+  if (state) states.set(encoded, state);
+  return state;
+}
+
+/** JSON in base64. Nothing where it is something else. */
+function parseState(encoded: string): State | undefined {
   try {
     const state: unknown = JSON.parse(Buffer.from(encoded, "base64").toString());
     return state !== null && typeof state === "object" && !Array.isArray(state)
