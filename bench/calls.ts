@@ -8,6 +8,7 @@ import { EventHubConsumerClient, EventHubProducerClient } from "@azure/event-hub
 import { Redis } from "ioredis";
 import type { RowDataPacket } from "mysql2/promise";
 import type WebSocket from "ws";
+import { azureRows } from "./azureTable.js";
 import { addMessages, insertRooms, settle, withLoader } from "./largeData.js";
 import { type Load, LoadGenerator } from "./loadGenerator.js";
 import { between, type Meter, read } from "./meter.js";
@@ -353,6 +354,7 @@ async function measure(target: Target) {
   for (const members of STORM_MEMBERS)
     for (const packed of [false, true]) storms.push(await measureStorm(target, members, packed));
   console.table(storms);
+  console.table(azureRows(shapes, bytes));
   return { bytes, idle, connection, subscription, shapes, storms };
 }
 

@@ -12,9 +12,14 @@ export interface Meter {
   /** REST calls of the socket service: sends to groups, and all of them. */
   readonly restSends: number;
   readonly restCalls: number;
+  /** Of calls and answers, headers included. */
+  readonly upstreamBytes: number;
+  readonly restBytes: number;
   readonly messageEvents: number;
   readonly readEvents: number;
   readonly sqlStatements: number;
+  /** Of statements and results. */
+  readonly sqlBytes: number;
   /** Transactions: for messages and reads each batch is one. */
   readonly transactions: number;
   /** Bytes of the redo log. */
@@ -22,6 +27,7 @@ export interface Meter {
   /** Calls that wait for an answer, most of them of a script, and the commands that those scripts run, too. */
   readonly redisCalls: number;
   readonly redisCommands: number;
+  readonly redisBytes: number;
   /** Milliseconds of CPU: of the functions that answer, of those that consume and of the timers, of servers. */
   readonly httpCpuMs: number;
   readonly eventsCpuMs: number;
@@ -33,13 +39,17 @@ const NAMES = [
   "upstreamCalls",
   "restSends",
   "restCalls",
+  "upstreamBytes",
+  "restBytes",
   "messageEvents",
   "readEvents",
   "sqlStatements",
+  "sqlBytes",
   "transactions",
   "logBytes",
   "redisCalls",
   "redisCommands",
+  "redisBytes",
   "httpCpuMs",
   "eventsCpuMs",
   "mysqlCpuMs",
@@ -48,13 +58,13 @@ const NAMES = [
 
 /** Reads the servers' own counters. */
 export async function read(target: Target): Promise<Meter> {
-  const [seen, readEvents, transactions, logBytes, redisCalls] = await Promise.all([
+  const [seen, readEvents, ofMysql, redis] = await Promise.all([
     observe(target),
     events(target.eventHubs!, "chat-read-events"),
-    status(target.mysql, "Com_commit"),
-    status(target.mysql, "Innodb_os_log_written"),
-    scriptCalls(target.redis),
+    status(target.mysql, "Com_commit", "Innodb_os_log_written", "Bytes_received", "Bytes_sent"),
+    ofRedis(target.redis),
   ]);
+  const [transactions, logBytes, received, sent] = ofMysql as [number, number, number, number];
   const host = target.pids["functionsHost"] ?? 0;
   const both = seen.cpu["functionsHost"] ?? 0;
   const httpCpuMs = ownCpuMs(host);
@@ -62,13 +72,17 @@ export async function read(target: Target): Promise<Meter> {
     upstreamCalls: seen.upstreamCalls,
     restSends: seen.restSends,
     restCalls: seen.restCalls,
+    upstreamBytes: seen.upstreamBytes,
+    restBytes: seen.restBytes,
     messageEvents: seen.busSends,
     readEvents,
     sqlStatements: seen.sqlStatements,
+    sqlBytes: received + sent,
     transactions,
     logBytes,
-    redisCalls,
+    redisCalls: redis.calls,
     redisCommands: seen.redisCalls,
+    redisBytes: redis.bytes,
     httpCpuMs,
     eventsCpuMs: both - httpCpuMs,
     mysqlCpuMs: seen.cpu["mysql"] ?? 0,
@@ -99,20 +113,30 @@ async function events(connectionString: string, name: string): Promise<number> {
   return partitions.reduce((sum, { lastEnqueuedSequenceNumber }) => sum + lastEnqueuedSequenceNumber + 1, 0);
 }
 
-async function status(url: string, name: string): Promise<number> {
+/** Values of the server's counters, in the order of their names. */
+async function status(url: string, ...names: readonly string[]): Promise<readonly number[]> {
   const connection = await createConnection(url);
-  const [[row]] = await connection.query<RowDataPacket[]>("SHOW GLOBAL STATUS LIKE ?", [name]);
+  const [rows] = await connection.query<RowDataPacket[]>("SHOW GLOBAL STATUS WHERE variable_name IN (?)", [
+    names,
+  ]);
   await connection.end();
-  return Number(row?.["Value"]);
+  const values = new Map(
+    rows.map((row) => [String(row["Variable_name"]).toLowerCase(), Number(row["Value"])]),
+  );
+  return names.map((name) => values.get(name.toLowerCase()) ?? Number.NaN);
 }
 
 /** Nearly all that the functions ask of Redis are scripts; `SET` takes a turn, `GET` a version. */
-async function scriptCalls(url: string): Promise<number> {
+async function ofRedis(url: string): Promise<{ readonly calls: number; readonly bytes: number }> {
   const redis = new Redis(url);
-  const info = await redis.info("commandstats");
+  const info = `${await redis.info("commandstats")}\n${await redis.info("stats")}`;
   redis.disconnect();
-  const calls = [...info.matchAll(/^cmdstat_(?:evalsha|eval|set|get):calls=(\d+)/gm)];
-  return calls.reduce((sum, [, count]) => sum + Number(count), 0);
+  const sum = (pattern: RegExp): number =>
+    [...info.matchAll(pattern)].reduce((total, [, count]) => total + Number(count), 0);
+  return {
+    calls: sum(/^cmdstat_(?:evalsha|eval|set|get):calls=(\d+)/gm),
+    bytes: sum(/^total_net_(?:in|out)put_bytes:(\d+)/gm),
+  };
 }
 
 /** User and system time of one process without those it started. A tick is 10 ms. */

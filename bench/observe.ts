@@ -9,6 +9,9 @@ export interface Counters {
   readonly upstreamCalls: number;
   readonly restSends: number;
   readonly restCalls: number;
+  /** Of calls and answers, headers included. */
+  readonly upstreamBytes: number;
+  readonly restBytes: number;
   /** Events on the message hub. Each is one send. */
   readonly busSends: number;
   readonly sqlStatements: number;
@@ -56,6 +59,8 @@ export function perMessage(before: Counters, after: Counters, messages: number):
     upstreamCalls: each((one) => one.upstreamCalls),
     restSends: each((one) => one.restSends),
     restCalls: each((one) => one.restCalls),
+    upstreamBytes: each((one) => one.upstreamBytes),
+    restBytes: each((one) => one.restBytes),
     busSends: each((one) => one.busSends),
     sqlStatements: each((one) => one.sqlStatements),
     redisCalls: each((one) => one.redisCalls),
@@ -63,11 +68,18 @@ export function perMessage(before: Counters, after: Counters, messages: number):
   };
 }
 
-async function socketCounters(
-  webPubSub: string,
-): Promise<Pick<Counters, "upstreamCalls" | "restSends" | "restCalls">> {
+/** Of a socket service that doesn't count. */
+const UNKNOWN = {
+  upstreamCalls: Number.NaN,
+  restSends: Number.NaN,
+  restCalls: Number.NaN,
+  upstreamBytes: Number.NaN,
+  restBytes: Number.NaN,
+};
+
+async function socketCounters(webPubSub: string): Promise<Pick<Counters, keyof typeof UNKNOWN>> {
   const response = await fetch(`${new URL(webPubSub).origin.replace(/^ws/, "http")}/stats`);
-  if (!response.ok) return { upstreamCalls: Number.NaN, restSends: Number.NaN, restCalls: Number.NaN };
+  if (!response.ok) return UNKNOWN;
   return (await response.json()) as Counters;
 }
 

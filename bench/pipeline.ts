@@ -69,6 +69,8 @@ async function theirs({ wire, pid }: RabbitMq, target: Target): Promise<Taker> {
     upstreamCalls: Number.NaN,
     restSends: Number.NaN,
     restCalls: Number.NaN,
+    upstreamBytes: Number.NaN,
+    restBytes: Number.NaN,
     busSends: Number.NaN,
     sqlStatements: Number.NaN,
     redisCalls: Number.NaN,

@@ -25,6 +25,8 @@ const row = (bus: string, side: Side, p50: number, more: Partial<Row> = {}): Row
   each: {
     upstreamCalls: 1,
     restSends: 1,
+    upstreamBytes: 1_500,
+    restBytes: 1_200,
     restCalls: 1,
     busSends: 1,
     sqlStatements: 2,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { boundLog, Child, type ChildSpec } from "./services/child.js";
 
-const FIRST_PAUSE_MS = 200;
+const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
 const WINDOW_MS = 60_000;
 const MAX_DEATHS_IN_WINDOW = 10;

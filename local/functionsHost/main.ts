@@ -1,4 +1,5 @@
 import { Console } from "node:console";
+import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { type EventsProcess, onCallTimer, startEventsProcess } from "./eventsProcess.js";
 import { createLog, describe } from "./log.js";
@@ -54,6 +55,12 @@ async function startOther({ app, settings }: ReturnType<typeof readArguments>): 
   );
 }
 
+/**
+ * Loading an app keeps more than one processor busy. So the process that answers begins before the other one: clients
+ * who wait for it are told sooner that their messages are taken.
+ */
+const HEAD_START_MS = 300;
+
 function crash(what: string, error: unknown): never {
   log.write("critical", `${what}, the process ends: ${describe(error, true)}`);
   process.exit(1);
@@ -82,7 +89,6 @@ async function main(): Promise<void> {
   process.on("unhandledRejection", (error) => crash("a promise was rejected and nobody handles it", error));
   process.on("uncaughtException", (error) => crash("an error was thrown and nobody catches it", error));
   const kinds: TriggerKind[] | undefined = values.split ? ["http"] : values.triggers && [values.triggers];
-  const other = values.split ? startOther(values) : undefined;
   const starting = start({
     port: values.port,
     host: values.host,
@@ -93,8 +99,9 @@ async function main(): Promise<void> {
     ...(kinds !== undefined && { triggers: kinds }),
     // The real host restarts a worker whose function timed out. Here the parent of this process does.
     onTimeout: () => process.exit(1),
-    ...(other && { callTimer: (name) => void other.then((one) => one.callTimer(name)) }),
+    ...(values.split && { callTimer: (name) => void other?.then((one) => one.callTimer(name)) }),
   });
+  const other = values.split ? pause(HEAD_START_MS).then(() => startOther(values)) : undefined;
   onCallTimer((name) => void starting.then((server) => server.callTimer(name)));
   let ending = false;
   const end = () => {

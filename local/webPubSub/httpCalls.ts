@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Agent, type Dispatcher } from "undici";
+import { Agent, buildConnector, type Dispatcher } from "undici";
 import { MAX_MESSAGE_BYTES } from "./frames.js";
+import { WireBytes } from "./wireBytes.js";
 
 export interface UpstreamAnswer {
   readonly status: number;
@@ -24,7 +25,14 @@ const MAX_SOCKETS = 256;
 export class HttpCalls {
   readonly #retryPausesMs: readonly number[];
   #closed = false;
-  readonly #agent = new Agent({ connections: MAX_SOCKETS, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 });
+  readonly #wire = new WireBytes();
+  readonly #agent = new Agent({
+    connections: MAX_SOCKETS,
+    pipelining: 1,
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: countedBy(this.#wire),
+  });
 
   /** The pauses come before the second, third, ... try of one call. */
   constructor(retryPausesMs: readonly number[]) {
@@ -46,6 +54,11 @@ export class HttpCalls {
       else if (failed) throw answer;
       else return answer;
     }
+  }
+
+  /** The bytes of all calls and answers so far, headers included. */
+  get bytes(): number {
+    return this.#wire.total;
   }
 
   /** Closes the sockets, even those in use. */
@@ -99,6 +112,17 @@ export class HttpCalls {
       this.#agent.dispatch({ origin: url.origin, path, method, headers: headers as string[], body }, handler);
     });
   }
+}
+
+/** Opens sockets as undici does by itself, and has their bytes counted. */
+function countedBy(wire: WireBytes): buildConnector.connector {
+  const open = buildConnector({});
+  return (options, callback) =>
+    open(options, (...[error, socket]) => {
+      if (socket) wire.add(socket);
+      if (error) callback(error, null);
+      else callback(null, socket);
+    });
 }
 
 /** The text of a failed call's error. */

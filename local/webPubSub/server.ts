@@ -14,6 +14,7 @@ import { badRequest, type RestAnswer, RestError } from "./restCall.js";
 import { answerGarbage, failed, readBody, respond } from "./restHttp.js";
 import { requireVersion } from "./restQuery.js";
 import { Upstream } from "./upstream.js";
+import { WireBytes } from "./wireBytes.js";
 
 export interface Options {
   readonly config: ConfigInput;
@@ -60,7 +61,7 @@ export async function start(options: Options): Promise<Server> {
   const handshakes = new Handshakes({ hubs, proofs, tokens, upstream, log });
 
   const counts = { restCalls: 0, restSends: 0 };
-  const http = buildHttp({ hubs, access, log, upstream, counts }, handshakes);
+  const http = buildHttp({ hubs, access, log, upstream, counts, wire: new WireBytes() }, handshakes);
   try {
     await listen(http, options.port ?? 0, host);
   } catch (error) {
@@ -100,6 +101,8 @@ interface Counts {
 interface Plane {
   readonly upstream: Upstream;
   readonly counts: Counts;
+  /** Of REST calls, and of handshakes. */
+  readonly wire: WireBytes;
   readonly hubs: ReadonlyMap<string, Hub>;
   readonly access: Access;
   readonly log: Log;
@@ -108,12 +111,16 @@ interface Plane {
 function buildHttp(plane: Plane, handshakes: Handshakes): HttpServer {
   const http = createServer({ keepAliveTimeout: 65_000, noDelay: true });
   http.maxConnections = MAX_SOCKETS;
+  http.on("connection", (socket) => plane.wire.add(socket));
   http.on("request", (request, response) => {
     // Calls without a body wait for their end too, so that all are handled in the order in which they
     // arrived.
     readBody(request, response, (body) => respond(response, route(plane, request, body)));
   });
-  http.on("upgrade", (request, socket, head) => void handshakes.accept(request, socket, head));
+  http.on("upgrade", (request, socket, head) => {
+    plane.wire.leave(socket as Socket);
+    void handshakes.accept(request, socket, head);
+  });
   http.on("clientError", (error: NodeJS.ErrnoException, socket) => answerGarbage(error, socket as Socket));
   return http;
 }
@@ -176,11 +183,12 @@ function hubNamed(segment: string, hubs: Plane["hubs"]): Hub {
 }
 
 /**
- * The counters of this server, which the real service does not have: how many events went out to handlers,
- * and how many REST calls came in.
+ * The counters of this server, which the real service does not have: how many events went out to handlers, how
+ * many REST calls came in, and the bytes of both, headers and answers included.
  */
-function stats({ counts, upstream }: Plane): RestAnswer {
-  return { status: 200, body: { upstreamCalls: upstream.delivered, ...counts } };
+function stats({ counts, upstream, wire }: Plane): RestAnswer {
+  const bytes = { upstreamBytes: upstream.bytes, restBytes: wire.total };
+  return { status: 200, body: { upstreamCalls: upstream.delivered, ...counts, ...bytes } };
 }
 
 function notFound(pathname: string): RestError {

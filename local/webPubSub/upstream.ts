@@ -91,6 +91,11 @@ export class Upstream {
     return this.#delivered;
   }
 
+  /** The bytes of all calls and answers so far, headers included. */
+  get bytes(): number {
+    return this.#http.bytes;
+  }
+
   /** Gives up the events on their way and closes the sockets. */
   async close(): Promise<void> {
     for (const call of this.#underWay) call.abort("the server ends");

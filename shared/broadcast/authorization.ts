@@ -5,6 +5,8 @@ import type { TokenCredential } from "@azure/identity";
 export interface Authorization {
   /** What the header `Authorization` says for a call to this URL. */
   header(url: string): string | Promise<string>;
+  /** The same for a URL that is not called again: nothing is kept for it. */
+  headerOnce(url: string): string | Promise<string>;
   /** The service didn't take the last one. */
   forget(url: string): void;
 }
@@ -18,13 +20,15 @@ const TOKENS_AT_MOST = 5_000;
 /** Tokens by an access key, as the SDK signs them: for one URL each (`aud`), so each group has its own for a while. */
 export function authorizationByKey(key: KeyObject, now: () => number = Date.now): Authorization {
   const tokens = new Map<string, { readonly header: string; readonly signedAt: number }>();
+  const headerOnce = (url: string): string => `Bearer ${signed(url, key, now())}`;
   return {
+    headerOnce,
     header(url) {
       const known = tokens.get(url);
       const age = known ? now() - known.signedAt : -1;
       // A clock that was set back makes it look too young.
       if (known && age >= 0 && age < SIGNED_AGAIN_MS) return known.header;
-      const header = `Bearer ${signed(url, key, now())}`;
+      const header = headerOnce(url);
       tokens.delete(url);
       tokens.set(url, { header, signedAt: now() });
       const [oldest] = tokens.keys();
@@ -67,12 +71,14 @@ export function authorizationByIdentity(
       asking = undefined;
     }
   };
+  const header = (): string | Promise<string> => {
+    if (known && known.endsAt - now() > RENEWED_MS) return known.header;
+    asking ??= ask();
+    return asking;
+  };
   return {
-    header: () => {
-      if (known && known.endsAt - now() > RENEWED_MS) return known.header;
-      asking ??= ask();
-      return asking;
-    },
+    header,
+    headerOnce: header,
     forget: () => {
       known = undefined;
     },

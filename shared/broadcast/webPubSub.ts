@@ -1,9 +1,9 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import type { TokenCredential } from "@azure/identity";
-import {
-  type AzureKeyCredential,
+import type {
+  AzureKeyCredential,
   WebPubSubServiceClient,
-  type WebPubSubServiceClientOptions,
+  WebPubSubServiceClientOptions,
 } from "@azure/web-pubsub";
 import type { Config } from "../config.js";
 import { createCredential } from "../platform/credential.js";
@@ -12,7 +12,7 @@ import { ChatError, type OnFault, toBeMended } from "../platform/errors.js";
 import { isLoopback } from "../platform/loopback.js";
 import { authorizationByIdentity, authorizationByKey } from "./authorization.js";
 import { type Broadcaster, LONGEST_CALL_MS } from "./broadcaster.js";
-import { createGroupSender } from "./groupSender.js";
+import { createGroupCalls } from "./groupCalls.js";
 import { heeding, Quiet, Throttled } from "./retryAfter.js";
 
 /** With this many names a call's body is a few tens of KB at most. */
@@ -43,7 +43,7 @@ export function connectWebPubSub(
   credential: TokenCredential = createCredential(),
 ): Broadcaster {
   const quiet = new Quiet();
-  const service = connectService(endpoint, accessKeys[0] ?? credential, hub, quiet);
+  const service = openedOnUse(endpoint, accessKeys[0] ?? credential, hub, quiet);
   const telling = tellingBy(onFault, quiet);
   const inTime = <T>(call: (ms: number) => Promise<T>): Promise<T> => telling(() => inQuiet(quiet, call));
   const guarded = <T>(call: Call<T>): Promise<T> => inTime((ms) => call(within(ms)));
@@ -51,45 +51,42 @@ export function connectWebPubSub(
   const authorization = accessKey
     ? authorizationByKey(secretOf(accessKey))
     : authorizationByIdentity(credential);
-  const sendToGroup = createGroupSender({ endpoint, hub, authorization, quiet });
+  const groups = createGroupCalls({ endpoint, hub, authorization, quiet });
   /** For a connection that has gone meanwhile the service answers 404. Nothing is left to do for it. */
-  const unlessGone = async (call: Call<unknown>): Promise<void> => {
-    await guarded(call).catch((error: unknown) => {
-      if ((error as { statusCode?: unknown } | null)?.statusCode !== 404) throw error;
-    });
-  };
+  const unlessGone = (call: Call<unknown>): Promise<void> => orGone(guarded(call));
   return {
-    sendToGroup: (group, text) => inTime((ms) => sendToGroup(group, text, ms)),
+    sendToGroup: (group, text) => inTime((ms) => groups.send(group, text, ms)),
     sendToConnection: (connectionId, text) =>
-      unlessGone((options) =>
-        service.sendToConnection(connectionId, text, { contentType: "text/plain", ...options }),
+      unlessGone(async (options) =>
+        (await service()).sendToConnection(connectionId, text, { contentType: "text/plain", ...options }),
       ),
     closeConnection: (connectionId, reason) =>
-      unlessGone((options) => service.closeConnection(connectionId, { reason, ...options })),
-    connectionExists: (connectionId) => guarded((options) => service.connectionExists(connectionId, options)),
+      unlessGone(async (options) => (await service()).closeConnection(connectionId, { reason, ...options })),
+    connectionExists: (connectionId) =>
+      guarded(async (options) => (await service()).connectionExists(connectionId, options)),
     sendToUser: (userId, text) =>
-      unlessGone((options) =>
-        service.sendToUser(String(userId), text, { contentType: "text/plain", ...options }),
+      unlessGone(async (options) =>
+        (await service()).sendToUser(String(userId), text, { contentType: "text/plain", ...options }),
       ),
     closeUserConnections: (userId, reason) =>
-      unlessGone((options) => service.closeUserConnections(String(userId), { reason, ...options })),
-    joinGroup: (connectionId, group) =>
-      guarded((options) => service.group(group).addConnection(connectionId, options)),
-    leaveGroup: (connectionId, group) =>
-      unlessGone((options) => service.group(group).removeConnection(connectionId, options)),
-    async removeUserFromGroups(userId, groups) {
-      for (let first = 0; first < groups.length; first += GROUPS_PER_CALL) {
-        const some = groups.slice(first, first + GROUPS_PER_CALL);
-        await guarded((options) =>
-          service.removeConnectionsFromGroups(some, `userId eq '${userId}'`, options),
+      unlessGone(async (options) =>
+        (await service()).closeUserConnections(String(userId), { reason, ...options }),
+      ),
+    joinGroup: (connectionId, group) => inTime((ms) => groups.join(group, connectionId, ms)),
+    leaveGroup: (connectionId, group) => orGone(inTime((ms) => groups.leave(group, connectionId, ms))),
+    async removeUserFromGroups(userId, names) {
+      for (let first = 0; first < names.length; first += GROUPS_PER_CALL) {
+        const some = names.slice(first, first + GROUPS_PER_CALL);
+        await guarded(async (options) =>
+          (await service()).removeConnectionsFromGroups(some, `userId eq '${userId}'`, options),
         );
       }
     },
-    groupExists: (group) => guarded((options) => service.groupExists(group, options)),
+    groupExists: (group) => guarded(async (options) => (await service()).groupExists(group, options)),
     async clientUrl(userId, minutes) {
       // With an access key this calls nobody, so it waits for nothing.
-      const token = await telling(() =>
-        service.getClientAccessToken({
+      const token = await telling(async () =>
+        (await service()).getClientAccessToken({
           userId: String(userId),
           expirationTimeInMinutes: minutes,
           ...within(LONGEST_CALL_MS),
@@ -99,17 +96,39 @@ export function connectWebPubSub(
       return endpoint.startsWith("http:") ? token.url.replace(/^wss:/, "ws:") : token.url;
     },
     async ping() {
-      await guarded((options) => service.groupExists("health", options));
+      await guarded(async (options) => (await service()).groupExists("health", options));
     },
   };
 }
 
-function connectService(
+/**
+ * The SDK's client, loaded with the first call that needs it: a process that stores and shows messages needs it for
+ * none, and loading takes a fifth of what starting does. Throws at once where it could make no call.
+ */
+function openedOnUse(
   endpoint: string,
   proof: string | TokenCredential,
   hub: string,
   quiet: Quiet,
-): WebPubSubServiceClient {
+): () => Promise<WebPubSubServiceClient> {
+  if (typeof proof !== "string" && endpoint.startsWith("http:") && !isLoopback(new URL(endpoint).hostname))
+    throw new Error(
+      `${endpoint} needs an access key, or https: Entra tokens go over plain HTTP on this machine only.`,
+    );
+  let opened: Promise<WebPubSubServiceClient> | undefined;
+  return () => {
+    opened ??= openService(endpoint, proof, hub, quiet);
+    return opened;
+  };
+}
+
+async function openService(
+  endpoint: string,
+  proof: string | TokenCredential,
+  hub: string,
+  quiet: Quiet,
+): Promise<WebPubSubServiceClient> {
+  const { WebPubSubServiceClient: Client } = await import("@azure/web-pubsub");
   const isPlain = endpoint.startsWith("http:");
   const options: WebPubSubServiceClientOptions = {
     // The local stand-in speaks plain HTTP. The SDK demands this option before it sends a token over plain
@@ -118,17 +137,12 @@ function connectService(
     retryOptions: SDK_RETRIES,
     additionalPolicies: [{ policy: heeding(quiet), position: "perRetry" }],
   };
-  if (typeof proof === "string")
-    return new WebPubSubServiceClient(endpoint, keyCredential(proof), hub, options);
-  if (!isPlain) return new WebPubSubServiceClient(endpoint, proof, hub, options);
-  if (!isLoopback(new URL(endpoint).hostname))
-    throw new Error(
-      `${endpoint} needs an access key, or https: Entra tokens go over plain HTTP on this machine only.`,
-    );
+  if (typeof proof === "string") return new Client(endpoint, keyCredential(proof), hub, options);
+  if (!isPlain) return new Client(endpoint, proof, hub, options);
   const secure = endpoint.replace(/^http:/, "https:");
   const plain = { policy: plainHttp, position: "perRetry" as const };
   const additionalPolicies = [...(options.additionalPolicies ?? []), plain];
-  return new WebPubSubServiceClient(secure, proof, hub, { ...options, additionalPolicies });
+  return new Client(secure, proof, hub, { ...options, additionalPolicies });
 }
 
 /**
@@ -161,6 +175,14 @@ function keyCredential(accessKey: string): AzureKeyCredential {
 }
 
 const secretOf = (accessKey: string): KeyObject => createSecretKey(Buffer.from(accessKey));
+
+async function orGone(call: Promise<unknown>): Promise<void> {
+  try {
+    await call;
+  } catch (error) {
+    if ((error as { statusCode?: unknown } | null)?.statusCode !== 404) throw error;
+  }
+}
 
 /** The service's statuses for a key or a role that it doesn't take. */
 const FAULTS = new Set<unknown>([401, 403]);

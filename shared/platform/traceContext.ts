@@ -17,6 +17,8 @@ class AsyncContexts implements ContextManager {
     thisArg?: ThisParameterType<F>,
     ...args: Args
   ): ReturnType<F> {
+    // Before its first use the storage costs nothing; from then on each promise of the process pays for it.
+    if (active === this.active()) return work.call(thisArg, ...args);
     return this.#storage.run(active, () => work.call(thisArg, ...args));
   }
 

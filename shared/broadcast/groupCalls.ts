@@ -5,10 +5,10 @@ import type { Authorization } from "./authorization.js";
 import { askedToWait, type Quiet } from "./retryAfter.js";
 
 /**
- * The REST call "Send To Group" without the SDK's pipeline: each stored message is at least one such call, and of
- * what a message costs the pipeline with its dozen policies, spans and a token signed anew took more than all else
- * of showing it. The call on the wire is the SDK's, as are its tokens and its repeats; every other call goes
- * through the SDK.
+ * The REST calls "Send To Group", "Add Connection To Group" and "Remove Connection From Group" without the SDK's
+ * pipeline: each stored message is at least one of the first, each subscription one of the second, and the pipeline
+ * with its dozen policies, spans and a token signed anew took more than all else of showing a message. The calls on
+ * the wire are the SDK's, as are their tokens and their repeats; every other call goes through the SDK.
  */
 
 /** The version that `@azure/web-pubsub` asks for. */
@@ -21,7 +21,7 @@ const TEXT_BYTES = 4_096;
 const IDLE_MS = 30_000;
 const SOCKETS = 64;
 
-export interface GroupSenderOptions {
+export interface GroupCallOptions {
   readonly endpoint: string;
   readonly hub: string;
   readonly authorization: Authorization;
@@ -30,12 +30,25 @@ export interface GroupSenderOptions {
 }
 
 /**
- * Sends one text to a group within so many milliseconds, repeats included. Throws what the service answered, with its
- * `statusCode`, `Throttled` where it asks for a pause, or the connection's error.
+ * Each takes so many milliseconds at most, repeats included. Throws what the service answered, with its `statusCode`,
+ * `Throttled` where it asks for a pause, or the connection's error.
  */
-export type GroupSender = (group: string, text: string, ms: number) => Promise<void>;
+export interface GroupCalls {
+  /** Sends one text to all of a group. */
+  send(group: string, text: string, ms: number): Promise<void>;
+  /** Throws 404 where there is no such connection. */
+  join(group: string, connectionId: string, ms: number): Promise<void>;
+  leave(group: string, connectionId: string, ms: number): Promise<void>;
+}
 
-export function createGroupSender({ endpoint, hub, authorization, quiet }: GroupSenderOptions): GroupSender {
+type Asked = Pick<Dispatcher.DispatchOptions, "method" | "body"> & {
+  readonly path: string;
+  readonly headers: readonly string[];
+  /** Whether the same URL is called often, so that its token is kept. */
+  readonly isFrequent: boolean;
+};
+
+export function createGroupCalls({ endpoint, hub, authorization, quiet }: GroupCallOptions): GroupCalls {
   const { origin, pathname } = new URL(endpoint);
   const base = `${pathname.replace(/\/+$/, "")}/api/hubs/${encodeURIComponent(hub)}/groups/`;
   const agent = new Agent({
@@ -47,16 +60,16 @@ export function createGroupSender({ endpoint, hub, authorization, quiet }: Group
     headersTimeout: 0,
     bodyTimeout: 0,
   });
-  return async (group, text, ms) => {
-    const path = `${base}${encodeURIComponent(group)}/:send?api-version=${API_VERSION}`;
+  const pathOf = (group: string, what: string): string =>
+    `${base}${encodeURIComponent(group)}/${what}?api-version=${API_VERSION}`;
+  const ask = async ({ path, headers, isFrequent, ...asked }: Asked, ms: number): Promise<void> => {
     const url = origin + path;
     const due = performance.now() + ms;
     for (let tried = 0; ; tried += 1) {
-      const proof = authorization.header(url);
-      const headers = ["authorization", typeof proof === "string" ? proof : await proof, ...TEXT];
+      const proof = isFrequent ? authorization.header(url) : authorization.headerOnce(url);
+      const proved = ["authorization", typeof proof === "string" ? proof : await proof, ...headers];
       try {
-        const call = { origin, path, method: "POST", headers, body: text } as const;
-        await post(agent, call, due - performance.now(), quiet);
+        await exchange(agent, { ...asked, origin, path, headers: proved }, due - performance.now(), quiet);
         return;
       } catch (error) {
         if ((error as { statusCode?: unknown }).statusCode === 401) authorization.forget(url);
@@ -66,6 +79,16 @@ export function createGroupSender({ endpoint, hub, authorization, quiet }: Group
         await pause(wait);
       }
     }
+  };
+  const member = (method: "PUT" | "DELETE") => (group: string, connectionId: string, ms: number) => {
+    const path = pathOf(group, `connections/${encodeURIComponent(connectionId)}`);
+    return ask({ method, path, headers: [], isFrequent: false }, ms);
+  };
+  return {
+    send: (group, text, ms) =>
+      ask({ method: "POST", path: pathOf(group, ":send"), headers: TEXT, body: text, isFrequent: true }, ms),
+    join: member("PUT"),
+    leave: member("DELETE"),
   };
 }
 
@@ -88,7 +111,7 @@ const isPassing = (error: unknown): boolean => {
   return code !== undefined && CONNECTION_ERRORS.has(code);
 };
 
-/** What the service answered in place of 202. */
+/** What the service answered in place of a success. */
 class Refused extends Error {
   override readonly name = "Refused";
   constructor(
@@ -99,7 +122,7 @@ class Refused extends Error {
   }
 }
 
-function post(agent: Agent, call: Dispatcher.DispatchOptions, ms: number, quiet: Quiet): Promise<void> {
+function exchange(agent: Agent, call: Dispatcher.DispatchOptions, ms: number, quiet: Quiet): Promise<void> {
   return new Promise((resolve, reject) => {
     let controller: Dispatcher.DispatchController | undefined;
     let stopped: Error | undefined;

@@ -5,7 +5,7 @@ import { AzureKeyCredential, WebPubSubServiceClient } from "@azure/web-pubsub";
 import { decodeJwt, jwtVerify } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Authorization, authorizationByIdentity, authorizationByKey } from "./authorization.js";
-import { createGroupSender, type GroupSender } from "./groupSender.js";
+import { createGroupCalls, type GroupCalls } from "./groupCalls.js";
 import { Quiet, Throttled } from "./retryAfter.js";
 
 const KEY = "a key of thirty-two bytes or more";
@@ -31,9 +31,10 @@ const server = createServer(async (request, response) => {
   else response.writeHead(202).end();
 });
 let endpoint = "";
-let send: GroupSender;
-const sender = (authorization: Authorization, quiet = new Quiet()): GroupSender =>
-  createGroupSender({ endpoint, hub: "chat", authorization, quiet });
+let groups: GroupCalls;
+const callsBy = (authorization: Authorization, quiet = new Quiet()): GroupCalls =>
+  createGroupCalls({ endpoint, hub: "chat", authorization, quiet });
+const send: GroupCalls["send"] = (...sent) => groups.send(...sent);
 
 beforeAll(async () => {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -45,7 +46,7 @@ afterAll(() => {
 });
 beforeEach(() => {
   [calls, answers] = [[], []];
-  send = sender(authorizationByKey(secret));
+  groups = callsBy(authorizationByKey(secret));
 });
 
 const status =
@@ -71,6 +72,34 @@ test.each(["r7:sub-0", "r7p:~b3duXGNpZA", "a b/c?d&é"])(
     await jwtVerify(tokenOf(ours), secret, { audience: endpoint + ours.path });
   },
 );
+
+test.each([
+  ["joins", "r7p:~b3duXGNpZA", "PUT"],
+  ["leaves", "a b/c?d&é", "DELETE"],
+] as const)("a connection %s the group %s by the SDK's call", async (what, group, method) => {
+  answers = [status(method === "PUT" ? 200 : 204), status(method === "PUT" ? 200 : 204)];
+  const id = "Zm9v_-b/r";
+  const options = { allowInsecureConnection: true };
+  const sdk = new WebPubSubServiceClient(endpoint, new AzureKeyCredential(KEY), "chat", options).group(group);
+  if (what === "joins") {
+    await groups.join(group, id, 5_000);
+    await sdk.addConnection(id);
+  } else {
+    await groups.leave(group, id, 5_000);
+    await sdk.removeConnection(id);
+  }
+  const [ours, theirs] = calls as [Call, Call];
+  const looks = (call: Call) => [call.method, call.path, call.headers["content-length"], call.body];
+  expect(looks(ours)).toEqual(looks(theirs));
+  expect(ours.method).toBe(method);
+  await jwtVerify(tokenOf(ours), secret, { audience: endpoint + ours.path });
+});
+
+test("a connection that is gone is told by its status", async () => {
+  answers = [status(404), status(404)];
+  await expect(groups.join("a", "gone", 5_000)).rejects.toMatchObject({ statusCode: 404 });
+  await expect(groups.leave("a", "gone", 5_000)).rejects.toMatchObject({ statusCode: 404 });
+});
 
 describe("a token", () => {
   test("by a key is used again for its group alone, for half an hour", () => {
@@ -113,7 +142,7 @@ describe("a token", () => {
   test("that is not taken is not used again", async () => {
     let asked = 0;
     const getToken = async () => ({ token: `${++asked}`, expiresOnTimestamp: Date.now() + 3_600_000 });
-    send = sender(authorizationByIdentity({ getToken }));
+    groups = callsBy(authorizationByIdentity({ getToken }));
     answers = [status(401, {}, "no")];
     await expect(send("a", "x", 5_000)).rejects.toMatchObject({ statusCode: 401, message: "no" });
     await send("a", "x", 5_000);
@@ -147,7 +176,9 @@ test("a connection that is cut is another try", async () => {
 test("an answer that asks to wait keeps the calls away", async () => {
   const quiet = new Quiet();
   answers = [status(429, { "retry-after": "2" })];
-  await expect(sender(authorizationByKey(secret), quiet)("a", "x", 5_000)).rejects.toBeInstanceOf(Throttled);
+  await expect(callsBy(authorizationByKey(secret), quiet).send("a", "x", 5_000)).rejects.toBeInstanceOf(
+    Throttled,
+  );
   expect(quiet.left).toBeGreaterThan(1_000);
 });
 
