@@ -21,7 +21,9 @@ const http = {
 /** The context of a call, as a class with private parts: the worker's is one. */
 class Context implements CoreContext {
   readonly #lines: unknown[][] = [];
+  readonly invocationId = "1";
   readonly metadata: { name: string };
+  state: unknown = "preInvocationHooks";
   readonly request: { inputData: { data: object }[] };
   constructor(name: string, data: object) {
     this.metadata = { name };
@@ -41,7 +43,7 @@ class Library implements ProgrammingModel {
   getInvocationModel(context: CoreContext): InvocationModel {
     return {
       async getArguments() {
-        context.log("information", "asked");
+        context.log("information", context.invocationId, context.state);
         return { context: {} as InvocationContext, inputs: [...(context.request.inputData ?? [])] };
       },
       invokeFunction: async (_context, inputs, handler) =>
@@ -69,6 +71,7 @@ test("the named function gets the request as the worker has it; the library does
   takeWhole("events", worker);
   const context = new Context("events", { http });
   const invocation = worker.model.getInvocationModel(context);
+  context.state = "invocation";
   const { context: given, inputs } = await invocation.getArguments();
   expect(inputs).toHaveLength(1);
   expect(inputs[0]).toBeInstanceOf(WholeRequest);
@@ -77,7 +80,7 @@ test("the named function gets the request as the worker has it; the library does
     headers: { "content-type": "text/plain", "ce-id": "1", empty: "" },
     body: bytes,
   });
-  expect(context.lines).toEqual([["information", "asked"]]);
+  expect(context.lines).toEqual([["information", "1", "invocation"]]);
   const result = await invocation.invokeFunction(given, inputs, (one: WholeRequest) => one.method);
   expect(await invocation.getResponse(given, result)).toEqual({ returned: "POST" });
   expect(Reflect.get(worker.model, "name")).toBe("library");

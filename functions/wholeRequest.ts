@@ -33,11 +33,21 @@ interface RpcHttp {
 
 /** What the worker calls a function with, and the library's part of that: see `@azure/functions-core`. */
 export interface CoreContext {
+  readonly invocationId: string;
   readonly metadata: { readonly name?: string | null };
-  readonly request: {
-    readonly inputData?: readonly { readonly data?: { readonly http?: RpcHttp | null } | null }[] | null;
-  };
+  readonly request: CoreRequest;
+  /** Of the invocation; the worker changes it. */
+  readonly state?: unknown;
   log(...args: unknown[]): void;
+}
+
+interface CoreRequest {
+  readonly inputData?: readonly { readonly data?: { readonly http?: RpcHttp | null } | null }[] | null;
+  readonly invocationId?: unknown;
+  readonly functionId?: unknown;
+  readonly triggerMetadata?: unknown;
+  readonly traceContext?: unknown;
+  readonly retryContext?: unknown;
 }
 
 export interface InvocationModel {
@@ -77,13 +87,33 @@ function coreModule(): Core | undefined {
   }
 }
 
+/** A call as the library is to see it: without the input. */
+class WithoutInput implements CoreContext {
+  readonly #context: CoreContext;
+  readonly invocationId: string;
+  readonly metadata: CoreContext["metadata"];
+  readonly request: CoreRequest;
+
+  constructor(context: CoreContext) {
+    const { invocationId, functionId, triggerMetadata, traceContext, retryContext } = context.request;
+    this.#context = context;
+    this.invocationId = context.invocationId;
+    this.metadata = context.metadata;
+    this.request = { inputData: [], invocationId, functionId, triggerMetadata, traceContext, retryContext };
+  }
+
+  get state(): unknown {
+    return this.#context.state;
+  }
+
+  log(...args: unknown[]): void {
+    this.#context.log(...args);
+  }
+}
+
 /** The library's model of an invocation without input, to which the request is added. */
 function wholeModel(library: ProgrammingModel, context: CoreContext, http: RpcHttp): InvocationModel {
-  const request = Object.create(context.request, { inputData: { value: [] } });
-  const log = (...args: unknown[]): void => context.log(...args);
-  const model = library.getInvocationModel(
-    Object.create(context, { request: { value: request }, log: { value: log } }),
-  );
+  const model = library.getInvocationModel(new WithoutInput(context));
   return {
     async getArguments() {
       return { ...(await model.getArguments()), inputs: [new WholeRequest(http)] };
