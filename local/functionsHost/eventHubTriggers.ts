@@ -10,6 +10,7 @@ import {
   type Subscription,
 } from "@azure/event-hubs";
 import type { ContainerClient } from "@azure/storage-blob";
+import { Arrivals } from "./arrivals.js";
 import { LocalCheckpointStore, storageContainer } from "./checkpoints.js";
 import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
 import { describe, type Log, throttled } from "./log.js";
@@ -26,7 +27,19 @@ import {
 import type { Worker } from "./worker.js";
 
 /** A consumer whose connection broke looks again after this time. */
-const MAX_IDLE_S = 1;
+const MAX_IDLE_MS = 1_000;
+/**
+ * The SDK waits 20 ms for more from the first event on, as far as this longest wait lets it. So it is asked only when
+ * bytes have come (`arrivals.ts`), and after a wait of our own.
+ */
+const SDK_WAIT_S = 0.001;
+/** Where no arrival is ever seen the SDK is asked so often. */
+const UNSEEN_MS = 20;
+/**
+ * The longest wait for more events. Between two calls of a partition passes as much time as the first one took: so
+ * what is busy takes more at a time, and what is quiet waits for nothing.
+ */
+const MAX_GATHER_MS = 20;
 /** The pause of a partition's reader between two attempts while Event Hubs are away. */
 const AWAY_MS = 250;
 
@@ -51,6 +64,8 @@ export async function startEventHubTriggers(
 }
 
 interface Prepared {
+  /** Of the namespace. */
+  readonly port: number;
   readonly fn: RegisteredFunction;
   readonly target: TriggerTarget;
   readonly container: ContainerClient;
@@ -98,7 +113,15 @@ async function prepare(
     binary: binding.dataType === "binary",
     many: binding.cardinality !== "one",
   };
-  return { fn, target, container, consumer };
+  return { port: portOf(connection), fn, target, container, consumer };
+}
+
+/** A connection string names its port only where it is not that of AMQP over TLS. */
+function portOf(connection: EventHubsConnection): number {
+  const host = connection.kind === "key" ? /Endpoint=[a-z]+:\/\/([^;/]+)/i.exec(connection.text)?.[1] : "";
+  const port = /:(\d+)$/.exec(host ?? "")?.[1];
+  if (port !== undefined) return Number(port);
+  return connection.kind === "key" && /UseDevelopmentEmulator=true/i.test(connection.text) ? 5672 : 5671;
 }
 
 async function openConsumer(
@@ -128,6 +151,11 @@ interface Partition {
   waiting: ReceivedEventData[];
   waitingSince: number;
   batchesSinceCheckpoint: number;
+  /** When the last call ended, and how long it took, in milliseconds of the process's clock. */
+  calledAt: number;
+  callTook: number;
+  /** How often in a row the SDK was asked and had nothing: bytes may be another partition's. */
+  inVain: number;
 }
 
 /**
@@ -147,6 +175,7 @@ export class EventHubTrigger {
    */
   readonly #lines = new Map<string, Promise<void>>();
   readonly #closing = new AbortController();
+  readonly #arrivals: Arrivals;
   readonly #started: Promise<void>;
   #subscription: Subscription | undefined;
 
@@ -156,6 +185,7 @@ export class EventHubTrigger {
     this.#settings = settings;
     this.#log = log;
     this.#warn = throttled(log, "warning");
+    this.#arrivals = new Arrivals(prepared.port);
     this.#started = this.#start();
   }
 
@@ -163,6 +193,7 @@ export class EventHubTrigger {
   async stop(): Promise<void> {
     this.#closing.abort();
     for (const { stop } of this.#partitions.values()) stop.abort();
+    this.#arrivals.close();
     await this.#started;
     try {
       await this.#subscription?.close();
@@ -220,7 +251,11 @@ export class EventHubTrigger {
           );
           this.#partitions.get(context.partitionId)?.stop.abort();
         },
-        processEvents: (events, context) => this.#receive(events, context),
+        processEvents: async (events, context) => {
+          const { count } = this.#arrivals;
+          await this.#receive(events, context);
+          await this.#untilMore(count, events.length, context.partitionId);
+        },
         // The SDK goes on by itself when this resolves: a reader that may be kept at once, from where it was.
         processError: async (error, context) => {
           const where = context.partitionId === "" ? "" : ` on partition ${context.partitionId}`;
@@ -231,7 +266,7 @@ export class EventHubTrigger {
       },
       {
         maxBatchSize: maxEventBatchSize,
-        maxWaitTimeInSeconds: MAX_IDLE_S,
+        maxWaitTimeInSeconds: SDK_WAIT_S,
         prefetchCount: Math.max(prefetchCount, maxEventBatchSize),
         startPosition: startPosition(initialOffset),
         // Bytes stay bytes: the function decides what a body means.
@@ -240,7 +275,25 @@ export class EventHubTrigger {
     );
   }
 
-  // The SDK also calls this without events, each time `MAX_IDLE_S` passes.
+  /** Holds the SDK's reader until there may be more for it: bytes have come since `count`, or a second is over. */
+  async #untilMore(count: number, received: number, partitionId: string): Promise<void> {
+    const partition = this.#partitions.get(partitionId);
+    if (!partition || this.#closing.signal.aborted) return;
+    partition.inVain = received > 0 ? 0 : partition.inVain + 1;
+    const idle = this.#arrivals.count === 0 ? UNSEEN_MS : this.#idleMs(partition);
+    await this.#arrivals.since(count, idle);
+    const gather = gatherMs(partition, performance.now());
+    if (gather >= 1) await pause(gather, partition.stop.signal);
+  }
+
+  /** Events that wait for more of them are looked at in time. */
+  #idleMs({ waiting, waitingSince }: Partition): number {
+    if (waiting.length === 0) return MAX_IDLE_MS;
+    const left = waitingSince + this.#settings.maxWaitTime - Date.now();
+    return Math.min(MAX_IDLE_MS, Math.max(1, left));
+  }
+
+  // The SDK also calls this without events.
   #receive(events: ReceivedEventData[], context: PartitionContext): Promise<void> {
     const partition = this.#partitions.get(context.partitionId);
     if (!partition) return Promise.resolve();
@@ -256,7 +309,10 @@ export class EventHubTrigger {
     if (batches.length === 0) return Promise.resolve();
     partition.waitingSince = Date.now();
     return this.#inLine(context.partitionId, async () => {
+      const began = performance.now();
       for (const batch of batches) await this.#process(partition, batch, context);
+      partition.calledAt = performance.now();
+      partition.callTook = partition.calledAt - began;
     }).catch((error: unknown) => {
       // A reader that went on would leave these events out. The next one begins at the checkpoint.
       partition.stop.abort();
@@ -317,7 +373,18 @@ export class EventHubTrigger {
 function newPartition(closing: AbortSignal): Partition {
   const stop = new AbortController();
   if (closing.aborted) stop.abort();
-  return { stop, waiting: [], waitingSince: 0, batchesSinceCheckpoint: 0 };
+  const none = { waiting: [], waitingSince: 0, batchesSinceCheckpoint: 0 };
+  return { ...none, stop, calledAt: Number.NEGATIVE_INFINITY, callTook: 0, inVain: 0 };
+}
+
+/** How long to wait for more, now that something has come. */
+export function gatherMs(
+  { calledAt, callTook, inVain }: Pick<Partition, "calledAt" | "callTook" | "inVain">,
+  now: number,
+): number {
+  // Each time in vain it is asked half as often.
+  const least = inVain === 0 ? 0 : Math.min(MAX_GATHER_MS, 2 ** inVain);
+  return Math.max(least, Math.min(MAX_GATHER_MS, callTook) - (now - calledAt));
 }
 
 /**
