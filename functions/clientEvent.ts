@@ -2,18 +2,19 @@ import { app, type InvocationContext } from "@azure/functions";
 import { getApp } from "../shared/app.js";
 import { type ChatError, toChatError } from "../shared/platform/errors.js";
 import { traceparentOf, wholeBodyOf } from "./http.js";
-import { takeWhole, type WholeRequest } from "./wholeRequest.js";
+import { takeWhole, WholeRequest } from "./wholeRequest.js";
 import { wholeResponse } from "./wholeResponse.js";
 
 const chat = getApp();
 
-const NAME = "clientEvent";
 /**
  * The service takes messages of up to 1 MB from clients; a handshake's headers and query come as a body, too.
  */
 const EVENT_BYTES = 1_024 * 1_024 + 64 * 1_024;
 
 async function handle(request: WholeRequest, context: InvocationContext) {
+  // Never of a worker that has the library's programming model. Headers of another kind would say nothing of the caller.
+  if (!(request instanceof WholeRequest)) throw new Error("the worker has no setProgrammingModel");
   const { method, headers } = request;
   const traceparent = traceparentOf(headers["traceparent"], context);
   const isAsItCame = traceparent === headers["traceparent"];
@@ -38,10 +39,10 @@ function bodyOrRefusal(request: WholeRequest): Uint8Array | ChatError {
 }
 
 // Anonymous to the Functions host: every event proves by ce-signature that it comes from the socket service.
-app.http(NAME, {
+app.http("clientEvent", {
   route: "upstream/{event}",
   methods: ["POST", "OPTIONS"],
   authLevel: "anonymous",
   handler: handle as never,
 });
-takeWhole(NAME);
+takeWhole("clientEvent");

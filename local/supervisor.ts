@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { boundLog, Child, type ChildSpec } from "./services/child.js";
 
+/** After the first death of a minute: those who wait for the process are not kept waiting for this. */
 const FIRST_PAUSE_MS = 50;
+const PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5_000;
 const WINDOW_MS = 60_000;
 const MAX_DEATHS_IN_WINDOW = 10;
@@ -156,7 +158,8 @@ export class Supervised {
         return false;
       }
       this.#watch.say(`${this.name}: ${why}, starting it again`);
-      await this.#sleep(Math.min(FIRST_PAUSE_MS * 2 ** (deaths - 1), LONGEST_PAUSE_MS));
+      const growing = Math.min(PAUSE_MS * 2 ** (deaths - 1), LONGEST_PAUSE_MS);
+      await this.#sleep(deaths === 1 ? FIRST_PAUSE_MS : growing);
     }
     this.#asked = false;
     return !this.#stopping;

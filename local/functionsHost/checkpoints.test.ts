@@ -25,8 +25,8 @@ test.runIf(existsSync("/proc/self/stat"))(
 );
 
 test.runIf(existsSync("/proc/self/stat"))("takes one for gone that nobody asked how it ended", async () => {
-  // The second sleep stands in for a parent that never asks.
-  const parent = spawn("sh", ["-c", "sleep 0 & echo $!; exec sleep 60"]);
+  // The second sleep stands in for a parent that never asks. The first one ends behind the shell, which would ask.
+  const parent = spawn("sh", ["-c", "sleep 1 & echo $!; exec sleep 60"]);
   const [pid] = await once(createInterface(parent.stdout), "line");
   await vi.waitFor(() => expect(isGone(owner(pid))).toBe(true), { timeout: 300_000 });
   expect(() => process.kill(Number(pid), 0)).not.toThrow();

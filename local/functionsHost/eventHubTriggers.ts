@@ -40,6 +40,8 @@ const UNSEEN_MS = 20;
  * what is busy takes more at a time, and what is quiet waits for nothing.
  */
 const MAX_GATHER_MS = 20;
+/** Bytes may be another partition's. Each time in vain the SDK is asked half as often, down to this. */
+const MAX_IN_VAIN_MS = 40;
 /** The pause of a partition's reader between two attempts while Event Hubs are away. */
 const AWAY_MS = 250;
 
@@ -154,7 +156,7 @@ interface Partition {
   /** When the last call ended, and how long it took, in milliseconds of the process's clock. */
   calledAt: number;
   callTook: number;
-  /** How often in a row the SDK was asked and had nothing: bytes may be another partition's. */
+  /** How often in a row the SDK was asked and had nothing. */
   inVain: number;
 }
 
@@ -280,6 +282,8 @@ export class EventHubTrigger {
     const partition = this.#partitions.get(partitionId);
     if (!partition || this.#closing.signal.aborted) return;
     partition.inVain = received > 0 ? 0 : partition.inVain + 1;
+    // The SDK has more, of which no bytes may tell any more.
+    if (received >= this.#settings.maxEventBatchSize) return;
     const idle = this.#arrivals.count === 0 ? UNSEEN_MS : this.#idleMs(partition);
     await this.#arrivals.since(count, idle);
     const gather = gatherMs(partition, performance.now());
@@ -382,8 +386,7 @@ export function gatherMs(
   { calledAt, callTook, inVain }: Pick<Partition, "calledAt" | "callTook" | "inVain">,
   now: number,
 ): number {
-  // Each time in vain it is asked half as often.
-  const least = inVain === 0 ? 0 : Math.min(MAX_GATHER_MS, 2 ** inVain);
+  const least = inVain === 0 ? 0 : Math.min(MAX_IN_VAIN_MS, 2 ** inVain);
   return Math.max(least, Math.min(MAX_GATHER_MS, callTook) - (now - calledAt));
 }
 

@@ -12,6 +12,7 @@ export function readBody(
   if (length === undefined && request.headers["transfer-encoding"] === undefined)
     return Promise.resolve(undefined);
   if (Number(length ?? 0) > most) return Promise.resolve("too large");
+  if (request.destroyed && !request.readableEnded) return Promise.resolve("aborted");
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
     let size = 0;

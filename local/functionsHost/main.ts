@@ -89,6 +89,7 @@ async function main(): Promise<void> {
   process.on("unhandledRejection", (error) => crash("a promise was rejected and nobody handles it", error));
   process.on("uncaughtException", (error) => crash("an error was thrown and nobody catches it", error));
   const kinds: TriggerKind[] | undefined = values.split ? ["http"] : values.triggers && [values.triggers];
+  let ending = false;
   const starting = start({
     port: values.port,
     host: values.host,
@@ -99,16 +100,17 @@ async function main(): Promise<void> {
     ...(kinds !== undefined && { triggers: kinds }),
     // The real host restarts a worker whose function timed out. Here the parent of this process does.
     onTimeout: () => process.exit(1),
-    ...(values.split && { callTimer: (name) => void other?.then((one) => one.callTimer(name)) }),
+    ...(values.split && { callTimer: (name) => void other?.then((one) => one?.callTimer(name)) }),
   });
-  const other = values.split ? pause(HEAD_START_MS).then(() => startOther(values)) : undefined;
+  const other = values.split
+    ? pause(HEAD_START_MS).then(() => (ending ? undefined : startOther(values)))
+    : undefined;
   onCallTimer((name) => void starting.then((server) => server.callTimer(name)));
-  let ending = false;
   const end = () => {
     if (ending) return;
     ending = true;
     setTimeout(() => process.exit(0), CLOSE_MS + 2_000);
-    Promise.all([starting.then((server) => server.close()), other?.then((one) => one.close())])
+    Promise.all([starting.then((server) => server.close()), other?.then((one) => one?.close())])
       .then(() => log.write("information", "stopped"))
       .catch((error) => log.write("error", describe(error, true)))
       .finally(() => process.exit(0));

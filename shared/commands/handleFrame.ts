@@ -43,8 +43,9 @@ async function handle(
   let current = connection;
   try {
     requireToken(connection, deps);
+    const entering = enter(connection, rateKindOf(frame), deps);
     const members = lookAhead(frame, connection.userId, deps.members);
-    const entry = await enter(connection, rateKindOf(frame), deps);
+    const entry = await entering;
     current = { ...connection, state: entry.state };
     if (entry.kind === "evicted") return evictedOutcome(entry, connection, deps);
     if (entry.kind === "limited") throw about(entry.error, recognizable(frame.body));

@@ -45,7 +45,7 @@ describe("the Functions host, reading Event Hubs", () => {
 
   let scratch: ReturnType<typeof scratchFolder>;
   // Every test has a hub of its own, so that none meets events or checkpoints of another one.
-  const names = Array.from({ length: 15 }, (_, index) => `orders-${index}`);
+  const names = Array.from({ length: 16 }, (_, index) => `orders-${index}`);
   const hubs = Object.fromEntries(
     names.map((name, index) => [
       name,
@@ -192,6 +192,15 @@ describe("the Functions host, reading Event Hubs", () => {
       await eventually(() => texts().length === 4);
       expect(calls()[0]!.texts.length).toBeGreaterThanOrEqual(3);
     });
+  });
+
+  test("what has come at once is handed over batch by batch, though nothing more comes", async () => {
+    const sent = Array.from({ length: 300 }, (_, index) => String(index));
+    await send(sent);
+    await host({ AzureFunctionsJobHost__extensions__eventHubs__maxEventBatchSize: "5" });
+    await eventually(() => texts().length === 300);
+    expect(calls().every((call) => call.texts.length <= 5)).toBe(true);
+    expect(texts()).toEqual(sent);
   });
 
   test("a function that is disabled reads nothing", async () => {
