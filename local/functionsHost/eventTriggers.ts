@@ -1,5 +1,5 @@
 import type { Log } from "./log.js";
-import type { RegisteredFunction } from "./rpc.js";
+import { hasTrigger, type RegisteredFunction } from "./rpc.js";
 import type { HostSettings } from "./settings.js";
 import { createTimerTriggers, type TimerTrigger } from "./timerTriggers.js";
 import type { Worker } from "./worker.js";
@@ -27,37 +27,17 @@ export function createEventTriggers(
   return {
     timers,
     async start(running) {
-      const eventHubs = await startEventHubs(worker, running, settings, env, log);
-      const kafka = await startKafka(worker, running, settings, env, log);
+      const started: Started[] = [];
+      if (running.some((fn) => hasTrigger(fn, "eventHubTrigger"))) {
+        const { startEventHubTriggers } = await import("./eventHubTriggers.js");
+        started.push(...(await startEventHubTriggers(worker, running, settings.eventHubs, env, log)));
+      }
+      if (running.some((fn) => hasTrigger(fn, "kafkaTrigger"))) {
+        const { startKafkaTriggers } = await import("./kafkaTriggers.js");
+        started.push(...startKafkaTriggers(worker, running, settings.kafka, env, log));
+      }
       for (const timer of timers) if (running.includes(timer.fn)) timer.start();
-      return [...eventHubs, ...kafka, ...timers];
+      return [...started, ...timers];
     },
   };
-}
-
-const has = (functions: readonly RegisteredFunction[], trigger: string): boolean =>
-  functions.some(({ metadata }) => Object.values(metadata.bindings).some(({ type }) => type === trigger));
-
-async function startEventHubs(
-  worker: Worker,
-  running: readonly RegisteredFunction[],
-  { eventHubs }: HostSettings,
-  env: NodeJS.ProcessEnv,
-  log: Log,
-): Promise<readonly Started[]> {
-  if (!has(running, "eventHubTrigger")) return [];
-  const { startEventHubTriggers } = await import("./eventHubTriggers.js");
-  return startEventHubTriggers(worker, running, eventHubs, env, log);
-}
-
-async function startKafka(
-  worker: Worker,
-  running: readonly RegisteredFunction[],
-  { kafka }: HostSettings,
-  env: NodeJS.ProcessEnv,
-  log: Log,
-): Promise<readonly Started[]> {
-  if (!has(running, "kafkaTrigger")) return [];
-  const { startKafkaTriggers } = await import("./kafkaTriggers.js");
-  return startKafkaTriggers(worker, running, kafka, env, log);
 }

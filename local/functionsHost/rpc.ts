@@ -147,6 +147,10 @@ export interface CoreContext {
 export type Handler = (...inputs: unknown[]) => unknown;
 export type Hook = (context: Record<string, unknown>) => unknown;
 
+/** Whether a function has a trigger of this type. */
+export const hasTrigger = ({ metadata }: RegisteredFunction, trigger: string): boolean =>
+  Object.values(metadata.bindings).some(({ type }) => type === trigger);
+
 /** A function as the app registered it. */
 export interface RegisteredFunction {
   readonly id: string;

@@ -6,7 +6,7 @@ import type { CalledByHand } from "./admin.js";
 import { findAppFiles } from "./appFiles.js";
 import { createHttpServer } from "./httpTriggers.js";
 import { createLog, type Log } from "./log.js";
-import type { RegisteredFunction } from "./rpc.js";
+import { hasTrigger, type RegisteredFunction } from "./rpc.js";
 import { applyAppSettings, disabledOf, httpSettings, readCors, readHostSettings } from "./settings.js";
 import { Worker } from "./worker.js";
 
@@ -129,10 +129,7 @@ function timersElsewhere(worker: Worker, callTimer: Options["callTimer"]): Calle
 
 /** The names of the worker's functions that have a timer trigger. */
 function timerNames(worker: Worker): string[] {
-  const isTimer = ({ type }: { type: string }) => type === "timerTrigger";
-  const timers = [...worker.functions.values()].filter(({ metadata }) =>
-    Object.values(metadata.bindings).some(isTimer),
-  );
+  const timers = [...worker.functions.values()].filter((fn) => hasTrigger(fn, "timerTrigger"));
   return timers.map(({ metadata }) => metadata.name);
 }
 
