@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
-import { EventHubProducerClient } from "@azure/event-hubs";
 import { Redis } from "ioredis";
 import { createConnection, type RowDataPacket } from "mysql2/promise";
-import { observe } from "./observe.js";
+import { eventsOfHub, observe, ownCpuMs } from "./observe.js";
 import type { Target } from "./target.js";
 
 /** What the servers have done so far, of what a capacity model counts. */
@@ -60,7 +58,7 @@ const NAMES = [
 export async function read(target: Target): Promise<Meter> {
   const [seen, readEvents, ofMysql, redis] = await Promise.all([
     observe(target),
-    events(target.eventHubs!, "chat-read-events"),
+    eventsOfHub(target.eventHubs!, "chat-read-events"),
     status(target.mysql, "Com_commit", "Innodb_os_log_written", "Bytes_received", "Bytes_sent"),
     ofRedis(target.redis),
   ]);
@@ -104,15 +102,6 @@ export function between(
   return Object.fromEntries(entries) as unknown as Meter;
 }
 
-async function events(connectionString: string, name: string): Promise<number> {
-  const hub = new EventHubProducerClient(connectionString, name);
-  const partitions = await Promise.all(
-    (await hub.getPartitionIds()).map((id) => hub.getPartitionProperties(id)),
-  );
-  await hub.close();
-  return partitions.reduce((sum, { lastEnqueuedSequenceNumber }) => sum + lastEnqueuedSequenceNumber + 1, 0);
-}
-
 /** Values of the server's counters, in the order of their names. */
 async function status(url: string, ...names: readonly string[]): Promise<readonly number[]> {
   const connection = await createConnection(url);
@@ -137,12 +126,4 @@ async function ofRedis(url: string): Promise<{ readonly calls: number; readonly 
     calls: sum(/^cmdstat_(?:evalsha|eval|set|get):calls=(\d+)/gm),
     bytes: sum(/^total_net_(?:in|out)put_bytes:(\d+)/gm),
   };
-}
-
-/** User and system time of one process without those it started. A tick is 10 ms. */
-function ownCpuMs(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-    .replace(/^.*\) /, "")
-    .split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * 10;
 }

@@ -85,7 +85,7 @@ async function socketCounters(webPubSub: string): Promise<Pick<Counters, keyof t
 
 /** The number of events that the message hub has taken so far. */
 async function events({ bus, eventHubs = "", kafka = "" }: Stack): Promise<number> {
-  return bus === "kafka" ? recordsOfKafka(kafka) : eventsOfHub(eventHubs);
+  return bus === "kafka" ? recordsOfKafka(kafka) : eventsOfHub(eventHubs, "chat-messages");
 }
 
 async function recordsOfKafka(brokers: string): Promise<number> {
@@ -103,8 +103,9 @@ async function recordsOfKafka(brokers: string): Promise<number> {
   return found!.partitions.reduce((sum, { offset }) => sum + Number(offset), 0);
 }
 
-async function eventsOfHub(connectionString: string): Promise<number> {
-  const hub = new EventHubProducerClient(connectionString, "chat-messages");
+/** The number of events that a hub has taken so far. */
+export async function eventsOfHub(connectionString: string, name: string): Promise<number> {
+  const hub = new EventHubProducerClient(connectionString, name);
   const ids = await hub.getPartitionIds();
   const partitions = await Promise.all(ids.map((id) => hub.getPartitionProperties(id)));
   await hub.close();
