@@ -93,7 +93,7 @@ const BATCH = {
   })),
 };
 const HANDLER: Parameters<typeof consumeBatch>[1] = {
-  store: async () => ({ result: undefined, refused: [] }),
+  lookUp: async () => async () => ({ result: () => undefined, refused: [] }),
   deadLetterHub: "",
   nothing: undefined,
   combine: () => undefined,

@@ -13,8 +13,10 @@ export interface Calls {
 /** Of each room. */
 const LAST_SEQ = 1_000;
 
-/** A row for each room that a statement names, or for each pair of a room and a user. */
-const rowsOf: readonly [RegExp, (values: readonly unknown[]) => readonly object[]][] = [
+const numbersOf = (list: string): readonly number[] => list.split(", ").map(Number);
+
+/** A row for each room that a statement of a transaction names, or for each pair of a room and a user. */
+const rowsOf: readonly [RegExp, (statement: string) => readonly object[]][] = [
   [
     /FROM stream_positions/,
     () => [
@@ -28,10 +30,19 @@ const rowsOf: readonly [RegExp, (values: readonly unknown[]) => readonly object[
       },
     ],
   ],
-  [/FROM rooms\b/, ([rooms]) => (rooms as number[]).map(roomRow)],
-  [/FROM room_members/, (values) => pairs(values).map(([room, user]) => memberRow(room, user))],
+  [
+    /FROM rooms\b/,
+    (statement) =>
+      numbersOf(/room_id IN \(([\d, ]+)\)/.exec(statement)![1]!).map((roomId) => roomRow(roomId)),
+  ],
+  [
+    /FROM room_members/,
+    (statement) =>
+      [...statement.matchAll(/room_id = (\d+) AND user_id IN \(([\d, ]+)\)/g)].flatMap(([, room, users]) =>
+        numbersOf(users!).map((user) => memberRow(Number(room), user)),
+      ),
+  ],
   [/FROM messages m/, () => []],
-  [/FROM subscription_ids/, ([keys]) => (keys as Buffer[]).map(subscriptionRow)],
 ];
 
 const roomRow = (roomId: number) => ({
@@ -63,28 +74,30 @@ const subscriptionRow = (key: Buffer) => ({
   packed: 0,
 });
 
-const pairs = (values: readonly unknown[]): readonly (readonly [number, number])[] =>
-  values.flatMap((room, index) =>
-    index % 2 === 1 ? [] : (values[index + 1] as number[]).map((user) => [room as number, user] as const),
-  );
-
 /** A database that has every room and member, and takes everything. */
 export function answeringDatabase(calls: Calls): Database {
-  const answer = (sql: string, values: readonly unknown[] = []): [unknown, unknown[]] => {
+  const answer = (statement: string): unknown => {
     calls.sql += 1;
-    if (!/^\s*SELECT/.test(sql)) return [{ affectedRows: 1, insertId: 1 }, []];
-    const found = rowsOf.find(([pattern]) => pattern.test(sql));
-    if (!found) throw new Error(`bench/cost/services.ts has no answer to: ${sql}`);
-    return [found[1](values), []];
+    if (!statement.startsWith("SELECT")) return { affectedRows: 1, insertId: 1 };
+    const found = rowsOf.find(([pattern]) => pattern.test(statement));
+    if (!found) throw new Error(`bench/cost/services.ts has no answer to: ${statement}`);
+    return found[1](statement);
   };
   const connection = {
-    query: async ({ sql, values }: { sql: string; values?: unknown[] }) => answer(sql, values),
+    query: async ({ sql }: { sql: string }) => {
+      const answers = sql.split(";\n").map((statement) => answer(statement.trim()));
+      return answers.length === 1 ? [answers[0], []] : [answers, answers.map(() => [])];
+    },
     release: () => {},
     destroy: () => {},
   };
   return {
     getConnection: async () => connection,
-    query: async (sql: string, values?: unknown[]) => answer(sql, values),
+    query: async (sql: string, values: unknown[] = []) => {
+      if (!sql.includes("FROM subscription_ids")) return [answer(sql), []];
+      calls.sql += 1;
+      return [(values[0] as Buffer[]).map(subscriptionRow), []];
+    },
     answers: { at: 0 },
     statementMs: 1_000,
     poolSize: 16,

@@ -13,7 +13,7 @@ import {
   numberSystemMessages,
   setRoomEnd,
 } from "../store/auditedRooms.js";
-import { type Database, inTransaction, type Queryable } from "../store/database.js";
+import type { Database } from "../store/database.js";
 import {
   AWAITED_SEQ,
   isAwaited,
@@ -25,6 +25,7 @@ import {
 } from "../store/members.js";
 import { countHiddenAbove } from "../store/messages.js";
 import { lockRooms, setMemberCounts } from "../store/rooms.js";
+import { inTransaction, type Transaction } from "../store/transaction.js";
 import { slicesOf } from "./roomFindings.js";
 
 /** A room has at most 10,000 members. */
@@ -54,7 +55,7 @@ export async function mendRoom(
   });
 }
 
-async function numberAll(tx: Queryable, roomId: number): Promise<void> {
+async function numberAll(tx: Transaction, roomId: number): Promise<void> {
   const [room] = await findAuditedRooms(tx, [roomId]);
   let before = 0;
   for (const slice of room ? slicesOf(room) : []) {
@@ -63,26 +64,26 @@ async function numberAll(tx: Queryable, roomId: number): Promise<void> {
   }
 }
 
-async function mendMembers(tx: Queryable, room: AuditedRoom): Promise<void> {
+async function mendMembers(tx: Transaction, room: AuditedRoom): Promise<void> {
   for (let round = 0; round < ROUNDS; round += 1) {
     const wrong = await listWrong(tx, room.roomId);
     if (wrong.length === 0) return;
     await lockMembers(tx, wrong);
     // They may have moved before they were locked.
     const locked = new Set(wrong.map(({ userId }) => userId));
-    await setReadPositions(tx, await rightPositions(tx, room, locked));
+    setReadPositions(tx, await rightPositions(tx, room, locked));
   }
 }
 
 /** Members of whom something is wrong. */
-async function listWrong(tx: Queryable, roomId: number): Promise<readonly MemberRef[]> {
+async function listWrong(tx: Transaction, roomId: number): Promise<readonly MemberRef[]> {
   const positions = await listWrongPositions(tx, [roomId], MEMBERS_AT_ONCE);
   return positions.length > 0 ? positions : listWrongHidden(tx, [roomId], MEMBERS_AT_ONCE);
 }
 
 /** What is right for those of the locked members who are still wrong. */
 async function rightPositions(
-  tx: Queryable,
+  tx: Transaction,
   room: AuditedRoom,
   locked: ReadonlySet<number>,
 ): Promise<readonly ReadPosition[]> {
@@ -117,11 +118,15 @@ const NOWHERE: Place = { seq: AWAITED_SEQ, messageId: null, uncounted: 0 };
  * Where a member stands: at the last message up to where they stood, but not before what they may see. A user
  * who has been here and has no position begins at the room's end, as on arriving.
  */
-async function placeOf(tx: Queryable, { roomId, counted }: AuditedRoom, one: WrongPosition): Promise<Place> {
+async function placeOf(
+  tx: Transaction,
+  { roomId, counted }: AuditedRoom,
+  one: WrongPosition,
+): Promise<Place> {
   if (!one.isAwaited) return messageAt(tx, roomId, Math.max(one.least, one.seq));
   return one.hasBeenHere ? messageAt(tx, roomId, counted.seq) : NOWHERE;
 }
 
-async function messageAt(tx: Queryable, roomId: number, seq: number): Promise<Place> {
+async function messageAt(tx: Transaction, roomId: number, seq: number): Promise<Place> {
   return (await findMessageUpTo(tx, roomId, seq)) ?? { seq: 0, messageId: null, uncounted: 0 };
 }

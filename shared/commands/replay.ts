@@ -7,10 +7,11 @@ import { isPacked } from "../fanout/groups.js";
 import { prepared } from "../frames/frame.js";
 import { messageFrame } from "../frames/message.js";
 import { textsOf } from "../stomp/packing.js";
-import { inTransaction, type Queryable } from "../store/database.js";
+import type { Queryable } from "../store/database.js";
 import { countUnread, findMember } from "../store/members.js";
 import { listMessagesBefore } from "../store/messages.js";
 import { findRoom, holdRoom, type Room } from "../store/rooms.js";
+import { inTransaction } from "../store/transaction.js";
 import type { CommandDeps } from "./command.js";
 
 /** A replay sends at most this many messages. */

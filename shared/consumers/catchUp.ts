@@ -1,8 +1,8 @@
 import type { EventBatch, EventBus } from "../bus/eventBus.js";
 import { oneByOne } from "../platform/async.js";
 import { log } from "../platform/log.js";
-import { inTransaction } from "../store/database.js";
 import { findPosition, lockPosition, movePosition, type Stream } from "../store/streamPositions.js";
+import { inTransaction } from "../store/transaction.js";
 import { type ConsumeDeps, requireTime, type TryDeps } from "./deps.js";
 
 const READ_AT_ONCE = 500;
@@ -78,7 +78,7 @@ async function passLost(stream: Stream, from: number, { bus, database }: TryDeps
   log.error("events are lost: the hub does not have them any more", { ...stream, from, to: kept - 1 });
   await inTransaction(database, async (tx) => {
     const position = await lockPosition(tx, stream);
-    if (position && position.stored < kept) await movePosition(tx, stream, kept - 1, undefined);
+    if (position && position.stored < kept) movePosition(tx, stream, kept - 1, undefined);
   });
 }
 

@@ -1,7 +1,7 @@
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
-import { inTransaction } from "../store/database.js";
 import { lockPosition, type Stream } from "../store/streamPositions.js";
+import { inTransaction } from "../store/transaction.js";
 import type { Try } from "./handler.js";
 import { processing } from "./observed.js";
 import { readAgain } from "./readAgain.js";
@@ -29,7 +29,7 @@ export async function fillHole<Result>(
     });
     await inTransaction(deps.database, async (tx) => {
       const position = await lockPosition(tx, stream);
-      if (position?.stored === from - 1) await move(tx, stream, first - 1, undefined, deps.handler);
+      if (position?.stored === from - 1) move(tx, stream, first - 1, undefined, deps.handler);
     });
   }
   if (events.length === 0) return;

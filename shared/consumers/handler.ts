@@ -1,8 +1,20 @@
 import type { ReceivedEvent } from "../bus/eventBus.js";
-import type { Queryable } from "../store/database.js";
 import type { Stream, StreamPosition } from "../store/streamPositions.js";
+import type { Transaction } from "../store/transaction.js";
 import type { Refused } from "./deadLetters.js";
 import type { TryDeps } from "./deps.js";
+
+/**
+ * Has the events behind a sequence number stored with the transaction's next statements, but those that can never be
+ * stored, which it returns with the reason.
+ */
+export type StoreAfter<Result> = (stored: number) => Promise<Outcome<Result>>;
+
+export interface Outcome<Result> {
+  /** To be called after the commit. */
+  readonly result: () => Result;
+  readonly refused: readonly Refused[];
+}
 
 /**
  * What is done with the events of one hub, in the order in which `consumeBatch` calls it. `Result` is what
@@ -10,13 +22,10 @@ import type { TryDeps } from "./deps.js";
  */
 export interface BatchHandler<Result> {
   /**
-   * In the batch's transaction: stores consecutive events, but those that can never be stored, which it
-   * returns with the reason.
+   * In the batch's transaction: looks up, and locks, what storing these consecutive events takes. Some of them may
+   * be stored before. It asks for that at once, so that it goes to the server together with what the caller asks for.
    */
-  readonly store: (
-    tx: Queryable,
-    events: readonly ReceivedEvent[],
-  ) => Promise<{ readonly result: Result; readonly refused: readonly Refused[] }>;
+  readonly lookUp: (tx: Transaction, events: readonly ReceivedEvent[]) => Promise<StoreAfter<Result>>;
   /** The hub that takes what was refused, before the commit. */
   readonly deadLetterHub: string;
   /** The result of storing nothing. */

@@ -2,7 +2,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
-import { inTransaction } from "../store/database.js";
 import {
   BROADCAST_LEASE_MS,
   endBroadcast,
@@ -11,6 +10,7 @@ import {
   type Stream,
   type StreamPosition,
 } from "../store/streamPositions.js";
+import { inTransaction } from "../store/transaction.js";
 import { instanceOf, requireTime } from "./deps.js";
 import type { BatchHandler, Progress, Try } from "./handler.js";
 import { processing, step } from "./observed.js";

@@ -2,7 +2,6 @@ import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { annotate } from "../platform/trace.js";
-import { inTransaction, type Queryable } from "../store/database.js";
 import { mayCommitLater, smallerBatch } from "../store/failures.js";
 import {
   beginStream,
@@ -13,6 +12,7 @@ import {
   type Stream,
   type StreamPosition,
 } from "../store/streamPositions.js";
+import { inTransaction, type Transaction } from "../store/transaction.js";
 import { publishDeadLetters } from "./deadLetters.js";
 import { type ConsumeDeps, instanceOf, requireTime } from "./deps.js";
 import type { BatchHandler, Progress, Stored, Try } from "./handler.js";
@@ -50,8 +50,9 @@ export async function storeBatch<Result>(
   deps: Try<Result>,
 ): Promise<Progress<Result>> {
   try {
-    const inOne = (tx: Queryable) => storeIn(tx, stream, events, deps, deps.handler.store);
-    return await step("store", stream, events.length, () => inTransaction(deps.database, inOne));
+    return await step("store", stream, events.length, () =>
+      storeInOne(stream, events, deps, deps.handler.lookUp),
+    );
   } catch (error) {
     const smaller = smallerBatch(error);
     if (smaller && events.length > 1) return storeHalves(stream, events, error, deps);
@@ -83,8 +84,8 @@ async function refuse<Result>(
   const text = error instanceof Error ? error.message : String(error);
   const refusal = new ChatError("INVALID_MESSAGE", `It can't be stored: ${text}`);
   const refused = events.map((event) => ({ event, error: refusal }));
-  const nothing = async () => ({ result: deps.handler.nothing, refused });
-  return inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, nothing));
+  const nothing = async () => ({ result: () => deps.handler.nothing, refused });
+  return storeInOne(stream, events, deps, async () => nothing);
 }
 
 /** One transaction for each `size` events, in order. */
@@ -118,14 +119,25 @@ const combined = <Result>(
 });
 
 /** One transaction: the position and what the events lead to, all or nothing. */
+async function storeInOne<Result>(
+  stream: Stream,
+  events: readonly ReceivedEvent[],
+  deps: Try<Result>,
+  lookUp: BatchHandler<Result>["lookUp"],
+): Promise<Progress<Result>> {
+  const progress = await inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, lookUp));
+  return progress.kind === "stored" ? { ...progress, result: progress.result() } : progress;
+}
+
 async function storeIn<Result>(
-  tx: Queryable,
+  tx: Transaction,
   stream: Stream,
   batch: readonly ReceivedEvent[],
   deps: Try<Result>,
-  storeEvents: BatchHandler<Result>["store"],
-): Promise<Progress<Result>> {
-  const position = (await lockPosition(tx, stream)) ?? (await begin(tx, stream, deps));
+  lookUp: BatchHandler<Result>["lookUp"],
+): Promise<Progress<() => Result>> {
+  const [found, store] = await Promise.all([lockPosition(tx, stream), lookUp(tx, real(batch))]);
+  const position = found ?? (await begin(tx, stream, deps));
   const following = batch.filter((event) => event.sequenceNumber > position.stored);
   const [first] = following;
   annotate(() => ({ "chat.events.stored_before": batch.length - following.length }));
@@ -134,27 +146,28 @@ async function storeIn<Result>(
   if (hasOtherEvent(position, batch)) return { kind: "goneBack", position };
   if (!first) return { kind: "storedBefore", position };
   if (first.sequenceNumber !== position.stored + 1) return { kind: "behind", position };
-  const events = real(following);
-  const { result, refused } = await (events.length > 0 ? storeEvents(tx, events) : nothingOf(deps.handler));
-  await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
+  const { result, refused } = await store(position.stored);
+  if (refused.length > 0) {
+    // What can't be stored at all must not have been dead-lettered by then.
+    await tx.flush();
+    await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
+  }
   const { sequenceNumber: last, enqueuedOn } = following.at(-1)!;
   const instance = instanceOf(deps);
   const isBroadcaster = mayBroadcast(position, instance);
-  await move(tx, stream, last, enqueuedOn, deps.handler, isBroadcaster ? instance : undefined);
+  move(tx, stream, last, enqueuedOn, deps.handler, isBroadcaster ? instance : undefined);
   annotate(() => ({ "chat.events.refused": refused.length }));
   return { kind: "stored", position, last, result, refused, isBroadcaster };
 }
 
-const nothingOf = <Result>({ nothing }: BatchHandler<Result>) => ({ result: nothing, refused: [] });
-
 export const move = (
-  tx: Queryable,
+  tx: Transaction,
   stream: Stream,
   to: number,
   on: Date | undefined,
   { shown }: Pick<BatchHandler<unknown>, "shown">,
   broadcaster?: string,
-): Promise<void> =>
+): void =>
   shown.kind === "byPosition"
     ? moveStored(tx, stream, to, on, broadcaster)
     : movePosition(tx, stream, to, on);
@@ -163,7 +176,7 @@ export const move = (
  * The position of a stream of which nothing is stored yet: just before the first event that the hub still
  * has.
  */
-async function begin(tx: Queryable, stream: Stream, { bus }: ConsumeDeps): Promise<StreamPosition> {
+async function begin(tx: Transaction, stream: Stream, { bus }: ConsumeDeps): Promise<StreamPosition> {
   await beginStream(tx, stream, (await bus.firstSequenceNumber(stream.hub, stream.partitionId)) - 1);
   return (await lockPosition(tx, stream))!;
 }

@@ -1,7 +1,7 @@
 import type { EventBus, ReceivedEvent } from "../bus/eventBus.js";
 import { log } from "../platform/log.js";
-import { inTransaction } from "../store/database.js";
 import { lockPosition, moveBack, type Stream, type StreamPosition } from "../store/streamPositions.js";
+import { inTransaction } from "../store/transaction.js";
 import type { ConsumeDeps } from "./deps.js";
 
 /** A host may tell the time of an event less exactly than the hub. */

@@ -3,8 +3,9 @@ import { inParallel } from "../platform/async.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import type { Subscriptions } from "../redis/ports.js";
-import { type Database, inTransaction } from "../store/database.js";
+import type { Database } from "../store/database.js";
 import { addSubscriptionId, removeSubscriptionId } from "../store/subscriptionIds.js";
+import { inTransaction } from "../store/transaction.js";
 import { groupName, groupsOf, isPacked, keyOfLane, type SubscriberGroup } from "./groups.js";
 
 /**

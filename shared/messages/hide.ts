@@ -1,8 +1,9 @@
 import { requireAccess, visibleAfter } from "../chat/access.js";
 import { ChatError } from "../platform/errors.js";
-import { type Database, inTransaction, type Queryable } from "../store/database.js";
+import type { Database, Queryable } from "../store/database.js";
 import { countHidden, lockMembers, memberKey } from "../store/members.js";
 import { findPlaces, hideMessage, type MessagePlace } from "../store/messages.js";
+import { inTransaction } from "../store/transaction.js";
 
 interface Input {
   readonly roomId: number;

@@ -3,11 +3,12 @@ import { moveToEnd, type ReadMoved } from "../chat/readMove.js";
 import { readmit } from "../chat/readmit.js";
 import type { NamedUser } from "../events/messages.js";
 import { groupBy } from "../platform/async.js";
-import type { Queryable } from "../store/database.js";
+import type { IdToCome } from "../store/idToCome.js";
 import { isAwaited, memberKey, setReadPositions } from "../store/members.js";
 import { insertMessages } from "../store/messages.js";
 import { insertReads } from "../store/readOutbox.js";
 import { moveRoomsForward, type Room } from "../store/rooms.js";
+import type { Transaction } from "../store/transaction.js";
 import { awaitedAmong } from "../store/users.js";
 import type { Decision } from "./decide.js";
 
@@ -32,35 +33,39 @@ export interface Reopened {
 
 export const nothingStored: StoredMessages = { shown: [], reopened: [], withReads: [] };
 
-/** A message that has just been stored. */
-interface Stored extends StoredMessage {
+/** A message that is about to be stored. */
+interface Numbered extends Omit<StoredMessage, "messageId"> {
+  readonly messageId: IdToCome;
   /** How many of the room's messages up to this one, and including it, are system messages. */
   readonly uncounted: number;
 }
 
 /**
- * Writes what was decided, in the batch's transaction and under the rooms' locks: the messages, each room's
- * last message, the senders' read positions.
+ * Writes what was decided with the transaction's next statements, under the rooms' locks: the messages, each room's
+ * last message, the senders' read positions. What is returned says what was stored, once it is.
  */
-export async function writeMessages(tx: Queryable, decision: Decision): Promise<StoredMessages> {
-  if (decision.messages.length === 0) return nothingStored;
+export async function writeMessages(tx: Transaction, decision: Decision): Promise<() => StoredMessages> {
+  if (decision.messages.length === 0) return () => nothingStored;
   const rooms = await reopen(tx, decision);
-  const stored = await insert(tx, decision);
-  await moveRooms(tx, stored);
-  const { latest, moves } = await moveSenders(tx, stored, decision);
-  await insertReads(tx, moves, null);
-  return {
-    shown: counted(stored, latest, rooms),
-    reopened: reopenedOf(stored, decision),
+  const numbered = insert(tx, decision);
+  moveRooms(tx, numbered);
+  const { latest, moves } = moveSenders(tx, numbered, decision);
+  insertReads(tx, moves, null);
+  return () => ({
+    shown: counted(numbered, latest, rooms),
+    reopened: reopenedOf(numbered, decision),
     withReads: [...new Set(moves.map(({ roomId }) => roomId))],
-  };
+  });
 }
 
 /**
  * A one-to-one room that one of the two has left takes them in again when the other one writes. Returns the
  * rooms with their new numbers of members.
  */
-async function reopen(tx: Queryable, { reopened, rooms, at }: Decision): Promise<ReadonlyMap<number, Room>> {
+async function reopen(
+  tx: Transaction,
+  { reopened, rooms, at }: Decision,
+): Promise<ReadonlyMap<number, Room>> {
   const now = new Map(rooms);
   for (const [roomId, userId] of reopened) {
     const awaited = await awaitedAmong(tx, [userId]);
@@ -69,8 +74,8 @@ async function reopen(tx: Queryable, { reopened, rooms, at }: Decision): Promise
   return now;
 }
 
-async function insert(tx: Queryable, { messages, idStep }: Decision): Promise<readonly Stored[]> {
-  const ids = await insertMessages(tx, messages, idStep);
+function insert(tx: Transaction, { messages, idStep }: Decision): readonly Numbered[] {
+  const ids = insertMessages(tx, messages, idStep);
   return messages.map(({ seq, uncounted, event }, index) => ({
     ...event,
     seq,
@@ -80,9 +85,9 @@ async function insert(tx: Queryable, { messages, idStep }: Decision): Promise<re
   }));
 }
 
-async function moveRooms(tx: Queryable, stored: readonly Stored[]): Promise<void> {
-  const newest = new Map(stored.map((message) => [message.roomId, message]));
-  await moveRoomsForward(
+function moveRooms(tx: Transaction, numbered: readonly Numbered[]): void {
+  const newest = new Map(numbered.map((message) => [message.roomId, message]));
+  moveRoomsForward(
     tx,
     [...newest.values()].map(({ roomId, seq, messageId, uncounted, sentAt }) => ({
       roomId,
@@ -99,14 +104,14 @@ async function moveRooms(tx: Queryable, stored: readonly Stored[]): Promise<void
  * message with the moves that others have to hear of. A sender whose arrival could not be noted when they
  * connected is passed over until it can.
  */
-async function moveSenders(
-  tx: Queryable,
-  stored: readonly Stored[],
+function moveSenders(
+  tx: Transaction,
+  numbered: readonly Numbered[],
   decision: Decision,
-): Promise<{ readonly latest: readonly Stored[]; readonly moves: readonly ReadMoved[] }> {
-  const ofMembers = latestOfMembers(stored, decision);
+): { readonly latest: readonly Numbered[]; readonly moves: readonly ReadMoved[] } {
+  const ofMembers = latestOfMembers(numbered, decision);
   const latest = [...ofMembers].flatMap(([key, one]) => (isAwaited(decision.members.get(key)!) ? [] : [one]));
-  await setReadPositions(
+  setReadPositions(
     tx,
     latest.map(({ roomId, senderId, seq, messageId, uncounted }) => ({
       roomId,
@@ -121,8 +126,11 @@ async function moveSenders(
 }
 
 /** Each sending member's last message of the batch. A sender who has left has no position. */
-function latestOfMembers(stored: readonly Stored[], { members }: Decision): ReadonlyMap<string, Stored> {
-  const ofMembers = stored.filter(({ roomId, senderId }) => members.has(memberKey(roomId, senderId)));
+function latestOfMembers(
+  numbered: readonly Numbered[],
+  { members }: Decision,
+): ReadonlyMap<string, Numbered> {
+  const ofMembers = numbered.filter(({ roomId, senderId }) => members.has(memberKey(roomId, senderId)));
   return new Map(ofMembers.map((message) => [memberKey(message.roomId, message.senderId), message]));
 }
 
@@ -130,7 +138,7 @@ function latestOfMembers(stored: readonly Stored[], { members }: Decision): Read
  * The moves that others have to hear of: up to the messages before this batch. Those of the batch itself go
  * out with counts that have the senders' new positions in them.
  */
-const movesOf = (latest: readonly Stored[], { rooms, members }: Decision): readonly ReadMoved[] =>
+const movesOf = (latest: readonly Numbered[], { rooms, members }: Decision): readonly ReadMoved[] =>
   latest.flatMap(({ roomId, senderId, sentAt }) => {
     const member = members.get(memberKey(roomId, senderId))!;
     return moveToEnd(member, rooms.get(roomId)!, sentAt) ?? [];
@@ -141,8 +149,8 @@ const movesOf = (latest: readonly Stored[], { rooms, members }: Decision): reado
  * them or a later one of the batch, and those who have never been here.
  */
 function counted(
-  stored: readonly Stored[],
-  latest: readonly Stored[],
+  numbered: readonly Numbered[],
+  latest: readonly Numbered[],
   rooms: ReadonlyMap<number, Room>,
 ): readonly ShownMessage[] {
   const readTo = groupBy(
@@ -150,16 +158,19 @@ function counted(
     ({ roomId }) => roomId,
     ({ seq }) => seq,
   );
-  return stored.map((message) => {
+  return numbered.map((message) => {
     const { roomId, seq } = message;
     const { memberCount, awaitedCount } = rooms.get(roomId)!;
     const readers = (readTo.get(roomId) ?? []).filter((position) => position >= seq).length;
-    return shownWith(message, memberCount - awaitedCount - readers);
+    return shownWith(
+      { ...message, messageId: message.messageId.known() },
+      memberCount - awaitedCount - readers,
+    );
   });
 }
 
-const reopenedOf = (stored: readonly Stored[], { reopened }: Decision): readonly Reopened[] =>
+const reopenedOf = (numbered: readonly Numbered[], { reopened }: Decision): readonly Reopened[] =>
   [...reopened].map(([roomId, userId]) => {
-    const { senderId, senderNickname } = stored.find((message) => message.roomId === roomId)!;
+    const { senderId, senderNickname } = numbered.find((message) => message.roomId === roomId)!;
     return { roomId, userId, by: { userId: senderId, nickname: senderNickname } };
   });

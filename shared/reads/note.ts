@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { ReadMoved } from "../chat/readMove.js";
-import type { Queryable } from "../store/database.js";
 import { insertReads } from "../store/readOutbox.js";
 import type { Room } from "../store/rooms.js";
+import type { Transaction } from "../store/transaction.js";
 
 /**
  * The reads of a room with more members than this are merged: they wait for the room's turn, and go out
@@ -35,17 +35,17 @@ export const combineNoted = (first: NotedReads, second: NotedReads): NotedReads 
  * Notes moves in the transaction that stores them. Those of small rooms are broadcast by the caller after the
  * commit, those of big ones wait.
  */
-export async function noteReads(
-  tx: Queryable,
+export function noteReads(
+  tx: Transaction,
   moves: readonly ReadMoved[],
   rooms: ReadonlyMap<number, Room>,
-): Promise<NotedReads> {
+): NotedReads {
   if (moves.length === 0) return noReads;
   const isBig = ({ roomId }: ReadMoved): boolean => rooms.get(roomId)!.memberCount > MERGED_ABOVE_MEMBERS;
   const [merged, single] = [moves.filter(isBig), moves.filter((move) => !isBig(move))];
   const takenBy = randomBytes(16);
-  await insertReads(tx, single, takenBy);
-  await insertReads(tx, merged, null);
+  insertReads(tx, single, takenBy);
+  insertReads(tx, merged, null);
   return {
     moves: single,
     takenBy: single.length === 0 ? [] : [takenBy],

@@ -3,7 +3,7 @@ import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { moveTo, type ReadMoved } from "../chat/readMove.js";
 import { consumeBatch } from "../consumers/consumeBatch.js";
 import type { Refused } from "../consumers/deadLetters.js";
-import type { BatchHandler } from "../consumers/handler.js";
+import type { BatchHandler, StoreAfter } from "../consumers/handler.js";
 import { type Readable, readEach } from "../consumers/readEach.js";
 import { parseRoomRead, READS_DEAD_LETTER_HUB, type RoomRead } from "../events/reads.js";
 import { ChatError } from "../platform/errors.js";
@@ -17,6 +17,7 @@ import {
 } from "../store/members.js";
 import { countHiddenAbove, findPlaces, type MessagePlace } from "../store/messages.js";
 import { findRooms, type Room } from "../store/rooms.js";
+import type { Transaction } from "../store/transaction.js";
 import type { ReadsDeps } from "./deps.js";
 import { combineNoted, type NotedReads, noReads, noteReads } from "./note.js";
 import { showReads } from "./show.js";
@@ -43,7 +44,7 @@ export async function storeReadsPaced(batch: EventBatch, deps: ReadsDeps): Promi
 }
 
 const handlerOf = (deps: ReadsDeps): BatchHandler<NotedReads> => ({
-  store,
+  lookUp,
   deadLetterHub: READS_DEAD_LETTER_HUB,
   nothing: noReads,
   combine: combineNoted,
@@ -52,19 +53,25 @@ const handlerOf = (deps: ReadsDeps): BatchHandler<NotedReads> => ({
   shown: { kind: "byOutbox" },
 });
 
-async function store(
-  tx: Queryable,
-  events: readonly ReceivedEvent[],
-): Promise<{ readonly result: NotedReads; readonly refused: readonly Refused[] }> {
+async function lookUp(tx: Transaction, events: readonly ReceivedEvent[]): Promise<StoreAfter<NotedReads>> {
   const { readable, unreadable } = readEach(events, parseRoomRead);
-  const reads = readable.map(({ content }) => content);
-  const rooms = await findRooms(tx, [...new Set(reads.map(({ roomId }) => roomId))]);
-  const places = await findPlaces(tx, [...new Set(reads.map(({ messageId }) => messageId))]);
-  const members = await lockMembers(tx, reads);
-  const refused = [...unreadable, ...readable.flatMap((one) => refusal(one, rooms, members))];
-  const moves = furthest(reads, rooms, places, members);
-  await setReadPositions(tx, await positionsOf(tx, moves, members));
-  return { result: await noteReads(tx, moves, rooms), refused };
+  const all = readable.map(({ content }) => content);
+  // The members last: it may have to wait for them.
+  const [rooms, places, members] = await Promise.all([
+    findRooms(tx, [...new Set(all.map(({ roomId }) => roomId))]),
+    findPlaces(tx, [...new Set(all.map(({ messageId }) => messageId))]),
+    lockMembers(tx, all),
+  ]);
+  return async (stored) => {
+    const isNew = ({ event }: { readonly event: ReceivedEvent }) => event.sequenceNumber > stored;
+    const fresh = readable.filter(isNew);
+    const refused = [...unreadable.filter(isNew), ...fresh.flatMap((one) => refusal(one, rooms, members))];
+    const reads = fresh.map(({ content }) => content);
+    const moves = furthest(reads, rooms, places, members);
+    setReadPositions(tx, await positionsOf(tx, moves, members));
+    const noted = noteReads(tx, moves, rooms);
+    return { result: () => noted, refused };
+  };
 }
 
 const keyOf = ({ roomId, userId }: Pick<RoomRead, "roomId" | "userId">): string => memberKey(roomId, userId);

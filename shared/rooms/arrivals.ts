@@ -1,9 +1,9 @@
 import { moveTo } from "../chat/readMove.js";
 import { atMostEvery, log } from "../platform/log.js";
-import { inTransaction, type Queryable } from "../store/database.js";
 import { isAwaited, listAwaitingRooms, lockMembers, memberKey, setReadPositions } from "../store/members.js";
 import { insertReads } from "../store/readOutbox.js";
 import { countArrival, lockRooms, type Room } from "../store/rooms.js";
+import { inTransaction, type Transaction } from "../store/transaction.js";
 import { findPresence, noteArrival, notePresence } from "../store/users.js";
 import type { RoomDeps } from "./roomDeps.js";
 
@@ -68,7 +68,7 @@ const awaiting = (userId: number, { database }: Deps): Promise<readonly number[]
  * that keep positions are told of it as a move that passes no message.
  */
 async function takePositions(
-  tx: Queryable,
+  tx: Transaction,
   userId: number,
   roomIds: readonly number[],
   at: Date,
@@ -83,7 +83,7 @@ async function takePositions(
     const member = members.get(memberKey(roomId, userId));
     return member !== undefined && isAwaited(member);
   });
-  await setReadPositions(
+  setReadPositions(
     tx,
     awaited.map(({ roomId, lastSeq, lastMessageId, lastUncounted }) => ({
       roomId,
@@ -99,7 +99,7 @@ async function takePositions(
     awaited.map(({ roomId }) => roomId),
   );
   const moves = awaited.flatMap((room) => arrivalIn(room, userId, at) ?? []);
-  await insertReads(tx, moves, null);
+  insertReads(tx, moves, null);
 }
 
 /**

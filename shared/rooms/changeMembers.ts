@@ -2,7 +2,6 @@ import { lockAccess, lockGroup, requireAccess, requireGroup } from "../chat/acce
 import { moveToEnd } from "../chat/readMove.js";
 import type { MessageSent } from "../events/messages.js";
 import { ChatError } from "../platform/errors.js";
-import { inTransaction, type Queryable } from "../store/database.js";
 import {
   deleteMember,
   findLongestStanding,
@@ -15,6 +14,7 @@ import {
 import { insertChanges } from "../store/membershipOutbox.js";
 import { insertReads } from "../store/readOutbox.js";
 import { type Room, setCreator, setMemberCounts } from "../store/rooms.js";
+import { inTransaction, type Transaction } from "../store/transaction.js";
 import { awaitedAmong } from "../store/users.js";
 import { finishOrLeave } from "./finishChanges.js";
 import { type Keep, once } from "./idempotency.js";
@@ -165,7 +165,7 @@ export async function leave(roomId: number, userId: number, deps: RoomDeps): Pro
  * read", so one last move to the end of the room is broadcast for clients that keep counts.
  */
 async function takeMemberOut(
-  tx: Queryable,
+  tx: Transaction,
   room: Room,
   userId: number,
   event: MessageSent | undefined,
@@ -181,7 +181,7 @@ async function takeMemberOut(
     awaitedCount: room.awaitedCount - (isAwaited(member) ? 1 : 0),
   });
   const move = moveToEnd(member, room, at);
-  if (move) await insertReads(tx, [move], null);
+  if (move) insertReads(tx, [move], null);
   await insertChanges(tx, roomId, [{ removedUserId: userId }, ...(event ? [{ event }] : [])]);
   return true;
 }

@@ -1,9 +1,10 @@
 import { lockGroup, requireGroup } from "../chat/access.js";
 import { giveHints, type Hint } from "../fanout/hints.js";
-import { inTransaction, type Queryable } from "../store/database.js";
+import type { Queryable } from "../store/database.js";
 import { listMemberIds } from "../store/members.js";
 import { insertChanges } from "../store/membershipOutbox.js";
 import { findImageUrl, renameRoom, setImageUrl } from "../store/rooms.js";
+import { inTransaction } from "../store/transaction.js";
 import { namesOf } from "../store/users.js";
 import { finishOrLeave } from "./finishChanges.js";
 import type { RoomDeps } from "./roomDeps.js";

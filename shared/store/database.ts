@@ -2,6 +2,7 @@ import type { TokenCredential } from "@azure/identity";
 import {
   createPool,
   type FieldPacket,
+  format,
   type PoolConnection,
   type QueryResult,
   type RowDataPacket,
@@ -62,6 +63,7 @@ export interface DatabaseOptions {
 }
 
 const POOL_SIZE = 16;
+const TIMEZONE = "Z";
 const WAITING_STATEMENTS = 1_000;
 /**
  * Longer than any statement here takes, lock waits included. A server that has silently gone never answers.
@@ -86,7 +88,9 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     queueLimit: WAITING_STATEMENTS,
     enableKeepAlive: true,
     keepAliveInitialDelay: 10_000,
-    timezone: "Z",
+    timezone: TIMEZONE,
+    // For transactions. All that comes from outside reaches a statement as an escaped value.
+    multipleStatements: true,
     supportBigNumbers: true,
     // Else each statement pays for a stack trace, of which the log would keep frames of this file.
     trace: false,
@@ -121,14 +125,18 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
 const SELECTS = /^\s*\(*\s*SELECT\b/i;
 
 /**
- * Runs `attempt`, and once more on a fresh connection if the pool's connection turned out to be lost. An
- * attempt must have changed nothing by then.
+ * Runs `attempt`, and once more on a fresh connection if the pool's connection turned out to be lost, of which
+ * `onLost` is told. An attempt must have changed nothing by then.
  */
-async function onceMore<T>(attempt: (fresh: boolean) => Promise<T>): Promise<T> {
+export async function onceMore<T>(
+  attempt: (fresh: boolean) => Promise<T>,
+  onLost: () => void = () => {},
+): Promise<T> {
   try {
     return await attempt(false);
   } catch (error) {
     if (!isLost(error)) throw error;
+    onLost();
     return attempt(true);
   }
 }
@@ -185,48 +193,54 @@ function giveBack(connection: PoolConnection, error: unknown): void {
 }
 
 const statementsOn = (connection: PoolConnection, database: Database): Queryable => ({
-  query: async <T extends QueryResult>(sql: string, values?: unknown) => {
-    try {
-      const statement = { sql, values: values as unknown[], timeout: database.statementMs };
-      const answer = await tellingFaults(connection.query<T>(statement), sql, database.onFault);
-      database.answers.at = performance.now();
-      return answer;
-    } catch (error) {
-      if (failureOf(error).kind === "moved") database.leaveServer();
-      if (isSilent(error)) database.doubtServer();
-      throw await tooLargeOr(error, { connection, sql, values }, (ask) =>
-        database.query<RowDataPacket[]>(ask),
-      );
-    }
-  },
+  query: <T extends QueryResult>(sql: string, values?: unknown) =>
+    ask<T>(connection, { sql, values: values as unknown[] }, sql, database),
+});
+
+/** A statement as it was written, and as the server gets it: with its values. */
+export interface Statement {
+  /** For those who mend a fault. Empty where a fault can't be this one's. */
+  readonly sql: string;
+  readonly text: string;
+}
+
+export const formatted = (sql: string, values?: unknown): Statement => ({
+  sql,
+  text: values === undefined ? sql : format(sql, values as Parameters<typeof format>[1], false, TIMEZONE),
 });
 
 /**
- * Runs `work` in one transaction and commits. When `work` throws, rolls back and rethrows. A connection that
- * failed itself is destroyed, which rolls back as well.
+ * Runs statements in order, in one round trip, and returns an answer for each. The first that fails is the last that
+ * runs.
  */
-export async function inTransaction<T>(database: Database, work: (tx: Queryable) => Promise<T>): Promise<T> {
-  const begin = (tx: Queryable) => tx.query("START TRANSACTION");
-  const connection = await onceMore((fresh) => begun(database, begin, fresh));
-  const tx = statementsOn(connection, database);
-  try {
-    const result = await work(tx);
-    await tx.query("COMMIT");
-    connection.release();
-    return result;
-  } catch (error) {
-    await rollBack(connection, tx, error);
-    throw error;
-  }
+export async function run(
+  connection: PoolConnection,
+  statements: readonly Statement[],
+  database: Database,
+): Promise<[never, FieldPacket[]][]> {
+  const asWritten = statements.flatMap(({ sql }) => sql || []).join("; ");
+  const sql = statements.map(({ text }) => text).join(";\n");
+  const [answers, fields] = await ask<never>(connection, { sql }, asWritten, database);
+  if (statements.length === 1) return [[answers, fields]];
+  return statements.map((_, index) => [answers[index]!, (fields as unknown as FieldPacket[][])[index]!]);
 }
 
-async function rollBack(connection: PoolConnection, tx: Queryable, error: unknown): Promise<void> {
+async function ask<T extends QueryResult>(
+  connection: PoolConnection,
+  statement: { readonly sql: string; readonly values?: unknown[] },
+  asWritten: string,
+  database: Database,
+): Promise<[T, FieldPacket[]]> {
   try {
-    if (!isUsableAfter(error)) throw error;
-    await tx.query("ROLLBACK");
-    connection.release();
-  } catch {
-    connection.destroy();
+    const asked = connection.query<T>({ ...statement, timeout: database.statementMs });
+    const answer = await tellingFaults(asked, asWritten, database.onFault);
+    database.answers.at = performance.now();
+    return answer;
+  } catch (error) {
+    if (failureOf(error).kind === "moved") database.leaveServer();
+    if (isSilent(error)) database.doubtServer();
+    const bytes = () => Buffer.byteLength(formatted(statement.sql, statement.values).text) + 1;
+    throw await tooLargeOr(error, bytes, (sql) => database.query<RowDataPacket[]>(sql));
   }
 }
 

@@ -2,7 +2,9 @@ import type { RowDataPacket } from "mysql2/promise";
 import { unreadCounter } from "../chat/unread.js";
 import { groupBy } from "../platform/async.js";
 import type { Queryable } from "./database.js";
+import type { IdToCome } from "./idToCome.js";
 import type { Room } from "./rooms.js";
+import type { Transaction } from "./transaction.js";
 
 export interface Member {
   readonly roomId: number;
@@ -214,7 +216,7 @@ export interface ReadPosition {
   readonly userId: number;
   readonly seq: number;
   /** `null` in a room without messages. */
-  readonly messageId: number | null;
+  readonly messageId: number | IdToCome | null;
   /** How many of the room's messages up to this position are system messages. */
   readonly uncounted: number;
   /**
@@ -229,9 +231,9 @@ export interface ReadPosition {
  * to the number of positions, while the cost of an UPDATE with a CASE would grow with the square of that
  * number.
  */
-export async function setReadPositions(tx: Queryable, positions: readonly ReadPosition[]): Promise<void> {
+export function setReadPositions(tx: Transaction, positions: readonly ReadPosition[]): void {
   if (positions.length === 0) return;
-  await tx.query(
+  tx.later(
     `INSERT INTO room_members (room_id, user_id, joined_at, last_read_seq, last_read_message_id,
                                last_read_uncounted, hidden_unread)
      VALUES ?

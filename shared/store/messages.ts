@@ -2,7 +2,9 @@ import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import type { StoredMessage } from "../chat/message.js";
 import { isSystem, type MessageSent, type NamedUser } from "../events/messages.js";
 import type { Queryable } from "./database.js";
+import { type IdToCome, insertLater } from "./idToCome.js";
 import { memberKey } from "./members.js";
+import type { Transaction } from "./transaction.js";
 
 export interface NewMessage {
   readonly seq: number;
@@ -68,20 +70,20 @@ export function subjectOf(
 const STATEMENT_CHARACTERS = 2_000_000;
 
 /**
- * Inserts messages and returns the ids that the database gave them, in the same order. The caller holds their rooms'
- * locks and has numbered them. One statement inserts them all, except invitations of hundreds of users with long
- * nicknames: a few of those fill a statement.
+ * Inserts messages with the transaction's next statements, and returns the ids that the database will give them, in
+ * the same order. The caller holds their rooms' locks and has numbered them. One statement inserts them all, except
+ * invitations of hundreds of users with long nicknames: a few of those fill a statement.
  *
  * The server answers with the first id of a statement. The others follow at `idStep`, whatever else is inserted at
  * the same time, because the number of rows is known beforehand: a "simple insert" (MySQL manual, "AUTO_INCREMENT
  * Handling in InnoDB"), in every lock mode.
  */
-export async function insertMessages(
-  tx: Queryable,
+export function insertMessages(
+  tx: Transaction,
   messages: readonly NewMessage[],
   idStep: number,
-): Promise<readonly number[]> {
-  const ids: number[] = [];
+): readonly IdToCome[] {
+  const ids: IdToCome[] = [];
   let rows: unknown[][] = [];
   let characters = 0;
   for (const [index, message] of messages.entries()) {
@@ -89,23 +91,16 @@ export async function insertMessages(
     rows.push(rowOf(message, targets));
     characters += message.event.content.length + (targets?.length ?? 0);
     if (index < messages.length - 1 && characters < STATEMENT_CHARACTERS) continue;
-    const first = await insertRows(tx, rows);
-    for (let place = 0; place < rows.length; place += 1) ids.push(first + place * idStep);
+    const ofRows = { name: `first_message_${ids.length}`, count: rows.length, step: idStep };
+    ids.push(...insertLater(tx, INSERT, [rows], ofRows));
     [rows, characters] = [[], 0];
   }
   return ids;
 }
 
-/** Returns the id of the first row. */
-async function insertRows(tx: Queryable, rows: readonly unknown[][]): Promise<number> {
-  const [{ insertId }] = await tx.query<ResultSetHeader>(
-    `INSERT INTO messages (room_id, seq, uncounted, sender_id, sender_nickname, client_message_id, dedupe_key,
-                           type, content, sent_at, target_user_id, target_nickname, targets, room_name)
-     VALUES ?`,
-    [rows],
-  );
-  return insertId;
-}
+const INSERT = `INSERT INTO messages (room_id, seq, uncounted, sender_id, sender_nickname, client_message_id,
+                        dedupe_key, type, content, sent_at, target_user_id, target_nickname, targets, room_name)
+     VALUES ?`;
 
 const rowOf = ({ event, seq, uncounted, dedupeKey }: NewMessage, targets: string | null): unknown[] => [
   event.roomId,

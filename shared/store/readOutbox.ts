@@ -1,6 +1,7 @@
 import type { RowDataPacket } from "mysql2/promise";
 import type { ReadMoved } from "../chat/readMove.js";
 import type { Queryable } from "./database.js";
+import type { Transaction } from "./transaction.js";
 
 /**
  * Rows taken longer ago than this belong to a process that died: a broadcast ends sooner
@@ -14,13 +15,9 @@ const GIVEN_BACK_AT_ONCE = 5_000;
  * `takenBy` (16 bytes) the caller is going to broadcast them itself. With null they wait for the next
  * broadcast of their room.
  */
-export async function insertReads(
-  tx: Queryable,
-  reads: readonly ReadMoved[],
-  takenBy: Buffer | null,
-): Promise<void> {
+export function insertReads(tx: Transaction, reads: readonly ReadMoved[], takenBy: Buffer | null): void {
   if (reads.length === 0) return;
-  await tx.query(
+  tx.later(
     `INSERT INTO read_outbox (room_id, user_id, previous_seq, previous_message_id, last_seq, last_message_id,
                               read_at, taken_by, taken_at)
      VALUES ${reads.map(() => "(?, UTC_TIMESTAMP(3))").join(", ")}`,

@@ -1,5 +1,7 @@
 import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
 import type { Queryable } from "./database.js";
+import type { IdToCome } from "./idToCome.js";
+import type { Transaction } from "./transaction.js";
 
 export type RoomType = "ONE_TO_ONE" | "GROUP";
 
@@ -192,16 +194,16 @@ export async function countArrival(tx: Queryable, roomIds: readonly number[]): P
 }
 
 /** Moves rooms to their new last message, all in one statement. */
-export async function moveRoomsForward(
-  tx: Queryable,
+export function moveRoomsForward(
+  tx: Transaction,
   moves: readonly {
     roomId: number;
     lastSeq: number;
-    lastMessageId: number;
+    lastMessageId: number | IdToCome;
     lastUncounted: number;
     at: Date;
   }[],
-): Promise<void> {
+): void {
   if (moves.length === 0) return;
   const choose = (pick: (move: (typeof moves)[number]) => unknown): [string, unknown[]] => [
     `CASE room_id ${moves.map(() => "WHEN ? THEN ?").join(" ")} END`,
@@ -211,7 +213,7 @@ export async function moveRoomsForward(
   const [message, messageValues] = choose((move) => move.lastMessageId);
   const [uncounted, uncountedValues] = choose((move) => move.lastUncounted);
   const [at, atValues] = choose((move) => move.at);
-  await tx.query(
+  tx.later(
     `UPDATE rooms FORCE INDEX (PRIMARY)
         SET last_seq = ${seq}, last_message_id = ${message}, last_uncounted = ${uncounted}, last_activity_at = ${at}
       WHERE room_id IN (?)`,

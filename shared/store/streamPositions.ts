@@ -1,5 +1,6 @@
 import type { RowDataPacket } from "mysql2/promise";
 import type { Queryable } from "./database.js";
+import type { Transaction } from "./transaction.js";
 
 /** One partition of one hub, from its creation to its deletion. */
 export interface Stream {
@@ -103,13 +104,13 @@ export async function beginStream(db: Queryable, stream: Stream, beforeFirst: nu
  * Moves both positions of a stream whose events aren't broadcast in its order. The caller holds the stream's lock.
  * `on` is when the bus took the event, where that is known.
  */
-export async function movePosition(
-  tx: Queryable,
+export function movePosition(
+  tx: Transaction,
   stream: Stream,
   sequenceNumber: number,
   on: Date | undefined,
-): Promise<void> {
-  await tx.query(
+): void {
+  tx.later(
     `UPDATE stream_positions SET stored_sequence_number = ?, broadcast_sequence_number = ?, stored_on = ?,
         stored_on_number = ?
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
@@ -121,15 +122,15 @@ export async function movePosition(
  * Moves the stored position. The caller holds the stream's lock. `broadcaster`, where given, has the lease to show
  * the stream from now on.
  */
-export async function moveStored(
-  tx: Queryable,
+export function moveStored(
+  tx: Transaction,
   stream: Stream,
   sequenceNumber: number,
   on: Date | undefined,
   broadcaster?: string,
-): Promise<void> {
+): void {
   const lease = broadcaster === undefined ? "" : `, broadcast_by = ?, broadcast_until = ${LEASE_END}`;
-  await tx.query(
+  tx.later(
     `UPDATE stream_positions SET stored_sequence_number = ?, stored_on = ?, stored_on_number = ?${lease}
       WHERE hub = ? AND partition_id = ? AND hub_id = ?`,
     [

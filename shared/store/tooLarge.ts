@@ -1,4 +1,4 @@
-import type { PoolConnection, RowDataPacket } from "mysql2/promise";
+import type { RowDataPacket } from "mysql2/promise";
 import { isLost } from "./failures.js";
 
 /** The least that a server takes for `max_allowed_packet`. */
@@ -7,16 +7,16 @@ const LEAST_PACKET = 1_024;
 /**
  * The failure of a statement that may have been larger than `max_allowed_packet`. The server answers 1153 and
  * closes the connection while the statement is still being sent, so often nothing is left of its answer but
- * a lost connection. What became of the statement is told by its size and the server's limit, which `ask`
+ * a lost connection. What became of the statement is told by its `size` in bytes and the server's limit, which `ask`
  * reads on another connection.
  */
 export async function tooLargeOr(
   error: unknown,
-  { connection, sql, values }: { connection: PoolConnection; sql: string; values?: unknown },
+  size: () => number,
   ask: (sql: string) => Promise<[RowDataPacket[], unknown]>,
 ): Promise<unknown> {
   if (!isLost(error)) return error;
-  const bytes = Buffer.byteLength(connection.format(sql, values)) + 1;
+  const bytes = size();
   if (bytes <= LEAST_PACKET) return error;
   const limit = await ask("SELECT @@max_allowed_packet AS limit_now").then(
     ([[row]]) => Number(row?.["limit_now"]),

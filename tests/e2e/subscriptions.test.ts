@@ -1,8 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, inject, test } from "vitest";
-import { inTransaction, openDatabase } from "../../shared/store/database.js";
+import { openDatabase } from "../../shared/store/database.js";
 import { holdRoom } from "../../shared/store/rooms.js";
 import { listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
+import { inTransaction } from "../../shared/store/transaction.js";
 import { call, connect, makeRoom, newUsers, until } from "../support/client.js";
 import { UNLESS_LATE } from "../support/late.js";
 import { unlessLimitsAreOpen } from "../support/openLimits.js";

@@ -5,7 +5,7 @@ import { storeMessages } from "../../shared/messages/store.js";
 import { ChatError } from "../../shared/platform/errors.js";
 import { portsOf } from "../../shared/redis/ports.js";
 import { createGroupRoom } from "../../shared/rooms/createRooms.js";
-import { type Database, inTransaction } from "../../shared/store/database.js";
+import type { Database } from "../../shared/store/database.js";
 import {
   BROADCAST_LEASE_MS,
   findPosition,
@@ -13,6 +13,7 @@ import {
   lockPosition,
 } from "../../shared/store/streamPositions.js";
 import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
+import { inTransaction } from "../../shared/store/transaction.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { changed } from "../fakes/changed.js";
 import { FakeEventBus } from "../fakes/eventBus.js";

@@ -1,7 +1,8 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { type Database, inTransaction, openDatabase } from "../../shared/store/database.js";
+import { type Database, openDatabase } from "../../shared/store/database.js";
 import { mayCommitLater } from "../../shared/store/failures.js";
+import { inTransaction } from "../../shared/store/transaction.js";
 import { newDatabase } from "../support/database.js";
 
 let database: Database;

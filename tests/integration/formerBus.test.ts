@@ -37,9 +37,10 @@ const store = (batch: EventBatch, deps: ConsumeDeps): Promise<void> =>
   consumeBatch(
     batch,
     {
-      store: async (_tx, events) => {
+      lookUp: async (_tx, events) => async (before) => {
         await beforeStore();
-        return { result: events.map(({ body }) => String(body)), refused: [] };
+        const fresh = events.filter(({ sequenceNumber }) => sequenceNumber > before);
+        return { result: () => fresh.map(({ body }) => String(body)), refused: [] };
       },
       deadLetterHub: "none",
       nothing: [] as string[],

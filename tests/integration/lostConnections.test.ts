@@ -7,8 +7,9 @@ import { type Connection, createConnection, type RowDataPacket } from "mysql2/pr
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startMySql } from "../../local/services/mysql.js";
 import type { Service } from "../../local/services/service.js";
-import { type Database, inTransaction, openDatabase } from "../../shared/store/database.js";
+import { type Database, openDatabase } from "../../shared/store/database.js";
 import { withNamedLock } from "../../shared/store/namedLock.js";
+import { inTransaction } from "../../shared/store/transaction.js";
 import { rootUrl } from "../support/database.js";
 
 const POOL_SIZE = 16;

@@ -4,6 +4,7 @@ import { handleMessage } from "../../shared/commands/dispatch.js";
 import { groupName } from "../../shared/fanout/groups.js";
 import type { Database } from "../../shared/store/database.js";
 import { beginStream, moveBroadcast, moveStored, type Stream } from "../../shared/store/streamPositions.js";
+import { inTransaction } from "../../shared/store/transaction.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { commandDeps } from "../fakes/commandDeps.js";
 import { FakeEventBus } from "../fakes/eventBus.js";
@@ -49,7 +50,7 @@ async function joined(seq: number, ago = 0): Promise<void> {
 async function unshown(partitionId: string, hubId = `hub ${roomId}`): Promise<Stream> {
   const stream = { hub: HUB, partitionId, hubId };
   await beginStream(database, stream, 4);
-  await moveStored(database, stream, 9, undefined);
+  await inTransaction(database, async (tx) => moveStored(tx, stream, 9, undefined));
   return stream;
 }
 
@@ -77,7 +78,7 @@ describe("a member who was invited after messages that are stored and not shown"
     await moveBroadcast(database, stream, 8);
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(await isInGroup()).toBe(false);
-    await moveStored(database, stream, 20, undefined);
+    await inTransaction(database, async (tx) => moveStored(tx, stream, 20, undefined));
     await moveBroadcast(database, stream, 9);
     expect(await subscribing).toEqual(RECEIPT);
     expect(await isInGroup()).toBe(true);

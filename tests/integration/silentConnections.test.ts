@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { type Database, inTransaction, openDatabase } from "../../shared/store/database.js";
+import { type Database, openDatabase } from "../../shared/store/database.js";
+import { inTransaction } from "../../shared/store/transaction.js";
 import { newDatabase } from "../support/database.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcpProxy.js";
 

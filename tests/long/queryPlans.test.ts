@@ -159,7 +159,8 @@ function recording(statements: Statement[]): Database {
       const connection = await database.getConnection();
       return changed(connection, {
         query: ((options: Statement) => {
-          statements.push(options);
+          // In a transaction several come together.
+          for (const sql of options.sql.split(";\n")) statements.push({ sql, values: options.values });
           return connection.query(options as never);
         }) as never,
       });
@@ -237,8 +238,8 @@ async function rowsRead({ sql, values }: Statement): Promise<number> {
 /** What is about all members of a room, and reads an entry for each of them. */
 const OF_ALL_MEMBERS = [
   /FORCE INDEX \(positions_in_a_room\)/,
-  /LEFT JOIN users u ON u.user_id = m.user_id\s+WHERE r.room_id = \?/,
-  /^SELECT user_id FROM room_members WHERE room_id = \?$/,
+  /LEFT JOIN users u ON u.user_id = m.user_id\s+WHERE r.room_id = (?:\?|\d+)/,
+  /^SELECT user_id FROM room_members WHERE room_id = (?:\?|\d+)$/,
 ];
 
 /** The SELECTs among statements that read more than `most` rows, each with its number of rows. */

@@ -1,0 +1,220 @@
+import type { ResultSetHeader, RowDataPacket } from "mysql2/promise";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import type { Fault } from "../../shared/platform/errors.js";
+import { type Database, isDuplicate, openDatabase } from "../../shared/store/database.js";
+import { insertLater } from "../../shared/store/idToCome.js";
+import { inTransaction } from "../../shared/store/transaction.js";
+import { newDatabase } from "../support/database.js";
+import { startTcpProxy, type TcpProxy } from "../support/tcpProxy.js";
+
+let url: string;
+let close: () => Promise<void>;
+let proxy: TcpProxy;
+let database: Database;
+const faults: Fault[] = [];
+/** What went to the server, in this order: one for each round trip. */
+const sent: string[] = [];
+
+beforeAll(async () => {
+  const own = await newDatabase();
+  ({ url, close } = own);
+  await own.database.query(
+    "CREATE TABLE things (id INT AUTO_INCREMENT PRIMARY KEY, n INT UNIQUE, other INT)",
+  );
+  proxy = await startTcpProxy(() => Number(new URL(url).port));
+});
+afterAll(async () => {
+  await proxy.close();
+  await close();
+});
+beforeEach(async () => {
+  const through = new URL(url);
+  through.port = String(proxy.port);
+  database = openDatabase(through.href, { poolSize: 2, onFault: (fault) => void faults.push(fault) });
+  await database.query("TRUNCATE things");
+  const { getConnection } = database;
+  vi.spyOn(database, "getConnection").mockImplementation(async (fresh) => {
+    const connection = await getConnection(fresh);
+    const { query } = Object.getPrototypeOf(connection);
+    return Object.assign(connection, {
+      query: (options: { sql: string }) => {
+        sent.push(options.sql);
+        return query.call(connection, options);
+      },
+    });
+  });
+  faults.length = 0;
+  sent.length = 0;
+});
+afterEach(() => database.end());
+
+const numbers = async (): Promise<readonly number[]> =>
+  (await database.query<RowDataPacket[]>("SELECT n FROM things ORDER BY id"))[0].map((row) => row["n"]);
+
+test("what is asked for in one turn goes together with the beginning, and what nobody awaits with the end", async () => {
+  const found = await inTransaction(database, async (tx) => {
+    const [one, [two]] = await Promise.all([
+      tx.query<RowDataPacket[]>("SELECT ? AS a", ["it's; one?"]),
+      tx.query<RowDataPacket[]>("SELECT 2 AS b UNION ALL SELECT 3"),
+    ]);
+    tx.later("INSERT INTO things (n) VALUES (?)", [7]);
+    tx.later("INSERT INTO things (n) VALUES ?", [[[8], [9]]]);
+    return [one[0], two];
+  });
+  expect(found).toEqual([[{ a: "it's; one?" }], [{ b: 2 }, { b: 3 }]]);
+  expect(sent).toEqual([
+    "START TRANSACTION;\nSELECT 'it\\'s; one?' AS a;\nSELECT 2 AS b UNION ALL SELECT 3",
+    "INSERT INTO things (n) VALUES (7);\nINSERT INTO things (n) VALUES (8), (9);\nCOMMIT",
+  ]);
+  expect(await numbers()).toEqual([7, 8, 9]);
+});
+
+test("what is asked for later comes before what is asked for after it, and is seen by it", async () => {
+  const seen: unknown[] = [];
+  await inTransaction(database, async (tx) => {
+    tx.later("INSERT INTO things (n) VALUES (1)", undefined, ({ insertId }) => seen.push(insertId));
+    expect(seen).toEqual([]);
+    seen.push((await tx.query("SELECT n FROM things"))[0]);
+    tx.later("UPDATE things SET n = n + 1");
+    await tx.flush();
+    seen.push((await tx.query("SELECT n FROM things"))[0]);
+  });
+  expect(seen).toEqual([1, [{ n: 1 }], [{ n: 2 }]]);
+  expect(sent).toHaveLength(4);
+});
+
+test("ids to come are those of the rows, in later statements and after the commit", async () => {
+  const ids = await inTransaction(database, async (tx) => {
+    const of = (name: string, ...rows: readonly number[]) =>
+      insertLater(tx, "INSERT INTO things (n) VALUES ?", [rows.map((n) => [n])], {
+        name,
+        count: rows.length,
+        step: 1,
+      });
+    const both = [...of("first", 10, 20, 30), ...of("second", 40, 50)];
+    expect(() => both[0]!.known()).toThrow("not inserted yet");
+    for (const id of both) tx.later("UPDATE things SET other = n WHERE id = ?", [id]);
+    tx.later("UPDATE things SET other = ? WHERE n = 10", [both[4]]);
+    return both;
+  });
+  const [rows] = await database.query<RowDataPacket[]>("SELECT id, other FROM things ORDER BY n");
+  expect(rows.map((row) => row["id"])).toEqual(ids.map((id) => id.known()));
+  expect(rows.map((row) => row["other"])).toEqual([rows[4]!["id"], 20, 30, 40, 50]);
+});
+
+test("where one of several fails none behind it runs, all throw, and nothing is committed", async () => {
+  const ends: unknown[] = [];
+  const failing = inTransaction(database, async (tx) => {
+    await tx.query("INSERT INTO things (n) VALUES (1)");
+    const asked = await Promise.allSettled([
+      tx.query("INSERT INTO things (n) VALUES (2)"),
+      tx.query("INSERT INTO things (n) VALUES (1)"),
+      tx.query("INSERT INTO things (n) VALUES (3)"),
+    ]);
+    ends.push(...asked.map((one) => one.status === "rejected" && isDuplicate(one.reason)));
+    // What was lost with the failure must not be taken for stored by who goes on.
+    await tx.query("INSERT INTO things (n) VALUES (4)").catch((error) => ends.push(isDuplicate(error)));
+  });
+  await expect(failing).rejects.toSatisfy(isDuplicate);
+  expect(ends).toEqual([true, true, true, true]);
+  expect(await numbers()).toEqual([]);
+  expect(sent.at(-2)).toBe("ROLLBACK");
+});
+
+test("a statement that nobody awaits fails the commit, which then commits nothing", async () => {
+  const failing = inTransaction(database, async (tx) => {
+    tx.later("INSERT INTO things (n) VALUES (1)");
+    tx.later("INSERT INTO things (n) VALUES (1)");
+    tx.later("INSERT INTO things (n) VALUES (2)");
+  });
+  await expect(failing).rejects.toSatisfy(isDuplicate);
+  expect(await numbers()).toEqual([]);
+});
+
+test("who goes on after the failure of their one statement commits the rest", async () => {
+  await inTransaction(database, async (tx) => {
+    await tx.query("INSERT INTO things (n) VALUES (1)");
+    await expect(tx.query("INSERT INTO things (n) VALUES (1)")).rejects.toSatisfy(isDuplicate);
+    await tx.query("INSERT INTO things (n) VALUES (2)");
+  });
+  expect(await numbers()).toEqual([1, 2]);
+});
+
+test("a transaction that throws while statements are under way leaves nothing behind", async () => {
+  for (let round = 0; round < 6; round += 1)
+    await expect(
+      inTransaction(database, async (tx) => {
+        const asked = tx.query("INSERT INTO things (n) VALUES (1)").catch(() => {});
+        tx.later("INSERT INTO things (n) VALUES (2)");
+        if (round % 2 === 0) await Promise.resolve();
+        if (round % 3 === 0) await asked;
+        throw new Error("stop");
+      }),
+    ).rejects.toThrow("stop");
+  expect(await numbers()).toEqual([]);
+});
+
+test("the first statements are repeated on a connection that lives", async () => {
+  await Promise.all([1, 2].map(() => database.query("SELECT SLEEP(0.05)")));
+  expect(proxy.cut()).toBe(2);
+  const [{ insertId }] = await inTransaction(database, async (tx) => {
+    const [, inserted] = await Promise.all([
+      tx.query("SELECT 1"),
+      tx.query<ResultSetHeader>("INSERT INTO things (n) VALUES (5)"),
+    ]);
+    return inserted;
+  });
+  expect(insertId).toBeGreaterThan(0);
+  expect(await numbers()).toEqual([5]);
+});
+
+test("what went together with COMMIT is not repeated: it may have been committed", async () => {
+  const once = async (n: number) =>
+    inTransaction(database, async (tx) => tx.later("INSERT INTO things (n) VALUES (?)", [n]));
+  await once(1);
+  // The server does the work, and its answer is lost with the connection.
+  proxy.isMute = true;
+  const failing = once(2);
+  failing.catch(() => {});
+  const other = await newConnection();
+  await vi.waitFor(async () => expect(await other()).toEqual([1, 2]));
+  proxy.isMute = false;
+  proxy.cut();
+  await expect(failing).rejects.toMatchObject({ fatal: true });
+  expect(await numbers()).toEqual([1, 2]);
+});
+
+/** The same rows, by another way. */
+async function newConnection(): Promise<() => Promise<readonly number[]>> {
+  const direct = openDatabase(url, { poolSize: 1 });
+  closing.push(() => direct.end());
+  return async () => {
+    const [rows] = await direct.query<RowDataPacket[]>("SELECT n FROM things ORDER BY id");
+    return rows.map((row) => row["n"]);
+  };
+}
+const closing: (() => Promise<void>)[] = [];
+afterAll(async () => {
+  for (const one of closing) await one();
+});
+
+test("statements that are long together go one after the other", async () => {
+  const text = "x".repeat(30_000);
+  await inTransaction(database, async (tx) => {
+    const asked = [1, 2, 3, 4, 5].map((n) =>
+      tx.query<RowDataPacket[]>("SELECT ? AS n, LENGTH(?) AS length", [n, text]),
+    );
+    const rows = (await Promise.all(asked)).map(([[row]]) => row);
+    expect(rows).toEqual([1, 2, 3, 4, 5].map((n) => ({ n, length: text.length })));
+  });
+  expect(sent).toHaveLength(4);
+  for (const one of sent) expect(one.length).toBeLessThan(70_000);
+});
+
+test("a fault names the statements among which it is", async () => {
+  const failing = inTransaction(database, async (tx) => {
+    await Promise.all([tx.query("SELECT n FROM things"), tx.query("SELECT nothing FROM things")]);
+  });
+  await expect(failing).rejects.toMatchObject({ cause: { code: "ER_BAD_FIELD_ERROR" } });
+  expect(faults).toMatchObject([{ statement: "SELECT n FROM things; SELECT nothing FROM things" }]);
+});
