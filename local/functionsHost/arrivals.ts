@@ -1,53 +1,77 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
+import { AmqpArrivals } from "./amqpArrivals.js";
 
 /**
- * Tells that bytes have come over connections of this process to one port. The Event Hubs SDK does not tell its
- * users when events are there: a reader of it asks, and then waits 20 ms for more from the first event on, or until
- * its longest wait is over. Node publishes every client socket on a channel when it makes the socket.
+ * Tells that events have come over connections of this process to one port, and of which partition. The Event Hubs
+ * SDK does not tell its users when events are there: a reader of it asks, and then waits 20 ms for more from the
+ * first event on, or until its longest wait is over. Node publishes every client socket on a channel when it makes
+ * the socket. What comes over TLS can't be read here, and counts for every partition.
  */
 export class Arrivals {
   readonly #port: number;
   readonly #waiting = new Set<() => void>();
-  #count = 0;
+  readonly #ofPartition = new Map<string, number>();
+  #ofAny = 0;
+  #isSeen = false;
+  #isClosed = false;
 
   constructor(port: number) {
     this.#port = port;
     subscribe("net.client.socket", this.#watch);
   }
 
-  /** How often bytes have come. 0 says that nothing is known, as no connection was seen. */
-  get count(): number {
-    return this.#count;
+  /** Nothing is known of any connection yet. */
+  get isBlind(): boolean {
+    return !this.#isSeen;
   }
 
-  /** Resolves when `count` is another one than `seen`, after so many milliseconds, or when it closes. */
-  async since(seen: number, milliseconds: number): Promise<void> {
-    if (this.#count !== seen) return;
+  /** How often something has come that may be an event of the partition. */
+  count(partitionId: string): number {
+    return this.#ofAny + (this.#ofPartition.get(partitionId) ?? 0);
+  }
+
+  /** Resolves when the partition's `count` is another one than `seen`, after so many milliseconds, or when it closes. */
+  async since(partitionId: string, seen: number, milliseconds: number): Promise<void> {
+    if (this.count(partitionId) !== seen) return;
     await new Promise<void>((resolve) => {
       const end = (): void => {
         clearTimeout(timer);
-        this.#waiting.delete(end);
+        this.#waiting.delete(look);
         resolve();
       };
+      const look = (): void => {
+        if (this.#isClosed || this.count(partitionId) !== seen) end();
+      };
       const timer = setTimeout(end, milliseconds);
-      this.#waiting.add(end);
+      this.#waiting.add(look);
     });
   }
 
   close(): void {
     unsubscribe("net.client.socket", this.#watch);
-    this.#come();
+    this.#isClosed = true;
+    this.#look();
   }
 
   readonly #watch = (message: unknown): void => {
     const { socket } = message as { readonly socket: Socket };
+    const reader = new AmqpArrivals();
     // A listener more makes no difference to a socket that is read by events; others read in another way.
-    socket.once("connect", () => socket.remotePort === this.#port && socket.on("data", this.#come));
+    socket.once("connect", () => {
+      if (socket.remotePort === this.#port) socket.on("data", (bytes) => this.#read(reader, bytes));
+    });
   };
 
-  readonly #come = (): void => {
-    this.#count += 1;
-    for (const end of this.#waiting) end();
-  };
+  #read(reader: AmqpArrivals, bytes: Buffer): void {
+    this.#isSeen = true;
+    const come = reader.read(bytes);
+    if (come === "unknown") this.#ofAny += 1;
+    else for (const id of come) this.#ofPartition.set(id, (this.#ofPartition.get(id) ?? 0) + 1);
+    if (come === "unknown" || come.size > 0) this.#look();
+  }
+
+  #look(): void {
+    for (const look of this.#waiting) look();
+  }
 }

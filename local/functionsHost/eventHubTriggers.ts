@@ -36,11 +36,20 @@ const SDK_WAIT_S = 0.001;
 /** Where no arrival is ever seen the SDK is asked so often. */
 const UNSEEN_MS = 20;
 /**
- * The longest wait for more events. Between two calls of a partition passes as much time as the first one took: so
- * what is busy takes more at a time, and what is quiet waits for nothing.
+ * The longest wait for more events. Where calls have one event or two nothing waits. Where they have had more,
+ * between two calls of a partition passes up to as much time as the first one took: so what is busy takes more at a
+ * time, and costs less.
  */
 const MAX_GATHER_MS = 20;
-/** Bytes may be another partition's. Each time in vain the SDK is asked half as often, down to this. */
+/** From so many events a call on it waits, and from so many on as long as it may. */
+const GATHER_FROM = 1.5;
+const GATHER_ALL = 3;
+/** Of the newest call in what is usual. */
+const NEWEST_SHARE = 0.2;
+/**
+ * What came may be a part of an event, or over TLS another partition's. Each time in vain the SDK is asked half as often,
+ * down to this.
+ */
 const MAX_IN_VAIN_MS = 40;
 /** The pause of a partition's reader between two attempts while Event Hubs are away. */
 const AWAY_MS = 250;
@@ -156,6 +165,8 @@ interface Partition {
   /** When the last call ended, and how long it took, in milliseconds of the process's clock. */
   calledAt: number;
   callTook: number;
+  /** How many events a call has had of late. */
+  usual: number;
   /** How often in a row the SDK was asked and had nothing. */
   inVain: number;
 }
@@ -254,7 +265,7 @@ export class EventHubTrigger {
           this.#partitions.get(context.partitionId)?.stop.abort();
         },
         processEvents: async (events, context) => {
-          const { count } = this.#arrivals;
+          const count = this.#arrivals.count(context.partitionId);
           await this.#receive(events, context);
           await this.#untilMore(count, events.length, context.partitionId);
         },
@@ -277,15 +288,15 @@ export class EventHubTrigger {
     );
   }
 
-  /** Holds the SDK's reader until there may be more for it: bytes have come since `count`, or a second is over. */
+  /** Holds the SDK's reader until there may be more for it: something has come since `count`, or a second is over. */
   async #untilMore(count: number, received: number, partitionId: string): Promise<void> {
     const partition = this.#partitions.get(partitionId);
     if (!partition || this.#closing.signal.aborted) return;
     partition.inVain = received > 0 ? 0 : partition.inVain + 1;
     // The SDK has more, of which no bytes may tell any more.
     if (received >= this.#settings.maxEventBatchSize) return;
-    const idle = this.#arrivals.count === 0 ? UNSEEN_MS : this.#idleMs(partition);
-    await this.#arrivals.since(count, idle);
+    const idle = this.#arrivals.isBlind ? UNSEEN_MS : this.#idleMs(partition);
+    await this.#arrivals.since(partitionId, count, idle);
     const gather = gatherMs(partition, performance.now());
     if (gather >= 1) await pause(gather, partition.stop.signal);
   }
@@ -317,6 +328,7 @@ export class EventHubTrigger {
       for (const batch of batches) await this.#process(partition, batch, context);
       partition.calledAt = performance.now();
       partition.callTook = partition.calledAt - began;
+      partition.usual += (batches.at(-1)!.length - partition.usual) * NEWEST_SHARE;
     }).catch((error: unknown) => {
       // A reader that went on would leave these events out. The next one begins at the checkpoint.
       partition.stop.abort();
@@ -378,16 +390,17 @@ function newPartition(closing: AbortSignal): Partition {
   const stop = new AbortController();
   if (closing.aborted) stop.abort();
   const none = { waiting: [], waitingSince: 0, batchesSinceCheckpoint: 0 };
-  return { ...none, stop, calledAt: Number.NEGATIVE_INFINITY, callTook: 0, inVain: 0 };
+  return { ...none, stop, calledAt: Number.NEGATIVE_INFINITY, callTook: 0, usual: 0, inVain: 0 };
 }
 
 /** How long to wait for more, now that something has come. */
 export function gatherMs(
-  { calledAt, callTook, inVain }: Pick<Partition, "calledAt" | "callTook" | "inVain">,
+  { calledAt, callTook, usual, inVain }: Pick<Partition, "calledAt" | "callTook" | "usual" | "inVain">,
   now: number,
 ): number {
   const least = inVain === 0 ? 0 : Math.min(MAX_IN_VAIN_MS, 2 ** inVain);
-  return Math.max(least, Math.min(MAX_GATHER_MS, callTook) - (now - calledAt));
+  const share = Math.min(1, Math.max(0, (usual - GATHER_FROM) / (GATHER_ALL - GATHER_FROM)));
+  return Math.max(least, Math.min(MAX_GATHER_MS, callTook) * share - (now - calledAt));
 }
 
 /**
