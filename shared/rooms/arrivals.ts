@@ -44,17 +44,26 @@ async function arrive(userId: number, deps: Deps): Promise<void> {
   // A transaction of its own: while a transaction holds the lock of the user it must not wait for the lock of
   // a room. From here on nobody makes the user an awaited member.
   await noteArrival(database, userId);
-  let rooms = await awaiting(userId, deps);
-  while (rooms.length > 0) {
-    await arriveIn(rooms, userId, deps);
-    rooms = await awaiting(userId, deps);
+  for (let isLast = false; !isLast; ) {
+    const rooms = await awaiting(userId, deps);
+    isLast = rooms.length < ROOMS_AT_ONCE;
+    await arriveIn(rooms, userId, isLast, deps);
   }
-  await notePresence(database, userId);
 }
 
-async function arriveIn(roomIds: readonly number[], userId: number, deps: Deps): Promise<void> {
+/** With the last rooms the user is present: no more are made meanwhile. */
+async function arriveIn(
+  roomIds: readonly number[],
+  userId: number,
+  isLast: boolean,
+  deps: Deps,
+): Promise<void> {
   const at = new Date(deps.now());
-  await inTransaction(deps.database, (tx) => takePositions(tx, userId, roomIds, at));
+  await inTransaction(deps.database, async (tx) => {
+    await takePositions(tx, userId, roomIds, at);
+    // After the rooms' locks, as everyone takes them.
+    if (isLast) notePresence(tx, userId);
+  });
   for (const roomId of roomIds) deps.scheduleReads(roomId);
 }
 
@@ -73,11 +82,13 @@ async function takePositions(
   roomIds: readonly number[],
   at: Date,
 ): Promise<void> {
-  const rooms = await lockRooms(tx, roomIds);
-  const members = await lockMembers(
-    tx,
-    roomIds.map((roomId) => ({ roomId, userId })),
-  );
+  const [rooms, members] = await Promise.all([
+    lockRooms(tx, roomIds),
+    lockMembers(
+      tx,
+      roomIds.map((roomId) => ({ roomId, userId })),
+    ),
+  ]);
   // Another process may have been quicker, or the membership may have ended.
   const awaited = [...rooms.values()].filter(({ roomId }) => {
     const member = members.get(memberKey(roomId, userId));
@@ -94,7 +105,7 @@ async function takePositions(
       hiddenUnread: 0,
     })),
   );
-  await countArrival(
+  countArrival(
     tx,
     awaited.map(({ roomId }) => roomId),
   );

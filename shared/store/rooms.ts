@@ -185,12 +185,11 @@ export async function setMemberCounts(
 }
 
 /** Takes one off the awaited members of each of these rooms. The caller holds their locks. */
-export async function countArrival(tx: Queryable, roomIds: readonly number[]): Promise<void> {
+export function countArrival(tx: Transaction, roomIds: readonly number[]): void {
   if (roomIds.length === 0) return;
-  await tx.query(
-    "UPDATE rooms FORCE INDEX (PRIMARY) SET awaited_count = awaited_count - 1 WHERE room_id IN (?)",
-    [roomIds],
-  );
+  tx.later("UPDATE rooms FORCE INDEX (PRIMARY) SET awaited_count = awaited_count - 1 WHERE room_id IN (?)", [
+    roomIds,
+  ]);
 }
 
 /** Moves rooms to their new last message, all in one statement. */

@@ -1,6 +1,7 @@
 import type { RowDataPacket } from "mysql2/promise";
 import type { NamedUser } from "../events/messages.js";
 import type { Queryable } from "./database.js";
+import type { Transaction } from "./transaction.js";
 
 export interface User {
   readonly nickname: string | null;
@@ -86,8 +87,8 @@ export async function noteArrival(db: Queryable, userId: number): Promise<void> 
 }
 
 /** The arriving user has got a position in every room. */
-export async function notePresence(db: Queryable, userId: number): Promise<void> {
-  await db.query("UPDATE users SET presence = 'PRESENT' WHERE user_id = ?", [userId]);
+export function notePresence(tx: Transaction, userId: number): void {
+  tx.later("UPDATE users SET presence = 'PRESENT' WHERE user_id = ?", [userId]);
 }
 
 interface PresenceRow extends RowDataPacket {
