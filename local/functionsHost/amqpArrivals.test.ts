@@ -1,6 +1,6 @@
 import { createRequire } from "node:module";
 import { describe, expect, test } from "vitest";
-import { AmqpArrivals } from "./amqpArrivals.js";
+import { AmqpArrivals, ANY_PARTITION, partitionOf } from "./amqpArrivals.js";
 
 const require = createRequire(import.meta.url);
 const frames = require("rhea/lib/frames.js");
@@ -18,6 +18,7 @@ const attach = (handle: number, address: string | undefined, channel = 0): Buffe
 };
 const reader = (handle: number, partition: string, channel = 0): Buffer =>
   attach(handle, `chat-messages/ConsumerGroups/chat-persist/Partitions/${partition}`, channel);
+const of = (partition: string): string => partitionOf("Chat-Messages", "chat-persist", partition);
 const transfer = (handle: number, channel = 0, payload = Buffer.from("an event")): Buffer =>
   frame(frames.transfer({ handle, delivery_id: 1, delivery_tag: Buffer.from("1") }), payload, channel);
 const BEGINNING = [
@@ -38,8 +39,10 @@ function begun(...more: readonly Buffer[]): AmqpArrivals {
 describe("a connection of AMQP", () => {
   test("tells the partition of each event, whatever other links say", () => {
     const arrivals = begun(reader(0, "0"), reader(1, "2"), attach(2, "$management"), attach(300, "$cbs"));
-    expect(arrivals.read(transfer(0))).toEqual(new Set(["0"]));
-    expect(arrivals.read(Buffer.concat([transfer(1), EMPTY, transfer(0)]))).toEqual(new Set(["0", "2"]));
+    expect(arrivals.read(transfer(0))).toEqual(new Set([of("0")]));
+    expect(arrivals.read(Buffer.concat([transfer(1), EMPTY, transfer(0)]))).toEqual(
+      new Set([of("0"), of("2")]),
+    );
     expect(arrivals.read(Buffer.concat([transfer(2), transfer(300), EMPTY]))).toEqual(new Set());
   });
 
@@ -55,19 +58,37 @@ describe("a connection of AMQP", () => {
         come.push(...arrivals.read(piece));
         piece.fill(0xff);
       }
-      expect([...new Set(come)]).toEqual(["0", "eleven"]);
-      if (length < 4_096) expect(come).toEqual(["0", "eleven", "0"]);
+      expect([...new Set(come)]).toEqual([of("0"), of("eleven")]);
+      if (length < 4_096) expect(come).toEqual([of("0"), of("eleven"), of("0")]);
     }
+  });
+
+  test("tells hubs and consumer groups apart that have partitions of one name", () => {
+    const readers = ["chat-reads/ConsumerGroups/chat-persist", "chat-messages/ConsumerGroups/other"];
+    const links = readers.map((path, index) => attach(index, `amqps://host.example/${path}/Partitions/0`));
+    const arrivals = begun(...links, reader(2, "0"));
+    expect(arrivals.read(transfer(0))).toEqual(new Set([partitionOf("chat-reads", "chat-persist", "0")]));
+    expect(arrivals.read(transfer(1))).toEqual(new Set([partitionOf("chat-messages", "other", "0")]));
+    expect(arrivals.read(transfer(2))).toEqual(new Set([of("0")]));
+  });
+
+  test("of a server that repeats no address anything may be of any partition", () => {
+    const arrivals = begun(attach(0, undefined), reader(1, "1"));
+    expect(arrivals.read(transfer(0))).toEqual(new Set([ANY_PARTITION]));
+    expect(arrivals.read(transfer(1))).toEqual(new Set([of("1")]));
   });
 
   test("gives a handle to another link", () => {
     const arrivals = begun(reader(0, "0"));
     arrivals.read(reader(0, "1"));
-    expect(arrivals.read(transfer(0))).toEqual(new Set(["1"]));
-    arrivals.read(attach(0, undefined));
+    expect(arrivals.read(transfer(0))).toEqual(new Set([of("1")]));
+    arrivals.read(attach(0, "$cbs"));
     expect(arrivals.read(transfer(0))).toEqual(new Set());
     arrivals.read(reader(0, "2", 1));
-    expect([arrivals.read(transfer(0)), arrivals.read(transfer(0, 1))]).toEqual([new Set(), new Set(["2"])]);
+    expect([arrivals.read(transfer(0)), arrivals.read(transfer(0, 1))]).toEqual([
+      new Set(),
+      new Set([of("2")]),
+    ]);
   });
 });
 

@@ -5,6 +5,8 @@ interface Frames {
   read_frame(bytes: Buffer): {
     readonly performative: {
       readonly handle: number;
+      /** Whether the server receives over the link. */
+      readonly role: boolean;
       /** A list, of which the first is the address; or nothing, as of a link to the server. */
       readonly source:
         | { readonly value: readonly ({ readonly value: unknown } | undefined)[] | null }
@@ -28,12 +30,19 @@ const TRANSFER = 0x14;
 /** Far more than a peer's frame has. What is larger is no frame. */
 const MAX_FRAME = 16 * 1024 * 1024;
 
-/** The end of a reader's address: hub/ConsumerGroups/group/Partitions/id. */
-const PARTITION = /\/Partitions\/([^/]+)$/i;
+/** The end of a reader's address. */
+const PARTITION = /[^/]+\/consumergroups\/[^/]+\/partitions\/[^/]+$/;
+
+/** How `AmqpArrivals` calls a partition that is read in a consumer group of a hub. */
+export const partitionOf = (hub: string, group: string, partitionId: string): string =>
+  `${hub}/consumergroups/${group}/partitions/${partitionId}`.toLowerCase();
+
+/** Of a server that doesn't repeat a link's address. */
+export const ANY_PARTITION = "*";
 
 /**
- * Reads what a server of AMQP 1.0 says over one connection, and tells of which partitions events have come. Of a frame
- * it reads no more than it takes to know that.
+ * Reads what a server of AMQP 1.0 says over one connection, and tells of which partitions events have come, by
+ * `partitionOf`. Of a frame it reads no more than it takes to know that.
  */
 export class AmqpArrivals {
   #left: Buffer = Buffer.alloc(0);
@@ -41,7 +50,10 @@ export class AmqpArrivals {
   readonly #partitions = new Map<string, string>();
   #isUnknown = false;
 
-  /** The partitions of which these bytes bring events; `unknown` from the first bytes on that are no AMQP. */
+  /**
+   * The partitions of which these bytes bring events, perhaps `ANY_PARTITION` among them; `unknown` from the first
+   * bytes on that are no AMQP.
+   */
   read(bytes: Buffer): ReadonlySet<string> | "unknown" {
     if (this.#isUnknown) return "unknown";
     try {
@@ -81,8 +93,10 @@ export class AmqpArrivals {
   }
 
   #attach(frame: Buffer, channel: number): void {
-    const { handle, source } = read_frame(frame).performative;
-    const partition = PARTITION.exec(String(source?.value?.[0]?.value ?? ""))?.[1];
+    const { handle, role, source } = read_frame(frame).performative;
+    const address = source?.value?.[0]?.value;
+    const isKnown = role || (address !== undefined && address !== null);
+    const partition = isKnown ? PARTITION.exec(String(address).toLowerCase())?.[0] : ANY_PARTITION;
     if (partition === undefined) this.#partitions.delete(`${channel} ${handle}`);
     else this.#partitions.set(`${channel} ${handle}`, partition);
   }

@@ -1,12 +1,12 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import { AmqpArrivals } from "./amqpArrivals.js";
+import { AmqpArrivals, ANY_PARTITION } from "./amqpArrivals.js";
 
 /**
  * Tells that events have come over connections of this process to one port, and of which partition. The Event Hubs
  * SDK does not tell its users when events are there: a reader of it asks, and then waits 20 ms for more from the
  * first event on, or until its longest wait is over. Node publishes every client socket on a channel when it makes
- * the socket. What comes over TLS can't be read here, and counts for every partition.
+ * the socket. Those of TLS it does not publish. What is no AMQP counts for every partition.
  */
 export class Arrivals {
   readonly #port: number;
@@ -26,14 +26,17 @@ export class Arrivals {
     return !this.#isSeen;
   }
 
-  /** How often something has come that may be an event of the partition. */
-  count(partitionId: string): number {
-    return this.#ofAny + (this.#ofPartition.get(partitionId) ?? 0);
+  /** How often something has come that may be an event of the partition, which is called as by `partitionOf`. */
+  count(partition: string): number {
+    return this.#ofAny + (this.#ofPartition.get(partition) ?? 0);
   }
 
-  /** Resolves when the partition's `count` is another one than `seen`, after so many milliseconds, or when it closes. */
-  async since(partitionId: string, seen: number, milliseconds: number): Promise<void> {
-    if (this.count(partitionId) !== seen) return;
+  /**
+   * Resolves when the partition's `count` is another one than `seen`, which it returns, after so many milliseconds, or
+   * when it closes.
+   */
+  async since(partition: string, seen: number, milliseconds: number): Promise<boolean> {
+    if (this.count(partition) !== seen) return true;
     await new Promise<void>((resolve) => {
       const end = (): void => {
         clearTimeout(timer);
@@ -41,11 +44,12 @@ export class Arrivals {
         resolve();
       };
       const look = (): void => {
-        if (this.#isClosed || this.count(partitionId) !== seen) end();
+        if (this.#isClosed || this.count(partition) !== seen) end();
       };
       const timer = setTimeout(end, milliseconds);
       this.#waiting.add(look);
     });
+    return this.count(partition) !== seen;
   }
 
   close(): void {
@@ -66,8 +70,8 @@ export class Arrivals {
   #read(reader: AmqpArrivals, bytes: Buffer): void {
     this.#isSeen = true;
     const come = reader.read(bytes);
-    if (come === "unknown") this.#ofAny += 1;
-    else for (const id of come) this.#ofPartition.set(id, (this.#ofPartition.get(id) ?? 0) + 1);
+    if (come === "unknown" || come.has(ANY_PARTITION)) this.#ofAny += 1;
+    else for (const one of come) this.#ofPartition.set(one, (this.#ofPartition.get(one) ?? 0) + 1);
     if (come === "unknown" || come.size > 0) this.#look();
   }
 

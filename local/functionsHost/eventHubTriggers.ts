@@ -10,6 +10,7 @@ import {
   type Subscription,
 } from "@azure/event-hubs";
 import type { ContainerClient } from "@azure/storage-blob";
+import { partitionOf } from "./amqpArrivals.js";
 import { Arrivals } from "./arrivals.js";
 import { LocalCheckpointStore, storageContainer } from "./checkpoints.js";
 import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
@@ -33,7 +34,7 @@ const MAX_IDLE_MS = 1_000;
  * bytes have come (`arrivals.ts`), and after a wait of our own.
  */
 const SDK_WAIT_S = 0.001;
-/** Where no arrival is ever seen the SDK is asked so often. */
+/** Where no arrival is ever seen, as over TLS, the SDK is asked so often, and less often where it has nothing. */
 const UNSEEN_MS = 20;
 /**
  * The longest wait for more events. Where calls have one event or two nothing waits. Where they have had more,
@@ -46,10 +47,7 @@ const GATHER_FROM = 1.5;
 const GATHER_ALL = 3;
 /** Of the newest call in what is usual. */
 const NEWEST_SHARE = 0.2;
-/**
- * What came may be a part of an event, or over TLS another partition's. Each time in vain the SDK is asked half as often,
- * down to this.
- */
+/** What came may be a part of an event. Each time in vain the SDK is asked half as often, down to this. */
 const MAX_IN_VAIN_MS = 40;
 /** The pause of a partition's reader between two attempts while Event Hubs are away. */
 const AWAY_MS = 250;
@@ -80,6 +78,7 @@ interface Prepared {
   readonly fn: RegisteredFunction;
   readonly target: TriggerTarget;
   readonly container: ContainerClient;
+  readonly group: string;
   readonly consumer: EventHubConsumerClient;
 }
 
@@ -124,7 +123,7 @@ async function prepare(
     binary: binding.dataType === "binary",
     many: binding.cardinality !== "one",
   };
-  return { port: portOf(connection), fn, target, container, consumer };
+  return { port: portOf(connection), fn, target, container, group, consumer };
 }
 
 /** A connection string names its port only where it is not that of AMQP over TLS. */
@@ -167,7 +166,9 @@ interface Partition {
   callTook: number;
   /** How many events a call has had of late. */
   usual: number;
-  /** How often in a row the SDK was asked and had nothing. */
+  /** The SDK is asked because something has come, or may have come unseen. */
+  isTold: boolean;
+  /** How often in a row the SDK was asked for that reason and had nothing. */
   inVain: number;
 }
 
@@ -265,7 +266,7 @@ export class EventHubTrigger {
           this.#partitions.get(context.partitionId)?.stop.abort();
         },
         processEvents: async (events, context) => {
-          const count = this.#arrivals.count(context.partitionId);
+          const count = this.#arrivals.count(this.#addressOf(context.partitionId));
           await this.#receive(events, context);
           await this.#untilMore(count, events.length, context.partitionId);
         },
@@ -292,13 +293,21 @@ export class EventHubTrigger {
   async #untilMore(count: number, received: number, partitionId: string): Promise<void> {
     const partition = this.#partitions.get(partitionId);
     if (!partition || this.#closing.signal.aborted) return;
-    partition.inVain = received > 0 ? 0 : partition.inVain + 1;
+    // What was asked for after a quiet second was not asked for in vain.
+    partition.inVain = received > 0 || !partition.isTold ? 0 : partition.inVain + 1;
     // The SDK has more, of which no bytes may tell any more.
     if (received >= this.#settings.maxEventBatchSize) return;
-    const idle = this.#arrivals.isBlind ? UNSEEN_MS : this.#idleMs(partition);
-    await this.#arrivals.since(partitionId, count, idle);
+    const { isBlind } = this.#arrivals;
+    const idle = isBlind ? UNSEEN_MS : this.#idleMs(partition);
+    const hasCome = await this.#arrivals.since(this.#addressOf(partitionId), count, idle);
+    partition.isTold = hasCome || isBlind;
     const gather = gatherMs(partition, performance.now());
     if (gather >= 1) await pause(gather, partition.stop.signal);
+  }
+
+  #addressOf(partitionId: string): string {
+    const { consumer, group } = this.#prepared;
+    return partitionOf(consumer.eventHubName, group, partitionId);
   }
 
   /** Events that wait for more of them are looked at in time. */
@@ -390,7 +399,15 @@ function newPartition(closing: AbortSignal): Partition {
   const stop = new AbortController();
   if (closing.aborted) stop.abort();
   const none = { waiting: [], waitingSince: 0, batchesSinceCheckpoint: 0 };
-  return { ...none, stop, calledAt: Number.NEGATIVE_INFINITY, callTook: 0, usual: 0, inVain: 0 };
+  return {
+    ...none,
+    stop,
+    calledAt: Number.NEGATIVE_INFINITY,
+    callTook: 0,
+    usual: 0,
+    isTold: false,
+    inVain: 0,
+  };
 }
 
 /** How long to wait for more, now that something has come. */

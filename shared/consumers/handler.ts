@@ -5,10 +5,10 @@ import type { Refused } from "./deadLetters.js";
 import type { TryDeps } from "./deps.js";
 
 /**
- * Has the events behind a sequence number stored with the transaction's next statements, but those that can never be
+ * Has the events that were looked up stored with the transaction's next statements, but those that can never be
  * stored, which it returns with the reason.
  */
-export type StoreAfter<Result> = (stored: number) => Promise<Outcome<Result>>;
+export type StoreEvents<Result> = () => Promise<Outcome<Result>>;
 
 export interface Outcome<Result> {
   /** To be called after the commit. */
@@ -22,10 +22,10 @@ export interface Outcome<Result> {
  */
 export interface BatchHandler<Result> {
   /**
-   * In the batch's transaction: looks up, and locks, what storing these consecutive events takes. Some of them may
-   * be stored before. It asks for that at once, so that it goes to the server together with what the caller asks for.
+   * In the batch's transaction: looks up, and locks, what storing these consecutive events takes. It asks for that
+   * before it awaits anything, so that it goes to the server together with what the caller asks for.
    */
-  readonly lookUp: (tx: Transaction, events: readonly ReceivedEvent[]) => Promise<StoreAfter<Result>>;
+  readonly lookUp: (tx: Transaction, events: readonly ReceivedEvent[]) => Promise<StoreEvents<Result>>;
   /** The hub that takes what was refused, before the commit. */
   readonly deadLetterHub: string;
   /** The result of storing nothing. */

@@ -15,7 +15,7 @@ import {
 import { inTransaction, type Transaction } from "../store/transaction.js";
 import { publishDeadLetters } from "./deadLetters.js";
 import { type ConsumeDeps, instanceOf, requireTime } from "./deps.js";
-import type { BatchHandler, Progress, Stored, Try } from "./handler.js";
+import type { BatchHandler, Progress, Stored, StoreEvents, Try } from "./handler.js";
 import { step } from "./observed.js";
 import { hasOtherEvent } from "./timeline.js";
 
@@ -125,19 +125,38 @@ async function storeInOne<Result>(
   deps: Try<Result>,
   lookUp: BatchHandler<Result>["lookUp"],
 ): Promise<Progress<Result>> {
-  const progress = await inTransaction(deps.database, (tx) => storeIn(tx, stream, events, deps, lookUp));
+  const batch = { stream, events, deps, lookUp };
+  const progress =
+    (await inTransaction(deps.database, (tx) => storeNext(tx, batch))) ??
+    (await inTransaction(deps.database, (tx) => storeFollowing(tx, batch)));
   return progress.kind === "stored" ? { ...progress, result: progress.result() } : progress;
 }
 
-async function storeIn<Result>(
+interface Batch<Result> {
+  readonly stream: Stream;
+  readonly events: readonly ReceivedEvent[];
+  readonly deps: Try<Result>;
+  readonly lookUp: BatchHandler<Result>["lookUp"];
+}
+
+/** Stores a batch that begins just behind the position, as nearly all do. Of another one it does nothing. */
+async function storeNext<Result>(
   tx: Transaction,
-  stream: Stream,
-  batch: readonly ReceivedEvent[],
-  deps: Try<Result>,
-  lookUp: BatchHandler<Result>["lookUp"],
+  batch: Batch<Result>,
+): Promise<Stored<() => Result> | undefined> {
+  const { stream, events, lookUp } = batch;
+  const [position, store] = await Promise.all([lockPosition(tx, stream), lookUp(tx, real(events))]);
+  if (!position || events[0]!.sequenceNumber !== position.stored + 1) return undefined;
+  annotate(() => ({ "chat.events.stored_before": 0 }));
+  return storeBehind(tx, position, store, batch);
+}
+
+/** Stores what is not stored yet. While the bus is asked nothing is locked but the position. */
+async function storeFollowing<Result>(
+  tx: Transaction,
+  { stream, events: batch, deps, lookUp }: Batch<Result>,
 ): Promise<Progress<() => Result>> {
-  const [found, store] = await Promise.all([lockPosition(tx, stream), lookUp(tx, real(batch))]);
-  const position = found ?? (await begin(tx, stream, deps));
+  const position = (await lockPosition(tx, stream)) ?? (await begin(tx, stream, deps));
   const following = batch.filter((event) => event.sequenceNumber > position.stored);
   const [first] = following;
   annotate(() => ({ "chat.events.stored_before": batch.length - following.length }));
@@ -146,13 +165,23 @@ async function storeIn<Result>(
   if (hasOtherEvent(position, batch)) return { kind: "goneBack", position };
   if (!first) return { kind: "storedBefore", position };
   if (first.sequenceNumber !== position.stored + 1) return { kind: "behind", position };
-  const { result, refused } = await store(position.stored);
+  const store = await lookUp(tx, real(following));
+  return storeBehind(tx, position, store, { stream, events: following, deps, lookUp });
+}
+
+async function storeBehind<Result>(
+  tx: Transaction,
+  position: StreamPosition,
+  store: StoreEvents<Result>,
+  { stream, events, deps }: Batch<Result>,
+): Promise<Stored<() => Result>> {
+  const { result, refused } = await store();
   if (refused.length > 0) {
     // What can't be stored at all must not have been dead-lettered by then.
     await tx.flush();
     await publishDeadLetters(stream, refused, deps.handler.deadLetterHub, deps.bus);
   }
-  const { sequenceNumber: last, enqueuedOn } = following.at(-1)!;
+  const { sequenceNumber: last, enqueuedOn } = events.at(-1)!;
   const instance = instanceOf(deps);
   const isBroadcaster = mayBroadcast(position, instance);
   move(tx, stream, last, enqueuedOn, deps.handler, isBroadcaster ? instance : undefined);

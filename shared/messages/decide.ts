@@ -37,32 +37,25 @@ interface Known {
 }
 
 /**
- * Looks up what deciding on these events takes, and locks their rooms and senders. What it returns decides on those
- * behind a sequence number, and numbers the new messages. Everyone who changes a room's members locks the room first,
- * so nobody joins or leaves in between, and `seq` has no gaps.
+ * Decides on each event and numbers the new messages, holding their rooms' locks. Everyone who changes a
+ * room's members locks the room first, so nobody joins or leaves in between, and `seq` has no gaps.
  */
-export async function lookUpMessages(
-  tx: Queryable,
-  events: readonly ReceivedEvent[],
-): Promise<(stored: number) => Decision> {
+export async function decideMessages(tx: Queryable, events: readonly ReceivedEvent[]): Promise<Decision> {
   const { readable, unreadable } = readMessages(events);
   const known = await lookUp(tx, readable);
-  return (stored) => {
-    const isNew = ({ event }: { readonly event: ReceivedEvent }) => event.sequenceNumber > stored;
-    const { messages, refused } = decideEach(readable.filter(isNew), known);
-    return {
-      messages,
-      refused: [...unreadable.filter(isNew), ...refused],
-      rooms: known.rooms,
-      idStep: known.idStep,
-      members: known.members,
-      reopened: reopenedBy(messages, known.rooms),
-      at: new Date(messages.at(-1)?.event.sentAt ?? 0),
-    };
+  const { messages, refused } = decideEach(readable, known);
+  return {
+    messages,
+    refused: [...unreadable, ...refused],
+    rooms: known.rooms,
+    idStep: known.idStep,
+    members: known.members,
+    reopened: reopenedBy(messages, known.rooms),
+    at: new Date(messages.at(-1)?.event.sentAt ?? 0),
   };
 }
 
-/** All in one round trip: in a transaction what is asked for in one turn goes together. */
+/** All in one round trip: a transaction sends together what is asked for without awaiting in between. */
 async function lookUp(tx: Queryable, readable: readonly ReadableEvent[]): Promise<Known> {
   const refs = readable.map(({ message: { roomId, senderId } }) => ({ roomId, userId: senderId }));
   const [{ rooms, idStep }, members, stored] = await Promise.all([

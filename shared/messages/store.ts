@@ -2,7 +2,7 @@ import type { EventBatch } from "../bus/eventBus.js";
 import { consumeBatch } from "../consumers/consumeBatch.js";
 import type { BatchHandler } from "../consumers/handler.js";
 import { MESSAGES_DEAD_LETTER_HUB } from "../events/messages.js";
-import { lookUpMessages } from "./decide.js";
+import { decideMessages } from "./decide.js";
 import type { MessagesDeps } from "./deps.js";
 import { showMessages, showMessagesAgain } from "./show.js";
 import { nothingStored, type StoredMessages, writeMessages } from "./write.js";
@@ -16,11 +16,8 @@ export const storeMessages = (batch: EventBatch, deps: MessagesDeps): Promise<vo
 
 const handlerOf = (deps: MessagesDeps): BatchHandler<StoredMessages> => ({
   async lookUp(tx, events) {
-    const decide = await lookUpMessages(tx, events);
-    return async (stored) => {
-      const decision = decide(stored);
-      return { result: await writeMessages(tx, decision), refused: decision.refused };
-    };
+    const decision = await decideMessages(tx, events);
+    return async () => ({ result: await writeMessages(tx, decision), refused: decision.refused });
   },
   deadLetterHub: MESSAGES_DEAD_LETTER_HUB,
   nothing: nothingStored,

@@ -3,7 +3,7 @@ import type { EventBatch, ReceivedEvent } from "../bus/eventBus.js";
 import { moveTo, type ReadMoved } from "../chat/readMove.js";
 import { consumeBatch } from "../consumers/consumeBatch.js";
 import type { Refused } from "../consumers/deadLetters.js";
-import type { BatchHandler, StoreAfter } from "../consumers/handler.js";
+import type { BatchHandler, StoreEvents } from "../consumers/handler.js";
 import { type Readable, readEach } from "../consumers/readEach.js";
 import { parseRoomRead, READS_DEAD_LETTER_HUB, type RoomRead } from "../events/reads.js";
 import { ChatError } from "../platform/errors.js";
@@ -53,20 +53,17 @@ const handlerOf = (deps: ReadsDeps): BatchHandler<NotedReads> => ({
   shown: { kind: "byOutbox" },
 });
 
-async function lookUp(tx: Transaction, events: readonly ReceivedEvent[]): Promise<StoreAfter<NotedReads>> {
+async function lookUp(tx: Transaction, events: readonly ReceivedEvent[]): Promise<StoreEvents<NotedReads>> {
   const { readable, unreadable } = readEach(events, parseRoomRead);
-  const all = readable.map(({ content }) => content);
+  const reads = readable.map(({ content }) => content);
   // The members last: it may have to wait for them.
   const [rooms, places, members] = await Promise.all([
-    findRooms(tx, [...new Set(all.map(({ roomId }) => roomId))]),
-    findPlaces(tx, [...new Set(all.map(({ messageId }) => messageId))]),
-    lockMembers(tx, all),
+    findRooms(tx, [...new Set(reads.map(({ roomId }) => roomId))]),
+    findPlaces(tx, [...new Set(reads.map(({ messageId }) => messageId))]),
+    lockMembers(tx, reads),
   ]);
-  return async (stored) => {
-    const isNew = ({ event }: { readonly event: ReceivedEvent }) => event.sequenceNumber > stored;
-    const fresh = readable.filter(isNew);
-    const refused = [...unreadable.filter(isNew), ...fresh.flatMap((one) => refusal(one, rooms, members))];
-    const reads = fresh.map(({ content }) => content);
+  return async () => {
+    const refused = [...unreadable, ...readable.flatMap((one) => refusal(one, rooms, members))];
     const moves = furthest(reads, rooms, places, members);
     setReadPositions(tx, await positionsOf(tx, moves, members));
     const noted = noteReads(tx, moves, rooms);

@@ -10,7 +10,7 @@ import {
 import type { OnFault } from "../platform/errors.js";
 import { measure } from "../platform/measures.js";
 import { connectionTo } from "./connecting.js";
-import { failureOf, isLost, isSilent, isUsableAfter } from "./failures.js";
+import { failureOf, isLost, isSilent, isUsableAfter, smallerBatch } from "./failures.js";
 import { tellingFaults } from "./faults.js";
 import { poolUse } from "./poolUse.js";
 import { readyConnections } from "./readyConnections.js";
@@ -135,7 +135,8 @@ export async function onceMore<T>(
   try {
     return await attempt(false);
   } catch (error) {
-    if (!isLost(error)) throw error;
+    // What is too large is also too large for another connection.
+    if (!isLost(error) || smallerBatch(error) === "needed") throw error;
     onLost();
     return attempt(true);
   }
@@ -218,12 +219,19 @@ export async function run(
   statements: readonly Statement[],
   database: Database,
 ): Promise<[never, FieldPacket[]][]> {
-  const asWritten = statements.flatMap(({ sql }) => sql || []).join("; ");
+  const asWritten = statements
+    .flatMap(({ sql }) => (sql ? shortened(sql, statements.length) : []))
+    .join("; ");
   const sql = statements.map(({ text }) => text).join(";\n");
   const [answers, fields] = await ask<never>(connection, { sql }, asWritten, database);
   if (statements.length === 1) return [[answers, fields]];
   return statements.map((_, index) => [answers[index]!, (fields as unknown as FieldPacket[][])[index]!]);
 }
+
+/** Of a statement among several: without the list of its columns, and what follows its table and keys. */
+const shortened = (sql: string, among: number): string =>
+  among === 1 ? sql : sql.replace(/^\s*SELECT\b[\s\S]*?\bFROM\b/, "SELECT … FROM").slice(0, SHORT);
+const SHORT = 60;
 
 async function ask<T extends QueryResult>(
   connection: PoolConnection,

@@ -12,7 +12,8 @@ export function isFault(error: unknown): error is { readonly errno: number; read
   return typeof errno === "number" && typeof sqlState === "string" && failureOf(error).kind === "service";
 }
 
-const STATEMENT_CHARACTERS = 200;
+/** Of several that went together there are as many as a batch has. */
+const STATEMENT_CHARACTERS = 500;
 
 /**
  * Waits for the server's answer. Tells `onFault` of a fault, and throws it as an error that asks for no

@@ -3,9 +3,9 @@ import { type Database, formatted, onceMore, type Queryable, run, type Statement
 import { isUsableAfter } from "./failures.js";
 
 /**
- * One transaction. What is asked for in one turn of the event loop goes to the server together, in the order in
- * which it was asked for: a round trip costs more than most statements. Where one of several fails, those behind it
- * don't run, all of them throw, and nothing more of the transaction runs.
+ * One transaction. What is asked for without awaiting anything in between goes to the server together, in the order
+ * in which it was asked for: a round trip costs more than most statements. Where one of several fails, those behind it
+ * don't run, all of them throw, and nothing more of the transaction runs. Together they have the time of one statement.
  */
 export interface Transaction extends Queryable {
   /**
@@ -19,8 +19,9 @@ export interface Transaction extends Queryable {
 
 /**
  * Runs `work` in one transaction and commits. When `work` throws, rolls back and rethrows. A connection that
- * failed itself is destroyed, which rolls back as well. A connection that turns out to be lost at the first
- * statements is replaced once.
+ * failed itself is destroyed, which rolls back as well, unless the COMMIT was on its way: then it may have been
+ * committed, now or later, so `work` must be such that it can run again. A connection that turns out to be lost at the
+ * first statements is replaced once.
  */
 export async function inTransaction<T>(
   database: Database,
@@ -51,6 +52,8 @@ interface Waiting extends Statement {
 const START: Waiting = { ...formatted("START TRANSACTION"), sql: "" };
 const COMMIT: Waiting = formatted("COMMIT");
 const ROLLBACK: Waiting = formatted("ROLLBACK");
+
+const IS_COMMITTED = new Error("The transaction is committed: nothing more of it can run.");
 
 class OpenTransaction implements Transaction {
   readonly #database: Database;
@@ -90,21 +93,29 @@ class OpenTransaction implements Transaction {
   async commit(): Promise<void> {
     this.#waiting.push(COMMIT);
     await this.flush();
+    this.#end(IS_COMMITTED);
     this.#connection?.release();
   }
 
   /** Never throws: a connection that can't be rolled back is destroyed. */
   async rollBack(error: unknown): Promise<void> {
-    this.#waiting = [];
+    const before = this.#failure?.error ?? error;
+    this.#end(error);
     await this.#running;
     const connection = this.#connection;
     try {
-      if (!isUsableAfter(error) || !isUsableAfter(this.#failure?.error ?? error)) throw error;
+      if (![error, before, this.#failure?.error].every(isUsableAfter)) throw error;
       if (connection) await run(connection, [ROLLBACK], this.#database);
       connection?.release();
     } catch {
       connection?.destroy();
     }
+  }
+
+  /** What waits, and what is asked for from now on, fails. */
+  #end(error: unknown): void {
+    this.#failure ??= { error };
+    for (const { reject } of this.#waiting.splice(0)) reject?.(error);
   }
 
   async #run(statements: readonly Waiting[]): Promise<void> {

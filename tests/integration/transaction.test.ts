@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vi
 import type { Fault } from "../../shared/platform/errors.js";
 import { type Database, isDuplicate, openDatabase } from "../../shared/store/database.js";
 import { insertLater } from "../../shared/store/idToCome.js";
-import { inTransaction } from "../../shared/store/transaction.js";
+import { inTransaction, type Transaction } from "../../shared/store/transaction.js";
 import { newDatabase } from "../support/database.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcpProxy.js";
 
@@ -211,10 +211,78 @@ test("statements that are long together go one after the other", async () => {
   for (const one of sent) expect(one.length).toBeLessThan(70_000);
 });
 
-test("a fault names the statements among which it is", async () => {
+test("a transaction that has ended runs nothing more", async () => {
+  for (const stop of [false, true]) {
+    let left: Transaction | undefined;
+    const ended = inTransaction(database, async (tx) => {
+      left = tx;
+      await tx.query("SELECT 1");
+      if (stop) throw new Error("stop");
+    });
+    await ended.catch(() => {});
+    sent.length = 0;
+    await expect(left!.query("INSERT INTO things (n) VALUES (1)")).rejects.toThrow(/stop|is committed/);
+    left!.later("INSERT INTO things (n) VALUES (2)");
+    await expect(left!.flush()).rejects.toThrow(/stop|is committed/);
+    expect(sent).toEqual([]);
+  }
+});
+
+test("what is asked for and not awaited when a transaction is given up is refused, too", async () => {
+  const ends: unknown[] = [];
   const failing = inTransaction(database, async (tx) => {
-    await Promise.all([tx.query("SELECT n FROM things"), tx.query("SELECT nothing FROM things")]);
+    await tx.query("SELECT 1");
+    tx.query("INSERT INTO things (n) VALUES (1)").then(
+      () => ends.push("run"),
+      () => ends.push("refused"),
+    );
+    throw new Error("stop");
+  });
+  await expect(failing).rejects.toThrow("stop");
+  expect([ends, await numbers()]).toEqual([[expect.any(String)], []]);
+});
+
+test("a connection that is given back has no transaction open", async () => {
+  const name = (await database.query<RowDataPacket[]>("SELECT VERSION() AS v"))[0][0]!["v"].includes("Maria");
+  await inTransaction(database, (tx) => tx.query("SELECT n FROM things"));
+  await inTransaction(database, async (tx) => {
+    await tx.query("INSERT INTO things (n) VALUES (1)");
+    throw new Error("stop");
+  }).catch(() => {});
+  await inTransaction(database, async (tx) => {
+    tx.later("INSERT INTO things (n) VALUES (2)");
+    tx.later("INSERT INTO things (n) VALUES (2)");
+  }).catch(() => {});
+  const open = name
+    ? "SELECT @@in_transaction AS open"
+    : "SELECT COUNT(*) AS open FROM performance_schema.events_transactions_current WHERE state = 'ACTIVE' AND thread_id = PS_CURRENT_THREAD_ID() AND autocommit = 'NO'";
+  for (const _ of [1, 2]) expect((await database.query(open))[0]).toEqual([{ open: 0 }]);
+});
+
+test("connections that are lost one after the other are given up, and the pool has all of its own again", async () => {
+  for (let round = 0; round < 5; round += 1) {
+    await Promise.all([1, 2].map(() => database.query("SELECT SLEEP(0.05)")));
+    proxy.isMute = true;
+    const failing = inTransaction(database, (tx) => tx.query("SELECT 1"));
+    failing.catch(() => {});
+    for (let cuts = 0; cuts < 2; cuts += 1) await vi.waitFor(() => expect(proxy.cut()).toBeGreaterThan(0));
+    proxy.isMute = false;
+    await failing.catch(() => {});
+  }
+  expect(await Promise.all([1, 2].map(() => database.query("SELECT 1 AS one")))).toMatchObject([
+    [[{ one: 1 }], {}],
+    [[{ one: 1 }], {}],
+  ]);
+});
+
+test("a fault names the statements among which it is, each by its table", async () => {
+  const failing = inTransaction(database, async (tx) => {
+    const columns = Array.from({ length: 40 }, () => "n").join(", ");
+    await Promise.all([
+      tx.query(`SELECT ${columns} FROM things WHERE n = ?`, [1]),
+      tx.query("SELECT nothing\n  FROM things"),
+    ]);
   });
   await expect(failing).rejects.toMatchObject({ cause: { code: "ER_BAD_FIELD_ERROR" } });
-  expect(faults).toMatchObject([{ statement: "SELECT n FROM things; SELECT nothing FROM things" }]);
+  expect(faults).toMatchObject([{ statement: "SELECT … FROM things WHERE n = ?; SELECT … FROM things" }]);
 });

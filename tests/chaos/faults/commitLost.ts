@@ -3,15 +3,10 @@ import { HOSTS } from "../stack/names.js";
 import type { Kind } from "./kind.js";
 import { linkOf } from "./links.js";
 
-/** A command of MySQL's protocol: 3 bytes of length, its number 0, and 3 for a statement. */
-const [HEAD, COM_QUERY] = [4, 3];
-
-const isCommit = (bytes: Buffer): boolean =>
-  bytes[HEAD] === COM_QUERY &&
-  bytes
-    .subarray(HEAD + 1)
-    .toString("latin1")
-    .endsWith("COMMIT");
+/** A transaction's last statements, which may come in several pieces, end with it. */
+const isCommit = (bytes: Buffer): boolean => LAST.test(bytes.subarray(-20).toString("latin1"));
+/** Behind another statement, or alone: then behind the number of the command, with or without attributes. */
+const LAST = /(;\n|\x03|\x03\0\x01)COMMIT$/;
 
 /** MySQL commits, and the connection breaks before the host hears of it; `amount` times. */
 export const commitLost: Kind = {
@@ -26,7 +21,7 @@ export const commitLost: Kind = {
     const committing = new Set<number>();
     let lost = 0;
     link.watch = (bytes, isFromClient, connection) => {
-      // A client waits for each answer, and so short a statement comes in one piece.
+      // A client waits for each answer.
       if (isFromClient && isCommit(bytes)) committing.add(connection);
       if (isFromClient || lost === fault.amount || !committing.delete(connection)) return false;
       lost += 1;
