@@ -69,7 +69,7 @@ export async function startMySqlEntra(
 async function handOver(client: TLSSocket, sequence: number, url: string): Promise<void> {
   let behind: Connection;
   try {
-    behind = await createConnection({ uri: url, charset: "utf8mb4" });
+    behind = await createConnection({ uri: url, charset: "utf8mb4", multipleStatements: true });
   } catch (error) {
     const {
       errno = 1105,
