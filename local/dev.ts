@@ -100,8 +100,8 @@ export class DevLoop {
   readonly #say: (line: string) => void;
   readonly #watch: FolderWatch;
   readonly #stopping = new AbortController();
-  /** The files as the last round saw them. */
-  #seen: ReadonlyMap<string, string>;
+  /** The files as the last round saw them, or as its build read them. */
+  #seen: Map<string, string>;
   /** Changed files that are not built yet, several rounds of them where the compiler found errors. */
   readonly #waiting = new Set<string>();
   #isAtWork = false;
@@ -146,10 +146,17 @@ export class DevLoop {
     if (changed.length === 0) return;
     for (const file of changed) this.#waiting.add(file);
     if (await this.#built(changed)) {
+      this.#seeBuilt();
       const effect = effectOf([...this.#waiting]);
       this.#waiting.clear();
       await this.#apply(effect);
     }
+  }
+
+  /** A file that was just being written when it was looked at is built whole, and needs no second build. */
+  #seeBuilt(): void {
+    for (const [file, version] of builtFiles(this.#root) ?? [])
+      if (this.#waiting.has(file)) this.#seen.set(file, version);
   }
 
   /** False when there are errors. The waiting files are then built with the next change. */
