@@ -219,9 +219,8 @@ export async function run(
   statements: readonly Statement[],
   database: Database,
 ): Promise<[never, FieldPacket[]][]> {
-  const asWritten = statements
-    .flatMap(({ sql }) => (sql ? shortened(sql, statements.length) : []))
-    .join("; ");
+  const asWritten = (): string =>
+    statements.flatMap(({ sql }) => (sql ? shortened(sql, statements.length) : [])).join("; ");
   const sql = statements.map(({ text }) => text).join(";\n");
   const [answers, fields] = await ask<never>(connection, { sql }, asWritten, database);
   if (statements.length === 1) return [[answers, fields]];
@@ -236,7 +235,7 @@ const SHORT = 60;
 async function ask<T extends QueryResult>(
   connection: PoolConnection,
   statement: { readonly sql: string; readonly values?: unknown[] },
-  asWritten: string,
+  asWritten: string | (() => string),
   database: Database,
 ): Promise<[T, FieldPacket[]]> {
   try {

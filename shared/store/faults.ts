@@ -21,14 +21,15 @@ const STATEMENT_CHARACTERS = 500;
  */
 export async function tellingFaults<T>(
   asked: Promise<T>,
-  sql: string | undefined,
+  sql: string | (() => string) | undefined,
   onFault: OnFault,
 ): Promise<T> {
   try {
     return await asked;
   } catch (error) {
     if (!isFault(error)) throw error;
-    onFault(faultOf(error, sql?.replace(/\s+/g, " ").trim().slice(0, STATEMENT_CHARACTERS)));
+    const statement = typeof sql === "function" ? sql() : sql;
+    onFault(faultOf(error, statement?.replace(/\s+/g, " ").trim().slice(0, STATEMENT_CHARACTERS)));
     throw toBeMended(error);
   }
 }
