@@ -147,6 +147,13 @@ const FAULTS: readonly [RuleName, string, (draft: Draft) => void, RuleName[]?][]
     },
   ],
   [
+    "shown",
+    "a first subscription sees nothing of all that was sent after its RECEIPT",
+    ({ lines }) => {
+      lines.push(...subscribes(39, "2-1", null));
+    },
+  ],
+  [
     "repeats",
     "a message comes twice though nothing failed",
     ({ lines }) => {
@@ -397,6 +404,12 @@ const PERMITTED: readonly [string, (draft: Draft) => void][] = [
       replace(draft, isShown("2-0", 3));
       replace(draft, isShown("2-0", 4), { ...shows(45, "2-0", 4), gap: true } as Line);
       draft.lines.push(...subscribes(44.5, "2-0", 2));
+    },
+  ],
+  [
+    "a first subscription without last-seq sees nothing, as nobody sends any more",
+    ({ lines }) => {
+      lines.push(...subscribes(65, "2-1", null));
     },
   ],
   [

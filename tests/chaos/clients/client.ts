@@ -23,6 +23,8 @@ interface RoomView {
   latest: Seen | undefined;
   /** It has ever been subscribed. */
   isKnown: boolean;
+  /** Its subscription asks for nothing that was sent before. */
+  isOpen: boolean;
   /** The connection and the id under which it is subscribed, or is about to be. */
   on: Session | undefined;
   subscription: string;
@@ -82,9 +84,14 @@ export class ChatClient {
     ];
   }
 
-  /** The newest message it has of each room that it is subscribed to. */
+  /**
+   * The newest message it has of each room that it is subscribed to. Left out are those of which nothing is due
+   * to it before somebody sends.
+   */
   live(): Map<number, Seen | undefined> {
-    const live = [...this.#rooms].filter(([, room]) => room.wanted && room.isLive);
+    const live = [...this.#rooms].filter(
+      ([, room]) => room.wanted && room.isLive && (room.latest || !room.isOpen),
+    );
     return new Map(live.map(([id, room]) => [id, room.latest]));
   }
 
@@ -219,6 +226,7 @@ export class ChatClient {
     const destination = roomDestination(room);
     view.subscription = session.subscriptionId(destination);
     const lastSeq = view.isKnown || this.user % 2 === 0 ? view.seen : null;
+    view.isOpen = lastSeq === null;
     const more = lastSeq === null ? {} : { "last-seq": String(lastSeq) };
     this.#note({ kind: "subscribe", connection: session.number, room, lastSeq, guest: false });
     const answer = await session.ask(subscribeFrame(destination, view.subscription, more));
@@ -279,6 +287,7 @@ export class ChatClient {
       seen: 0,
       latest: undefined,
       isKnown: false,
+      isOpen: false,
       on: undefined,
       subscription: "",
       isLive: false,

@@ -2,11 +2,13 @@ import type { Line } from "../../clients/history.js";
 import type { Proofs } from "../proofs.js";
 import type { Rule } from "../rule.js";
 import type { LineOf, Run } from "../run.js";
+import type { StoredMessage } from "../stored.js";
 
 /**
  * Each device sees a room's messages in the order of `seq` and without a hole: on a connection, over its
  * reconnects by `last-seq`, and up to the end. A message may come once more. A replay that says `gap` may begin
- * later; so may a subscription after a removal, and the first one without `last-seq`.
+ * later; so may a subscription after a removal, and the first one without `last-seq`, which may see nothing where
+ * nothing is sent after it.
  */
 export const shown: Rule = (run, proofs) => {
   const streams = new Map<string, Stream>();
@@ -59,15 +61,16 @@ class Stream {
     return [this.#text(last ?? 0, line.seq)];
   }
 
-  /** Without `last-seq`: only what was sent after the RECEIPT of the SUBSCRIBE is sure to come. */
   #begin({ seq }: LineOf<"message">, run: Run, proofs: Proofs): string[] {
-    const missed = run.stored.messages.filter(
-      (message) =>
-        message.room === this.room &&
-        message.seq < seq &&
-        (proofs.send(message)?.tries[0]?.at ?? 0) > this.#openSince,
+    const missed = this.#sure(run, proofs).find((message) => message.seq < seq);
+    return missed ? [this.#text(missed.seq - 1, seq)] : [];
+  }
+
+  /** What has to come without `last-seq`: that which was sent after the RECEIPT of the SUBSCRIBE, by `seq`. */
+  #sure(run: Run, proofs: Proofs): readonly StoredMessage[] {
+    return run.stored.messages.filter(
+      (message) => message.room === this.room && (proofs.send(message)?.tries[0]?.at ?? 0) > this.#openSince,
     );
-    return missed.length > 0 ? [this.#text((missed[0]?.seq ?? 1) - 1, seq)] : [];
   }
 
   /**
@@ -79,11 +82,15 @@ class Stream {
     return changes.some(({ to, start, end }) => to === "in" && start <= line.at && end >= this.#lastAt);
   }
 
-  /** When all was quiet, a member's device had everything. */
+  /** When all was quiet, a member's device had everything that is due to it. */
   end(run: Run, proofs: Proofs): string[] {
     const at = run.quiet?.at ?? Number.POSITIVE_INFINITY;
     if (proofs.membership(this.room, this.user, at, at) !== "in") return [];
-    const stored = run.stored.messages.filter(({ room }) => room === this.room).at(-1)?.seq ?? 0;
+    const isOpen = this.#last === undefined && this.#lastSeq === null;
+    const due = isOpen
+      ? this.#sure(run, proofs)
+      : run.stored.messages.filter(({ room }) => room === this.room);
+    const stored = due.at(-1)?.seq ?? 0;
     if ((this.#last ?? 0) >= stored) return [];
     return [`${this.client} saw room ${this.room} up to seq ${this.#last ?? 0} of ${stored}`];
   }
