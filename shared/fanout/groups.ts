@@ -25,14 +25,14 @@ export interface SubscriberGroup {
   readonly wire: string;
 }
 
+/** By the keys of their destinations. */
+export type Groups = ReadonlyMap<string, readonly SubscriberGroup[]>;
+
 /**
  * The groups in which each of these destinations, named by their keys, has subscribers. A destination without
  * any is left out. One query.
  */
-export async function groupsOf(
-  db: Queryable,
-  keys: readonly string[],
-): Promise<ReadonlyMap<string, readonly SubscriberGroup[]>> {
+export async function groupsOf(db: Queryable, keys: readonly string[]): Promise<Groups> {
   const ids = await listSubscriptionIds(db, keys);
   return new Map([...ids].map(([key, used]) => [key, used.map((one) => groupOf(key, one))]));
 }

@@ -4,7 +4,7 @@ import { inParallel, retrying } from "../platform/async.js";
 import { ChatError, isToBeMended } from "../platform/errors.js";
 import { textsOf } from "../stomp/packing.js";
 import type { Database } from "../store/database.js";
-import { groupName, groupsOf, isPacked, type SubscriberGroup } from "./groups.js";
+import { type Groups, groupName, groupsOf, isPacked, type SubscriberGroup } from "./groups.js";
 
 /** What sending to the subscribers of destinations needs. */
 export interface SendDeps {
@@ -61,13 +61,14 @@ export const ON_THE_SIDE: Omit<SendPolicy, "isOver"> = {
 /**
  * Sends each destination's frames, named by its key, to the group of every subscription id in use there: in
  * order within a group, at most 16 groups at once. Throws the first failure once all that was begun has
- * ended, so nothing is on its way when the batch is tried again.
+ * ended, so nothing is on its way when the batch is tried again. `groups` says who they are, where that is known.
  */
 export async function sendToAll(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
   deps: SendDeps,
+  groups?: Groups,
 ): Promise<void> {
-  const failed = await sendTo(framesByKey, SHOWING, deps);
+  const failed = await sendTo(framesByKey, SHOWING, deps, groups);
   for (const error of failed.values()) throw error;
 }
 
@@ -87,9 +88,11 @@ export async function sendTo(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
   policy: SendPolicy,
   deps: SendDeps,
+  known?: Groups,
 ): Promise<ReadonlyMap<string, unknown>> {
   const failed = new Map<string, unknown>();
-  await inParallel(policy.atOnce, await sendsOf(framesByKey, policy, deps), async (send) => {
+  const groups = known ?? (await groupsOf(deps.database, [...framesByKey.keys()]));
+  await inParallel(policy.atOnce, sendsOf(framesByKey, groups, policy), async (send) => {
     try {
       await sendInOrder(send, failed.size, policy, deps);
     } catch (error) {
@@ -99,12 +102,11 @@ export async function sendTo(
   return failed;
 }
 
-async function sendsOf(
+function sendsOf(
   framesByKey: ReadonlyMap<string, readonly PreparedFrame[]>,
+  groups: Groups,
   { fair }: SendPolicy,
-  { database }: SendDeps,
-): Promise<readonly Send[]> {
-  const groups = await groupsOf(database, [...framesByKey.keys()]);
+): readonly Send[] {
   const sends = [...framesByKey].flatMap(([key, frames]) =>
     (groups.get(key) ?? []).map((group, index) => ({ ...group, index, key, frames })),
   );

@@ -1,4 +1,5 @@
 import type { ShownMessage } from "../chat/message.js";
+import { type Groups, groupsOf } from "../fanout/groups.js";
 import { type SendDeps, sendToAll } from "../fanout/send.js";
 import { destinationKey } from "../frames/destinations.js";
 import { errorMessage } from "../frames/error.js";
@@ -6,20 +7,35 @@ import { prepared } from "../frames/frame.js";
 import { messageFrame } from "../frames/message.js";
 import { groupBy } from "../platform/async.js";
 import type { ChatError } from "../platform/errors.js";
+import type { Queryable } from "../store/database.js";
 
 /**
  * Shows stored messages to the subscribers of their rooms. Those of one room go in the order given: together
  * in one send to each group that takes several frames a message, in one send each to the others. Throws
  * `UNAVAILABLE` when the socket service can't be reached: then all is sent again, and clients drop repeats by
- * `seq`.
+ * `seq`. `groups`, where given, are the rooms' subscribers at a time when the messages were stored.
  */
-export async function broadcastMessages(shown: readonly ShownMessage[], deps: SendDeps): Promise<void> {
-  const keyOf = ({ message: { roomId } }: ShownMessage) => destinationKey({ kind: "room", roomId }, 0);
+export async function broadcastMessages(
+  shown: readonly ShownMessage[],
+  deps: SendDeps,
+  groups?: Groups,
+): Promise<void> {
   await sendToAll(
-    groupBy(shown, keyOf, (one) => prepared(messageFrame(one))),
+    groupBy(
+      shown,
+      ({ message }) => keyOf(message.roomId),
+      (one) => prepared(messageFrame(one)),
+    ),
     deps,
+    groups,
   );
 }
+
+const keyOf = (roomId: number): string => destinationKey({ kind: "room", roomId }, 0);
+
+/** The groups of the subscribers of these rooms. */
+export const groupsOfRooms = (db: Queryable, roomIds: Iterable<number>): Promise<Groups> =>
+  groupsOf(db, [...new Set(roomIds)].map(keyOf));
 
 /** A refusal of something that had been accepted. */
 export interface LateRefusal {

@@ -24,7 +24,7 @@ import type { StoredMessages } from "./write.js";
  */
 export async function showMessages(
   stream: Stream,
-  { shown, reopened, withReads }: StoredMessages,
+  { shown, reopened, withReads, groups }: StoredMessages,
   refused: readonly Refused[],
   deps: MessagesDeps,
 ): Promise<void> {
@@ -32,7 +32,7 @@ export async function showMessages(
   // Before anything that can fail: an interrupted showing is not repeated with its reads.
   for (const roomId of new Set(withReads)) deps.scheduleReads(roomId);
   annotate(() => ({ "chat.messages": shown.length, "chat.rooms": new Set(shown.map(roomOf)).size }));
-  await broadcastMessages(shown, deps);
+  await broadcastMessages(shown, deps, await groups);
   await tellRefused(stream, refused, deps);
   // The one who had left finds the one-to-one room in their list again.
   await giveHints(

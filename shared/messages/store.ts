@@ -5,7 +5,7 @@ import { MESSAGES_DEAD_LETTER_HUB } from "../events/messages.js";
 import { decideMessages } from "./decide.js";
 import type { MessagesDeps } from "./deps.js";
 import { showMessages, showMessagesAgain } from "./show.js";
-import { nothingStored, type StoredMessages, writeMessages } from "./write.js";
+import { combineStored, nothingStored, type StoredMessages, writeMessages } from "./write.js";
 
 /**
  * Stores a batch of messages and shows it to the subscribers of their rooms. `consumeBatch` says what becomes
@@ -21,11 +21,7 @@ const handlerOf = (deps: MessagesDeps): BatchHandler<StoredMessages> => ({
   },
   deadLetterHub: MESSAGES_DEAD_LETTER_HUB,
   nothing: nothingStored,
-  combine: (first, second) => ({
-    shown: [...first.shown, ...second.shown],
-    reopened: [...first.reopened, ...second.reopened],
-    withReads: [...first.withReads, ...second.withReads],
-  }),
+  combine: combineStored,
   show: (stream, result, refused) => showMessages(stream, result, refused, deps),
   shown: {
     kind: "byPosition",

@@ -2,6 +2,7 @@ import { type ShownMessage, type StoredMessage, shownWith } from "../chat/messag
 import { moveToEnd, type ReadMoved } from "../chat/readMove.js";
 import { readmit } from "../chat/readmit.js";
 import type { NamedUser } from "../events/messages.js";
+import type { Groups } from "../fanout/groups.js";
 import { groupBy } from "../platform/async.js";
 import type { IdToCome } from "../store/idToCome.js";
 import { isAwaited, memberKey, setReadPositions } from "../store/members.js";
@@ -10,6 +11,7 @@ import { insertReads } from "../store/readOutbox.js";
 import { moveRoomsForward, type Room } from "../store/rooms.js";
 import type { Transaction } from "../store/transaction.js";
 import { awaitedAmong } from "../store/users.js";
+import { groupsOfRooms } from "./broadcast.js";
 import type { Decision } from "./decide.js";
 
 /** What one transaction stored. */
@@ -21,6 +23,11 @@ export interface StoredMessages {
    * Rooms in which moves of read positions wait to be broadcast: sending reads the older messages of others.
    */
   readonly withReads: readonly number[];
+  /**
+   * The groups of the rooms' subscribers, read behind the commit: who subscribes from then on finds the messages
+   * stored.
+   */
+  readonly groups: Promise<Groups>;
 }
 
 /** A one-to-one room, and which of the two is a member of it again. */
@@ -31,7 +38,21 @@ export interface Reopened {
   readonly by: NamedUser;
 }
 
-export const nothingStored: StoredMessages = { shown: [], reopened: [], withReads: [] };
+export const nothingStored: StoredMessages = {
+  shown: [],
+  reopened: [],
+  withReads: [],
+  groups: Promise.resolve(new Map()),
+};
+
+/** What two transactions stored, in their order. */
+export const combineStored = (first: StoredMessages, second: StoredMessages): StoredMessages => ({
+  shown: [...first.shown, ...second.shown],
+  reopened: [...first.reopened, ...second.reopened],
+  withReads: [...first.withReads, ...second.withReads],
+  // Of a room of both the later ones: who has come meanwhile takes part in the second.
+  groups: Promise.all([first.groups, second.groups]).then(([one, two]) => new Map([...one, ...two])),
+});
 
 /** A message that is about to be stored. */
 interface Numbered extends Omit<StoredMessage, "messageId"> {
@@ -51,10 +72,14 @@ export async function writeMessages(tx: Transaction, decision: Decision): Promis
   moveRooms(tx, numbered);
   const { latest, moves } = moveSenders(tx, numbered, decision);
   insertReads(tx, moves, null);
+  const groups = groupsOfRooms(tx.behindCommit, decision.rooms.keys());
+  // Where the transaction fails, it is that which is thrown.
+  groups.catch(() => {});
   return () => ({
     shown: counted(numbered, latest, rooms),
     reopened: reopenedOf(numbered, decision),
     withReads: [...new Set(moves.map(({ roomId }) => roomId))],
+    groups,
   });
 }
 

@@ -15,6 +15,11 @@ export interface Transaction extends Queryable {
   later(sql: string, values?: unknown, then?: (answer: ResultSetHeader) => void): void;
   /** Runs what waits: for what is done next outside the database, and must not be done if that fails. */
   flush(): Promise<void>;
+  /**
+   * What is asked of it goes to the server behind COMMIT, in the same round trip, and sees what is stored then. It must
+   * change nothing, and fails where the transaction does. Its own failure is taken for one of COMMIT.
+   */
+  readonly behindCommit: Queryable;
 }
 
 /**
@@ -59,6 +64,7 @@ class OpenTransaction implements Transaction {
   readonly #database: Database;
   #connection: PoolConnection | undefined;
   #waiting: Waiting[] = [];
+  readonly #behindCommit: Waiting[] = [];
   /** What has been sent before: it never rejects. */
   #running: Promise<void> = Promise.resolve();
   /** Some of what waits is awaited: it is sent at the end of this turn. */
@@ -77,6 +83,14 @@ class OpenTransaction implements Transaction {
     });
   }
 
+  readonly behindCommit: Queryable = {
+    query: (sql, values) =>
+      new Promise((resolve, reject) => {
+        if (this.#failure) throw this.#failure.error;
+        this.#behindCommit.push({ ...formatted(sql, values), resolve, reject });
+      }),
+  };
+
   later(sql: string, values?: unknown, then?: (answer: ResultSetHeader) => void): void {
     this.#waiting.push({ ...formatted(sql, values), ...(then && { resolve: ([answer]) => then(answer) }) });
   }
@@ -91,7 +105,7 @@ class OpenTransaction implements Transaction {
   }
 
   async commit(): Promise<void> {
-    this.#waiting.push(COMMIT);
+    this.#waiting.push(COMMIT, ...this.#behindCommit.splice(0));
     await this.flush();
     this.#end(IS_COMMITTED);
     this.#connection?.release();
@@ -115,7 +129,7 @@ class OpenTransaction implements Transaction {
   /** What waits, and what is asked for from now on, fails. */
   #end(error: unknown): void {
     this.#failure ??= { error };
-    for (const { reject } of this.#waiting.splice(0)) reject?.(error);
+    for (const { reject } of [...this.#waiting.splice(0), ...this.#behindCommit.splice(0)]) reject?.(error);
   }
 
   async #run(statements: readonly Waiting[]): Promise<void> {

@@ -83,6 +83,46 @@ test("what is asked for later comes before what is asked for after it, and is se
   expect(sent).toHaveLength(4);
 });
 
+test("what is asked for behind the commit goes with it, and sees it", async () => {
+  let behind: Promise<unknown> | undefined;
+  await inTransaction(database, async (tx) => {
+    tx.later("INSERT INTO things (n) VALUES (1)");
+    behind = tx.behindCommit.query("SELECT n FROM things");
+    // It has not run by now.
+    tx.later("INSERT INTO things (n) VALUES (2)");
+  });
+  const [rows] = (await behind) as [RowDataPacket[]];
+  expect(rows.map((row) => row["n"])).toEqual([1, 2]);
+  expect(sent).toHaveLength(1);
+  expect(sent[0]).toMatch(/;\nCOMMIT;\nSELECT/);
+});
+
+test("what is asked for behind a commit that fails, or is never made, fails with it", async () => {
+  for (const last of ["INSERT INTO things (n) VALUES (1)", undefined]) {
+    let behind: Promise<unknown> | undefined;
+    const failing = inTransaction(database, async (tx) => {
+      tx.later("INSERT INTO things (n) VALUES (1)");
+      behind = tx.behindCommit.query("SELECT n FROM things");
+      behind.catch(() => {});
+      if (!last) throw new Error("stop");
+      tx.later(last);
+    });
+    const error = await failing.catch((reason: unknown) => reason);
+    expect(last ? isDuplicate(error) : error).toEqual(last ? true : new Error("stop"));
+    await expect(behind).rejects.toBe(error);
+    expect(await numbers()).toEqual([]);
+  }
+});
+
+test("a failure behind the commit is thrown as one of the commit, of which nobody knows", async () => {
+  const failing = inTransaction(database, async (tx) => {
+    tx.later("INSERT INTO things (n) VALUES (1)");
+    tx.behindCommit.query("SELECT nothing FROM things").catch(() => {});
+  });
+  await expect(failing).rejects.toMatchObject({ cause: { code: "ER_BAD_FIELD_ERROR" } });
+  expect(await numbers()).toEqual([1]);
+});
+
 test("ids to come are those of the rows, in later statements and after the commit", async () => {
   const ids = await inTransaction(database, async (tx) => {
     const of = (name: string, ...rows: readonly number[]) =>
@@ -222,6 +262,7 @@ test("a transaction that has ended runs nothing more", async () => {
     await ended.catch(() => {});
     sent.length = 0;
     await expect(left!.query("INSERT INTO things (n) VALUES (1)")).rejects.toThrow(/stop|is committed/);
+    await expect(left!.behindCommit.query("SELECT 1")).rejects.toThrow(/stop|is committed/);
     left!.later("INSERT INTO things (n) VALUES (2)");
     await expect(left!.flush()).rejects.toThrow(/stop|is committed/);
     expect(sent).toEqual([]);
