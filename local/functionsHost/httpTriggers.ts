@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
 import { type AdminOptions, answerAdmin, hasKey, isAdminPath } from "./admin.js";
 import { allowOrigin, type Cors } from "./cors.js";
 import { refuse, send, sendText } from "./httpAnswers.js";
@@ -33,14 +34,34 @@ export interface HttpOptions {
   readonly admin: AdminOptions;
 }
 
+export type Answer = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
+
 /**
- * A server for the HTTP-triggered functions of `worker` and for the host's own calls. It does not listen yet.
- * Throws on a bad route.
+ * Answers calls of the HTTP-triggered functions of `worker`, and the host's own. Throws on a bad route.
  */
-export function createHttpServer(worker: Worker, options: HttpOptions, log: Log): http.Server {
+export function answerFor(worker: Worker, options: HttpOptions): Answer {
   const routes = routesOf(worker, options.routePrefix);
+  return (request, response) => handle(worker, routes, options, request, response);
+}
+
+/** What is held of the calls that come while the host starts: how many, and each for how long. */
+interface Held {
+  readonly atMost: number;
+  readonly milliseconds: number;
+}
+const HELD: Held = { atMost: 1_000, milliseconds: 30_000 };
+
+/**
+ * A server that can listen before it is known how to answer. Calls that come by then are held, and get a 503 where they
+ * are too many, or wait for too long. It does not listen yet.
+ */
+export function createHttpServer(ready: Promise<Answer>, log: Log, held = HELD): http.Server {
+  let answer = whenReady(ready, held);
+  void ready.then((loaded) => {
+    answer = loaded;
+  });
   const server = http.createServer({ maxHeaderSize: PARSER_BYTES }, (request, response) => {
-    handle(worker, routes, options, request, response).catch((error) => {
+    answer(request, response).catch((error) => {
       log.write("error", `${request.method} ${request.url}: ${describe(error, true)}`);
       refuse(response, 500);
     });
@@ -50,6 +71,25 @@ export function createHttpServer(worker: Worker, options: HttpOptions, log: Log)
   server.keepAliveTimeout = 75_000;
   server.headersTimeout = 76_000;
   return server;
+}
+
+function whenReady(ready: Promise<Answer>, { atMost, milliseconds }: Held): Answer {
+  let held = 0;
+  return async (request, response) => {
+    if (held >= atMost) return refuseNotRunning(response);
+    held += 1;
+    const timer = new AbortController();
+    const late = pause(milliseconds, undefined, { signal: timer.signal, ref: false }).catch(() => undefined);
+    const answer = await Promise.race([ready, late]);
+    timer.abort();
+    held -= 1;
+    if (!answer) return refuseNotRunning(response);
+    await answer(request, response);
+  };
+}
+
+function refuseNotRunning(response: ServerResponse): void {
+  sendText(response, "text/plain", "Function host is not running.", 503);
 }
 
 /** The real host sorts the functions by name and tries their routes in that order. */

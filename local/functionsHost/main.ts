@@ -1,5 +1,5 @@
 import { Console } from "node:console";
-import { setTimeout as pause } from "node:timers/promises";
+import nodeModule from "node:module";
 import { parseArgs } from "node:util";
 import { type EventsProcess, onCallTimer, startEventsProcess } from "./eventsProcess.js";
 import { createLog, describe } from "./log.js";
@@ -55,12 +55,6 @@ async function startOther({ app, settings }: ReturnType<typeof readArguments>): 
   );
 }
 
-/**
- * Loading an app keeps more than one processor busy. So the process that answers begins before the other one: clients
- * who wait for it are told sooner that their messages are taken.
- */
-const HEAD_START_MS = 300;
-
 function crash(what: string, error: unknown): never {
   log.write("critical", `${what}, the process ends: ${describe(error, true)}`);
   process.exit(1);
@@ -83,6 +77,8 @@ async function main(): Promise<void> {
     process.stdout.write(usage);
     return;
   }
+  // Where Node can, from version 22.8 on, it keeps the app's compiled code for the next start.
+  (nodeModule as { enableCompileCache?: () => void }).enableCompileCache?.();
   // Standard output is for the ready line alone, whatever the app prints.
   globalThis.console = new Console(process.stderr, process.stderr);
   // Either of them ends the real host's worker, with all its calls.
@@ -90,6 +86,10 @@ async function main(): Promise<void> {
   process.on("uncaughtException", (error) => crash("an error was thrown and nobody catches it", error));
   const kinds: TriggerKind[] | undefined = values.split ? ["http"] : values.triggers && [values.triggers];
   let ending = false;
+  let isListening = (): void => {};
+  const listening = new Promise<void>((resolve) => {
+    isListening = resolve;
+  });
   const starting = start({
     port: values.port,
     host: values.host,
@@ -100,17 +100,17 @@ async function main(): Promise<void> {
     ...(kinds !== undefined && { triggers: kinds }),
     // The real host restarts a worker whose function timed out. Here the parent of this process does.
     onTimeout: () => process.exit(1),
-    ...(values.split && { callTimer: (name) => void other?.then((one) => one?.callTimer(name)) }),
+    onListening: () => isListening(),
+    ...(values.split && { callTimer: (name) => void other?.then((one) => one.callTimer(name)) }),
   });
-  const other = values.split
-    ? pause(HEAD_START_MS).then(() => (ending ? undefined : startOther(values)))
-    : undefined;
+  // Loading an app keeps more than one processor busy: first calls must find the port open.
+  const other = values.split ? listening.then(() => startOther(values)) : undefined;
   onCallTimer((name) => void starting.then((server) => server.callTimer(name)));
   const end = () => {
     if (ending) return;
     ending = true;
     setTimeout(() => process.exit(0), CLOSE_MS + 2_000);
-    Promise.all([starting.then((server) => server.close()), other?.then((one) => one?.close())])
+    Promise.all([starting.then((server) => server.close()), other?.then((one) => one.close())])
       .then(() => log.write("information", "stopped"))
       .catch((error) => log.write("error", describe(error, true)))
       .finally(() => process.exit(0));

@@ -1,6 +1,10 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { freePort } from "../ports.js";
+import { createHttpServer } from "./httpTriggers.js";
 import { createLog } from "./log.js";
 import { start } from "./server.js";
 
@@ -30,6 +34,66 @@ test("runs in the process of a test, one app at a time, again after it was close
     }
     await expect(fetch(`http://127.0.0.1:${host.port}/api/hello`)).rejects.toThrow();
   }
+});
+
+test("holds what is called while the app is loaded, and answers it then", async () => {
+  writeFileSync(
+    join(app, "slow.mjs"),
+    `import { app } from "@azure/functions";
+     await new Promise((resolve) => setTimeout(resolve, 300));
+     app.http("echo", { methods: ["POST"], handler: async (request) => ({ body: await request.text() }) });`,
+  );
+  const port = await freePort();
+  let calls: Promise<string[]> | undefined;
+  const call = async (body: string) => {
+    const response = await fetch(`http://127.0.0.1:${port}/api/echo`, { method: "POST", body });
+    return `${response.status} ${await response.text()}`;
+  };
+  const onListening = (): void => {
+    calls = Promise.all(["a", "b"].map(call));
+  };
+  const host = await start({ ...quiet, port, app, main: "slow.mjs", onListening });
+  expect(await calls).toEqual(["200 a", "200 b"]);
+  await host.close();
+});
+
+test("what is called while an app is loaded that can't be loaded ends with its connection", async () => {
+  writeFileSync(
+    join(app, "fails.mjs"),
+    "await new Promise((resolve) => setTimeout(resolve, 200)); throw new Error('boo');",
+  );
+  const port = await freePort();
+  let call: Promise<unknown> | undefined;
+  const onListening = (): void => {
+    call = fetch(`http://127.0.0.1:${port}/api/echo`).catch((error: Error) => error.message);
+  };
+  await expect(start({ ...quiet, port, app, main: "fails.mjs", onListening })).rejects.toThrow("boo");
+  expect(await call).toBe("fetch failed");
+});
+
+test("holds no more than so many calls, and none for longer than so long", async () => {
+  const held = { atMost: 2, milliseconds: 400 };
+  const server = createHttpServer(new Promise(() => {}), createLog("none"), held).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  let requests = 0;
+  server.on("request", () => {
+    requests += 1;
+  });
+  const ends: string[] = [];
+  const call = async (name: string) => {
+    const response = await fetch(`http://127.0.0.1:${port}/`);
+    ends.push(`${name} ${response.status} ${await response.text()}`);
+  };
+  const first = [call("first"), call("first")];
+  await vi.waitFor(() => expect(requests).toBe(2));
+  await call("third");
+  expect(ends).toEqual(["third 503 Function host is not running."]);
+  await Promise.all(first);
+  await call("late");
+  const late = ["first", "first", "late"].map((name) => `${name} 503 Function host is not running.`);
+  expect(ends.slice(1)).toEqual(late);
+  server.close();
 });
 
 test("can be started after a start that failed", async () => {

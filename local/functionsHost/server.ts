@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { resolve } from "node:path";
 import type { CalledByHand } from "./admin.js";
 import { findAppFiles } from "./appFiles.js";
-import { createHttpServer } from "./httpTriggers.js";
+import { type Answer, answerFor, createHttpServer } from "./httpTriggers.js";
 import { createLog, type Log } from "./log.js";
 import { hasTrigger, type RegisteredFunction } from "./rpc.js";
 import { applyAppSettings, disabledOf, httpSettings, readCors, readHostSettings } from "./settings.js";
@@ -47,6 +47,8 @@ export interface Options {
   readonly triggers?: readonly TriggerKind[];
   /** For timers in another process: makes that process call one now. */
   readonly callTimer?: (name: string) => void;
+  /** Called when calls are taken, which wait until the app is loaded. */
+  readonly onListening?: () => void;
   /**
    * Called when a function ran past `functionTimeout`. The caller ends the process then, as the real host
    * does.
@@ -71,8 +73,8 @@ export interface Server {
 }
 
 /**
- * Loads a Functions app and serves its HTTP, Event Hub, Kafka and timer triggers. Resolves once HTTP is
- * listening and all triggers are started; Event Hubs, Kafka and storage may still be away. Rejects, with advice, when the app
+ * Loads a Functions app and serves its HTTP, Event Hub, Kafka and timer triggers. Resolves once HTTP calls are
+ * answered and all triggers are started; Event Hubs, Kafka and storage may still be away. Rejects, with advice, when the app
  * cannot be loaded, a setting is wrong or the port is taken. One app runs in a process at a time, and its
  * settings go into `process.env`.
  */
@@ -82,26 +84,32 @@ export async function start(options: Options = {}): Promise<Server> {
   const cors = readCors(file, options.cors);
   const settings = readHostSettings(app, process.env);
   const log = options.log ?? createLog(settings.logLevel);
-  const worker = await Worker.load({
-    app,
-    files: findAppFiles(app, options.main),
-    log,
-    functionTimeout: settings.functionTimeout,
-    onTimeout: options.onTimeout ?? (() => {}),
-  });
+  const files = findAppFiles(app, options.main);
   const { triggers: kinds = ["http", "events"] } = options;
-  let server: http.Server | undefined;
+  let answer: (answer: Answer) => void = () => {};
+  const ready = new Promise<Answer>((resolve) => {
+    answer = resolve;
+  });
+  const server = kinds.includes("http") ? createHttpServer(ready, log) : undefined;
+  // Whoever calls while the app is loaded waits, in place of being refused a connection.
+  if (server) await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
+  options.onListening?.();
+  const { functionTimeout } = settings;
+  const { onTimeout = () => {} } = options;
+  const worker = await Worker.load({ app, files, log, functionTimeout, onTimeout }).catch((error) => {
+    giveUp(server);
+    throw error;
+  });
   try {
     const events = kinds.includes("events") ? await import("./eventTriggers.js") : undefined;
     const disabled = findDisabled(worker, process.env, log);
     const others = events?.createEventTriggers(worker, app, settings, process.env, log);
     const timers = others?.timers ?? [];
-    if (kinds.includes("http")) {
+    if (server) {
       const byHand = others ? timers : timersElsewhere(worker, options.callTimer);
       const admin = { key: options.key, functions: [...worker.functions.values()], disabled, byHand };
       const served = { routePrefix: settings.routePrefix, ...httpSettings(process.env), cors, admin };
-      server = createHttpServer(worker, served, log);
-      await listen(server, options.port ?? 0, options.host ?? "127.0.0.1");
+      answer(answerFor(worker, served));
     }
     warnOfOtherTriggers(worker, log);
     const running = [...worker.functions.values()].filter((fn) => !disabled.has(fn));
@@ -116,10 +124,15 @@ export async function start(options: Options = {}): Promise<Server> {
     const callTimer = (name: string) => timers.find((timer) => timer.name === name)?.callByHand();
     return { port, functions, callTimer, close: end };
   } catch (error) {
-    server?.close();
+    giveUp(server);
     await worker.terminate(0);
     throw error;
   }
+}
+
+function giveUp(server: http.Server | undefined): void {
+  server?.close();
+  server?.closeAllConnections();
 }
 
 /** The timers of another process, which `callTimer` reaches. */
