@@ -53,14 +53,9 @@ export function refuse(response: ServerResponse, statusCode: number, close = fal
   response.end();
 }
 
-/** Answers with this text. */
-export function sendText(
-  response: ServerResponse,
-  contentType: string,
-  text: string,
-  statusCode = 200,
-): void {
-  response.writeHead(statusCode, { "Content-Type": contentType });
+/** Answers 200 with this text. */
+export function sendText(response: ServerResponse, contentType: string, text: string): void {
+  response.writeHead(200, { "Content-Type": contentType });
   response.write(text);
   response.end();
 }

@@ -89,7 +89,9 @@ function whenReady(ready: Promise<Answer>, { atMost, milliseconds }: Held): Answ
 }
 
 function refuseNotRunning(response: ServerResponse): void {
-  sendText(response, "text/plain", "Function host is not running.", 503);
+  response.writeHead(503);
+  response.write("Function host is not running.");
+  response.end();
 }
 
 /** The real host sorts the functions by name and tries their routes in that order. */
