@@ -52,11 +52,11 @@ interface Held {
 const HELD: Held = { atMost: 1_000, milliseconds: 30_000 };
 
 /**
- * A server that can listen before it is known how to answer. Calls that come by then are held, and get a 503 where they
- * are too many, or wait for too long. It does not listen yet.
+ * A server that can listen before it is known how to answer. Calls that come until then are held, and get a 503 where
+ * they are too many, or wait for too long. It does not listen yet.
  */
 export function createHttpServer(ready: Promise<Answer>, log: Log, held = HELD): http.Server {
-  let answer = whenReady(ready, held);
+  let answer = heldUntil(ready, held);
   void ready.then((loaded) => {
     answer = loaded;
   });
@@ -73,16 +73,21 @@ export function createHttpServer(ready: Promise<Answer>, log: Log, held = HELD):
   return server;
 }
 
-function whenReady(ready: Promise<Answer>, { atMost, milliseconds }: Held): Answer {
+function heldUntil(ready: Promise<Answer>, { atMost, milliseconds }: Held): Answer {
   let held = 0;
   return async (request, response) => {
     if (held >= atMost) return refuseNotRunning(response);
     held += 1;
-    const timer = new AbortController();
-    const late = pause(milliseconds, undefined, { signal: timer.signal, ref: false }).catch(() => undefined);
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    response.once("close", end);
+    const late = pause(milliseconds, undefined, { signal: over.signal, ref: false }).catch(() => undefined);
     const answer = await Promise.race([ready, late]);
-    timer.abort();
+    response.off("close", end);
+    end();
     held -= 1;
+    // The client is gone.
+    if (request.socket.destroyed) return;
     if (!answer) return refuseNotRunning(response);
     await answer(request, response);
   };

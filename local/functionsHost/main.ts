@@ -101,16 +101,16 @@ async function main(): Promise<void> {
     // The real host restarts a worker whose function timed out. Here the parent of this process does.
     onTimeout: () => process.exit(1),
     onListening: () => isListening(),
-    ...(values.split && { callTimer: (name) => void other?.then((one) => one.callTimer(name)) }),
+    ...(values.split && { callTimer: (name) => void other?.then((one) => one?.callTimer(name)) }),
   });
   // Loading an app keeps more than one processor busy: first calls must find the port open.
-  const other = values.split ? listening.then(() => startOther(values)) : undefined;
+  const other = values.split ? listening.then(() => (ending ? undefined : startOther(values))) : undefined;
   onCallTimer((name) => void starting.then((server) => server.callTimer(name)));
   const end = () => {
     if (ending) return;
     ending = true;
     setTimeout(() => process.exit(0), CLOSE_MS + 2_000);
-    Promise.all([starting.then((server) => server.close()), other?.then((one) => one.close())])
+    Promise.all([starting.then((server) => server.close()), other?.then((one) => one?.close())])
       .then(() => log.write("information", "stopped"))
       .catch((error) => log.write("error", describe(error, true)))
       .finally(() => process.exit(0));

@@ -47,7 +47,7 @@ export interface Options {
   readonly triggers?: readonly TriggerKind[];
   /** For timers in another process: makes that process call one now. */
   readonly callTimer?: (name: string) => void;
-  /** Called when calls are taken, which wait until the app is loaded. */
+  /** Called when HTTP calls are taken, where there are any. They wait until the app is loaded. */
   readonly onListening?: () => void;
   /**
    * Called when a function ran past `functionTimeout`. The caller ends the process then, as the real host

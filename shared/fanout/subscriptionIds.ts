@@ -10,7 +10,7 @@ import { groupName, groupsOf, isPacked, keyOfLane, type SubscriberGroup } from "
 
 /**
  * The set of subscription ids in use on a destination. A subscriber first joins the group, then adds its id:
- * so a broadcast that starts afterwards reaches it.
+ * so a broadcast that reads the ids afterwards reaches it.
  */
 
 interface AskingDeps {

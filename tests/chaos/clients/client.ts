@@ -14,6 +14,14 @@ interface Sending {
   readonly content: string;
 }
 
+/** What a client has of a room. */
+export interface Has {
+  /** The newest message's. */
+  readonly seq: number;
+  /** Messages sent before this time, in milliseconds since 1970, are not due to it. */
+  readonly since: number;
+}
+
 /** What a client knows of a room. */
 interface RoomView {
   /** It should be subscribed. */
@@ -23,8 +31,8 @@ interface RoomView {
   latest: Seen | undefined;
   /** It has ever been subscribed. */
   isKnown: boolean;
-  /** Its subscription asks for nothing that was sent before. */
-  isOpen: boolean;
+  /** When its subscription had its RECEIPT, where that asks for nothing that was sent before. */
+  openSince: number | undefined;
   /** The connection and the id under which it is subscribed, or is about to be. */
   on: Session | undefined;
   subscription: string;
@@ -84,15 +92,15 @@ export class ChatClient {
     ];
   }
 
-  /**
-   * The newest message it has of each room that it is subscribed to. Left out are those of which nothing is due
-   * to it before somebody sends.
-   */
-  live(): Map<number, Seen | undefined> {
-    const live = [...this.#rooms].filter(
-      ([, room]) => room.wanted && room.isLive && (room.latest || !room.isOpen),
+  /** What it has of each room that it is subscribed to. */
+  live(): Map<number, Has> {
+    const live = [...this.#rooms].filter(([, room]) => room.wanted && room.isLive);
+    return new Map(
+      live.map(([id, { latest, openSince }]) => [
+        id,
+        { seq: latest?.seq ?? 0, since: latest ? 0 : (openSince ?? 0) },
+      ]),
     );
-    return new Map(live.map(([id, room]) => [id, room.latest]));
   }
 
   /** Sends a message, again and again under the same id, until it has a RECEIPT or is refused. */
@@ -226,12 +234,15 @@ export class ChatClient {
     const destination = roomDestination(room);
     view.subscription = session.subscriptionId(destination);
     const lastSeq = view.isKnown || this.user % 2 === 0 ? view.seen : null;
-    view.isOpen = lastSeq === null;
+    view.openSince = undefined;
     const more = lastSeq === null ? {} : { "last-seq": String(lastSeq) };
     this.#note({ kind: "subscribe", connection: session.number, room, lastSeq, guest: false });
     const answer = await session.ask(subscribeFrame(destination, view.subscription, more));
     if (view.on !== session || answer.kind === "lost") return;
-    if (answer.kind === "receipt") return this.#subscribed(room, session);
+    if (answer.kind === "receipt") {
+      if (lastSeq === null) view.openSince = Date.now();
+      return this.#subscribed(room, session);
+    }
     this.#note({ kind: "notSubscribed", room, code: answer.code });
     view.on = undefined;
     if (PASSING.has(answer.code)) await this.#again(session, answer, () => this.#subscribe(room));
@@ -287,7 +298,7 @@ export class ChatClient {
       seen: 0,
       latest: undefined,
       isKnown: false,
-      isOpen: false,
+      openSince: undefined,
       on: undefined,
       subscription: "",
       isLive: false,

@@ -33,8 +33,11 @@ export async function missingAtClients(
     clients.flatMap((client) => [
       ...client.missing,
       ...[...client.live()]
-        .filter(([room, latest]) => (latest?.seq ?? 0) < (stored.lastSeqs.get(room) ?? 0))
-        .map(([room, latest]) => `${client.history.client} has room ${room} up to ${latest?.seq ?? 0}`),
+        .filter(([room, { seq, since }]) => {
+          const last = stored.lastMessages.get(room);
+          return last && seq < last.seq && since < last.sentAt;
+        })
+        .map(([room, { seq }]) => `${client.history.client} has room ${room} up to ${seq}`),
     ]),
   );
   const calling = people
@@ -59,7 +62,7 @@ export async function untilQuiet(
   let [state, since] = ["", Date.now()];
   return untilNothing(async () => {
     const missing = await missingAtClients(people, rooms, address);
-    const now = JSON.stringify([...((await lookAtStored(address))?.lastSeqs ?? [])]);
+    const now = JSON.stringify([...((await lookAtStored(address))?.lastMessages ?? [])]);
     if (missing.length > 0 || now !== state) [state, since] = [now, Date.now()];
     if (missing.length > 0) return missing;
     return Date.now() - since < STILL_MS ? ["something was stored a moment ago"] : [];

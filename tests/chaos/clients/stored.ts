@@ -4,8 +4,8 @@ import type { DatabaseAddress } from "./target.js";
 
 /** What the database says while the run waits for its end. */
 export interface Stored {
-  /** By room. */
-  readonly lastSeqs: ReadonlyMap<number, number>;
+  /** By room; when it was sent is in milliseconds since 1970. */
+  readonly lastMessages: ReadonlyMap<number, { readonly seq: number; readonly sentAt: number }>;
   readonly outbox: number;
 }
 
@@ -14,6 +14,7 @@ const CONNECTED_MS = 3_000;
 interface Row extends RowDataPacket {
   readonly room: number;
   readonly seq: number;
+  readonly sent_at: number;
   readonly outbox: number;
 }
 
@@ -23,12 +24,13 @@ export async function lookAtStored(address: DatabaseAddress): Promise<Stored | u
   if (!connection) return undefined;
   try {
     const [rows] = await connection.query<Row[]>({
-      sql: `SELECT room_id AS room, last_seq AS seq,
-              (SELECT COUNT(*) FROM membership_outbox) + (SELECT COUNT(*) FROM read_outbox) AS outbox FROM rooms`,
+      sql: `SELECT r.room_id AS room, r.last_seq AS seq, UNIX_TIMESTAMP(m.sent_at) * 1000 AS sent_at,
+              (SELECT COUNT(*) FROM membership_outbox) + (SELECT COUNT(*) FROM read_outbox) AS outbox
+              FROM rooms r LEFT JOIN messages m ON m.message_id = r.last_message_id`,
       timeout: CONNECTED_MS,
     });
     return {
-      lastSeqs: new Map(rows.map(({ room, seq }) => [room, seq])),
+      lastMessages: new Map(rows.map(({ room, seq, sent_at }) => [room, { seq, sentAt: Number(sent_at) }])),
       outbox: rows[0]?.outbox ?? 0,
     };
   } catch {
