@@ -20,15 +20,9 @@ export async function broadcastMessages(
   deps: SendDeps,
   groups?: Groups,
 ): Promise<void> {
-  await sendToAll(
-    groupBy(
-      shown,
-      ({ message }) => keyOf(message.roomId),
-      (one) => prepared(messageFrame(one)),
-    ),
-    deps,
-    groups,
-  );
+  const roomOf = ({ message }: ShownMessage) => keyOf(message.roomId);
+  const frames = groupBy(shown, roomOf, (one) => prepared(messageFrame(one)));
+  await sendToAll(frames, deps, groups);
 }
 
 const keyOf = (roomId: number): string => destinationKey({ kind: "room", roomId }, 0);
