@@ -23,8 +23,8 @@ export const KNOWN = {
   bytesAThroughputUnit: known(1_000_000, QUOTAS),
   eventsAPartition: known(250, "half of what bench/README.md shows a partition to take on two cores"),
   batchesAPartition: known(
-    15,
-    "the most that the bench has seen, at 200 messages a second; more batches cost more",
+    60,
+    "the most that the bench has seen, at 250 messages a second; more batches cost more",
   ),
   readBatchesAPartition: known(4, "shared/reads/store.ts: a batch takes a quarter of a second at least"),
   busyShare: known(0.6, "chosen: of a processor at the peak"),
