@@ -98,7 +98,7 @@ test("does not call a function for who is gone before the app is loaded", async 
     expect(await Promise.race([second, new Promise((resolve) => setTimeout(resolve, 200, "held"))])).toBe(
       "held",
     );
-  });
+  }, 5_000);
   const called: (string | undefined)[] = [];
   load(async (request, response) => {
     called.push(request.method);
