@@ -139,9 +139,10 @@ export class Supervised {
         (error: Error) => error.message.split("\n")[0]!,
       );
       if (this.#stopping) return child.kill("SIGTERM");
-      if (failure === undefined) return this.#follow(child);
+      // A run that was asked to end while it started may still answer before it does.
+      if (failure === undefined && !this.#asked) return this.#follow(child);
       await child.stop();
-      why = failure;
+      why = failure ?? "asked to end";
     }
   }
 
