@@ -75,15 +75,19 @@ test("what is called while an app is loaded that can't be loaded ends with its c
   expect(await call).toMatchObject({ code: expect.stringMatching(/^(UND_ERR_SOCKET|ECONNRESET)$/) });
 });
 
+/** A server that holds no more than this until it is ready. */
+async function holding(ready: Promise<Answer>, held: Parameters<typeof createHttpServer>[2]) {
+  const server = createHttpServer(ready, createLog("none"), held).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
 test("does not call a function for who is gone before the app is loaded", async () => {
   let load: (answer: Answer) => void = () => {};
   const ready = new Promise<Answer>((resolve) => {
     load = resolve;
   });
-  const held = { atMost: 1, milliseconds: 10_000 };
-  const server = createHttpServer(ready, createLog("none"), held).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const { server, port } = await holding(ready, { atMost: 1, milliseconds: 10_000 });
   const call = (method: string, signal?: AbortSignal) =>
     fetch(`http://127.0.0.1:${port}/`, { method, ...(signal && { signal }) }).then(({ status }) => status);
   const hanging = new AbortController();
@@ -111,9 +115,7 @@ test("does not call a function for who is gone before the app is loaded", async 
 
 test("holds no more than so many calls, and none for longer than so long", async () => {
   const held = { atMost: 2, milliseconds: 2_000 };
-  const server = createHttpServer(new Promise(() => {}), createLog("none"), held).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
+  const { server, port } = await holding(new Promise(() => {}), held);
   let requests = 0;
   server.on("request", () => {
     requests += 1;

@@ -27,9 +27,9 @@ export async function broadcastMessages(
 
 const keyOf = (roomId: number): string => destinationKey({ kind: "room", roomId }, 0);
 
-/** The groups of the subscribers of these rooms. */
+/** The groups of the subscribers of these rooms, each of which is named once. */
 export const groupsOfRooms = (db: Queryable, roomIds: Iterable<number>): Promise<Groups> =>
-  groupsOf(db, [...new Set(roomIds)].map(keyOf));
+  groupsOf(db, Array.from(roomIds, keyOf));
 
 /** A refusal of something that had been accepted. */
 export interface LateRefusal {

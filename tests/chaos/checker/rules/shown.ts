@@ -68,9 +68,11 @@ class Stream {
 
   /** What has to come without `last-seq`: that which was sent after the RECEIPT of the SUBSCRIBE, by `seq`. */
   #sure(run: Run, proofs: Proofs): readonly StoredMessage[] {
-    return run.stored.messages.filter(
-      (message) => message.room === this.room && (proofs.send(message)?.tries[0]?.at ?? 0) > this.#openSince,
-    );
+    return this.#stored(run).filter((message) => (proofs.send(message)?.tries[0]?.at ?? 0) > this.#openSince);
+  }
+
+  #stored(run: Run): readonly StoredMessage[] {
+    return run.stored.messages.filter(({ room }) => room === this.room);
   }
 
   /**
@@ -87,9 +89,7 @@ class Stream {
     const at = run.quiet?.at ?? Number.POSITIVE_INFINITY;
     if (proofs.membership(this.room, this.user, at, at) !== "in") return [];
     const isOpen = this.#last === undefined && this.#lastSeq === null;
-    const due = isOpen
-      ? this.#sure(run, proofs)
-      : run.stored.messages.filter(({ room }) => room === this.room);
+    const due = isOpen ? this.#sure(run, proofs) : this.#stored(run);
     const stored = due.at(-1)?.seq ?? 0;
     if ((this.#last ?? 0) >= stored) return [];
     return [`${this.client} saw room ${this.room} up to seq ${this.#last ?? 0} of ${stored}`];
