@@ -28,7 +28,9 @@ export function Older({ room, isReady, first, log }: Props) {
   // biome-ignore lint/correctness/useExhaustiveDependencies: after a page has come the top may still be near
   useEffect(() => {
     if (!mayLoad) return;
-    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && load(), {
+    // A busy browser reports several crossings at once, the latest last; no other report follows while the
+    // top stays in view.
+    const observer = new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting && load(), {
       root: log.current,
       rootMargin: "600px 0px 0px 0px",
     });
