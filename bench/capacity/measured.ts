@@ -11,13 +11,13 @@ export function measured(calls: Calls): Values {
     if (!found) throw new Error(`bench/results/calls.json has no ${name}: run npm run bench -- calls`);
     return found;
   };
-  const [few, many] = [shape("few messages"), shape("many messages")];
+  const [few, most] = [shape("few messages"), shape("most messages")];
   const pair = shape("few messages and reads");
   const stormOf = (isPacked: boolean) => calls.storms.filter(({ packed }) => packed === isPacked);
   const split = (name: "sqlStatements" | "eventsCpuMs" | "mysqlCpuMs"): { batch: number; event: number } => {
-    const [one, other] = [few.each[name], many.each[name]];
-    const batch = (one - other) / (1 / few.eventsABatch - 1 / many.eventsABatch);
-    return { batch: rounded(batch), event: rounded(Math.max(0, other - batch / many.eventsABatch)) };
+    const [one, other] = [few.each[name], most.each[name]];
+    const batch = (one - other) / (1 / few.eventsABatch - 1 / most.eventsABatch);
+    return { batch: rounded(batch), event: rounded(Math.max(0, other - batch / most.eventsABatch)) };
   };
   const [sql, cpu, mysql] = [split("sqlStatements"), split("eventsCpuMs"), split("mysqlCpuMs")];
   return {

@@ -37,8 +37,8 @@ const CALLS: Calls = {
   shapes: [
     { name: "few messages", messageRate: 20, each: counts(), eventsABatch: 1 },
     {
-      name: "many messages",
-      messageRate: 400,
+      name: "most messages",
+      messageRate: 900,
       each: counts({ sqlStatements: 1.6, eventsCpuMs: 1, mysqlCpuMs: 0.3 }),
       eventsABatch: 10,
     },
