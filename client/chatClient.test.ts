@@ -310,6 +310,37 @@ describe("the first unread message", () => {
   });
 });
 
+test("older messages come, too, where the first one is deleted while they are loaded", async () => {
+  const service = await new Service().start();
+  const all = Array.from({ length: 70 }, (_, index) => message(index + 1));
+  let go = (): void => {};
+  const gone = new Promise<void>((resolve) => {
+    go = resolve;
+  });
+  service.answer = async ({ method, path }) => {
+    if (method === "DELETE" || !path.includes("/messages")) return undefined;
+    const before = Number(/before=(\d+)/.exec(path)?.[1] ?? all.length + 1);
+    if (before === 21) await gone;
+    const page = all.filter(({ seq }) => seq < before && (before > 22 || seq !== 21));
+    return { body: { messages: page.slice(-50).reverse() } };
+  };
+  const client = await connectedTo(service);
+  const room = client.open(ROOM);
+  await room.ready;
+  expect(room.messages[0]).toMatchObject({ seq: 21 });
+  const loading = room.loadOlder();
+  await until(() => service.asksFor(/before=21/).length === 1, "they are asked for");
+  await room.deleteForMe(message(21).messageId);
+  go();
+  await loading;
+  const seqs = room.messages.map((one) => one.state === "stored" && one.seq);
+  expect(seqs).toEqual(all.map(({ seq }) => seq).filter((seq) => seq !== 21));
+  expect(service.asksFor(/before=/).map(({ path }) => /before=\d+/.exec(path)?.[0])).toEqual([
+    "before=21",
+    "before=22",
+  ]);
+});
+
 describe("calls that make something", () => {
   test("carry a key, and keep it however often they have to be made", async () => {
     const service = await new Service().start();

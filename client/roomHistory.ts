@@ -163,9 +163,11 @@ export class RoomHistory {
         // The first unread message may turn out to be further back.
         const goal = wantsUnread ? this.unreadFrom : to;
         if (upTo === undefined || !hasOlder || (goal !== undefined && before <= goal)) return;
-        this.#timeline.prepend(await this.#page(`before=${before}&limit=${limit}`), before, limit);
+        const page = await this.#page(`before=${before}&limit=${limit}`);
+        // The first message may have been deleted meanwhile, or the room have begun again further down.
+        const isPut = this.#timeline.prepend(page, before, limit);
         this.#firstUnread.look();
-        if (to === undefined) return;
+        if (to === undefined && isPut) return;
       }
     } catch (thrown) {
       throw toChatError(thrown);

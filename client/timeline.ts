@@ -76,13 +76,14 @@ export class Timeline {
   }
 
   /**
-   * Puts an older page, the newest message first, before the message with the `seq` `before`; else changes
-   * nothing.
+   * Puts an older page, the newest message first, before the message with the `seq` `before`. Changes nothing and
+   * returns false where that is not the first one.
    */
-  prepend(page: readonly Message[], before: number, limit: number): void {
-    if (this.#messages[0] !== undefined && this.#messages[0].seq !== before) return;
+  prepend(page: readonly Message[], before: number, limit: number): boolean {
+    if (this.#messages[0] !== undefined && this.#messages[0].seq !== before) return false;
     this.#messages = [...page].reverse().concat(this.#messages);
     this.hasOlder = page.length === limit;
+    return true;
   }
 
   /**

@@ -43,7 +43,7 @@ export class Service {
   readonly sockets = new Set<WebSocket>();
   readonly handshakes: URL[] = [];
   /** Answers a call; what it leaves open is answered with nothing in it. */
-  answer: (asked: Asked) => Answer | undefined = () => undefined;
+  answer: (asked: Asked) => Answer | undefined | Promise<Answer | undefined> = () => undefined;
   /** Instead of a RECEIPT. */
   reply: (frame: {
     readonly command: string;
@@ -96,7 +96,11 @@ export class Service {
       body: Buffer.concat(chunks).toString(),
     };
     this.asked.push(asked);
-    const { status = 200, headers = {}, body } = this.answer(asked) ?? { body: this.#usual(asked.path) };
+    const {
+      status = 200,
+      headers = {},
+      body,
+    } = (await this.answer(asked)) ?? { body: this.#usual(asked.path) };
     response
       .writeHead(status, { "content-type": "application/json", ...headers })
       .end(JSON.stringify(body ?? {}));
