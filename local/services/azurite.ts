@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { freePort, LOOPBACK } from "../ports.js";
 import { type ChildSpec, startChild } from "./child.js";
+import { LEAN_ENV, leanArgs } from "./nodeArgs.js";
 import type { Service, ServiceOptions } from "./service.js";
 
 /** The account that every storage emulator has. The key is public. */
@@ -28,7 +29,8 @@ export function azuriteSpec(data: string, port: number, logFile: string): ChildS
     program: process.execPath,
     wrapped: true,
     // SDKs are newer than the emulator's list of API versions.
-    args: [program, ...options, "--skipApiVersionCheck", "--disableTelemetry", "--silent"],
+    args: [...leanArgs(), program, ...options, "--skipApiVersionCheck", "--disableTelemetry", "--silent"],
+    env: LEAN_ENV,
     logFile,
     probe: () => pingStorage(port),
     startTimeoutMs: 300_000,

@@ -13,6 +13,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { projectRoot } from "../settings.js";
+import { LEAN_ENV, leanArgs } from "./nodeArgs.js";
 
 const PROBE_PAUSE_MS = 50;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
@@ -31,6 +32,8 @@ export interface ChildSpec {
   readonly args: readonly string[];
   /** The Node that runs it; the one of this process if not said. */
   readonly node?: string | undefined;
+  /** How much memory that Node keeps for young objects, as `leanArgs` takes it. */
+  readonly semiSpaceMb?: number;
   readonly env?: Readonly<Record<string, string>>;
   readonly logFile: string;
   /**
@@ -68,10 +71,10 @@ export class Child {
     writeSync(log, `--- ${new Date().toISOString()} ${spec.name} starts\n`);
     const [program, args] = spec.wrapped
       ? ["sh", [WRAPPER, spec.program, ...spec.args]]
-      : [spec.node ?? process.execPath, [spec.program, ...spec.args]];
+      : [spec.node ?? process.execPath, [...leanArgs(spec.semiSpaceMb), spec.program, ...spec.args]];
     this.#process = spawn(program, args, {
       stdio: ["pipe", "pipe", log],
-      env: { ...process.env, ...spec.env },
+      env: { ...(!spec.wrapped && LEAN_ENV), ...process.env, ...spec.env },
       // The process has a group of its own: Ctrl+C reaches only us, so that the stack can stop in order.
       detached: true,
     });
