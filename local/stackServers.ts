@@ -8,7 +8,7 @@ import type { StackFolder } from "./stackFolder.js";
 
 /** Signs upstream calls and tokens between processes on the loopback interface. It is no secret. */
 const ACCESS_KEY = "bm9uc3RvcC1jaGF0LWxvY2FsLWFjY2Vzcy1rZXktMDAwMQ==";
-/** At a thousand messages a second less costs its two processes a twelfth more of their time. */
+/** At a thousand messages a second half of it costs the process that answers a twelfth more of its CPU. */
 const HOST_SEMI_SPACE_MB = 8;
 const EVENT_HUBS_KEY = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE";
 

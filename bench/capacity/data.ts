@@ -17,7 +17,7 @@ const Counts = z.object({
 
 const Calls = z.object({
   date: z.string(),
-  commit: z.string(),
+  commit: z.string().default("no commit"),
   bytes: z.object({
     content: z.number(),
     messageFrame: z.number(),

@@ -3,7 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { freePort, LOOPBACK } from "../ports.js";
 import { type ChildSpec, startChild } from "./child.js";
-import { LEAN_ENV, leanArgs } from "./nodeArgs.js";
+import { leanArgs, leanEnv } from "./nodeArgs.js";
 import type { Service, ServiceOptions } from "./service.js";
 
 /** The account that every storage emulator has. The key is public. */
@@ -30,7 +30,7 @@ export function azuriteSpec(data: string, port: number, logFile: string): ChildS
     wrapped: true,
     // SDKs are newer than the emulator's list of API versions.
     args: [...leanArgs(), program, ...options, "--skipApiVersionCheck", "--disableTelemetry", "--silent"],
-    env: LEAN_ENV,
+    env: leanEnv(),
     logFile,
     probe: () => pingStorage(port),
     startTimeoutMs: 300_000,

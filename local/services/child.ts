@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { projectRoot } from "../settings.js";
-import { LEAN_ENV, leanArgs } from "./nodeArgs.js";
+import { leanArgs, leanEnv } from "./nodeArgs.js";
 
 const PROBE_PAUSE_MS = 50;
 const MAX_LOG_BYTES = 10 * 1024 * 1024;
@@ -74,7 +74,7 @@ export class Child {
       : [spec.node ?? process.execPath, [...leanArgs(spec.semiSpaceMb), spec.program, ...spec.args]];
     this.#process = spawn(program, args, {
       stdio: ["pipe", "pipe", log],
-      env: { ...(!spec.wrapped && LEAN_ENV), ...process.env, ...spec.env },
+      env: { ...process.env, ...(!spec.wrapped && leanEnv()), ...spec.env },
       // The process has a group of its own: Ctrl+C reaches only us, so that the stack can stop in order.
       detached: true,
     });

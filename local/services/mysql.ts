@@ -97,7 +97,7 @@ function serverArguments(program: Program, folder: string, port: number): string
     "--default-time-zone=+00:00",
     "--innodb-flush-log-at-trx-commit=1",
     "--innodb-buffer-pool-size=256M",
-    // Other engines have only the server's own tables. Their buffers and the log's took 44 MB more.
+    // Other engines have only the server's own and temporary tables. Their buffers and the log's took 44 MB more.
     "--key-buffer-size=1M",
     "--innodb-log-buffer-size=4M",
     "--max-connections=200",

@@ -2,7 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
+import { StackFolder } from "../stackFolder.js";
+import { functionsHostSpec } from "../stackServers.js";
+import { azuriteSpec } from "./azurite.js";
 import { startChild } from "./child.js";
+import { leanArgs, leanEnv } from "./nodeArgs.js";
 
 const folder = mkdtempSync(join(tmpdir(), "nonstop-lean-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -44,6 +48,21 @@ test("a server takes little room for young objects, and no more helpers than oth
   const helpers = Math.max(1, Math.min(4, availableParallelism() - 1));
   expect(execArgv).toEqual(["--max-semi-space-size=4", `--v8-pool-size=${helpers}`]);
   expect(arenas).toBe(process.env["MALLOC_ARENA_MAX"] ?? "2");
+});
+
+test("what the user says wins", () => {
+  const NODE_OPTIONS = "--enable-source-maps --max_semi_space_size=64";
+  expect(leanArgs(4, { NODE_OPTIONS })).toEqual([expect.stringMatching(/^--v8-pool-size=\d$/)]);
+  expect(leanArgs(4, {}).length).toBe(2);
+  expect(leanEnv({ MALLOC_ARENA_MAX: "8" })).toEqual({ MALLOC_ARENA_MAX: "8" });
+});
+
+test("the storage and the Functions host are run so, too", () => {
+  const storage = azuriteSpec(join(folder, "storage"), 1, join(folder, "storage.log"));
+  expect(storage.args).toEqual(expect.arrayContaining([...leanArgs()]));
+  expect(storage.env).toEqual(leanEnv());
+  const host = functionsHostSpec(new StackFolder(join(folder, "stack")), 1, 2, {});
+  expect(host.semiSpaceMb).toBe(8);
 });
 
 test("one that answers for the whole system may take more", async () => {
