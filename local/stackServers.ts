@@ -8,9 +8,9 @@ import type { StackFolder } from "./stackFolder.js";
 
 /** Signs upstream calls and tokens between processes on the loopback interface. It is no secret. */
 const ACCESS_KEY = "bm9uc3RvcC1jaGF0LWxvY2FsLWFjY2Vzcy1rZXktMDAwMQ==";
+const EVENT_HUBS_KEY = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE";
 /** At a thousand messages a second half of it costs the process that answers a twelfth more of its CPU. */
 const HOST_SEMI_SPACE_MB = 8;
-const EVENT_HUBS_KEY = "SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE";
 
 /** Every server of the stack, with its port when the user chooses none. */
 export const DEFAULT_PORTS = {
@@ -81,14 +81,13 @@ export function functionsHostSpec(
   const cors = corsWithPage(readCors(findSettingsFile(projectRoot))?.origins, pagePort);
   const args = ["--app", app.folder, "--split", "--cors", cors];
   const host = server("functionsHost", port, folder, args);
-  // The host gives running calls 10 s, and then the app's hooks 5 s.
-  const stopTimeoutMs = 20_000;
   return {
     ...host,
     node: app.node,
     semiSpaceMb: HOST_SEMI_SPACE_MB,
     env: { ...env, ...app.env },
-    stopTimeoutMs,
+    // The host gives running calls 10 s, and then the app's hooks 5 s.
+    stopTimeoutMs: 20_000,
   };
 }
 

@@ -12,12 +12,12 @@ export function measured(calls: Calls): Values {
     return found;
   };
   const [few, most] = [shape("few messages"), shape("most messages")];
+  if (most.eventsABatch < 2 * few.eventsABatch)
+    throw new Error("the batches of most messages are too small: say a higher BENCH_TOP_RATE");
   const pair = shape("few messages and reads");
   const stormOf = (isPacked: boolean) => calls.storms.filter(({ packed }) => packed === isPacked);
   const split = (name: "sqlStatements" | "eventsCpuMs" | "mysqlCpuMs"): { batch: number; event: number } => {
     const [one, other] = [few.each[name], most.each[name]];
-    if (most.eventsABatch < 2 * few.eventsABatch)
-      throw new Error("the batches of most messages are too small: say a higher BENCH_TOP_RATE");
     const batch = (one - other) / (1 / few.eventsABatch - 1 / most.eventsABatch);
     return { batch: rounded(batch), event: rounded(Math.max(0, other - batch / most.eventsABatch)) };
   };

@@ -79,7 +79,7 @@ test("a room of a thousand messages scrolls to its beginning, and what is seen s
 test("older ones are loaded, too, where a busy browser reports two crossings of the top at once", async () => {
   const roomId = await makeRoom([Ann, Ben]);
   await fill(roomId, Ann, 240);
-  const page = await visit();
+  const page = await visit({ roomId });
   // As Chromium does when two frames pass before it comes to the report: first that of the frame before.
   await page.addInitScript(`
     const { IntersectionObserver } = window;
@@ -94,7 +94,6 @@ test("older ones are loaded, too, where a busy browser reports two crossings of 
   await page.reload();
   await page.getByRole("button", { name: "Ann" }).click();
   await isConnected(page);
-  await page.goto(`${page.url().split("#")[0]}#/rooms/${roomId}`);
   await rowOf(page, "message 240").waitFor();
   await until(async () => {
     await page.getByTestId("log").evaluate((element) => element.scrollTo(0, 0));
