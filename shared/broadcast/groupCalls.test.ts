@@ -95,6 +95,28 @@ test.each([
   await jwtVerify(tokenOf(ours), secret, { audience: endpoint + ours.path });
 });
 
+test.each([
+  ["r7:sub-0", 200, true],
+  ["a b/c?d&é", 404, false],
+] as const)("whether the group %s exists is asked as the SDK asks: %i", async (group, code, isThere) => {
+  answers = [status(code), status(code)];
+  const options = { allowInsecureConnection: true };
+  const sdk = new WebPubSubServiceClient(endpoint, new AzureKeyCredential(KEY), "chat", options);
+  expect([await groups.exists(group, 5_000), await sdk.groupExists(group)]).toEqual([isThere, isThere]);
+  const [ours, theirs] = calls as [Call, Call];
+  const looks = (call: Call) => [call.method, call.path, call.headers["content-length"], call.body];
+  expect(looks(ours)).toEqual(looks(theirs));
+  await jwtVerify(tokenOf(ours), secret, { audience: endpoint + ours.path });
+});
+
+test("a group of which nothing is known is no empty one", async () => {
+  answers = [status(500), status(500), status(500)];
+  await expect(groups.exists("a", 5_000)).rejects.toMatchObject({ statusCode: 500 });
+  expect(calls).toHaveLength(3);
+  answers = [status(403)];
+  await expect(groups.exists("a", 5_000)).rejects.toMatchObject({ statusCode: 403 });
+});
+
 test("a connection that is gone is told by its status", async () => {
   answers = [status(404), status(404)];
   await expect(groups.join("a", "gone", 5_000)).rejects.toMatchObject({ statusCode: 404 });

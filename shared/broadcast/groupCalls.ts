@@ -5,10 +5,11 @@ import type { Authorization } from "./authorization.js";
 import { askedToWait, type Quiet } from "./retryAfter.js";
 
 /**
- * The REST calls "Send To Group", "Add Connection To Group" and "Remove Connection From Group" without the SDK's
- * pipeline: each stored message is at least one of the first, each subscription one of the second, and the pipeline
- * with its dozen policies, spans and a token signed anew took more than all else of showing a message. The calls on
- * the wire are the SDK's, as are their tokens and their repeats; every other call goes through the SDK.
+ * The REST calls "Send To Group", "Add Connection To Group", "Remove Connection From Group" and "Group Exists" without
+ * the SDK's pipeline: each stored message is at least one of the first, each subscription one of the second, each
+ * connection's end one of the last, and the pipeline with its dozen policies, spans and a token signed anew took more
+ * than all else of showing a message. The calls on the wire are the SDK's, as are their tokens and their repeats; every
+ * other call goes through the SDK.
  */
 
 /** The version that `@azure/web-pubsub` asks for. */
@@ -39,6 +40,8 @@ export interface GroupCalls {
   /** Throws 404 where there is no such connection. */
   join(group: string, connectionId: string, ms: number): Promise<void>;
   leave(group: string, connectionId: string, ms: number): Promise<void>;
+  /** Whether any connection is in the group. */
+  exists(group: string, ms: number): Promise<boolean>;
 }
 
 type Asked = Pick<Dispatcher.DispatchOptions, "method" | "body"> & {
@@ -61,7 +64,7 @@ export function createGroupCalls({ endpoint, hub, authorization, quiet }: GroupC
     bodyTimeout: 0,
   });
   const pathOf = (group: string, what: string): string =>
-    `${base}${encodeURIComponent(group)}/${what}?api-version=${API_VERSION}`;
+    `${base}${encodeURIComponent(group)}${what}?api-version=${API_VERSION}`;
   const ask = async ({ path, headers, isFrequent, ...asked }: Asked, ms: number): Promise<void> => {
     const url = origin + path;
     const due = performance.now() + ms;
@@ -81,14 +84,23 @@ export function createGroupCalls({ endpoint, hub, authorization, quiet }: GroupC
     }
   };
   const member = (method: "PUT" | "DELETE") => (group: string, connectionId: string, ms: number) => {
-    const path = pathOf(group, `connections/${encodeURIComponent(connectionId)}`);
+    const path = pathOf(group, `/connections/${encodeURIComponent(connectionId)}`);
     return ask({ method, path, headers: [], isFrequent: false }, ms);
   };
   return {
     send: (group, text, ms) =>
-      ask({ method: "POST", path: pathOf(group, ":send"), headers: TEXT, body: text, isFrequent: true }, ms),
+      ask({ method: "POST", path: pathOf(group, "/:send"), headers: TEXT, body: text, isFrequent: true }, ms),
     join: member("PUT"),
     leave: member("DELETE"),
+    async exists(group, ms) {
+      try {
+        await ask({ method: "HEAD", path: pathOf(group, ""), headers: [], isFrequent: false }, ms);
+        return true;
+      } catch (error) {
+        if ((error as { statusCode?: unknown }).statusCode === 404) return false;
+        throw error;
+      }
+    },
   };
 }
 

@@ -82,7 +82,7 @@ export function connectWebPubSub(
         );
       }
     },
-    groupExists: (group) => guarded(async (options) => (await service()).groupExists(group, options)),
+    groupExists: (group) => inTime((ms) => groups.exists(group, ms)),
     async clientUrl(userId, minutes) {
       // With an access key this calls nobody, so it waits for nothing.
       const token = await telling(async () =>
@@ -96,7 +96,7 @@ export function connectWebPubSub(
       return endpoint.startsWith("http:") ? token.url.replace(/^wss:/, "ws:") : token.url;
     },
     async ping() {
-      await guarded(async (options) => (await service()).groupExists("health", options));
+      await inTime((ms) => groups.exists("health", ms));
     },
   };
 }
