@@ -39,8 +39,8 @@ export interface EvictedEntry {
 /**
  * A connection does something. If it has no slot yet it is given one, and what it does is counted against the
  * limit of its kind. Evicted connections of the same user are told and closed on the way. `isNew` says that
- * the connection may have subscribed since its state was written. While the session store is away everything
- * is admitted.
+ * the connection has no slot yet as far as its state says, so it registers at once; and that it may have subscribed
+ * since its state was written. While the session store is away everything is admitted.
  */
 export async function enter(
   connection: Connection,
@@ -52,7 +52,7 @@ export async function enter(
   const known = sessionOf(connection, deps.now());
   const session = isNew ? { ...known, queue: undefined } : known;
   const rate = kind && rateOf(kind, deps.limits);
-  const admission = await deps.sessions.admit(session, rate);
+  const admission = isNew ? UNKNOWN : await deps.sessions.admit(session, rate);
   if (admission === undefined) {
     count.limitsOpen();
     return { kind: "admitted", state };
@@ -70,6 +70,8 @@ export async function enter(
     return { kind: "limited", state: now, error: tooMany(rate, admission.retryAfter) };
   return { kind: "admitted", state: now };
 }
+
+const UNKNOWN: Admission = { standing: "unknown", retryAfter: 0, toClose: [] };
 
 /** The connection as the session store knows it. */
 function sessionOf({ userId, connectionId, state }: Connection, now: number): Session {
