@@ -7,7 +7,7 @@ import { isPacked } from "../fanout/groups.js";
 import { prepared } from "../frames/frame.js";
 import { messageFrame } from "../frames/message.js";
 import { textsOf } from "../stomp/packing.js";
-import type { Queryable } from "../store/database.js";
+import type { Later, Queryable } from "../store/database.js";
 import { countUnread, findMember } from "../store/members.js";
 import { listMessagesBefore } from "../store/messages.js";
 import { findRoom, holdRoom, type Room } from "../store/rooms.js";
@@ -50,7 +50,7 @@ export async function replayMost(wanted: Replay, deps: Deps): Promise<number> {
  */
 export async function replayRest(
   wanted: Replay,
-  join: (tx: Queryable) => Promise<void>,
+  join: (tx: Later) => Promise<void>,
   deps: Deps,
 ): Promise<void> {
   const { roomId, connection } = wanted;

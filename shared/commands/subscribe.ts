@@ -8,10 +8,10 @@ import { forgetUnused, requireFreeId } from "../fanout/subscriptionIds.js";
 import { type Destination, destinationKey, destinationText } from "../frames/destinations.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
-import type { Queryable } from "../store/database.js";
+import type { Later } from "../store/database.js";
 import type { Member } from "../store/members.js";
-import { withNamedLock } from "../store/namedLock.js";
-import { addSubscriptionId } from "../store/subscriptionIds.js";
+import { type Locked, withNamedLockKnowing } from "../store/namedLock.js";
+import { addSubscriptionId, addSubscriptionIdLater } from "../store/subscriptionIds.js";
 import type { Command, CommandDeps, Outcome } from "./command.js";
 import { evictedOutcome } from "./evicted.js";
 import { replayMost, replayRest } from "./replay.js";
@@ -109,9 +109,15 @@ async function join(wanted: Wanted, deps: CommandDeps): Promise<void> {
 
 async function replayAndJoin(wanted: Wanted, deps: CommandDeps): Promise<void> {
   const { destination, lastSeq, lane, wire, connection } = wanted;
-  if (!("roomId" in destination)) return joinGroup(wanted, deps.database, deps);
+  if (!("roomId" in destination)) {
+    await joinGroup(wanted, deps);
+    return addSubscriptionId(deps.database, wanted.key, wire, isPacked(lane));
+  }
   const { roomId } = destination;
-  const joining = (db: Queryable): Promise<void> => joinGroup(wanted, db, deps);
+  const joining = async (db: Later): Promise<void> => {
+    await joinGroup(wanted, deps);
+    addSubscriptionIdLater(db, wanted.key, wire, isPacked(lane));
+  };
   if (destination.kind !== "room") return asMember(roomId, connection, deps, joining);
   if (lastSeq === undefined) return asReader(roomId, connection, deps, joining);
   const replay = { connection, roomId, lane, wire, after: lastSeq };
@@ -119,15 +125,9 @@ async function replayAndJoin(wanted: Wanted, deps: CommandDeps): Promise<void> {
   await asReader(roomId, connection, deps, () => replayRest({ ...replay, after }, joining, deps));
 }
 
-/** The group before the id: so a broadcast that finds the id reaches the connection. */
-async function joinGroup(
-  { connection, key, lane, wire }: Wanted,
-  db: Queryable,
-  { broadcaster }: CommandDeps,
-): Promise<void> {
-  await broadcaster.joinGroup(connection.connectionId, groupName(lane, wire));
-  await addSubscriptionId(db, key, wire, isPacked(lane));
-}
+/** Comes before the id is added: so a broadcast that finds the id reaches the connection. */
+const joinGroup = ({ connection, lane, wire }: Wanted, { broadcaster }: CommandDeps): Promise<void> =>
+  broadcaster.joinGroup(connection.connectionId, groupName(lane, wire));
 
 /**
  * Works while the user's removal from the room waits. A removal that came before is seen here, one that comes
@@ -137,10 +137,13 @@ const asMember = <T>(
   roomId: number,
   { userId }: Connection,
   { database }: CommandDeps,
-  work: (db: Queryable, member: Member) => Promise<T>,
+  work: (db: Locked, member: Member) => Promise<T>,
 ): Promise<T> =>
-  withNamedLock(database, membershipLock(roomId, userId), async (db) =>
-    work(db, await requireMemberNow(db, roomId, userId)),
+  withNamedLockKnowing(
+    database,
+    membershipLock(roomId, userId),
+    (db) => requireMemberNow(db, roomId, userId),
+    work,
   );
 
 /**
@@ -152,7 +155,7 @@ async function asReader(
   roomId: number,
   connection: Connection,
   deps: CommandDeps,
-  work: (db: Queryable) => Promise<void>,
+  work: (db: Locked) => Promise<void>,
 ): Promise<void> {
   const unshown = await asMember(roomId, connection, deps, async (db, member) => {
     const found = await unshownBefore(member, db, deps);

@@ -16,7 +16,7 @@ import { parseMessageSent } from "../events/messages.js";
 import { broadcastErrors, broadcastMessages } from "../messages/broadcast.js";
 import { ChatError } from "../platform/errors.js";
 import { portsOf } from "../redis/ports.js";
-import type { Database } from "../store/database.js";
+import { type Database, formatted } from "../store/database.js";
 import type { Answer } from "../upstream/events.js";
 import type { StompVersion } from "./frame.js";
 import { parseFrames } from "./parser.js";
@@ -68,22 +68,28 @@ afterAll(() => vi.restoreAllMocks());
  */
 function memoryDatabase(): Database {
   const ids = new Map<string, Set<string>>();
-  const query = async (statement: string | { sql: string; values: unknown[] }, more: unknown[] = []) => {
-    const { sql, values } = typeof statement === "string" ? { sql: statement, values: more } : statement;
-    if (sql.includes("GET_LOCK")) return [[{ got: 1 }], []];
-    if (/ FROM room_members WHERE room_id = \? AND user_id = \?$/.test(sql)) return [[{}], []];
-    const [key, id] = [String(values[0]), String(values[1])];
-    if (sql.startsWith("INSERT INTO subscription_ids")) ids.set(key, (ids.get(key) ?? new Set()).add(id));
-    if (sql.startsWith("DELETE FROM subscription_ids")) ids.get(key)?.delete(id);
-    if (!sql.includes("FROM subscription_ids WHERE destination IN")) return [[], []];
-    const rows = (values[0] as Buffer[]).flatMap((destination) =>
-      [...(ids.get(destination.toString()) ?? [])].map((one) => ({
-        destination,
+  const answerTo = (text: string): readonly unknown[] => {
+    if (text.includes("GET_LOCK")) return [{ got: 1 }];
+    if (/ FROM room_members WHERE room_id = \d+ AND user_id = \d+$/.test(text)) return [{}];
+    // Keys and ids are the only bytes.
+    const [key = "", id = "", ...more] = [...text.matchAll(/X'(\w*)'/g)].map(([, hex]) =>
+      Buffer.from(hex!, "hex").toString(),
+    );
+    if (text.startsWith("INSERT INTO subscription_ids")) ids.set(key, (ids.get(key) ?? new Set()).add(id));
+    if (text.startsWith("DELETE FROM subscription_ids")) ids.get(key)?.delete(id);
+    if (!text.includes("FROM subscription_ids WHERE destination IN")) return [];
+    return [key, id, ...more].flatMap((destination) =>
+      [...(ids.get(destination) ?? [])].map((one) => ({
+        destination: Buffer.from(destination),
         subscription_id: Buffer.from(one),
         packed: 0,
       })),
     );
-    return [rows, []];
+  };
+  const query = async (statement: string | { sql: string; values?: unknown[] }, more?: unknown[]) => {
+    const { sql, values } = typeof statement === "string" ? { sql: statement, values: more } : statement;
+    const answers = formatted(sql, values).text.split(";\n").map(answerTo);
+    return answers.length === 1 ? [answers[0], []] : [answers, answers.map(() => [])];
   };
   const connection = { query, release: () => {}, destroy: () => {} };
   return {

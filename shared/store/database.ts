@@ -25,6 +25,17 @@ export interface Queryable {
   query<T extends QueryResult>(sql: string, values?: unknown): Promise<[T, FieldPacket[]]>;
 }
 
+/** Has a statement run in the round trip that ends what it belongs to, before that. A failure is thrown there. */
+export interface Later {
+  later(sql: string, values?: unknown): void;
+}
+
+/** One connection. */
+export interface Connected extends Queryable {
+  /** Runs statements in order, in one round trip, as `run` does. */
+  together(statements: readonly Statement[]): ReturnType<typeof run>;
+}
+
 /**
  * Runs statements outside a transaction, and is where transactions begin. A SELECT is repeated once if its
  * connection turns out to be lost.
@@ -147,7 +158,7 @@ export interface UsingOptions {
    * Runs first, and once more on a fresh connection if the first one is lost. It changes nothing that would
    * outlive its connection.
    */
-  readonly begin?: (db: Queryable) => Promise<unknown>;
+  readonly begin?: (db: Connected) => Promise<unknown>;
   readonly fresh?: boolean;
 }
 
@@ -157,7 +168,7 @@ export interface UsingOptions {
  */
 export async function using<T>(
   database: Database,
-  work: (db: Queryable) => Promise<T>,
+  work: (db: Connected) => Promise<T>,
   { begin, fresh = false }: UsingOptions = {},
 ): Promise<T> {
   const connection = begin
@@ -175,7 +186,7 @@ export async function using<T>(
 
 async function begun(
   database: Database,
-  begin: (db: Queryable) => Promise<unknown>,
+  begin: (db: Connected) => Promise<unknown>,
   fresh: boolean,
 ): Promise<PoolConnection> {
   const connection = await database.getConnection(fresh);
@@ -193,9 +204,10 @@ function giveBack(connection: PoolConnection, error: unknown): void {
   else connection.destroy();
 }
 
-const statementsOn = (connection: PoolConnection, database: Database): Queryable => ({
+const statementsOn = (connection: PoolConnection, database: Database): Connected => ({
   query: <T extends QueryResult>(sql: string, values?: unknown) =>
     ask<T>(connection, { sql, values: values as unknown[] }, sql, database),
+  together: (statements) => run(connection, statements, database),
 });
 
 /** A statement as it was written, and as the server gets it: with its values. */

@@ -1,7 +1,16 @@
 import { createHash } from "node:crypto";
-import type { RowDataPacket } from "mysql2/promise";
+import type { FieldPacket, RowDataPacket } from "mysql2/promise";
 import { ChatError } from "../platform/errors.js";
-import { type Database, type Queryable, using } from "./database.js";
+import {
+  type Connected,
+  type Database,
+  formatted,
+  type Later,
+  type Queryable,
+  type Statement,
+  using,
+} from "./database.js";
+import { isUsableAfter } from "./failures.js";
 
 /**
  * The most of a pool's connections that wait for named locks, or hold them while something outside the
@@ -15,21 +24,42 @@ const WAITING_AT_MOST = 500;
 let held = 0;
 const waiting: (() => void)[] = [];
 
+/** The connection that holds the lock. What runs `later` goes to the server together with the lock's release. */
+export interface Locked extends Queryable, Later {}
+
 /**
  * Runs `work` on a connection of its own that holds the lock of this name. Of all processes' connections one
  * at a time holds it. It is for work that calls something outside the database, for which no row must be
  * locked. Throws `UNAVAILABLE` when the lock does not come free within 8 s.
  */
-export async function withNamedLock<T>(
+export const withNamedLock = <T>(
   database: Database,
   name: string,
-  work: (db: Queryable) => Promise<T>,
+  work: (db: Locked) => Promise<T>,
+): Promise<T> => withNamedLockKnowing(database, name, async () => {}, work);
+
+/**
+ * The same. What `lookUp` asks for before it awaits anything goes to the server together with the request for the
+ * lock, and runs once that is held. It must change nothing, and may be called twice. `work` gets what it found.
+ */
+export async function withNamedLockKnowing<T, Found>(
+  database: Database,
+  name: string,
+  lookUp: (db: Queryable) => Promise<Found>,
+  work: (db: Locked, found: Found) => Promise<T>,
 ): Promise<T> {
   await takeSeat(heldAtOnce(database));
   try {
-    return await using(database, (db) => releasing(db, name, () => work(db)), {
-      begin: (db) => takeNamedLock(db, name),
-    });
+    let taken: { readonly found: Promise<Found> };
+    return await using(
+      database,
+      (db) => releasing(db, name, async (locked) => work(locked, await taken.found)),
+      {
+        begin: async (db) => {
+          taken = await takeAndAsk(db, name, lookUp);
+        },
+      },
+    );
   } finally {
     leaveSeat();
   }
@@ -37,24 +67,88 @@ export async function withNamedLock<T>(
 
 /** The same on a connection that may hold other named locks already. */
 export async function holdingNamedLock<T>(db: Queryable, name: string, work: () => Promise<T>): Promise<T> {
-  await takeNamedLock(db, name);
-  return releasing(db, name, work);
-}
-
-async function takeNamedLock(db: Queryable, name: string): Promise<void> {
-  const [[row]] = await db.query<(RowDataPacket & { got: number | null })[]>(
-    `SELECT GET_LOCK(${LOCK}, ?) AS got`,
-    [digestOf(name), WAIT_SECONDS],
-  );
-  if (row?.got !== 1) throw new ChatError("UNAVAILABLE", "Others are busy with the same thing; try again.");
-}
-
-async function releasing<T>(db: Queryable, name: string, work: () => Promise<T>): Promise<T> {
+  const { sql, values } = taking(name);
+  const [rows] = await db.query<LockRow[]>(sql, values);
+  requireTaken(rows);
   try {
     return await work();
   } finally {
-    // If the connection is lost, the server releases the lock.
-    await db.query(`SELECT RELEASE_LOCK(${LOCK})`, [digestOf(name)]);
+    await release(db, name);
+  }
+}
+
+interface LockRow extends RowDataPacket {
+  got: number | null;
+}
+
+const taking = (name: string) => ({
+  sql: `SELECT GET_LOCK(${LOCK}, ?) AS got`,
+  values: [digestOf(name), WAIT_SECONDS],
+});
+
+const freeing = (name: string) => ({ sql: `SELECT RELEASE_LOCK(${LOCK})`, values: [digestOf(name)] });
+
+function requireTaken([row]: readonly LockRow[]): void {
+  if (row?.got !== 1) throw new ChatError("UNAVAILABLE", "Others are busy with the same thing; try again.");
+}
+
+/** If the connection is lost, the server releases the lock. */
+async function release(db: Queryable, name: string): Promise<void> {
+  const { sql, values } = freeing(name);
+  await db.query(sql, values);
+}
+
+interface Asked extends Statement {
+  readonly resolve: (answer: [never, FieldPacket[]]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Takes the lock, and answers what `lookUp` asks for. What that finds, or how it fails, is for who then holds the lock.
+ */
+async function takeAndAsk<Found>(
+  db: Connected,
+  name: string,
+  lookUp: (db: Queryable) => Promise<Found>,
+): Promise<{ readonly found: Promise<Found> }> {
+  const asked: Asked[] = [];
+  let isSent = false;
+  const found = lookUp({
+    query: (sql, values) =>
+      isSent
+        ? db.query(sql, values)
+        : new Promise((resolve, reject) => asked.push({ ...formatted(sql, values), resolve, reject })),
+  });
+  found.catch(() => {});
+  isSent = true;
+  try {
+    const { sql, values } = taking(name);
+    const [lock, ...answers] = await db.together([formatted(sql, values), ...asked]);
+    requireTaken(lock![0]);
+    for (const [index, { resolve }] of asked.entries()) resolve(answers[index]!);
+    return { found };
+  } catch (error) {
+    for (const { reject } of asked) reject(error);
+    // What was asked behind the lock may be what failed.
+    if (asked.length > 0 && isUsableAfter(error)) await release(db, name);
+    throw error;
+  }
+}
+
+/** Runs `work`, then what it left for later together with the release. */
+async function releasing<T>(db: Connected, name: string, work: (db: Locked) => Promise<T>): Promise<T> {
+  const last: Statement[] = [];
+  try {
+    const result = await work({
+      query: (sql, values) => db.query(sql, values),
+      later: (sql, values) => void last.push(formatted(sql, values)),
+    });
+    const { sql, values } = freeing(name);
+    await db.together([...last, formatted(sql, values)]);
+    return result;
+  } catch (error) {
+    await release(db, name);
+    throw error;
   }
 }
 

@@ -1,6 +1,6 @@
 import type { RowDataPacket } from "mysql2/promise";
 import { groupBy } from "../platform/async.js";
-import type { Queryable } from "./database.js";
+import type { Later, Queryable } from "./database.js";
 
 /**
  * An id in use on a destination, and whether its subscribers take several frames in one WebSocket message.
@@ -44,13 +44,22 @@ export async function addSubscriptionId(
   wire: string,
   packed = false,
 ): Promise<void> {
-  await db.query(
-    // Not INSERT IGNORE: it waits with a shared lock, and of several that wait all but one end in a deadlock.
-    `INSERT INTO subscription_ids (destination, subscription_id, packed) VALUES (?, ?, ?)
-     ON DUPLICATE KEY UPDATE subscription_id = VALUES(subscription_id)`,
-    [Buffer.from(destination), Buffer.from(wire), packed ? 1 : 0],
-  );
+  await db.query(ADDING, row(destination, wire, packed));
 }
+
+/** The same at the end of a transaction, or of a lock's time. */
+export const addSubscriptionIdLater = (db: Later, destination: string, wire: string, packed: boolean): void =>
+  db.later(ADDING, row(destination, wire, packed));
+
+// Not INSERT IGNORE: it waits with a shared lock, and of several that wait all but one end in a deadlock.
+const ADDING = `INSERT INTO subscription_ids (destination, subscription_id, packed) VALUES (?, ?, ?)
+     ON DUPLICATE KEY UPDATE subscription_id = VALUES(subscription_id)`;
+
+const row = (destination: string, wire: string, packed: boolean): unknown[] => [
+  Buffer.from(destination),
+  Buffer.from(wire),
+  packed ? 1 : 0,
+];
 
 /** Removes an id. It stays visible to others, and locked, until the transaction ends. */
 export async function removeSubscriptionId(
@@ -60,6 +69,6 @@ export async function removeSubscriptionId(
 ): Promise<void> {
   await tx.query(
     "DELETE FROM subscription_ids WHERE destination = ? AND subscription_id = ? AND packed = ?",
-    [Buffer.from(destination), Buffer.from(wire), packed ? 1 : 0],
+    row(destination, wire, packed),
   );
 }
