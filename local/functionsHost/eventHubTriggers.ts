@@ -1,4 +1,5 @@
 import {
+  CloseReason,
   EventHubConsumerClient,
   type EventHubConsumerClientOptions,
   type EventPosition,
@@ -12,6 +13,7 @@ import {
 import type { ContainerClient } from "@azure/storage-blob";
 import { partitionOf } from "./amqpArrivals.js";
 import { Arrivals } from "./arrivals.js";
+import { Checkpointing } from "./checkpointing.js";
 import { LocalCheckpointStore, storageContainer } from "./checkpoints.js";
 import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
 import { describe, type Log, throttled } from "./log.js";
@@ -151,6 +153,12 @@ async function openConsumer(
   return new EventHubConsumerClient(group, connection.namespace, hub, credential, checkpoints, options);
 }
 
+/** The last event of a batch that is done. */
+interface Done {
+  readonly last: ReceivedEventData;
+  readonly context: PartitionContext;
+}
+
 /** The state of one partition that this host reads. */
 interface Partition {
   /**
@@ -161,6 +169,7 @@ interface Partition {
   waiting: ReceivedEventData[];
   waitingSince: number;
   batchesSinceCheckpoint: number;
+  readonly checkpoints: Checkpointing<Done>;
   /** When the last call ended, and how long it took, in milliseconds of the process's clock. */
   calledAt: number;
   callTook: number;
@@ -209,6 +218,12 @@ export class EventHubTrigger {
     for (const { stop } of this.#partitions.values()) stop.abort();
     this.#arrivals.close();
     await this.#started;
+    await Promise.all(
+      [...this.#partitions.values()].map(async ({ checkpoints }) => {
+        await checkpoints.flush();
+        checkpoints.close();
+      }),
+    );
     try {
       await this.#subscription?.close();
       await this.#prepared.consumer.close();
@@ -255,15 +270,21 @@ export class EventHubTrigger {
       {
         processInitialize: async (context) => {
           this.#log.write("debug", `${this.#name} reads partition ${context.partitionId}`);
-          this.#partitions.get(context.partitionId)?.stop.abort();
-          this.#partitions.set(context.partitionId, newPartition(this.#closing.signal));
+          const before = this.#partitions.get(context.partitionId);
+          before?.stop.abort();
+          before?.checkpoints.close();
+          this.#partitions.set(context.partitionId, this.#newPartition());
         },
         processClose: async (reason, context) => {
           this.#log.write(
             "debug",
             `${this.#name} no longer reads partition ${context.partitionId}: ${reason}`,
           );
-          this.#partitions.get(context.partitionId)?.stop.abort();
+          const partition = this.#partitions.get(context.partitionId);
+          partition?.stop.abort();
+          // The reader may begin anew here, from its checkpoint. Another owner's checkpoint is its own.
+          if (reason === CloseReason.Shutdown) await partition?.checkpoints.flush();
+          partition?.checkpoints.close();
         },
         processEvents: async (events, context) => {
           const count = this.#arrivals.count(this.#addressOf(context.partitionId));
@@ -370,44 +391,51 @@ export class EventHubTrigger {
       if (outcome === "failed" && fn.metadata.retryOptions)
         this.#log.write("error", `${this.#name} gave up ${events.length} event(s) after its retries`);
     }
-    await this.#checkpoint(partition, batch.at(-1)!, context);
+    this.#done(partition, { last: batch.at(-1)!, context });
   }
 
   // The checkpoint moves whether the function succeeded or not. It stays behind only when the partition is
   // lost or the host ends.
-  async #checkpoint(partition: Partition, last: ReceivedEventData, context: PartitionContext): Promise<void> {
+  #done(partition: Partition, done: Done): void {
     if (partition.stop.signal.aborted) return;
     partition.batchesSinceCheckpoint += 1;
     if (partition.batchesSinceCheckpoint < this.#settings.batchCheckpointFrequency) return;
-    try {
-      await context.updateCheckpoint(last);
-      partition.batchesSinceCheckpoint = 0;
-      this.#log.write(
-        "debug",
-        `${this.#name} has partition ${context.partitionId} done up to sequence number ${last.sequenceNumber}`,
-      );
-    } catch (error) {
-      // The next batch tries again. A restart before that repeats what was done since the last checkpoint.
-      this.#warn(
-        `${this.#name} could not write the checkpoint of partition ${context.partitionId}: ${describe(error)}`,
-      );
-    }
+    partition.batchesSinceCheckpoint = 0;
+    partition.checkpoints.done(done);
   }
-}
 
-function newPartition(closing: AbortSignal): Partition {
-  const stop = new AbortController();
-  if (closing.aborted) stop.abort();
-  const none = { waiting: [], waitingSince: 0, batchesSinceCheckpoint: 0 };
-  return {
-    ...none,
-    stop,
-    calledAt: Number.NEGATIVE_INFINITY,
-    callTook: 0,
-    usual: 0,
-    isTold: false,
-    inVain: 0,
-  };
+  async #checkpoint({ last, context }: Done): Promise<void> {
+    await context.updateCheckpoint(last);
+    this.#log.write(
+      "debug",
+      `${this.#name} has partition ${context.partitionId} done up to sequence number ${last.sequenceNumber}`,
+    );
+  }
+
+  #newPartition(): Partition {
+    const stop = new AbortController();
+    if (this.#closing.signal.aborted) stop.abort();
+    const checkpoints = new Checkpointing<Done>(
+      (done) => this.#checkpoint(done),
+      // What is done next tries again. A restart before that repeats what was done since the last checkpoint.
+      (error, { context }) =>
+        this.#warn(
+          `${this.#name} could not write the checkpoint of partition ${context.partitionId}: ${describe(error)}`,
+        ),
+    );
+    return {
+      waiting: [],
+      waitingSince: 0,
+      batchesSinceCheckpoint: 0,
+      stop,
+      checkpoints,
+      calledAt: Number.NEGATIVE_INFINITY,
+      callTook: 0,
+      usual: 0,
+      isTold: false,
+      inVain: 0,
+    };
+  }
 }
 
 /** How long to wait for more, now that something has come. */
