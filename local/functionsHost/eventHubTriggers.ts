@@ -417,13 +417,15 @@ export class EventHubTrigger {
     if (this.#closing.signal.aborted) stop.abort();
     const checkpoints = new Checkpointing<Done>(
       (done) => this.#checkpoint(done),
-      // What is done next tries again. A restart before that repeats what was done since the last checkpoint.
-      (error, { context }) =>
+      // The next batch tries again. A restart before that repeats what was done since the last checkpoint.
+      (error, { context }) => {
+        partition.batchesSinceCheckpoint = this.#settings.batchCheckpointFrequency;
         this.#warn(
           `${this.#name} could not write the checkpoint of partition ${context.partitionId}: ${describe(error)}`,
-        ),
+        );
+      },
     );
-    return {
+    const partition: Partition = {
       waiting: [],
       waitingSince: 0,
       batchesSinceCheckpoint: 0,
@@ -435,6 +437,7 @@ export class EventHubTrigger {
       isTold: false,
       inVain: 0,
     };
+    return partition;
   }
 }
 
