@@ -7,10 +7,9 @@ let failures: unknown[] = [];
 let end: (error?: Error) => void = () => {};
 let checkpoints: Checkpointing<number>;
 
-beforeEach(() => {
-  vi.useFakeTimers();
-  [written, failures] = [[], []];
-  checkpoints = new Checkpointing<number>(
+const every = (batches: number): Checkpointing<number> =>
+  new Checkpointing<number>(
+    batches,
     (event) => {
       written.push(event);
       return new Promise((resolve, reject) => {
@@ -19,6 +18,11 @@ beforeEach(() => {
     },
     (error, event) => void failures.push([(error as Error).message, event]),
   );
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  [written, failures] = [[], []];
+  checkpoints = every(1);
 });
 afterEach(() => vi.useRealTimers());
 
@@ -64,6 +68,23 @@ test("after a failure the next that is done is written, and no older one", async
   await ended();
   await vi.advanceTimersByTimeAsync(1_000);
   expect(written).toEqual([1, 2, 3]);
+});
+
+test("one is due after so many batches, and after a failure with the next one", async () => {
+  checkpoints = every(3);
+  for (const event of [1, 2, 3, 4]) checkpoints.done(event);
+  expect(written).toEqual([3]);
+  await ended(new Error("away"));
+  await vi.advanceTimersByTimeAsync(5_000);
+  checkpoints.done(5);
+  expect(written).toEqual([3, 5]);
+  await ended();
+  await vi.advanceTimersByTimeAsync(5_000);
+  checkpoints.done(6);
+  checkpoints.done(7);
+  expect(written).toEqual([3, 5]);
+  checkpoints.done(8);
+  expect(written).toEqual([3, 5, 8]);
 });
 
 test("a flush writes what is due at once, behind what is being written", async () => {

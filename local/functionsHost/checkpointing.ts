@@ -5,28 +5,43 @@
 const CHECKPOINT_MS = 1_000;
 
 /**
- * Writes the checkpoints of one partition beside its calls: one at a time, the newest, and no more than one a second.
+ * Writes the checkpoints of one partition beside its calls: one after so many batches, one at a time, the newest, and
+ * no more than one a second.
  * So a host that is killed has done up to a second more than its checkpoint says, and its successor repeats that.
  * One that ends in order writes what is due.
  */
 export class Checkpointing<Event> {
+  readonly #frequency: number;
   readonly #write: (event: Event) => Promise<void>;
   readonly #onFailure: (error: unknown, event: Event) => void;
+  #batches = 0;
   #due: Event | undefined;
   #begun = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
-  /** `onFailure` is told of a checkpoint that could not be written. The next one that is due is tried then. */
-  constructor(write: (event: Event) => Promise<void>, onFailure: (error: unknown, event: Event) => void) {
+  /** `onFailure` is told of a checkpoint that could not be written. The next batch tries again. */
+  constructor(
+    frequency: number,
+    write: (event: Event) => Promise<void>,
+    onFailure: (error: unknown, event: Event) => void,
+  ) {
+    this.#frequency = frequency;
     this.#write = write;
     this.#onFailure = onFailure;
   }
 
-  /** All up to this event is done. */
+  /** A batch is done, and all up to this event. */
   done(event: Event): void {
     if (this.#isClosed) return;
+    this.#batches += 1;
+    if (this.#batches < this.#frequency) return;
+    this.#batches = 0;
+    this.#writeInTurn(event);
+  }
+
+  #writeInTurn(event: Event): void {
     this.#due = event;
     if (this.#writing || this.#timer) return;
     const wait = this.#begun + CHECKPOINT_MS - performance.now();
@@ -58,12 +73,13 @@ export class Checkpointing<Event> {
     this.#writing = this.#write(event)
       .catch((error: unknown) => {
         this.#due ??= event;
+        this.#batches = this.#frequency;
         this.#onFailure(error, event);
       })
       .finally(() => {
         this.#writing = undefined;
         const next = this.#due;
-        if (next !== undefined && next !== event) this.done(next);
+        if (next !== undefined && next !== event) this.#writeInTurn(next);
       });
   }
 }

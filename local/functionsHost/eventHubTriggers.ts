@@ -168,7 +168,6 @@ interface Partition {
   /** Events that wait for minEventBatchSize, and since when. */
   waiting: ReceivedEventData[];
   waitingSince: number;
-  batchesSinceCheckpoint: number;
   readonly checkpoints: Checkpointing<Done>;
   /** When the last call ended, and how long it took, in milliseconds of the process's clock. */
   calledAt: number;
@@ -391,17 +390,9 @@ export class EventHubTrigger {
       if (outcome === "failed" && fn.metadata.retryOptions)
         this.#log.write("error", `${this.#name} gave up ${events.length} event(s) after its retries`);
     }
-    this.#done(partition, { last: batch.at(-1)!, context });
-  }
-
-  // The checkpoint moves whether the function succeeded or not. It stays behind only when the partition is
-  // lost or the host ends.
-  #done(partition: Partition, done: Done): void {
-    if (partition.stop.signal.aborted) return;
-    partition.batchesSinceCheckpoint += 1;
-    if (partition.batchesSinceCheckpoint < this.#settings.batchCheckpointFrequency) return;
-    partition.batchesSinceCheckpoint = 0;
-    partition.checkpoints.done(done);
+    // The checkpoint moves whether the function succeeded or not. It stays behind only when the partition is
+    // lost or the host ends.
+    if (!signal.aborted) partition.checkpoints.done({ last: batch.at(-1)!, context });
   }
 
   async #checkpoint({ last, context }: Done): Promise<void> {
@@ -416,19 +407,17 @@ export class EventHubTrigger {
     const stop = new AbortController();
     if (this.#closing.signal.aborted) stop.abort();
     const checkpoints = new Checkpointing<Done>(
+      this.#settings.batchCheckpointFrequency,
       (done) => this.#checkpoint(done),
-      // The next batch tries again. A restart before that repeats what was done since the last checkpoint.
-      (error, { context }) => {
-        partition.batchesSinceCheckpoint = this.#settings.batchCheckpointFrequency;
+      // A restart before the next try repeats what was done since the last checkpoint.
+      (error, { context }) =>
         this.#warn(
           `${this.#name} could not write the checkpoint of partition ${context.partitionId}: ${describe(error)}`,
-        );
-      },
+        ),
     );
-    const partition: Partition = {
+    return {
       waiting: [],
       waitingSince: 0,
-      batchesSinceCheckpoint: 0,
       stop,
       checkpoints,
       calledAt: Number.NEGATIVE_INFINITY,
@@ -437,7 +426,6 @@ export class EventHubTrigger {
       isTold: false,
       inVain: 0,
     };
-    return partition;
   }
 }
 

@@ -39,8 +39,8 @@ export interface EvictedEntry {
 /**
  * A connection does something. If it has no slot yet it is given one, and what it does is counted against the
  * limit of its kind. Evicted connections of the same user are told and closed on the way. `isNew` says that
- * the connection has no slot yet as far as its state says, so it registers at once; and that it may have subscribed
- * since its state was written. While the session store is away everything is admitted.
+ * the connection has just opened: it registers without being asked for first. While the session store is away
+ * everything is admitted.
  */
 export async function enter(
   connection: Connection,
@@ -49,8 +49,7 @@ export async function enter(
   { isNew = false } = {},
 ): Promise<Entry> {
   const { userId, connectionId, state } = connection;
-  const known = sessionOf(connection, deps.now());
-  const session = isNew ? { ...known, queue: undefined } : known;
+  const session = sessionOf(connection, deps.now());
   const rate = kind && rateOf(kind, deps.limits);
   const admission = isNew ? UNKNOWN : await deps.sessions.admit(session, rate);
   if (admission === undefined) {

@@ -2,7 +2,7 @@ import type { RowDataPacket } from "mysql2/promise";
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { type Database, openDatabase, type Queryable } from "../../shared/store/database.js";
 import { withNamedLock, withNamedLockKnowing } from "../../shared/store/namedLock.js";
-import { newDatabase } from "../support/database.js";
+import { newDatabase, noteSent } from "../support/database.js";
 
 let url: string;
 let close: () => Promise<void>;
@@ -15,17 +15,7 @@ beforeAll(async () => {
   ({ url, close } = own);
   await own.database.query("CREATE TABLE things (n INT PRIMARY KEY)");
   database = openDatabase(url, { poolSize: 8 });
-  const { getConnection } = database;
-  vi.spyOn(database, "getConnection").mockImplementation(async (fresh) => {
-    const connection = await getConnection(fresh);
-    const { query } = Object.getPrototypeOf(connection);
-    return Object.assign(connection, {
-      query: (options: { sql: string }) => {
-        sent.push(options.sql);
-        return query.call(connection, options);
-      },
-    });
-  });
+  noteSent(database, sent);
 });
 afterAll(async () => {
   await database.end();

@@ -4,7 +4,7 @@ import type { Fault } from "../../shared/platform/errors.js";
 import { type Database, isDuplicate, openDatabase } from "../../shared/store/database.js";
 import { insertLater } from "../../shared/store/idToCome.js";
 import { inTransaction, type Transaction } from "../../shared/store/transaction.js";
-import { newDatabase, rootUrl } from "../support/database.js";
+import { newDatabase, noteSent, rootUrl } from "../support/database.js";
 import { startTcpProxy, type TcpProxy } from "../support/tcpProxy.js";
 
 let url: string;
@@ -32,17 +32,7 @@ beforeEach(async () => {
   through.port = String(proxy.port);
   database = openDatabase(through.href, { poolSize: 2, onFault: (fault) => void faults.push(fault) });
   await database.query("TRUNCATE things");
-  const { getConnection } = database;
-  vi.spyOn(database, "getConnection").mockImplementation(async (fresh) => {
-    const connection = await getConnection(fresh);
-    const { query } = Object.getPrototypeOf(connection);
-    return Object.assign(connection, {
-      query: (options: { sql: string }) => {
-        sent.push(options.sql);
-        return query.call(connection, options);
-      },
-    });
-  });
+  noteSent(database, sent);
   faults.length = 0;
   sent.length = 0;
 });

@@ -1,5 +1,5 @@
 import { createConnection } from "mysql2/promise";
-import { inject } from "vitest";
+import { inject, vi } from "vitest";
 import { type Database, openDatabase } from "../../shared/store/database.js";
 import { migrate } from "../../shared/store/migrate.js";
 
@@ -29,6 +29,21 @@ export async function newDatabase(users = 1_000): Promise<{
       await connection.end();
     },
   };
+}
+
+/** Notes in `sent` what goes to the server on connections of the database, in this order: one for each round trip. */
+export function noteSent(database: Database, sent: string[]): void {
+  const { getConnection } = database;
+  vi.spyOn(database, "getConnection").mockImplementation(async (fresh) => {
+    const connection = await getConnection(fresh);
+    const { query } = Object.getPrototypeOf(connection);
+    return Object.assign(connection, {
+      query: (options: { sql: string }) => {
+        sent.push(options.sql);
+        return query.call(connection, options);
+      },
+    });
+  });
 }
 
 /** The same server, as its user who may do everything. */
