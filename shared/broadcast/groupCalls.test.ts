@@ -1,6 +1,7 @@
 import { createSecretKey } from "node:crypto";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { AzureKeyCredential, WebPubSubServiceClient } from "@azure/web-pubsub";
 import { decodeJwt, jwtVerify } from "jose";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
@@ -107,6 +108,27 @@ test.each([
   const looks = (call: Call) => [call.method, call.path, call.headers["content-length"], call.body];
   expect(looks(ours)).toEqual(looks(theirs));
   await jwtVerify(tokenOf(ours), secret, { audience: endpoint + ours.path });
+});
+
+test("calls of all kinds leave their connection to the next one", async () => {
+  const opened = vi.fn();
+  server.on("connection", opened);
+  const kinds: readonly (() => Promise<unknown>)[] = [
+    () => send("g", "text", 5_000),
+    () => groups.join("g", "c", 5_000),
+    () => groups.exists("g", 5_000),
+    () => groups.exists("none", 5_000),
+    () => groups.leave("g", "c", 5_000),
+    () => send("g", "text", 5_000),
+  ];
+  answers = [202, 200, 200, 404, 204, 202].map((code) => status(code));
+  for (const call of kinds) {
+    await call();
+    // Undici hands a connection on one turn later.
+    await setImmediate();
+  }
+  server.off("connection", opened);
+  expect([calls.length, opened.mock.calls.length]).toEqual([kinds.length, 1]);
 });
 
 test("a group of which nothing is known is no empty one", async () => {

@@ -44,7 +44,7 @@ export interface GroupCalls {
   exists(group: string, ms: number): Promise<boolean>;
 }
 
-type Asked = Pick<Dispatcher.DispatchOptions, "method" | "body"> & {
+type Asked = Pick<Dispatcher.DispatchOptions, "method" | "body" | "reset"> & {
   readonly path: string;
   readonly headers: readonly string[];
   /** Whether the same URL is called often, so that its token is kept. */
@@ -94,7 +94,9 @@ export function createGroupCalls({ endpoint, hub, authorization, quiet }: GroupC
     leave: member("DELETE"),
     async exists(group, ms) {
       try {
-        await ask({ method: "HEAD", path: pathOf(group, ""), headers: [], isFrequent: false }, ms);
+        // Undici closes a connection behind a HEAD, for servers that answer it with a body.
+        const kept = { method: "HEAD", reset: false } as const;
+        await ask({ ...kept, path: pathOf(group, ""), headers: [], isFrequent: false }, ms);
         return true;
       } catch (error) {
         if ((error as { statusCode?: unknown }).statusCode === 404) return false;
