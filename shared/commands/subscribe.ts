@@ -42,10 +42,9 @@ interface Wanted extends SubscriberGroup {
 export const subscribe: Command = async ({ frame }, connection, deps) => {
   const wanted = wantedOf(subscribeHeaders(frame, versionOf(connection.state)), connection);
   const state = withSubscription(wanted);
-  if ("roomId" in wanted.destination) await requireMember(wanted.destination.roomId, connection.userId, deps);
   // A repeat goes through all of it, too: joining again changes nothing, and mends a subscription that was
   // left half way.
-  await takeId(wanted, deps);
+  await takeIdAsMember(wanted, deps);
   await join(wanted, deps);
   const { lane, wire } = wanted;
   const { userId, connectionId } = connection;
@@ -83,14 +82,20 @@ function withSubscription({ connection: { state }, wire, lane }: Wanted): Connec
   return next;
 }
 
-/** Takes the id among those of its user and of its destination; throws `TOO_MANY_SUBSCRIPTIONS`. */
-async function takeId(wanted: Wanted, deps: CommandDeps): Promise<void> {
-  try {
-    await requireFreeId({ ...wanted, destination: destinationText(wanted.destination) }, deps);
-  } catch (error) {
-    if (!wanted.isRepeat) await giveIdBack(wanted, deps);
-    throw error;
-  }
+/**
+ * Takes the id among those of its user and of its destination, and asks at the same time whether the user may
+ * subscribe to it. Throws `NOT_A_MEMBER` or `TOO_MANY_SUBSCRIPTIONS`.
+ */
+async function takeIdAsMember(wanted: Wanted, deps: CommandDeps): Promise<void> {
+  const { destination, connection, isRepeat } = wanted;
+  const asked = await Promise.allSettled([
+    "roomId" in destination && requireMember(destination.roomId, connection.userId, deps),
+    requireFreeId({ ...wanted, destination: destinationText(destination) }, deps),
+  ]);
+  const refused = asked.find(({ status }) => status === "rejected");
+  if (!refused) return;
+  if (!isRepeat) await giveIdBack(wanted, deps);
+  throw (refused as PromiseRejectedResult).reason;
 }
 
 /**

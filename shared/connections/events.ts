@@ -8,7 +8,7 @@ import { inSpan, SpanKind } from "../platform/trace.js";
 import type { Accepted, ConnectionEvent, Handshake, State, UpstreamHandlers } from "../upstream/events.js";
 import type { Connection } from "./connection.js";
 import { type ConnectionState, decodeState, encodeState } from "./connectionState.js";
-import { forgetConnection, freeSlot } from "./gone.js";
+import { forgetConnection } from "./gone.js";
 import { greet } from "./greeting.js";
 import { acceptHandshake } from "./handshake.js";
 import { requireRate } from "./rates.js";
@@ -38,12 +38,7 @@ export const connectionEvents = (deps: ConnectionDeps): UpstreamHandlers => ({
       }
     }),
   connected: (event) => told("connected", event, () => greet(connectionOf(event), deps)),
-  disconnected: (event) =>
-    told("disconnected", event, async () => {
-      const connection = connectionOf(event);
-      await freeSlot(connection, deps);
-      await forgetConnection(connection, deps);
-    }),
+  disconnected: (event) => told("disconnected", event, () => forgetConnection(connectionOf(event), deps)),
   async message(event) {
     const connection = connectionOf(event);
     const { state, ...answer } = await handleMessage(event, connection, deps);

@@ -55,10 +55,12 @@ export interface WantedId extends SubscriberGroup {
  */
 export async function requireFreeId(wanted: WantedId, deps: Deps): Promise<void> {
   const { key, destination, lane, wire } = wanted;
-  if (wire !== destination) await requireFewIds(wanted, deps);
+  const [groups] = await Promise.all([
+    groupsIn(key, deps),
+    wire !== destination && requireFewIds(wanted, deps),
+  ]);
   const isOwn = (one: SubscriberGroup): boolean => one.wire === wire && one.lane === lane;
   const isOther = (one: SubscriberGroup): boolean => !isOwn(one) && one.wire !== destination;
-  const groups = await groupsIn(key, deps);
   const others = groups.filter(isOther);
   const isFree = wire === destination || groups.some(isOwn);
   if (others.length >= IDS_PER_DESTINATION && !isFree) {

@@ -42,8 +42,8 @@ export interface Sessions {
    * are not counted.
    */
   admit(session: Session, rate?: Rate): Promise<Admission | undefined>;
-  /** Frees the slot of a connection that is gone, and never gives it one again. Says whether it had one. */
-  remove(userId: number, connectionId: string): Promise<boolean | undefined>;
+  /** Frees the slot of a connection that is gone, and never gives it one again. */
+  remove(userId: number, connectionId: string): Promise<Removed | undefined>;
   /** An evicted connection has been told and closed. Says whether this is the first call to say so. */
   closed(userId: number, connectionId: string): Promise<boolean | undefined>;
   /**
@@ -94,15 +94,13 @@ export interface Subscriptions {
   /**
    * Notes for ten minutes that a connection has made a subscription, of which its state may never hear. Says
    * whether the connection is still there, as far as is known: one that was removed before is not. Where a
-   * connection is removed later, the note is found then.
+   * connection is removed later, `Sessions.remove` finds the note.
    */
   noteSubscription(
     userId: number,
     connectionId: string,
     subscription: NotedSubscription,
   ): Promise<boolean | undefined>;
-  /** The subscriptions noted of a connection; none where the store can't be asked. */
-  notedSubscriptions(userId: number, connectionId: string): Promise<readonly NotedSubscription[]>;
 }
 
 /** The pieces that have come of frames that are sent in several WebSocket messages. */
@@ -165,6 +163,13 @@ export interface Session {
   readonly age?: number | undefined;
   /** Its subscription id on `/user/queue/session`, empty for none; `undefined` where that is not known. */
   readonly queue?: string | undefined;
+}
+
+/** What a connection that is gone leaves behind. */
+export interface Removed {
+  readonly hadSlot: boolean;
+  /** Those that were noted of it. */
+  readonly subscriptions: readonly NotedSubscription[];
 }
 
 /** A subscription: its lane, which has no spaces, and its id as the client sends it. */

@@ -17,7 +17,6 @@ export function readScripts(folder = sourceFolder("redis/lua")) {
     logOut: read("logOut"),
     noteLookedAfter: read("noteLookedAfter"),
     noteSubscription: read("noteSubscription"),
-    notedSubscriptions: read("notedSubscriptions"),
     noteUnfinished: read("noteUnfinished"),
     putMembers: read("putMembers"),
     register: read("register"),

@@ -1,8 +1,9 @@
 import { evictedSessions, type Parts } from "./evicted.js";
-import { fiveKeys, rateKey, UNFINISHED_KEY } from "./keys.js";
+import { fiveKeys, rateKey, subscriptionsKey, UNFINISHED_KEY } from "./keys.js";
 import type { Admission, Sessions } from "./ports.js";
 import { noteUnfinished, registering } from "./registering.js";
 import { type Asking, yesOrNo } from "./scripts.js";
+import { notedSubscription } from "./subscriptions.js";
 import type { Timing } from "./timing.js";
 
 /** Sessions in Redis: five keys for each user (`lua/sessions.lua`), and one for the sweep. */
@@ -28,7 +29,11 @@ function slots(
       return answer && admission(answer);
     },
     async remove(userId, connectionId) {
-      return yesOrNo(await script<number>("remove", fiveKeys(userId), { connectionId }));
+      const keys = [...fiveKeys(userId), subscriptionsKey(userId, connectionId)] as const;
+      const answer = await script<[number, ...string[]]>("remove", keys, { connectionId });
+      if (!answer) return undefined;
+      const [hadSlot, ...noted] = answer;
+      return { hadSlot: hadSlot === 1, subscriptions: noted.map(notedSubscription) };
     },
     async closed(userId, connectionId) {
       return yesOrNo(await script<number>("closed", fiveKeys(userId), { connectionId }));

@@ -1,5 +1,5 @@
 import { endedKey, idsKey, sessionsKey, subscriptionsKey } from "./keys.js";
-import type { Subscriptions } from "./ports.js";
+import type { NotedSubscription, Subscriptions } from "./ports.js";
 import { type Asking, yesOrNo } from "./scripts.js";
 
 /**
@@ -19,13 +19,11 @@ export function subscriptions({ script }: Asking): Subscriptions {
       const keys = [endedKey(userId), subscriptionsKey(userId, connectionId)] as const;
       return yesOrNo(await script<number>("noteSubscription", keys, { connectionId, lane, wire }));
     },
-    async notedSubscriptions(userId, connectionId) {
-      const key = subscriptionsKey(userId, connectionId);
-      const noted = (await script<string[]>("notedSubscriptions", [key])) ?? [];
-      return noted.map((text) => {
-        const end = text.indexOf(" ");
-        return { lane: text.slice(0, end), wire: text.slice(end + 1) };
-      });
-    },
   };
+}
+
+/** A subscription as `lua/noteSubscription.lua` writes it. A lane has no spaces. */
+export function notedSubscription(text: string): NotedSubscription {
+  const end = text.indexOf(" ");
+  return { lane: text.slice(0, end), wire: text.slice(end + 1) };
 }

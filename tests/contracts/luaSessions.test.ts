@@ -1,6 +1,6 @@
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { fiveKeys, returnsKey } from "../../shared/redis/keys.js";
+import { fiveKeys, returnsKey, subscriptionsKey } from "../../shared/redis/keys.js";
 import type { ScriptArguments } from "../../shared/redis/scripts.js";
 import { TIMING } from "../../shared/redis/timing.js";
 import { newUsers } from "../support/client.js";
@@ -62,7 +62,8 @@ const admit = (connectionId: string, now: number, more: ScriptArguments = {}) =>
 
 const logOut = (device: string | undefined, now: number) => run("logOut", five(), { device, claimMs, now });
 const claimUnfinished = (now: number) => run("claimUnfinished", five(), { claimMs, now });
-const remove = (connectionId: string, now: number) => run("remove", five(), { connectionId, now });
+const remove = (connectionId: string, now: number) =>
+  run("remove", [...five(), subscriptionsKey(userId, connectionId)], { connectionId, now });
 
 describe("register", () => {
   test("writes order, device, likeness and queue, for a week", async () => {
@@ -284,10 +285,11 @@ describe("claimUnfinished", () => {
   });
 });
 
-test("remove frees a slot for good, and says whether there was one", async () => {
+test("remove frees a slot for good, says whether there was one, and what was noted", async () => {
   await register("a", T);
-  expect(await remove("a", T + 1)).toBe(1);
-  expect(await remove("a", T + 2)).toBe(0);
+  await redis.zadd(subscriptionsKey(userId, "a"), T + 1, "r2 s", T, "r1 s 1");
+  expect(await remove("a", T + 1)).toEqual([1, "r1 s 1", "r2 s"]);
+  expect(await remove("a", T + 2)).toEqual([0, "r1 s 1", "r2 s"]);
   expect(await register("a", T + 3)).toEqual(["evicted", 0, 0, 0]);
   // Ten minutes later no frame of it can be under way: it is forgotten with the next that ends.
   await remove("b", T + 600_002);

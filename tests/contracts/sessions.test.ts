@@ -167,11 +167,16 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
     const second = { lane: "room:1p", wire: "sub 0" };
     for (const one of [first, second, first])
       expect(await store.noteSubscription(userId, "a", one)).toBe(true);
-    await store.remove(userId, "a");
+    const removed = await store.remove(userId, "a");
+    expect(removed?.hadSlot).toBe(true);
+    expect([...removed!.subscriptions].sort((x, y) => x.lane.length - y.lane.length)).toEqual([
+      first,
+      second,
+    ]);
     expect(await other.noteSubscription(userId, "a", { lane: "room:2", wire: "late" })).toBe(false);
-    const noted = await other.notedSubscriptions(userId, "a");
-    expect([...noted].sort((x, y) => x.lane.length - y.lane.length)).toEqual([first, second]);
-    expect(await store.notedSubscriptions(userId, "b")).toEqual([]);
+    // The event may come again.
+    expect(await other.remove(userId, "a")).toEqual({ ...removed, hadSlot: false });
+    expect(await store.remove(userId, "b")).toEqual({ hadSlot: true, subscriptions: [] });
     // One of which the store knows nothing, as when it has lost its data, is there as far as is known.
     expect(await store.noteSubscription(userId, "unknown", first)).toBe(true);
   });
@@ -328,8 +333,8 @@ describe.each<[string, () => readonly [RedisStore, RedisStore]]>([
 
   test("that are gone free their slots, and their last frames don't take them again", async () => {
     for (const id of ["a", "b", "c"]) await connect(id);
-    expect(await store.remove(userId, "b")).toBe(true);
-    expect(await store.remove(userId, "b")).toBe(false);
+    expect(await store.remove(userId, "b")).toMatchObject({ hadSlot: true });
+    expect(await store.remove(userId, "b")).toMatchObject({ hadSlot: false });
     expect((await connect("d")).toClose).toEqual([]);
     expect(await standing("b")).toBe("evicted");
     expect((await connect("b")).standing).toBe("evicted");

@@ -241,6 +241,27 @@ test("a user takes few ids of a room, however they try, and keeps nobody else fr
   await Promise.all([other.close(), ...sockets.map((socket) => socket.close())]);
 });
 
+test("a stranger's refused SUBSCRIBEs use up none of the ids that the user may take later", async () => {
+  const [ann, ben] = newUsers(2) as [number, number];
+  const roomId = await makeRoom([ann]);
+  const socket = await openConnected(ben);
+  socket.send("SUBSCRIBE\nid:errors\ndestination:/user/queue/errors\n\n\0");
+  const subscribe = async (id: string): Promise<string> => {
+    socket.send(`SUBSCRIBE\nid:${id}\ndestination:/sub/chat/room/${roomId}\nreceipt:r\n\n\0`);
+    return socket.next();
+  };
+  const inTurn = async (ids: readonly number[], name: string): Promise<readonly string[]> => {
+    const answers: string[] = [];
+    for (const id of ids) answers.push(await subscribe(`${name}${id}`));
+    return answers;
+  };
+  const eight = [1, 2, 3, 4, 5, 6, 7, 8];
+  for (const answer of await inTurn(eight, "refused")) expect(answer).toContain('"code":"NOT_A_MEMBER"');
+  expect((await call("POST", `/group-rooms/${roomId}/invite`, ann, { userIds: [ben] })).status).toBe(200);
+  for (const answer of await inTurn(eight, "taken")) expect(answer).toMatch(/^RECEIPT/);
+  await socket.close();
+});
+
 /** Two messages that are stored together: the room's partition is held up meanwhile. */
 test("one frame a WebSocket message, unless the SUBSCRIBE asks for more", async () => {
   const [ann, ben] = newUsers(2) as [number, number];

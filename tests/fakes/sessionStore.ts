@@ -6,6 +6,7 @@ import type {
   RedisStore,
   Registered,
   Registering,
+  Removed,
   Session,
   Unfinished,
 } from "../../shared/redis/ports.js";
@@ -179,12 +180,15 @@ export class FakeSessionStore implements RedisStore {
     return 0;
   }
 
-  async remove(userId: number, connectionId: string): Promise<boolean | undefined> {
+  async remove(userId: number, connectionId: string): Promise<Removed | undefined> {
     if (this.away) return undefined;
     const user = this.#user(userId);
     user.ended.add(connectionId);
     user.closing.delete(connectionId);
-    return user.slots.delete(connectionId);
+    return {
+      hadSlot: user.slots.delete(connectionId),
+      subscriptions: this.#noted.get(`${userId} ${connectionId}`) ?? [],
+    };
   }
 
   async closed(userId: number, connectionId: string): Promise<boolean | undefined> {
@@ -256,14 +260,10 @@ export class FakeSessionStore implements RedisStore {
   ): Promise<boolean | undefined> {
     if (this.away) return undefined;
     if (this.#user(userId).ended.has(connectionId)) return false;
-    const noted = await this.notedSubscriptions(userId, connectionId);
+    const noted = this.#noted.get(`${userId} ${connectionId}`) ?? [];
     const isNew = !noted.some(({ lane, wire }) => lane === subscription.lane && wire === subscription.wire);
     if (isNew) this.#noted.set(`${userId} ${connectionId}`, [...noted, subscription]);
     return true;
-  }
-
-  async notedSubscriptions(userId: number, connectionId: string): Promise<readonly NotedSubscription[]> {
-    return this.away ? [] : (this.#noted.get(`${userId} ${connectionId}`) ?? []);
   }
 
   readonly #pieces = new Map<string, Buffer>();
