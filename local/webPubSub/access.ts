@@ -4,7 +4,10 @@ import type { Config } from "./config.js";
 import { type Proof, signatures } from "./events.js";
 import { Identity } from "./identity.js";
 import { RestError } from "./restCall.js";
-import { algorithmOf, audienceMatches, TokenError, Tokens } from "./tokens.js";
+import { algorithmOf, audienceMatches, type Claims, checkTimes, TokenError, Tokens } from "./tokens.js";
+
+/** So many proofs are kept; then all are forgotten. */
+const PROVED_AT_MOST = 1_000;
 
 /** How callers prove who they are, and how this server proves who it is. */
 export interface Access {
@@ -13,6 +16,8 @@ export interface Access {
   readonly takesKeys: boolean;
   readonly identity: Identity | undefined;
   readonly proofs: readonly Proof[];
+  /** The claims of tokens of an access key that were taken, by token, host and URL: clients send one many times. */
+  readonly proved: Map<string, Claims>;
 }
 
 /** The access that a configuration describes. */
@@ -23,7 +28,7 @@ export function accessBy({ accessKeys, managedIdentity, disableLocalAuth }: Conf
   // One for all connections, but not for ever.
   if (identity) proofs.push(() => () => ["Authorization", `Bearer ${identity.upstreamToken()}`]);
   const tokens = new Tokens(takesKeys ? accessKeys : [randomBytes(32).toString("base64")]);
-  return { tokens, takesKeys, identity, proofs };
+  return { tokens, takesKeys, identity, proofs, proved: new Map() };
 }
 
 /**
@@ -31,7 +36,7 @@ export function accessBy({ accessKeys, managedIdentity, disableLocalAuth }: Conf
  * or by an Entra token. Throws RestError.
  */
 export function authenticate(
-  { tokens, takesKeys, identity }: Access,
+  { tokens, takesKeys, identity, proved }: Access,
   request: IncomingMessage,
   pathname: string,
   search: string,
@@ -43,6 +48,13 @@ export function authenticate(
       identity.verifyRest(token);
       return;
     }
+    const { host } = request.headers;
+    const proof = `${token} ${host} ${pathname}${search}`;
+    const known = proved.get(proof);
+    if (known) {
+      checkTimes(known, Date.now() / 1_000);
+      return;
+    }
     // Letter case doesn't count in the URL, as a hub's name may be written in any.
     const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase();
     const names = (aud: URL, path: string, query: string) =>
@@ -52,7 +64,12 @@ export function authenticate(
       const here = new URL(pathname + search, aud);
       return names(aud, here.pathname, here.search);
     };
-    if (audienceMatches(tokens.verify(token), request.headers.host, isThis)) return;
+    const claims = tokens.verify(token);
+    if (audienceMatches(claims, host, isThis)) {
+      if (proved.size >= PROVED_AT_MOST) proved.clear();
+      proved.set(proof, claims);
+      return;
+    }
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;
     throw new RestError(401, "Unauthorized", error.message);
