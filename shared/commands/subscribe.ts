@@ -88,14 +88,14 @@ function withSubscription({ connection: { state }, wire, lane }: Wanted): Connec
  */
 async function takeIdAsMember(wanted: Wanted, deps: CommandDeps): Promise<void> {
   const { destination, connection, isRepeat } = wanted;
-  const asked = await Promise.allSettled([
-    "roomId" in destination && requireMember(destination.roomId, connection.userId, deps),
-    requireFreeId({ ...wanted, destination: destinationText(destination) }, deps),
-  ]);
-  const refused = asked.find(({ status }) => status === "rejected");
-  if (!refused) return;
-  if (!isRepeat) await giveIdBack(wanted, deps);
-  throw (refused as PromiseRejectedResult).reason;
+  const allowed =
+    "roomId" in destination ? requireMember(destination.roomId, connection.userId, deps) : undefined;
+  try {
+    await requireFreeId({ ...wanted, destination: destinationText(destination) }, deps, allowed);
+  } catch (error) {
+    if (!isRepeat) await giveIdBack(wanted, deps);
+    throw error;
+  }
 }
 
 /**

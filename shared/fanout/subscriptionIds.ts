@@ -1,5 +1,5 @@
 import type { Broadcaster } from "../broadcast/broadcaster.js";
-import { inParallel } from "../platform/async.js";
+import { allEnded, inParallel } from "../platform/async.js";
 import { ChatError } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import type { Subscriptions } from "../redis/ports.js";
@@ -52,12 +52,16 @@ export interface WantedId extends SubscriberGroup {
  * Makes sure that a destination can take this id, and on the way removes ids that were left behind. Throws
  * `TOO_MANY_SUBSCRIPTIONS` where 256 others are in use, or eight of the user's. The caller joins afterwards:
  * new ids that come at the same moment can pass the limit by their number.
+ *
+ * Throws what `allowed` fails with: it is waited for while the ids are looked up, which is all that is done for who
+ * is not allowed to subscribe.
  */
-export async function requireFreeId(wanted: WantedId, deps: Deps): Promise<void> {
+export async function requireFreeId(wanted: WantedId, deps: Deps, allowed?: Promise<void>): Promise<void> {
   const { key, destination, lane, wire } = wanted;
-  const [groups] = await Promise.all([
-    groupsIn(key, deps),
+  const [, , groups] = await allEnded([
+    allowed,
     wire !== destination && requireFewIds(wanted, deps),
+    groupsIn(key, deps),
   ]);
   const isOwn = (one: SubscriberGroup): boolean => one.wire === wire && one.lane === lane;
   const isOther = (one: SubscriberGroup): boolean => !isOwn(one) && one.wire !== destination;

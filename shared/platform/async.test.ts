@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { groupBy, inParallel, LATE, oneByOne, retrying, within } from "./async.js";
+import { allEnded, groupBy, inParallel, LATE, oneByOne, retrying, within } from "./async.js";
 
 const never = new Promise<never>(() => {});
 const HOUR_MS = 3_600_000;
@@ -32,6 +32,17 @@ test("oneByOne runs what has the same key in the order of the calls, and goes on
   const ofA = ["a1", "a2", "a3"].flatMap((name) => [`${name} begins`, `${name} ends`]);
   expect(seen.filter((name) => name.startsWith("a"))).toEqual(ofA);
   expect(seen.indexOf("b1 begins")).toBeLessThan(seen.indexOf("a1 ends"));
+});
+
+test("allEnded gives the results in order, and waits for all before it throws the first failure", async () => {
+  expect(await allEnded([Promise.resolve(1), undefined, "two"])).toEqual([1, undefined, "two"]);
+  let isOver = false;
+  const slow = turn().then(() => {
+    isOver = true;
+    throw new Error("first");
+  });
+  await expect(allEnded([slow, Promise.reject(new Error("second"))])).rejects.toThrow("first");
+  expect(isOver).toBe(true);
 });
 
 describe("within", () => {

@@ -49,6 +49,18 @@ export async function inParallel<T>(
 }
 
 /**
+ * The results of all of these, in this order. Throws what the first of them in this order has failed with, once all
+ * have ended: `Promise.all` would not wait for the others.
+ */
+export async function allEnded<const T extends readonly unknown[]>(
+  work: T,
+): Promise<{ readonly [Index in keyof T]: Awaited<T[Index]> }> {
+  const ends = await Promise.allSettled(work);
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
+  return ends.map((end) => (end as PromiseFulfilledResult<unknown>).value) as never;
+}
+
+/**
  * A pause between 0 and `most`. Those who lost the same server at the same moment don't come back in step
  * ("full jitter": Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
  */

@@ -3,6 +3,7 @@ import type { CommandDeps } from "../../shared/commands/command.js";
 import { handleMessage } from "../../shared/commands/dispatch.js";
 import { groupName } from "../../shared/fanout/groups.js";
 import { forgetUnused, requireFreeId } from "../../shared/fanout/subscriptionIds.js";
+import { ChatError } from "../../shared/platform/errors.js";
 import type { Database } from "../../shared/store/database.js";
 import { addSubscriptionId, listSubscriptionIds } from "../../shared/store/subscriptionIds.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
@@ -230,6 +231,14 @@ describe("a destination's 256 ids", () => {
     for (let index = 0; index < 60; index += 1) await subscribe(`c-${index}`, "sub-0");
     expect((await ids()).length).toBeLessThanOrEqual(18);
     expect(await ids()).toContain("sub-0");
+  });
+
+  test("are not looked after for somebody who may not subscribe", async () => {
+    await fill((index) => index < 3);
+    const wanted = { key, destination: DESTINATION, lane: key, wire: "one more", connection: nextUser() };
+    const refused = Promise.reject(new ChatError("NOT_A_MEMBER", "Not this one."));
+    await expect(requireFreeId(wanted, deps, refused)).rejects.toMatchObject({ code: "NOT_A_MEMBER" });
+    expect(await ids()).toHaveLength(IDS_PER_DESTINATION);
   });
 
   test("may be swept by several at once", async () => {
