@@ -93,10 +93,13 @@ async function takeIdAsMember(wanted: Wanted, deps: CommandDeps): Promise<void> 
   try {
     await requireFreeId({ ...wanted, destination: destinationText(destination) }, deps, allowed);
   } catch (error) {
-    if (!isRepeat) await giveIdBack(wanted, deps);
+    if (!isRepeat || isRemoved(error)) await giveIdBack(wanted, deps);
     throw error;
   }
 }
+
+/** The user is no member any more, so that an older subscription ends, too. */
+const isRemoved = (error: unknown): boolean => error instanceof ChatError && error.code === "NOT_A_MEMBER";
 
 /**
  * Joins the group, after a replay where one is wanted. A new subscription that fails leaves nothing behind.
@@ -106,8 +109,7 @@ async function join(wanted: Wanted, deps: CommandDeps): Promise<void> {
   try {
     await replayAndJoin(wanted, deps);
   } catch (error) {
-    const isRemoved = error instanceof ChatError && error.code === "NOT_A_MEMBER";
-    if (!wanted.isRepeat || isRemoved) await leave(wanted, deps);
+    if (!wanted.isRepeat || isRemoved(error)) await leave(wanted, deps);
     throw error;
   }
 }

@@ -53,8 +53,8 @@ export interface WantedId extends SubscriberGroup {
  * `TOO_MANY_SUBSCRIPTIONS` where 256 others are in use, or eight of the user's. The caller joins afterwards:
  * new ids that come at the same moment can pass the limit by their number.
  *
- * Throws what `allowed` fails with: it is waited for while the ids are looked up, which is all that is done for who
- * is not allowed to subscribe.
+ * Throws what `allowed` fails with; it is waited for while the ids are asked for. Nothing is tidied up then. However
+ * it fails, the id may be among the user's: the caller gives it back.
  */
 export async function requireFreeId(wanted: WantedId, deps: Deps, allowed?: Promise<void>): Promise<void> {
   const { key, destination, lane, wire } = wanted;

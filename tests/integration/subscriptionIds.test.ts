@@ -268,3 +268,26 @@ describe("a destination's 256 ids", () => {
     expect(await ids()).not.toContain("one-more");
   });
 });
+
+test("a SUBSCRIBE that is repeated by somebody who was removed takes none of the user's ids", async () => {
+  const roomId = Number(key.slice(1));
+  const state = {
+    version: "1.2" as const,
+    expiresAt: Date.now() / 1_000 + 60,
+    subscriptions: new Map([
+      ["errors", "e7"],
+      ["again", key],
+    ]),
+  };
+  const data = Buffer.from(`SUBSCRIBE\nid:again\ndestination:/sub/chat/room/${roomId}\nreceipt:1\n\n\0`);
+  const answer = await handleMessage(
+    { data, eventId: "1" },
+    { connectionId: "conn-1", userId: 7, state },
+    deps,
+  );
+  expect(answer.text).toContain('"code":"NOT_A_MEMBER"');
+  const taken: (boolean | undefined)[] = [];
+  for (const id of ["1", "2", "3", "4", "5", "6", "7", "8", "9"])
+    taken.push(await deps.subscriptions.takeId(7, "conn-1", key, id, 8));
+  expect(taken).toEqual([...Array.from({ length: 8 }, () => true), false]);
+});
