@@ -55,24 +55,34 @@ export function authenticate(
       checkTimes(known, Date.now() / 1_000);
       return;
     }
-    // Letter case doesn't count in the URL, as a hub's name may be written in any.
-    const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase();
-    const names = (aud: URL, path: string, query: string) =>
-      same(aud.pathname, path) && (aud.search === "" || same(aud.search, query));
-    const isThis = (aud: URL) => {
-      if (names(aud, pathname, search)) return true;
-      const here = new URL(pathname + search, aud);
-      return names(aud, here.pathname, here.search);
-    };
-    const claims = tokens.verify(token);
-    if (audienceMatches(claims, host, isThis)) {
-      if (proved.size >= PROVED_AT_MOST) proved.clear();
-      proved.set(proof, claims);
-      return;
-    }
+    const claims = requireKeyToken(tokens, token, host, pathname, search);
+    if (proved.size >= PROVED_AT_MOST) proved.clear();
+    proved.set(proof, claims);
   } catch (error) {
     if (!(error instanceof TokenError)) throw error;
     throw new RestError(401, "Unauthorized", error.message);
   }
-  throw new RestError(401, "Unauthorized", "The token's aud is not the URL of this request.");
+}
+
+/** The claims of a token of an access key that names this URL. Throws TokenError. */
+function requireKeyToken(
+  tokens: Tokens,
+  token: string,
+  host: string | undefined,
+  pathname: string,
+  search: string,
+): Claims {
+  const claims = tokens.verify(token);
+  // Letter case doesn't count in the URL, as a hub's name may be written in any.
+  const same = (a: string, b: string) => a.toLowerCase() === b.toLowerCase();
+  const names = (aud: URL, path: string, query: string) =>
+    same(aud.pathname, path) && (aud.search === "" || same(aud.search, query));
+  const isThis = (aud: URL) => {
+    if (names(aud, pathname, search)) return true;
+    const here = new URL(pathname + search, aud);
+    return names(aud, here.pathname, here.search);
+  };
+  if (!audienceMatches(claims, host, isThis))
+    throw new TokenError("The token's aud is not the URL of this request.");
+  return claims;
 }

@@ -44,7 +44,7 @@ export interface GroupCalls {
   exists(group: string, ms: number): Promise<boolean>;
 }
 
-type Asked = Pick<Dispatcher.DispatchOptions, "method" | "body" | "reset"> & {
+type Asked = Pick<Dispatcher.DispatchOptions, "method" | "body"> & {
   readonly path: string;
   readonly headers: readonly string[];
   /** Whether the same URL is called often, so that its token is kept. */
@@ -71,8 +71,10 @@ export function createGroupCalls({ endpoint, hub, authorization, quiet }: GroupC
     for (let tried = 0; ; tried += 1) {
       const proof = isFrequent ? authorization.header(url) : authorization.headerOnce(url);
       const proved = ["authorization", typeof proof === "string" ? proof : await proof, ...headers];
+      // Undici by itself closes a connection behind a HEAD, for servers that answer it with a body.
+      const call = { ...asked, origin, path, headers: proved, reset: false };
       try {
-        await exchange(agent, { ...asked, origin, path, headers: proved }, due - performance.now(), quiet);
+        await exchange(agent, call, due - performance.now(), quiet);
         return;
       } catch (error) {
         if ((error as { statusCode?: unknown }).statusCode === 401) authorization.forget(url);
@@ -94,9 +96,7 @@ export function createGroupCalls({ endpoint, hub, authorization, quiet }: GroupC
     leave: member("DELETE"),
     async exists(group, ms) {
       try {
-        // Undici closes a connection behind a HEAD, for servers that answer it with a body.
-        const kept = { method: "HEAD", reset: false } as const;
-        await ask({ ...kept, path: pathOf(group, ""), headers: [], isFrequent: false }, ms);
+        await ask({ method: "HEAD", path: pathOf(group, ""), headers: [], isFrequent: false }, ms);
         return true;
       } catch (error) {
         if ((error as { statusCode?: unknown }).statusCode === 404) return false;

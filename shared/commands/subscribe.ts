@@ -87,19 +87,20 @@ function withSubscription({ connection: { state }, wire, lane }: Wanted): Connec
  * subscribe to it. Throws `NOT_A_MEMBER` or `TOO_MANY_SUBSCRIPTIONS`.
  */
 async function takeIdAsMember(wanted: Wanted, deps: CommandDeps): Promise<void> {
-  const { destination, connection, isRepeat } = wanted;
+  const { destination, connection } = wanted;
   const allowed =
     "roomId" in destination ? requireMember(destination.roomId, connection.userId, deps) : undefined;
   try {
     await requireFreeId({ ...wanted, destination: destinationText(destination) }, deps, allowed);
   } catch (error) {
-    if (!isRepeat || isRemoved(error)) await giveIdBack(wanted, deps);
+    if (leavesNothing(wanted, error)) await giveIdBack(wanted, deps);
     throw error;
   }
 }
 
-/** The user is no member any more, so that an older subscription ends, too. */
-const isRemoved = (error: unknown): boolean => error instanceof ChatError && error.code === "NOT_A_MEMBER";
+/** Whether there is no subscription behind the failure: a repeat leaves the older one to who is still a member. */
+const leavesNothing = ({ isRepeat }: Wanted, error: unknown): boolean =>
+  !isRepeat || (error instanceof ChatError && error.code === "NOT_A_MEMBER");
 
 /**
  * Joins the group, after a replay where one is wanted. A new subscription that fails leaves nothing behind.
@@ -109,7 +110,7 @@ async function join(wanted: Wanted, deps: CommandDeps): Promise<void> {
   try {
     await replayAndJoin(wanted, deps);
   } catch (error) {
-    if (!wanted.isRepeat || isRemoved(error)) await leave(wanted, deps);
+    if (leavesNothing(wanted, error)) await leave(wanted, deps);
     throw error;
   }
 }

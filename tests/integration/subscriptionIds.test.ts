@@ -53,6 +53,14 @@ const turns = async (count: number): Promise<void> => {
   for (let turn = 0; turn < count; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 };
 
+/** SUBSCRIBE to the room of the key, by user 7 on a connection with these subscriptions. */
+const handleSubscribe = (id: string, subscriptions: ReadonlyMap<string, string>) => {
+  const destination = `/sub/chat/room/${key.slice(1)}`;
+  const data = Buffer.from(`SUBSCRIBE\nid:${id}\ndestination:${destination}\nreceipt:1\n\n\0`);
+  const state = { version: "1.2" as const, expiresAt: Date.now() / 1_000 + 60, subscriptions };
+  return handleMessage({ data, eventId: "1" }, { connectionId: "conn-1", userId: 7, state }, deps);
+};
+
 describe("an id", () => {
   test("is there once, however many use it, until the last one has gone", async () => {
     await subscribe("a", "sub-0");
@@ -249,41 +257,24 @@ describe("a destination's 256 ids", () => {
 
   test("leave no trace of a subscriber that was refused: not in the group, not in its state", async () => {
     await fill(() => true);
-    const state = {
-      version: "1.2" as const,
-      expiresAt: Date.now() / 1_000 + 60,
-      subscriptions: new Map([["errors", "e7"]]),
-    };
     const roomId = Number(key.slice(1));
     await deps.members.putMembers(roomId, [7], await deps.members.membersVersion(roomId));
-    const data = Buffer.from(`SUBSCRIBE\nid:one-more\ndestination:/sub/chat/room/${roomId}\nreceipt:1\n\n\0`);
-    const answer = await handleMessage(
-      { data, eventId: "1" },
-      { connectionId: "conn-1", userId: 7, state },
-      deps,
-    );
+    const subscriptions = new Map([["errors", "e7"]]);
+    const answer = await handleSubscribe("one-more", subscriptions);
     expect(answer.text).toContain('"code":"TOO_MANY_SUBSCRIPTIONS"');
-    expect(answer.state.subscriptions).toBe(state.subscriptions);
+    expect(answer.state.subscriptions).toBe(subscriptions);
     expect(await broadcaster.groupExists(groupName(key, "one-more"))).toBe(false);
     expect(await ids()).not.toContain("one-more");
   });
 });
 
 test("a SUBSCRIBE that is repeated by somebody who was removed takes none of the user's ids", async () => {
-  const roomId = Number(key.slice(1));
-  const state = {
-    version: "1.2" as const,
-    expiresAt: Date.now() / 1_000 + 60,
-    subscriptions: new Map([
+  const answer = await handleSubscribe(
+    "again",
+    new Map([
       ["errors", "e7"],
       ["again", key],
     ]),
-  };
-  const data = Buffer.from(`SUBSCRIBE\nid:again\ndestination:/sub/chat/room/${roomId}\nreceipt:1\n\n\0`);
-  const answer = await handleMessage(
-    { data, eventId: "1" },
-    { connectionId: "conn-1", userId: 7, state },
-    deps,
   );
   expect(answer.text).toContain('"code":"NOT_A_MEMBER"');
   const taken: (boolean | undefined)[] = [];
