@@ -4,6 +4,7 @@ import type { WebSocket } from "ws";
 import type { ConnectionEvents } from "./events.js";
 import { encodeFrame, MAX_MESSAGE_BYTES } from "./frames.js";
 import type { Log } from "./log.js";
+import { Stop } from "./stop.js";
 import type { UpstreamAnswer } from "./upstream.js";
 
 /** Unsent bytes that may pile up for a client before it counts as not reading any more. */
@@ -51,8 +52,8 @@ export class Connection {
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #handling = false;
-  /** Aborts when the socket is gone, which ends the event under way. */
-  readonly #gone = new AbortController();
+  /** Comes when the socket is gone, and ends the event under way. */
+  readonly #gone = new Stop();
   #closing = false;
   #ended: string | undefined;
   #closeReason: string | undefined;
@@ -154,8 +155,8 @@ export class Connection {
         this.#alive = true;
         this.#parts.webSocket.resume();
       }
-      const answer = await this.#parts.events.message(frame.data, frame.isBinary, this.#gone.signal);
-      if (this.#gone.signal.aborted) return;
+      const answer = await this.#parts.events.message(frame.data, frame.isBinary, this.#gone);
+      if (this.#gone.reason) return;
       if (answer) this.#takeAnswer(answer);
       else this.#fail("no event handler takes a message event");
     }
@@ -209,7 +210,7 @@ export class Connection {
     this.#ended = this.#closeReason ?? (reason || `The connection was closed with code ${code}.`);
     if (isCut) {
       this.#waiting.length = 0;
-      this.#gone.abort();
+      this.#gone.now("the client has gone");
     }
     if (isCut || !this.#handling) void this.#disconnected(this.#ended);
   }

@@ -1,11 +1,12 @@
 import type { Duplex } from "node:stream";
+import { Stop } from "./stop.js";
 
 /** A limit for bytes before the handshake is answered, when a client has no reason to send any. */
 const MAX_EARLY_BYTES = 64 * 1024;
 
 export interface EarlySocket {
-  /** Aborts when the client is gone. */
-  readonly gone: AbortSignal;
+  /** Comes when the client is gone. */
+  readonly gone: Stop;
   /** Ends the watch and pauses the socket. Returns the bytes that the client has sent meanwhile. */
   stop(): Buffer;
 }
@@ -15,10 +16,10 @@ export interface EarlySocket {
  * end show.
  */
 export function watchEarly(socket: Duplex, head: Buffer): EarlySocket {
-  const gone = new AbortController();
+  const gone = new Stop();
   const chunks = [head];
   let size = head.length;
-  const leave = () => gone.abort();
+  const leave = () => gone.now("the client has gone");
   const take = (chunk: Buffer) => {
     size += chunk.length;
     if (size > MAX_EARLY_BYTES) socket.destroy();
@@ -26,7 +27,7 @@ export function watchEarly(socket: Duplex, head: Buffer): EarlySocket {
   };
   socket.on("data", take).on("end", leave).on("close", leave);
   return {
-    gone: gone.signal,
+    gone,
     stop() {
       socket.off("data", take).off("end", leave).off("close", leave).pause();
       return Buffer.concat(chunks);

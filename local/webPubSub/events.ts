@@ -1,5 +1,6 @@
 import { createHmac } from "node:crypto";
 import type { EventHandler, HubConfig, SystemEvent } from "./config.js";
+import type { Stop } from "./stop.js";
 import type { Target, Upstream, UpstreamAnswer } from "./upstream.js";
 
 /** Where each event of one hub goes: the first handler that lists it, as in the service. */
@@ -74,13 +75,12 @@ export class ConnectionEvents {
   readonly #routes: EventRoutes;
   readonly #upstream: Upstream;
   readonly #fixed: readonly string[];
-  readonly #prove: () => readonly string[];
+  readonly #proofs: readonly (() => readonly string[])[];
   #known: readonly string[] = [];
   #nextId = 0;
 
   constructor(routes: EventRoutes, upstream: Upstream, { hub, connectionId, proofs }: EventIdentity) {
-    const asked = proofs.map((proof) => proof(connectionId));
-    this.#prove = () => asked.flatMap((ask) => ask());
+    this.#proofs = proofs.map((proof) => proof(connectionId));
     this.#routes = routes;
     this.#upstream = upstream;
     // CloudEvents HTTP binding §3.1: attributes travel as ce- headers, the data as the body.
@@ -105,18 +105,18 @@ export class ConnectionEvents {
   }
 
   /**
-   * Delivers `connect`, which is given up when `gone` aborts. Its id is 0, even where no handler listens to
+   * Delivers `connect`, which is given up when `gone` comes. Its id is 0, even where no handler listens to
    * it.
    */
-  connect(body: object, gone: AbortSignal): Promise<UpstreamAnswer> | undefined {
+  connect(body: object, gone: Stop): Promise<UpstreamAnswer> | undefined {
     return this.#send("sys", "connect", JSON_TYPE, Buffer.from(JSON.stringify(body)), gone);
   }
 
   /**
-   * Delivers a client's frame as a `message` event until `gone` aborts. Undefined when no handler listens to
+   * Delivers a client's frame as a `message` event until `gone` comes. Undefined when no handler listens to
    * it.
    */
-  message(data: Buffer, isBinary: boolean, gone: AbortSignal): Promise<UpstreamAnswer> | undefined {
+  message(data: Buffer, isBinary: boolean, gone: Stop): Promise<UpstreamAnswer> | undefined {
     const type = isBinary ? "application/octet-stream" : "text/plain; charset=utf-8";
     return this.#send("user", "message", type, data, gone);
   }
@@ -127,18 +127,15 @@ export class ConnectionEvents {
     if (typeof state === "string") this.state = state;
   }
 
-  #send(kind: "sys" | "user", name: string, contentType: string, body: Buffer, gone?: AbortSignal) {
+  #send(kind: "sys" | "user", name: string, contentType: string, body: Buffer, gone?: Stop) {
     const id = String(this.#nextId);
     this.#nextId += 1;
     const target = this.#routes.find(kind, name);
     if (!target) return undefined;
-    const headers = [
-      ...this.#fixed,
-      ...this.#known,
-      ...this.#prove(),
-      ...["ce-type", `azure.webpubsub.${kind}.${name}`, "ce-eventName", name],
-      ...["ce-id", id, "ce-time", new Date().toISOString(), "Content-Type", contentType],
-    ];
+    const headers = [...this.#fixed, ...this.#known];
+    for (const proof of this.#proofs) headers.push(...proof());
+    headers.push("ce-type", `azure.webpubsub.${kind}.${name}`, "ce-eventName", name);
+    headers.push("ce-id", id, "ce-time", new Date().toISOString(), "Content-Type", contentType);
     if (this.state !== "") headers.push("ce-connectionState", this.state);
     return this.#upstream.deliver(target, headers, body, gone);
   }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, buildConnector, type Dispatcher } from "undici";
 import { MAX_MESSAGE_BYTES } from "./frames.js";
+import type { Stop } from "./stop.js";
 import { WireBytes } from "./wireBytes.js";
 
 export interface UpstreamAnswer {
@@ -41,16 +42,16 @@ export class HttpCalls {
 
   /**
    * Makes one call. After 408, 5xx and network failures it is tried again with the same headers, the event id
-   * among them. Returns the last answer. Rejects when the last try got none, or at once when `signal` aborts.
+   * among them. Returns the last answer. Rejects when the last try got none, or at once when `stop` comes.
    */
-  async call(call: Call, signal: AbortSignal): Promise<UpstreamAnswer> {
+  async call(call: Call, stop: Stop): Promise<UpstreamAnswer> {
     for (let attempt = 0; ; attempt += 1) {
-      const answer = await this.#try(call, signal).catch((error: Error) => error);
+      const answer = await this.#try(call, stop).catch((error: Error) => error);
       const failed = answer instanceof Error;
       const isPassing = failed || answer.status === 408 || answer.status >= 500;
       const pause = this.#retryPausesMs[attempt];
-      if (isPassing && pause !== undefined && !signal.aborted && !this.#closed)
-        await sleep(pause, undefined, { signal, ref: false });
+      if (isPassing && pause !== undefined && !stop.reason && !this.#closed)
+        await stop.during(sleep(pause, undefined, { ref: false }));
       else if (failed) throw answer;
       else return answer;
     }
@@ -67,21 +68,21 @@ export class HttpCalls {
     await this.#agent.destroy();
   }
 
-  /** One exchange. Undici's own timeouts are off: the signal bounds queueing, headers and body together. */
-  #try({ method, url, headers, body }: Call, signal: AbortSignal): Promise<UpstreamAnswer> {
+  /** One exchange. Undici's own timeouts are off: `stop` bounds queueing, headers and body together. */
+  #try({ method, url, headers, body }: Call, stop: Stop): Promise<UpstreamAnswer> {
     return new Promise((resolve, reject) => {
       let controller: Dispatcher.DispatchController | undefined;
       let stopped: Error | undefined;
-      const stop = (error: Error) => {
+      const giveUp = (error: Error) => {
         stopped = error;
         controller?.abort(error);
         end();
         reject(error);
       };
-      const abort = () => stop(signal.reason as Error);
-      const end = () => signal.removeEventListener("abort", abort);
-      if (signal.aborted) return abort();
-      signal.addEventListener("abort", abort);
+      const onStop = () => giveUp(stop.reason!);
+      const end = () => stop.remove(onStop);
+      stop.add(onStop);
+      if (stopped) return;
       const chunks: Buffer[] = [];
       let size = 0;
       let head: Pick<UpstreamAnswer, "status" | "headers"> = { status: 0, headers: {} };
@@ -96,12 +97,13 @@ export class HttpCalls {
         },
         onResponseData(_controller, chunk) {
           size += chunk.length;
-          if (size > MAX_MESSAGE_BYTES) stop(new Error(`an answer of more than ${MAX_MESSAGE_BYTES} bytes`));
+          if (size > MAX_MESSAGE_BYTES)
+            giveUp(new Error(`an answer of more than ${MAX_MESSAGE_BYTES} bytes`));
           else chunks.push(chunk);
         },
         onResponseEnd() {
           end();
-          resolve({ ...head, body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks) });
+          resolve({ body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks), ...head });
         },
         onResponseError(_controller, error) {
           end();

@@ -1,6 +1,6 @@
 import { type Flat, HttpCalls, type UpstreamAnswer, wordsOf } from "./httpCalls.js";
 import type { Log } from "./log.js";
-import { TimeLimit } from "./timeLimit.js";
+import { type Stop, TimeLimit } from "./stop.js";
 import { Validations } from "./validations.js";
 
 export type { UpstreamAnswer } from "./httpCalls.js";
@@ -39,26 +39,25 @@ export class Upstream {
     this.#validations = new Validations({
       intervalMs: options.validationIntervalMs,
       timeoutMs: options.validationTimeoutMs,
-      call: (call, signal) => this.#http.call(call, signal),
+      call: (call, stop) => this.#http.call(call, stop),
       log: options.log,
     });
   }
 
   /**
    * Posts one event and returns the handler's last answer. Never rejects. The answer is 500 when the handler
-   * can't be reached in time or did not accept validation, and when `gone` aborted.
+   * can't be reached in time or did not accept validation, and when `gone` came.
    */
-  async deliver(target: Target, headers: Flat, body: Buffer, gone?: AbortSignal): Promise<UpstreamAnswer> {
+  async deliver(target: Target, headers: Flat, body: Buffer, gone?: Stop): Promise<UpstreamAnswer> {
     const limit = new TimeLimit(this.#options.callTimeoutMs);
-    const giveUp = () => limit.abort("the client has gone");
-    gone?.addEventListener("abort", giveUp);
-    if (gone?.aborted) giveUp();
+    const giveUp = () => limit.now(gone!.reason!.message);
+    gone?.add(giveUp);
     this.#underWay.add(limit);
     try {
-      return await this.#deliver(target, headers, body, limit.signal);
+      return await this.#deliver(target, headers, body, limit);
     } finally {
       limit.end();
-      gone?.removeEventListener("abort", giveUp);
+      gone?.remove(giveUp);
       this.#underWay.delete(limit);
       this.#delivered += 1;
     }
@@ -68,14 +67,15 @@ export class Upstream {
     { url, validationUrl }: Target,
     headers: Flat,
     body: Buffer,
-    signal: AbortSignal,
+    stop: Stop,
   ): Promise<UpstreamAnswer> {
     try {
-      if (!(await unlessAborted(this.#validations.allows(validationUrl, this.origin), signal)))
+      const allowed = this.#validations.allows(validationUrl, this.origin);
+      if (!(typeof allowed === "boolean" ? allowed : await stop.during(allowed)))
         return failure(
           `The event handler ${validationUrl.href} did not accept validation by WebHook-Allowed-Origin.`,
         );
-      return await this.#http.call({ method: "POST", url, headers, body }, signal);
+      return await this.#http.call({ method: "POST", url, headers, body }, stop);
     } catch (error) {
       return failure(`The event handler ${url.href} could not be reached: ${wordsOf(error)}`);
     }
@@ -98,19 +98,9 @@ export class Upstream {
 
   /** Gives up the events on their way and closes the sockets. */
   async close(): Promise<void> {
-    for (const call of this.#underWay) call.abort("the server ends");
+    for (const call of this.#underWay) call.now("the server ends");
     await this.#http.close();
   }
-}
-
-/** The same promise, which also rejects as soon as the signal aborts. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error);
-    if (signal.aborted) return abort();
-    signal.addEventListener("abort", abort);
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
 
 function failure(reason: string): UpstreamAnswer {

@@ -1,14 +1,14 @@
 import { originAllowed } from "./hosts.js";
 import { type Call, type UpstreamAnswer, wordsOf } from "./httpCalls.js";
 import type { Log } from "./log.js";
-import { TimeLimit } from "./timeLimit.js";
+import { type Stop, TimeLimit } from "./stop.js";
 
 export interface ValidationOptions {
   /** How long an agreement holds before it is asked for again. */
   readonly intervalMs: number;
   /** How long one question may take, with its repeats. */
   readonly timeoutMs: number;
-  readonly call: (call: Call, signal: AbortSignal) => Promise<UpstreamAnswer>;
+  readonly call: (call: Call, stop: Stop) => Promise<UpstreamAnswer>;
   readonly log: Log;
 }
 
@@ -40,8 +40,8 @@ export class Validations {
     this.#options = options;
   }
 
-  /** True when events may go to the handler of this validation URL. Never rejects. */
-  async allows(url: URL, origin: string): Promise<boolean> {
+  /** True when events may go to the handler of this validation URL. A promise, which never rejects, at first only. */
+  allows(url: URL, origin: string): boolean | Promise<boolean> {
     const known = this.#of(url.href);
     if (known.asking === undefined && performance.now() >= known.askAgainAt)
       known.asking = this.#ask(known, url, origin);
@@ -93,7 +93,7 @@ export class Validations {
     const limit = new TimeLimit(timeoutMs);
     const headers = ["WebHook-Request-Origin", origin, "ce-awpsversion", "1.0"];
     try {
-      return await call({ method, url, headers, body: null }, limit.signal);
+      return await call({ method, url, headers, body: null }, limit);
     } finally {
       limit.end();
     }
