@@ -35,6 +35,15 @@ describe("a target", () => {
     ["http://x/a", "h"],
     ["http://x/a", undefined],
   ])("%j of host %j is none", (url, host) => expect(parseTarget(request(url, host))).toBeUndefined());
+
+  test("one that comes again, between others of another host or path, is the same", () => {
+    const targets = ["/a", "/a", "/b", "/a"].map((url) => parseTarget(request(url, "h"))?.path);
+    expect(targets).toEqual(["/a", "/a", "/b", "/a"]);
+    expect(parseTarget(request("/a", "a b"))).toBeUndefined();
+    expect(parseTarget(request("http://h/a", "h"))?.path).toBe("/a");
+    expect(parseTarget(request("http://h/a", "x"))).toBeUndefined();
+    expect(parseTarget(request("/a", "h"))?.path).toBe("/a");
+  });
 });
 
 describe("a request", () => {

@@ -21,21 +21,36 @@ export const PARSER_BYTES = 65_536;
  */
 export function refusalOf({ method = "GET", url = "/", rawHeaders }: IncomingMessage): number | undefined {
   if (`${method} ${url} HTTP/1.1\r\n`.length > LIMITS.lineBytes) return 414;
-  const bytes = rawHeaders.reduce((sum, text) => sum + text.length + 2, 0);
+  let bytes = 0;
+  let hosts = 0;
+  let isUnreadable = false;
+  // One pass: it is on the way of each message.
+  for (let i = 0; i < rawHeaders.length; i += 1) {
+    const text = rawHeaders[i]!;
+    bytes += text.length + 2;
+    if (i % 2 === 0 && text.length === 4 && text.toLowerCase() === "host") hosts += 1;
+    // Kestrel reads header bytes as UTF-8. Node gives them as Latin-1.
+    isUnreadable ||= /[\x80-\xff]/.test(text) && !isUtf8(Buffer.from(text, "latin1"));
+  }
   if (rawHeaders.length / 2 > LIMITS.headers || bytes > LIMITS.headerBytes) return 431;
-  const hosts = rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === "host");
-  // Kestrel reads header bytes as UTF-8. Node gives them as Latin-1.
-  const unreadable = rawHeaders.some(
-    (text) => /[\x80-\xff]/.test(text) && !isUtf8(Buffer.from(text, "latin1")),
-  );
-  return hosts.length > 1 || unreadable ? 400 : undefined;
+  return hosts > 1 || isUnreadable ? 400 : undefined;
 }
+
+/** The socket service calls one URL for all events, so the last one most often comes again. */
+let last:
+  | { readonly url: string; readonly host: string; readonly target: RequestTarget | undefined }
+  | undefined;
 
 /** The request's target. `undefined` when Kestrel answers 400 to it, or to its Host header. */
 export function parseTarget({
   url = "/",
   headers: { host = "" },
 }: IncomingMessage): RequestTarget | undefined {
+  if (last?.url !== url || last.host !== host) last = { url, host, target: targetOf(url, host) };
+  return last.target;
+}
+
+function targetOf(url: string, host: string): RequestTarget | undefined {
   if (!/^[\w.:[\]-]*$/.test(host) || /[^\x21-\x7e]/.test(url)) return undefined;
   // The absolute form (RFC 9112 §3.2.2) must name the same host.
   const [, authority, rest] = /^https?:\/\/([^/?]*)(.*)$/is.exec(url) ?? [undefined, host, url];
