@@ -192,12 +192,12 @@ export class Partition {
     );
     for (const [index, incoming] of batch.entries()) {
       const record = {
-        ...incoming,
         sequenceNumber: this.#nextSequence++,
         enqueuedTime,
         batchGoesOn: index < batch.length - 1,
         // The group is written when the one before it is flushed.
         behindFlushed: this.#pending.bytes,
+        ...incoming,
       };
       const bytes = encodeRecord(record);
       // The event is the copy in the record, so that the socket's larger buffer can be freed.

@@ -165,7 +165,7 @@ export function readBlock(segment: Segment, index: number): StoredEvent[] {
     const found = decodeRecord(bytes, at);
     if (!found)
       throw damaged(segment.path, start + at, segment.blocks[index]!.sequenceNumber + events.length, end);
-    events.push({ ...found.record, offset: segment.baseOffset + start + at });
+    events.push({ offset: segment.baseOffset + start + at, ...found.record });
     at = found.end;
   }
   return events;

@@ -218,8 +218,13 @@ function invocationRequest(
   { fn }: Target,
   rest: Pick<InvocationRequest, "inputData"> & Partial<InvocationRequest>,
 ): InvocationRequest {
-  const ids = { invocationId: randomUUID(), functionId: fn.id };
-  return { ...ids, triggerMetadata: {}, traceContext: unmonitored, ...rest };
+  return {
+    invocationId: randomUUID(),
+    functionId: fn.id,
+    triggerMetadata: {},
+    traceContext: unmonitored,
+    ...rest,
+  };
 }
 
 function showHomePage({ homePage }: HttpOptions, response: ServerResponse): void {

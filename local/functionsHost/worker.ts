@@ -162,14 +162,14 @@ export class Worker {
     // Hooks may replace the inputs, the handler, the result and the error, so they work on these very
     // objects.
     const shared = { hookData: {}, appHookData: this.#appHookData, invocationContext };
-    const pre = { ...shared, functionCallback: fn.handler, inputs: given.inputs };
+    const pre = { functionCallback: fn.handler, inputs: given.inputs, ...shared };
     context.state = "preInvocationHooks";
     await this.#runHooks("preInvocation", pre);
     const post: { result: unknown; error: unknown } & typeof shared & { inputs: unknown[] } = {
-      ...shared,
       inputs: pre.inputs,
       result: null,
       error: null,
+      ...shared,
     };
     context.state = "invocation";
     try {

@@ -72,7 +72,7 @@ export function createGroupCalls({ endpoint, hub, authorization, quiet }: GroupC
       const proof = isFrequent ? authorization.header(url) : authorization.headerOnce(url);
       const proved = ["authorization", typeof proof === "string" ? proof : await proof, ...headers];
       // Undici by itself closes a connection behind a HEAD, for servers that answer it with a body.
-      const call = { ...asked, origin, path, headers: proved, reset: false };
+      const call = { origin, path, headers: proved, reset: false, ...asked };
       try {
         await exchange(agent, call, due - performance.now(), quiet);
         return;

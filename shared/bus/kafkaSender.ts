@@ -82,7 +82,7 @@ export class PartitionSender {
       return Promise.reject(new Error(`${WAITING_BYTES} bytes wait for the brokers already.`));
     this.#waiting.bytes += bytes;
     return new Promise<void>((resolve, reject) => {
-      const placed = records.map((one) => ({ ...one, topic: this.#topic, partition: this.#partition }));
+      const placed = records.map((one) => ({ topic: this.#topic, partition: this.#partition, ...one }));
       this.#queue.push({ records: placed, bytes, due: performance.now() + DELIVERY_MS, resolve, reject });
       if (!this.#isRunning) void this.#run();
     }).finally(() => {

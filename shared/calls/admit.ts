@@ -29,5 +29,5 @@ export async function admit(who: Who, authorization: string | null, deps: Deps):
   const identity = await deps.verifyToken(token);
   await deps.arrive(identity.userId);
   await requireRate(identity.userId, who.rate, deps);
-  return { ...identity, token };
+  return { token, ...identity };
 }

@@ -144,12 +144,12 @@ export function call<
 function inputOf({ path, query, body, keyed }: Omit<Call, "run">, request: CallRequest): object {
   const { caller, traceparent } = request;
   return {
+    traceparent,
     ...(path && validated(path, request.path)),
     ...(query && validated(query, request.query)),
     ...(body && validated(body, request.body)),
     key: keyed ? keyOf(request) : undefined,
     ...(caller && { caller, callerId: caller.userId }),
-    traceparent,
   };
 }
 

@@ -48,7 +48,7 @@ export async function gather(data: Uint8Array, connection: Connection, deps: Dep
   if (unfinished) return gatherRest(data, unfinished, connection, deps);
   // The usual case: the same state says to all behind that nothing has changed.
   const state = nulIsMissing ? rest : connection.state;
-  return { ...read(data, state, nulIsMissing === true), skipFirst: false };
+  return { skipFirst: false, ...read(data, state, nulIsMissing === true) };
 }
 
 /** Reads a message that goes on with an unfinished frame. */
@@ -72,7 +72,7 @@ async function gatherRest(
   // The whole of it is a beginning still: only this piece of it is new.
   if (now.beginning?.bytes.length === size)
     return { ...now, beginning: { ...now.beginning, bytes: data }, skipFirst, state: connection.state };
-  return { ...now, skipFirst };
+  return { skipFirst, ...now };
 }
 
 /** Reads bytes that begin with a frame, or with the NUL of the last frame, which was taken without it. */
@@ -86,7 +86,7 @@ function read(
   const isLate = nul >= 0 && data[nul] === NUL;
   const { nulIsMissing, ...parsed } = parse(isLate ? data.subarray(nul + 1) : data, state, limits);
   const stillLacks = lacksNul && !isLate && parsed.frames.length === 0 && !parsed.malformed;
-  return { ...parsed, state: nulIsMissing || stillLacks ? { ...state, nulIsMissing: true } : state };
+  return { state: nulIsMissing || stillLacks ? { ...state, nulIsMissing: true } : state, ...parsed };
 }
 
 /**

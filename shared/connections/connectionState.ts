@@ -107,15 +107,15 @@ export function decodeState(encoded: unknown): ConnectionState | undefined {
   if (!result.success) return undefined;
   const { v, n, x, d, o, c, l, t, s, p, u } = result.data;
   return {
+    expiresAt: x,
+    subscriptions: new Map(s ?? []),
     ...(v === undefined ? {} : { version: v }),
     ...(n === undefined ? {} : { nickname: n }),
-    expiresAt: x,
     ...(d === undefined ? {} : { device: d }),
     ...(o === undefined ? {} : { order: o }),
     ...(c === undefined ? {} : { connectedAt: c }),
     ...(l === undefined ? {} : { likeness: l }),
     ...(t === undefined ? {} : { takesOver: true as const }),
-    subscriptions: new Map(s ?? []),
     ...(p === undefined ? {} : { unfinished: decodeUnfinished(p) }),
     ...(u === undefined ? {} : { nulIsMissing: true as const }),
   };

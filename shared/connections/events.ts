@@ -43,7 +43,7 @@ export const connectionEvents = (deps: ConnectionDeps): UpstreamHandlers => ({
     const connection = connectionOf(event);
     const { state, ...answer } = await handleMessage(event, connection, deps);
     // The same object says that nothing has changed.
-    return { ...answer, state: state === connection.state ? event.state : encodeState(state) };
+    return { state: state === connection.state ? event.state : encodeState(state), ...answer };
   },
 });
 

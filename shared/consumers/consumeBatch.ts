@@ -51,7 +51,7 @@ async function consume<Result>(
   for (let attempt = 0; ; attempt += 1) {
     try {
       for (const events of runsOf(batch.events)) {
-        const done = await storeThenShow({ ...batch, events }, { ...deps, deadline, handler });
+        const done = await storeThenShow({ ...batch, events }, { handler, ...deps, deadline });
         if (done) deps.onBatch?.(done.stream, done.before, events);
       }
       return;

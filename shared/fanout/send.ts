@@ -108,7 +108,7 @@ function sendsOf(
   { fair }: SendPolicy,
 ): readonly Send[] {
   const sends = [...framesByKey].flatMap(([key, frames]) =>
-    (groups.get(key) ?? []).map((group, index) => ({ ...group, index, key, frames })),
+    (groups.get(key) ?? []).map((group, index) => ({ index, key, frames, ...group })),
   );
   return fair ? sends.sort((a, b) => a.index - b.index) : sends;
 }

@@ -87,7 +87,7 @@ function decideEach(
       continue;
     }
     seen.set(identityOf(one), message);
-    messages.push({ ...next(message), dedupeKey: key, event: message });
+    messages.push({ dedupeKey: key, event: message, ...next(message) });
   }
   return { messages, refused };
 }

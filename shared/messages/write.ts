@@ -102,10 +102,10 @@ async function reopen(
 function insert(tx: Transaction, { messages, idStep }: Decision): readonly Numbered[] {
   const ids = insertMessages(tx, messages, idStep);
   return messages.map(({ seq, uncounted, event }, index) => ({
-    ...event,
     seq,
     uncounted,
     messageId: ids[index]!,
+    ...event,
     sentAt: new Date(event.sentAt),
   }));
 }

@@ -93,7 +93,7 @@ async function positionsOf(
     tx,
     positions.filter((one) => members.get(keyOf(one))!.hiddenUnread > 0),
   );
-  return positions.map((one) => ({ ...one, hiddenUnread: hidden.get(keyOf(one)) ?? 0 }));
+  return positions.map((one) => ({ hiddenUnread: hidden.get(keyOf(one)) ?? 0, ...one }));
 }
 
 function refusal(
@@ -130,7 +130,7 @@ function furthest(
     const reached = moves.get(keyOf(read))?.lastReadSeq ?? member?.lastReadSeq ?? 0;
     if (!member || !end || end.seq <= reached) continue;
     const move = moveTo(member, end, new Date(read.readAt));
-    moves.set(keyOf(read), { ...move, uncounted: end.uncounted });
+    moves.set(keyOf(read), { uncounted: end.uncounted, ...move });
   }
   return [...moves.values()];
 }

@@ -54,10 +54,10 @@ function summaryOf(room: ListedRoom, callerId: number, users: ReadonlyMap<number
   const other = otherOfPair(room.pairKey, callerId);
   const user = other === undefined ? undefined : users.get(other);
   return {
+    lastMessage: lastMessage && previewOf(lastMessage),
     ...rest,
     name: other === undefined ? (room.name ?? "") : (user?.nickname ?? namelessUser(other)),
     imageUrl: other === undefined ? room.imageUrl : (user?.profileImageUrl ?? null),
-    lastMessage: lastMessage && previewOf(lastMessage),
   };
 }
 

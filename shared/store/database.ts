@@ -251,7 +251,7 @@ async function ask<T extends QueryResult>(
   database: Database,
 ): Promise<[T, FieldPacket[]]> {
   try {
-    const asked = connection.query<T>({ ...statement, timeout: database.statementMs });
+    const asked = connection.query<T>({ timeout: database.statementMs, ...statement });
     const answer = await tellingFaults(asked, asWritten, database.onFault);
     database.answers.at = performance.now();
     return answer;

@@ -117,7 +117,7 @@ async function takeAndAsk<Found>(
     query: (sql, values) =>
       isSent
         ? db.query(sql, values)
-        : new Promise((resolve, reject) => asked.push({ ...formatted(sql, values), resolve, reject })),
+        : new Promise((resolve, reject) => asked.push({ resolve, reject, ...formatted(sql, values) })),
   });
   found.catch(() => {});
   isSent = true;

@@ -77,7 +77,7 @@ class OpenTransaction implements Transaction {
 
   query<T extends QueryResult>(sql: string, values?: unknown): Promise<[T, FieldPacket[]]> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ ...formatted(sql, values), resolve, reject });
+      this.#waiting.push({ resolve, reject, ...formatted(sql, values) });
       if (!this.#isAsked) queueMicrotask(() => void this.flush().catch(() => {}));
       this.#isAsked = true;
     });
@@ -87,12 +87,13 @@ class OpenTransaction implements Transaction {
     query: (sql, values) =>
       new Promise((resolve, reject) => {
         if (this.#failure) throw this.#failure.error;
-        this.#behindCommit.push({ ...formatted(sql, values), resolve, reject });
+        this.#behindCommit.push({ resolve, reject, ...formatted(sql, values) });
       }),
   };
 
   later(sql: string, values?: unknown, then?: (answer: ResultSetHeader) => void): void {
-    this.#waiting.push({ ...formatted(sql, values), ...(then && { resolve: ([answer]) => then(answer) }) });
+    const statement = formatted(sql, values);
+    this.#waiting.push(then ? { resolve: ([answer]) => then(answer), ...statement } : statement);
   }
 
   flush(): Promise<void> {

@@ -121,7 +121,7 @@ function adapt(request: ReceivedRequest, handlers: UpstreamHandlers, run: Run): 
       ),
     handleUserEvent: (user, response) =>
       run(async () => {
-        const answer = await handlers.message({ ...eventOf(user.context), ...messageOf(request) });
+        const answer = await handlers.message(messageOf(eventOf(user.context), request));
         reply(answer, user, response);
       }),
     onConnected: (connected) => run(() => handlers.connected(eventOf(connected.context))),
@@ -140,7 +140,13 @@ const eventOf = (context: {
 });
 
 /** What a client has sent, by the call that tells of it. */
-export const messageOf = ({ headers, body }: ReceivedRequest): ClientMessage => ({
+export const messageOf = (
+  { connectionId, userId, state }: ConnectionEvent,
+  { headers, body }: ReceivedRequest,
+): ConnectionEvent & ClientMessage => ({
+  connectionId,
+  userId,
+  state,
   eventId: headers["ce-id"] ?? "",
   data: body,
   ...(headers["traceparent"] ? { traceparent: headers["traceparent"] } : {}),

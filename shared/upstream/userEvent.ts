@@ -65,15 +65,15 @@ async function answered(
   request: ReceivedRequest,
   { message }: UpstreamHandlers,
 ): Promise<UpstreamAnswer> {
-  return answerTo(event, await message({ ...event, ...messageOf(request) }));
+  return answerTo(event, await message(messageOf(event, request)));
 }
 
 /** Any status but 2xx drops the connection; one below 500 is not tried again. 204 says that there is nothing to send. */
 function answerTo({ state: before }: ConnectionEvent, { text, state, drop }: Answer): UpstreamAnswer {
   if (drop) return { status: 409, headers: {}, body: "the connection has ended" };
   const headers = {
-    ...(state !== before && { "ce-connectionstate": Buffer.from(JSON.stringify(state)).toString("base64") }),
     "content-type": "text/plain; charset=utf-8",
+    ...(state !== before && { "ce-connectionstate": Buffer.from(JSON.stringify(state)).toString("base64") }),
   };
   return text ? { status: 200, headers, body: text } : { status: 204, headers };
 }
