@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { enter } from "../connections/admission.js";
 import type { Connection } from "../connections/connection.js";
 import type { ConnectionState } from "../connections/connectionState.js";
@@ -78,7 +78,7 @@ const receivedOf = (
   { connectionId }: Connection,
 ): Received => ({
   frame,
-  eventId: createHash("sha256").update(`${connectionId} ${eventId} ${index}`).digest("base64url"),
+  eventId: hash("sha256", `${connectionId} ${eventId} ${index}`, "base64url"),
   ...(traceparent === undefined ? {} : { traceparent }),
 });
 

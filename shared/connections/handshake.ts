@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { ChatError } from "../platform/errors.js";
 import { originOf } from "../platform/origins.js";
 import { DeviceId } from "../platform/text.js";
@@ -70,7 +70,7 @@ function likenessOf(headers: HandshakeRequest["headers"]): string {
   const told = ["user-agent", "origin", "accept-language", "x-forwarded-for"].map(
     (name) => headers[name] ?? [],
   );
-  return createHash("sha256").update(JSON.stringify(told)).digest("base64url").slice(0, 8);
+  return hash("sha256", JSON.stringify(told), "base64url").slice(0, 8);
 }
 
 function chosenOf(
@@ -93,5 +93,5 @@ export function deviceOf(deviceId: string): string {
     throw new ChatError("INVALID_REQUEST", `deviceId: ${result.error.issues[0]?.message}`, {
       field: "deviceId",
     });
-  return createHash("sha256").update(result.data).digest("base64url").slice(0, 16);
+  return hash("sha256", result.data, "base64url").slice(0, 16);
 }

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { z } from "zod";
 import { atMost } from "../platform/text.js";
 import { parseEvent } from "./parseEvent.js";
@@ -120,5 +120,5 @@ export const saysTheSame = (
 export function dedupeKey(event: MessageSent): Buffer {
   const own =
     event.clientMessageId === null ? `e${event.eventId}` : `c${JSON.stringify(event.clientMessageId)}`;
-  return createHash("sha256").update(`${event.senderId} ${own}`).digest().subarray(0, 16);
+  return hash("sha256", `${event.senderId} ${own}`, "buffer").subarray(0, 16);
 }

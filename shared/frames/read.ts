@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { ReadMoved } from "../chat/readMove.js";
 import type { MessageFrame } from "./frame.js";
 
@@ -29,6 +29,6 @@ const readShown = (read: ReadMoved): object => ({
 
 function frameOf(roomId: number, content: object): MessageFrame {
   const body = JSON.stringify({ roomId, ...content });
-  const hash = createHash("sha256").update(body).digest("base64url").slice(0, 22);
-  return { destination: { kind: "roomRead", roomId }, messageId: `read-${hash}`, body };
+  const digest = hash("sha256", body, "base64url").slice(0, 22);
+  return { destination: { kind: "roomRead", roomId }, messageId: `read-${digest}`, body };
 }
