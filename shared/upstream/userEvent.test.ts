@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
+import { haveOneHiddenClass } from "../../tests/support/hiddenClass.js";
 import type { UpstreamAnswer } from "./answer.js";
 import type { UpstreamHandlers } from "./events.js";
 import { type ReceivedRequest, throughMiddleware } from "./middleware.js";
@@ -75,6 +76,16 @@ test("a client's message is taken, with what the service says of its connection"
     { connectionId: "one", userId: "7", eventId: "1", state: { v: "1.2", n: "비" }, data: REQUEST.body },
   ]);
   expect(meaning(answer!)).toEqual({ status: 409, headers: {}, text: "the connection has ended" });
+});
+
+test("messages have one hidden class", async () => {
+  const made: object[] = [];
+  const keep = { ...handlers, message: async (event: object) => void made.push(event) as never };
+  const take = async (): Promise<object> => {
+    await answerUserEvent("chat", REQUEST, keep)?.catch(() => {});
+    return made.pop()!;
+  };
+  expect(await haveOneHiddenClass(take)).toBe(true);
 });
 
 test.each([
