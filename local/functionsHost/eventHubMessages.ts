@@ -88,15 +88,16 @@ function oneMetadata(event: ReceivedEventData): Record<string, TypedData> {
 function systemProperties(event: ReceivedEventData): Record<string, unknown> {
   const { sequenceNumber, offset, enqueuedTimeUtc, partitionKey } = event;
   return {
+    // The SDK takes these out of the others, which are the publisher's.
+    "x-opt-sequence-number": sequenceNumber,
+    "x-opt-offset": offset,
+    "x-opt-enqueued-time": enqueuedTimeUtc,
+    ...event.systemProperties,
+    ...(partitionKey != null && { "x-opt-partition-key": partitionKey }),
     SequenceNumber: sequenceNumber,
     Offset: offset,
     PartitionKey: partitionKey ?? null,
     EnqueuedTimeUtc: enqueuedTimeUtc,
-    ...event.systemProperties,
-    "x-opt-sequence-number": sequenceNumber,
-    "x-opt-offset": offset,
-    "x-opt-enqueued-time": enqueuedTimeUtc,
-    ...(partitionKey != null && { "x-opt-partition-key": partitionKey }),
   };
 }
 

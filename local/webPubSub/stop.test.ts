@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { Stop, TimeLimit } from "./stop.js";
 
 test("only the first reason counts, and each listener hears of it once", () => {
@@ -37,8 +37,12 @@ test("work that takes longer rejects with the reason, and its own failure is not
 
 test("work that ends in time gives what it gives, and leaves no listener", async () => {
   const stop = new Stop();
+  const [added, removed] = [vi.spyOn(stop, "add"), vi.spyOn(stop, "remove")];
   await expect(stop.during(Promise.resolve(1))).resolves.toBe(1);
   await expect(stop.during(Promise.reject(new Error("failed")))).rejects.toThrow("failed");
+  await pause(0);
+  expect(added).toHaveBeenCalledTimes(2);
+  expect(removed.mock.calls).toEqual(added.mock.calls);
   stop.now("over");
   await expect(stop.during(Promise.resolve(2))).rejects.toThrow("over");
 });

@@ -15,7 +15,7 @@ const Payload = z.object({ roomId: Id, messageId: Id });
 export const read: Command = async ({ frame, traceparent }, { userId, state }, deps) => {
   await withPayload(Payload, frame.body, (payload) => {
     const requireMembership = () => requireMember(payload.roomId, userId, deps);
-    return acceptRead({ userId, traceparent, ...payload }, requireMembership, deps);
+    return acceptRead({ traceparent, ...payload, userId }, requireMembership, deps);
   });
   return { frames: [], state };
 };
