@@ -16,7 +16,10 @@ export interface Access {
   readonly takesKeys: boolean;
   readonly identity: Identity | undefined;
   readonly proofs: readonly Proof[];
-  /** The claims of tokens of an access key that were taken, by token, host and URL: who sends to a group does it often. */
+  /**
+   * The claims of tokens of an access key that were taken, by token, host and URL: who sends to a group does it
+   * often.
+   */
   readonly proved: Map<string, Claims>;
 }
 

@@ -79,9 +79,8 @@ export class HttpCalls {
         end();
         reject(error);
       };
-      const onStop = () => giveUp(stop.reason!);
-      const end = () => stop.remove(onStop);
-      stop.add(onStop);
+      const end = () => stop.remove(giveUp);
+      stop.add(giveUp);
       if (stopped) return;
       const chunks: Buffer[] = [];
       let size = 0;

@@ -3,7 +3,7 @@
  * each message, and Node 20 changes the prototype of each signal that it has made, which makes all of them slow.
  */
 export class Stop {
-  readonly #listeners = new Set<() => void>();
+  readonly #listeners = new Set<(reason: Error) => void>();
   #reason: Error | undefined;
 
   /** Why it is to end; undefined as long as it is not. */
@@ -15,26 +15,25 @@ export class Stop {
   now(reason: string): void {
     if (this.#reason) return;
     this.#reason = new Error(reason);
-    for (const listener of this.#listeners) listener();
+    for (const listener of this.#listeners) listener(this.#reason);
     this.#listeners.clear();
   }
 
-  /** Calls `listener` when it is to end: at once where it is to end already. */
-  add(listener: () => void): void {
-    if (this.#reason) listener();
+  /** Calls `listener` with the reason when it is to end: at once where it is to end already. */
+  add(listener: (reason: Error) => void): void {
+    if (this.#reason) listener(this.#reason);
     else this.#listeners.add(listener);
   }
 
-  remove(listener: () => void): void {
+  remove(listener: (reason: Error) => void): void {
     this.#listeners.delete(listener);
   }
 
   /** The same promise, which also rejects, with the reason, as soon as it is to end. */
   during<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const end = (): void => reject(this.#reason!);
-      this.add(end);
-      work.then(resolve, reject).finally(() => this.remove(end));
+      this.add(reject);
+      work.then(resolve, reject).finally(() => this.remove(reject));
     });
   }
 }

@@ -50,7 +50,7 @@ export class Upstream {
    */
   async deliver(target: Target, headers: Flat, body: Buffer, gone?: Stop): Promise<UpstreamAnswer> {
     const limit = new TimeLimit(this.#options.callTimeoutMs);
-    const giveUp = () => limit.now(gone!.reason!.message);
+    const giveUp = ({ message }: Error) => limit.now(message);
     gone?.add(giveUp);
     this.#underWay.add(limit);
     try {

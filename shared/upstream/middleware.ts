@@ -139,7 +139,7 @@ const eventOf = (context: {
   state: context.states,
 });
 
-/** What a client has sent, by the call that tells of it. */
+/** What a client has sent, and on which connection, by the call that tells of it. */
 export const messageOf = (
   { connectionId, userId, state }: ConnectionEvent,
   { headers, body }: ReceivedRequest,
