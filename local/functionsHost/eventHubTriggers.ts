@@ -14,7 +14,7 @@ import type { ContainerClient } from "@azure/storage-blob";
 import { partitionOf } from "./amqpArrivals.js";
 import { Arrivals } from "./arrivals.js";
 import { Checkpointing } from "./checkpointing.js";
-import { LocalCheckpointStore, storageContainer } from "./checkpoints.js";
+import { LocalCheckpointStore, OWNERSHIP_MS, storageContainer } from "./checkpoints.js";
 import { type TriggerTarget, toInvocation } from "./eventHubMessages.js";
 import { describe, type Log, throttled } from "./log.js";
 import { ownerName } from "./owners.js";
@@ -80,6 +80,7 @@ interface Prepared {
   readonly fn: RegisteredFunction;
   readonly target: TriggerTarget;
   readonly container: ContainerClient;
+  readonly checkpoints: LocalCheckpointStore;
   readonly group: string;
   readonly consumer: EventHubConsumerClient;
 }
@@ -98,9 +99,10 @@ async function prepare(
     connectionString("AzureWebJobsStorage", env, where),
     "azure-webjobs-eventhub",
   );
+  const checkpoints = new LocalCheckpointStore(container);
   let consumer: EventHubConsumerClient;
   try {
-    consumer = await openConsumer(connection, group, hub, new LocalCheckpointStore(container), {
+    consumer = await openConsumer(connection, group, hub, checkpoints, {
       identifier: ownerName(),
       // The SDK's readers end for good when all their retries failed, because what they throw then, an
       // AggregateError, is not `retryable`. One failure alone is, so `processError` does the waiting.
@@ -110,7 +112,7 @@ async function prepare(
       loadBalancingOptions: {
         strategy: "greedy",
         updateIntervalInMs: 1_000,
-        partitionOwnershipExpirationIntervalInMs: 15_000,
+        partitionOwnershipExpirationIntervalInMs: OWNERSHIP_MS,
       },
     });
   } catch (cause) {
@@ -125,7 +127,7 @@ async function prepare(
     binary: binding.dataType === "binary",
     many: binding.cardinality !== "one",
   };
-  return { port: portOf(connection), fn, target, container, group, consumer };
+  return { port: portOf(connection), fn, target, container, checkpoints, group, consumer };
 }
 
 /** A connection string names its port only where it is not that of AMQP over TLS. */
@@ -283,6 +285,7 @@ export class EventHubTrigger {
           partition?.stop.abort();
           // The reader may begin anew here, from its checkpoint. Another owner's checkpoint is its own.
           if (reason === CloseReason.Shutdown) await partition?.checkpoints.flush();
+          else this.#prepared.checkpoints.lookAgain();
           partition?.checkpoints.close();
         },
         processEvents: async (events, context) => {
