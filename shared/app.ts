@@ -15,6 +15,7 @@ import { type ConsumeDeps, RETRY_BUDGET_MS } from "./consumers/deps.js";
 import { createFormerBus } from "./consumers/formerBus.js";
 import { createLag } from "./consumers/lag.js";
 import { Streams } from "./consumers/streams.js";
+import { endShowing } from "./consumers/underWay.js";
 import { MESSAGES_HUB } from "./events/messages.js";
 import { READS_HUB } from "./events/reads.js";
 import { HEART_BEATS } from "./fanout/groups.js";
@@ -64,6 +65,7 @@ export function createApp(
   const consuming = {
     ...calls,
     retryBudgetMs: RETRY_BUDGET_MS,
+    showsBehind: true,
     beforeBatch: (stream: Stream) => streams.beforeBatch(stream),
     onBatch: (...batch: Parameters<Streams["onBatch"]>) => streams.onBatch(...batch),
   };
@@ -130,7 +132,7 @@ export function createApp(
 
     /** Takes 2.5 s at most. */
     async close(): Promise<void> {
-      await within(ENDING_MS, readMerger.close());
+      await within(ENDING_MS, Promise.all([readMerger.close(), endShowing(bus)]));
       flushCounts();
       // A server that hangs is not said goodbye to.
       const closing = [bus.close(), former?.close(), redis.close(), database.end()];

@@ -18,7 +18,8 @@ export type Ends = ReadonlyMap<string, number>;
  * partition, or of all partitions where the hub has none of that name; up to `ends` where they are given, else up
  * to the end. It is safe beside the trigger, because an event that both have is stored once. In one process one
  * runs after the other, so no two show the same events at once. Throws `UNAVAILABLE` when it takes longer than
- * one call may. What was stored until then stays.
+ * one call may. What was stored until then stays. Where `deps.showsBehind` says so, the last of it may still be shown
+ * when this returns.
  */
 export async function catchUp(
   hub: string,

@@ -5,15 +5,16 @@ import { isToBeMended } from "../platform/errors.js";
 import { log } from "../platform/log.js";
 import { count } from "../platform/metrics.js";
 import { mayCommitLater } from "../store/failures.js";
-import type { Stream, StreamPosition } from "../store/streamPositions.js";
-import { type ConsumeDeps, requireTime } from "./deps.js";
+import { endBroadcast, type Stream, type StreamPosition } from "../store/streamPositions.js";
+import { type ConsumeDeps, instanceOf, requireTime } from "./deps.js";
 import { fillHole } from "./fillHole.js";
-import type { BatchHandler, Try } from "./handler.js";
+import type { BatchHandler, Progress, Try } from "./handler.js";
 import { observed } from "./observed.js";
 import { isInHub, isToBeCompared } from "./sameHub.js";
-import { showBatch } from "./showBatch.js";
+import { goesOn, showBatch } from "./showBatch.js";
 import { rangeOf, storeBatch } from "./storeBatch.js";
 import { rewind } from "./timeline.js";
+import { ended, isClosing, takeOver, type UnderWay } from "./underWay.js";
 
 const RETRY_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 5_000;
@@ -28,7 +29,11 @@ const inTurn = oneByOne<EventBus>();
  * Stores a batch of one partition and shows it. Every event ends stored, skipped because it was stored
  * before, or dead-lettered. The position in MySQL decides what is stored before. The host's checkpoint does
  * not: it can run ahead (it moves when the function throws, too) and behind. Passing failures are retried
- * with growing pauses, then thrown. Of one partition one batch at a time is done in this process.
+ * with growing pauses, then thrown. Of one partition one batch at a time is stored in this process.
+ *
+ * Where `deps.showsBehind` says so, a batch that takes long to show is still being shown when this returns, so that the
+ * next one is stored meanwhile: what a flooded room is sent must not keep the other rooms of its partition waiting.
+ * The next batch's own call returns no sooner than that has ended. A failure that comes so late is seen to here.
  */
 export async function consumeBatch<Result>(
   batch: EventBatch,
@@ -51,7 +56,8 @@ async function consume<Result>(
   for (let attempt = 0; ; attempt += 1) {
     try {
       for (const events of runsOf(batch.events)) {
-        const done = await storeThenShow({ ...batch, events }, { handler, ...deps, deadline });
+        const showLater = (): void => inBackground(batch, handler, deps);
+        const done = await storeThenShow({ ...batch, events }, { handler, showLater, ...deps, deadline });
         if (done) deps.onBatch?.(done.stream, done.before, events);
       }
       return;
@@ -64,6 +70,14 @@ async function consume<Result>(
       await pause(fullJitter(wait));
     }
   }
+}
+
+/** Shows what a call has left behind and could not be shown. Where that fails again, the sweep finds it. */
+function inBackground<Result>(batch: EventBatch, handler: BatchHandler<Result>, deps: ConsumeDeps): void {
+  if (isClosing(deps.bus)) return;
+  inTurn(deps.bus, `${batch.hub} ${batch.partitionId}`, () => consume(batch, handler, deps)).catch(
+    (error: unknown) => log.error("a batch is stored and can't be shown", { ...rangeOf(batch), error }),
+  );
 }
 
 /**
@@ -80,6 +94,22 @@ function runsOf(events: readonly ReceivedEvent[]): readonly (readonly ReceivedEv
   return runs;
 }
 
+/**
+ * A batch that can't be shown beside the one before it waits for its end, and asks then whose turn it is and what is
+ * shown.
+ */
+async function afterIt<Result>(
+  before: UnderWay,
+  stream: Stream,
+  progress: Progress<Result>,
+  deps: Try<Result>,
+): Promise<Progress<Result>> {
+  await ended(before);
+  // It left its lease to this one.
+  await endBroadcast(deps.database, stream, instanceOf(deps));
+  return progress.kind === "stored" ? { ...progress, isBroadcaster: false } : progress;
+}
+
 /** Returns where the stream stood before. Nothing for a batch that was left out. */
 async function storeThenShow<Result>(
   batch: EventBatch,
@@ -88,7 +118,12 @@ async function storeThenShow<Result>(
   const stream = await streamOf(batch, deps);
   if (isToBeCompared(stream, deps) && !(await isInHub(stream, batch, deps))) return undefined;
   await deps.beforeBatch?.(stream);
+  let before = await takeOver(stream, batch.events[0]!.sequenceNumber, deps);
   let progress = await storeBatch(stream, batch.events, deps);
+  if (before && !goesOn(progress, before)) {
+    progress = await afterIt(before, stream, progress, deps);
+    before = undefined;
+  }
   if (progress.kind === "behind" && !(await isInHub(stream, batch, deps))) return undefined;
   while (progress.kind === "behind" || progress.kind === "goneBack") {
     requireTime(deps);
@@ -98,7 +133,7 @@ async function storeThenShow<Result>(
   }
   const { stored } = progress.position;
   count.replayed(stream.hub, "skipped", batch.events.filter((one) => one.sequenceNumber <= stored).length);
-  await showBatch(stream, progress, deps);
+  await showBatch(stream, progress, deps, before);
   return { stream, before: progress.position };
 }
 

@@ -22,6 +22,11 @@ export interface ConsumeDeps {
   readonly retryBudgetMs: number;
   /** Who shows what is stored: this process, where nothing else is said. */
   readonly instance?: string;
+  /**
+   * Whether the call of a batch that takes long to show may end before it is shown, so that the next one is stored
+   * meanwhile.
+   */
+  readonly showsBehind?: boolean;
   /** Called before each batch. Throws to have it tried again. */
   readonly beforeBatch?: (stream: Stream) => Promise<void>;
   /** Called after each batch, with where its stream stood before. */

@@ -36,6 +36,7 @@ export async function fillHole<Result>(
   count.replayed(stream.hub, "recovered", events.length);
   await processing(deps.bus.system, { ...stream, events }, async () => {
     const progress = await storeBatch(stream, events, deps);
-    if (progress.kind === "stored") await showBatch(stream, progress, deps);
+    // The batch behind the hole would not know that this one is still being shown.
+    if (progress.kind === "stored") await showBatch(stream, progress, { ...deps, showsBehind: false });
   });
 }

@@ -34,8 +34,15 @@ export interface FormerBus {
 }
 
 export function createFormerBus(bus: EventBus, stores: Stores, deps: Omit<ConsumeDeps, "bus">): FormerBus {
-  // Its log is not looked after any more, and the present one's has nothing to do with it.
-  const own: ConsumeDeps = { ...deps, bus, beforeBatch: async () => {}, onBatch: () => {} };
+  // Its log is not looked after any more, and the present one's has nothing to do with it. What is stored of it has to
+  // be shown before anything of the present bus.
+  const own: ConsumeDeps = {
+    ...deps,
+    bus,
+    showsBehind: false,
+    beforeBatch: async () => {},
+    onBatch: () => {},
+  };
   const limited = atMostEvery(LOOK_MS);
   const drainedHubs = new Set<string>();
   const running = new Map<string, Promise<void>>();

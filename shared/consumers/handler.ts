@@ -3,6 +3,7 @@ import type { Stream, StreamPosition } from "../store/streamPositions.js";
 import type { Transaction } from "../store/transaction.js";
 import type { Refused } from "./deadLetters.js";
 import type { TryDeps } from "./deps.js";
+import type { Showing } from "./underWay.js";
 
 /**
  * Has the events that were looked up stored with the transaction's next statements, but those that can never be
@@ -32,8 +33,16 @@ export interface BatchHandler<Result> {
   readonly nothing: Result;
   /** The results of two transactions as one. */
   readonly combine: (first: Result, second: Result) => Result;
-  /** After the commit. */
-  readonly show: (stream: Stream, result: Result, refused: readonly Refused[]) => Promise<void>;
+  /**
+   * After the commit. `before`, where given, is the batch before it, which is still being shown: to the destinations of
+   * both nothing goes before that has ended, and where it fails this fails, too.
+   */
+  readonly show: (
+    stream: Stream,
+    result: Result,
+    refused: readonly Refused[],
+    before?: Showing,
+  ) => Promise<void>;
   /**
    * How it is known what was shown. `byPosition`: the broadcast position moves when `show` has returned, and
    * events between the two positions go to `again`. `byOutbox`: `show` keeps what is still to be shown
@@ -42,6 +51,10 @@ export interface BatchHandler<Result> {
   readonly shown:
     | {
         readonly kind: "byPosition";
+        /** The destinations to which there is something to show. */
+        readonly keysOf: (result: Result) => ReadonlySet<string>;
+        /** Whether much has to be sent one behind the other, so that the next batch should not wait for it. */
+        readonly isLong: (result: Result) => boolean;
         /** Shows events that were stored earlier but whose showing was interrupted, as far as `position` says. */
         readonly again: (
           stream: Stream,
@@ -55,6 +68,8 @@ export interface BatchHandler<Result> {
 /** What a try works with. */
 export interface Try<Result> extends TryDeps {
   readonly handler: BatchHandler<Result>;
+  /** Has the batch shown again, after its call has ended. */
+  readonly showLater: () => void;
 }
 
 /** Events up to `last` have just been stored; `position` is where the stream stood before. */

@@ -16,6 +16,7 @@ import type { BatchHandler, Progress, Try } from "./handler.js";
 import { processing, step } from "./observed.js";
 import { readAgain } from "./readAgain.js";
 import { real } from "./storeBatch.js";
+import { goOn, HandOver, type UnderWay } from "./underWay.js";
 
 /** One that waits for its turn looks this often. */
 const LOOK_MS = 100;
@@ -25,38 +26,76 @@ type Done<Result> = Exclude<Progress<Result>, { readonly kind: "behind" | "goneB
 type Again = Extract<BatchHandler<unknown>["shown"], { readonly kind: "byPosition" }>["again"];
 
 /**
+ * Whether a batch may be shown beside the one before it: it was stored right behind that, and has its lease. All up to
+ * `before` is shown or being shown then.
+ */
+export const goesOn = <Result>(progress: Progress<Result>, before: UnderWay): boolean =>
+  progress.kind === "stored" && progress.isBroadcaster && progress.position.stored === before.last;
+
+/**
  * Shows what was just stored. Events that an earlier failure left stored but not shown come first. Of a stream that
  * is shown in the order of its events one instance shows at a time: it waits for another one that does, and leaves
  * out what that one has shown. Throws `UNAVAILABLE` where that takes too long.
+ *
+ * `before` is the batch right before it, where that is still being shown (`goesOn`). One that takes long is itself
+ * left behind, once that has ended.
  */
 export async function showBatch<Result>(
   stream: Stream,
   progress: Done<Result>,
   deps: Try<Result>,
+  before?: UnderWay,
 ): Promise<void> {
   const { handler } = deps;
   const show = async (): Promise<void> => {
     if (progress.kind !== "stored") return;
     const { last, position, result, refused } = progress;
-    await step("broadcast", stream, last - position.stored, () => handler.show(stream, result, refused));
+    await step("broadcast", stream, last - position.stored, () =>
+      handler.show(stream, result, refused, before),
+    );
   };
   if (handler.shown.kind === "byOutbox") return show();
-  const { again } = handler.shown;
-  const { position } = progress;
-  const last = progress.kind === "stored" ? progress.last : position.stored;
+  const { again, keysOf, isLong } = handler.shown;
+  const last = progress.kind === "stored" ? progress.last : progress.position.stored;
+  const position = before ? { ...progress.position, broadcast: before.last } : progress.position;
   if (progress.kind !== "stored" && position.broadcast >= last) return;
   const isTurn = progress.kind === "stored" && progress.isBroadcaster;
-  const now = isTurn ? position : await turn(stream, last, deps);
-  await whileLeased(stream, deps, async (requireLease) => {
-    if (now.broadcast < last) {
-      // The log may have gone back meanwhile.
-      const stored = Math.min(position.stored, now.stored);
-      await showAgain(stream, { ...now, stored }, again, requireLease, deps);
-      requireLease();
-      await show();
-    }
-    await moveBroadcast(deps.database, stream, last, instanceOf(deps));
+  const handOver = new HandOver();
+  const showAll = async (): Promise<void> => {
+    const now = isTurn ? position : await turn(stream, last, deps);
+    await whileLeased(stream, handOver, deps, async (requireLease) => {
+      if (now.broadcast < last) {
+        // The log may have gone back meanwhile.
+        const stored = Math.min(position.stored, now.stored);
+        await showAgain(stream, { ...now, stored }, again, requireLease, deps);
+        requireLease();
+        await show();
+      }
+      await before?.done;
+      handOver.isEnding = !handOver.hasNext;
+      await moveBroadcast(deps.database, stream, last, handOver.isEnding ? instanceOf(deps) : undefined);
+    });
+  };
+  const done = showAll();
+  // Whoever goes on behind it knows of its own destinations only, so nothing older may still have to be shown.
+  const isCurrent = isTurn && position.broadcast >= position.stored;
+  const isLeft = deps.showsBehind && isCurrent && isLong(progress.result);
+  if (!isLeft || !(await hasEndedWell(before, done))) return done;
+  goOn({ stream, last, keys: keysOf(progress.result), done, handOver }, deps);
+  done.catch((error: unknown) => {
+    log.warn("a batch that is stored could not be shown, and is shown again", { ...stream, last, error });
+    deps.showLater();
   });
+}
+
+/** Whether there is nothing before it, or nothing any more. Where that failed so does `done`. */
+async function hasEndedWell(before: UnderWay | undefined, done: Promise<void>): Promise<boolean> {
+  done.catch(() => {});
+  if (!before) return true;
+  return before.done.then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -77,9 +116,13 @@ async function turn<Result>(stream: Stream, last: number, deps: Try<Result>): Pr
 const lease = <Result>(stream: Stream, deps: Try<Result>): Promise<StreamPosition | undefined> =>
   inTransaction(deps.database, (tx) => leaseBroadcast(tx, stream, instanceOf(deps)));
 
-/** Keeps the lease while `work` is under way, which ends it. Where it doesn't, the lease ends here. */
+/**
+ * Keeps the lease while `work` is under way, which ends it, or leaves it to the next batch. Where it does neither, the
+ * lease ends here.
+ */
 async function whileLeased<Result>(
   stream: Stream,
+  handOver: HandOver,
   deps: Try<Result>,
   work: (requireLease: () => void) => Promise<void>,
 ): Promise<void> {
@@ -102,8 +145,9 @@ async function whileLeased<Result>(
     isDone = true;
   } finally {
     clearInterval(renewing);
+    handOver.isEnding ||= !handOver.hasNext;
     // A renewal that comes behind the end takes the lease once more.
-    const isOpen = !isDone || renewal !== undefined;
+    const isOpen = handOver.isEnding && (!isDone || renewal !== undefined);
     await renewal;
     if (isOpen) await endBroadcast(deps.database, stream, instanceOf(deps)).catch(() => {});
   }

@@ -194,7 +194,7 @@ export const move = (
   stream: Stream,
   to: number,
   on: Date | undefined,
-  { shown }: Pick<BatchHandler<unknown>, "shown">,
+  { shown }: { readonly shown: Pick<BatchHandler<unknown>["shown"], "kind"> },
   broadcaster?: string,
 ): void =>
   shown.kind === "byPosition"

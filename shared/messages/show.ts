@@ -2,6 +2,7 @@ import type { ReceivedEvent } from "../bus/eventBus.js";
 import { type ShownMessage, type StoredMessage, shownWith } from "../chat/message.js";
 import { spanOf } from "../chat/unread.js";
 import type { Refused } from "../consumers/deadLetters.js";
+import type { Showing } from "../consumers/underWay.js";
 import { saysTheSame } from "../events/messages.js";
 import { added, giveHints } from "../fanout/hints.js";
 import type { SendDeps } from "../fanout/send.js";
@@ -20,19 +21,20 @@ import type { StoredMessages } from "./write.js";
 
 /**
  * After the commit: shows what was stored, and tells senders what was refused. Throws `UNAVAILABLE` when the
- * socket service can't be reached.
+ * socket service can't be reached. Rooms to which `before` is still being shown wait for that.
  */
 export async function showMessages(
   stream: Stream,
   { shown, reopened, withReads, groups }: StoredMessages,
   refused: readonly Refused[],
   deps: MessagesDeps,
+  before?: Showing,
 ): Promise<void> {
   for (const { roomId } of reopened) await deps.members.dropMembers(roomId);
   // Before anything that can fail: an interrupted showing is not repeated with its reads.
   for (const roomId of new Set(withReads)) deps.scheduleReads(roomId);
   annotate(() => ({ "chat.messages": shown.length, "chat.rooms": new Set(shown.map(roomOf)).size }));
-  await broadcastMessages(shown, deps, await groups);
+  await broadcastMessages(shown, deps, await groups, before);
   await tellRefused(stream, refused, deps);
   // The one who had left finds the one-to-one room in their list again.
   await giveHints(

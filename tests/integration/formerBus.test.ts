@@ -18,6 +18,8 @@ let now = 1_800_000_000_000;
 let stored: string[] = [];
 /** Called before each event is stored. */
 let beforeStore: () => Promise<void>;
+/** Called before each batch is shown. */
+let beforeShow: () => Promise<void>;
 
 beforeAll(async () => {
   ({ database, close } = await newDatabase());
@@ -28,7 +30,8 @@ beforeEach(() => {
   for (const hub of bus.hubs.values()) hub.id = String(now);
   stored = [];
   beforeStore = async () => {};
-  const deps = { database, now: () => now, retryBudgetMs: 300 };
+  beforeShow = async () => {};
+  const deps = { database, now: () => now, retryBudgetMs: 300, showsBehind: true };
   former = createFormerBus(bus, { [MESSAGES]: store, [READS]: store }, deps);
   now += 1_000_000;
 });
@@ -44,8 +47,16 @@ const store = (batch: EventBatch, deps: ConsumeDeps): Promise<void> =>
       deadLetterHub: "none",
       nothing: [] as string[],
       combine: (first, second) => [...first, ...second],
-      show: async (_stream, bodies) => void stored.push(...bodies),
-      shown: { kind: "byOutbox" },
+      show: async (_stream, bodies) => {
+        await beforeShow();
+        stored.push(...bodies);
+      },
+      shown: {
+        kind: "byPosition",
+        keysOf: () => new Set(["all"]),
+        isLong: () => true,
+        again: async (_stream, again) => void stored.push(...again.map(({ body }) => String(body))),
+      },
     },
     deps,
   );
@@ -65,6 +76,24 @@ test("what waits in a hub is stored once, of all its partitions in order, before
   await former.drained(READS);
   expect(stored).toEqual(["a1", "a2", "b1", "r1"]);
   expect(await former.state()).toBe("drained");
+});
+
+test("it is not drained before all of it is shown, however long that takes", async () => {
+  put(MESSAGES, "0", "a1", "a2");
+  let show = (): void => {};
+  const isShown = new Promise<void>((resolve) => {
+    show = resolve;
+  });
+  beforeShow = () => isShown;
+  let isDrained = false;
+  const drained = former.drained(MESSAGES).then(() => {
+    isDrained = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  expect([isDrained, stored]).toEqual([false, []]);
+  show();
+  await drained;
+  expect(stored).toEqual(["a1", "a2"]);
 });
 
 test("it is not drained while it is away, nor when its events can't be stored", async () => {
