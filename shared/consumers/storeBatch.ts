@@ -99,8 +99,10 @@ async function storeParts<Result>(
   for (let from = 0; from < events.length; from += size) {
     const one: Progress<Result> = await storeBatch(stream, events.slice(from, from + size), deps);
     if (one.kind === "behind" || one.kind === "goneBack") return one;
-    progress =
-      progress?.kind === "stored" && one.kind === "stored" ? combined(progress, one, deps.handler) : one;
+    // What another instance has stored in between has to be shown in between, too: with what is not shown yet.
+    const isNext =
+      progress?.kind === "stored" && one.kind === "stored" && one.position.stored === progress.last;
+    progress = isNext ? combined(progress as Stored<Result>, one as Stored<Result>, deps.handler) : one;
   }
   return progress!;
 }

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ReceivedEvent } from "../../shared/bus/eventBus.js";
+import { consumeBatch } from "../../shared/consumers/consumeBatch.js";
+import type { BatchHandler } from "../../shared/consumers/handler.js";
 import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { ChatError } from "../../shared/platform/errors.js";
@@ -217,5 +219,45 @@ describe("of two instances that have the same partition", () => {
       expect(await position()).not.toHaveProperty("broadcaster");
     }
     expect(shown).toEqual(["a 1", "b 2", "a 3", "b 4"]);
+  });
+
+  test("what one stores between two halves of the other one's batch is shown in its place", async () => {
+    const [bus, batch] = [changed(log, {}), [put(), put(), put(), put()]];
+    let byB: Promise<void> | undefined;
+    const store = (name: string, events: readonly ReceivedEvent[]): Promise<void> => {
+      const note = (some: readonly ReceivedEvent[]) =>
+        void shown.push(...some.map(({ sequenceNumber }) => `${name} ${sequenceNumber}`));
+      const handler: BatchHandler<readonly ReceivedEvent[]> = {
+        async lookUp(_tx, some) {
+          // As where locks are waited for too long.
+          if (some.length > 2) throw Object.assign(new Error("Lock wait timeout exceeded"), { errno: 1205 });
+          return async () => {
+            // It waits for the position that the first half has locked, and has it before the second half.
+            if (name === "a") byB ??= store("b", [batch[2]!]);
+            await new Promise((resolve) => setTimeout(resolve, 500));
+            return { result: () => some, refused: [] };
+          };
+        },
+        deadLetterHub: `${HUB}-dlt`,
+        nothing: [],
+        combine: (first, second) => [...first, ...second],
+        show: async (_stream, some) => note(some),
+        shown: {
+          kind: "byPosition",
+          keysOf: () => new Set(),
+          isLong: () => false,
+          again: async (_stream, some) => note(some),
+        },
+      };
+      const deps = { database, bus: name === "a" ? bus : changed(log, {}), now: Date.now, instance: name };
+      return consumeBatch({ hub: HUB, partitionId: "0", events }, handler, {
+        ...deps,
+        retryBudgetMs: 30_000,
+      });
+    };
+    await store("a", batch);
+    await byB;
+    expect(shown.map((text) => text.slice(2))).toEqual(["0", "1", "2", "3"]);
+    expect(await position()).toMatchObject({ stored: 3, broadcast: 3 });
   });
 });
