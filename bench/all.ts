@@ -17,6 +17,7 @@ for (const name of [
   "telemetry",
   "cost",
   "growth",
+  "members",
   "handshakes",
   "killed",
   "quietRoom",
