@@ -6,23 +6,15 @@ import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { ChatError } from "../../shared/platform/errors.js";
 import { portsOf } from "../../shared/redis/ports.js";
-import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import type { Database } from "../../shared/store/database.js";
-import {
-  BROADCAST_LEASE_MS,
-  findPosition,
-  leaseBroadcast,
-  lockPosition,
-} from "../../shared/store/streamPositions.js";
-import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
+import { BROADCAST_LEASE_MS, leaseBroadcast, lockPosition } from "../../shared/store/streamPositions.js";
 import { inTransaction } from "../../shared/store/transaction.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { changed } from "../fakes/changed.js";
-import { FakeEventBus } from "../fakes/eventBus.js";
+import type { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
-
-const HUB = "chat-messages";
+import { HUB, newLog, newRoom, positionIn, putMessage } from "../support/onePartition.js";
 
 let database: Database;
 let closeDatabase: () => Promise<void>;
@@ -30,7 +22,6 @@ let log: FakeEventBus;
 let roomId: number;
 /** What the socket service was sent by anybody, in order: the instance's name and the message's `seq`. */
 let shown: string[];
-let hubAge = 0;
 
 beforeAll(async () => {
   ({ database, close: closeDatabase } = await newDatabase());
@@ -38,15 +29,9 @@ beforeAll(async () => {
 afterAll(() => closeDatabase());
 
 beforeEach(async () => {
-  log = new FakeEventBus({ [HUB]: 1, [`${HUB}-dlt`]: 1 });
-  // Each test has a hub of its own creation time, and so positions of its own.
-  hubAge += 2;
-  for (let times = 0; times < hubAge; times += 1) log.makeHub(HUB, 1);
+  log = newLog();
   shown = [];
-  const deps = { database, broadcaster: new FakeBroadcaster(), ...portsOf(new FakeSessionStore()) };
-  const members = { roomName: "room", userIds: [2], callerId: 1 };
-  ({ roomId } = await createGroupRoom(members, { ...deps, now: Date.now }));
-  await addSubscriptionId(database, `r${roomId}`, "sub-0");
+  roomId = await newRoom(database);
 });
 
 /** One of several instances that read the same partition. */
@@ -81,22 +66,7 @@ class Instance {
   }
 }
 
-let sent = 0;
-const put = (): ReceivedEvent => {
-  sent += 1;
-  const event = {
-    v: 1,
-    eventId: `event-${sent}`,
-    roomId,
-    senderId: 1,
-    senderNickname: "Ann",
-    clientMessageId: null,
-    type: "TEXT",
-    content: `message ${sent}`,
-    sentAt: "2026-01-02T03:04:05.678Z",
-  };
-  return log.append(HUB, "0", JSON.stringify(event), String(roomId));
-};
+const put = (): ReceivedEvent => putMessage(log, roomId);
 
 /** Sends that fail. */
 function refused(text: string): Promise<void> {
@@ -115,8 +85,7 @@ function gate(): { readonly closed: Promise<void>; readonly go: () => void } {
   return { closed, go };
 }
 
-const position = async () =>
-  (await findPosition(database, { hub: HUB, partitionId: "0", hubId: await log.hubId(HUB) }))!;
+const position = () => positionIn(log, database);
 const isStored = (stored: number) =>
   vi.waitFor(async () => expect(await position()).toMatchObject({ stored }));
 

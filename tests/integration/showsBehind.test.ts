@@ -5,18 +5,15 @@ import type { MessagesDeps } from "../../shared/messages/deps.js";
 import { storeMessages } from "../../shared/messages/store.js";
 import { ChatError } from "../../shared/platform/errors.js";
 import { portsOf } from "../../shared/redis/ports.js";
-import { createGroupRoom } from "../../shared/rooms/createRooms.js";
 import type { Database } from "../../shared/store/database.js";
-import { BROADCAST_LEASE_MS, findPosition, moveBack } from "../../shared/store/streamPositions.js";
-import { addSubscriptionId } from "../../shared/store/subscriptionIds.js";
+import { BROADCAST_LEASE_MS, moveBack } from "../../shared/store/streamPositions.js";
 import { inTransaction } from "../../shared/store/transaction.js";
 import { FakeBroadcaster } from "../fakes/broadcaster.js";
 import { changed } from "../fakes/changed.js";
-import { FakeEventBus } from "../fakes/eventBus.js";
+import type { FakeEventBus } from "../fakes/eventBus.js";
 import { FakeSessionStore } from "../fakes/sessionStore.js";
 import { newDatabase } from "../support/database.js";
-
-const HUB = "chat-messages";
+import { HUB, newLog, newRoom, positionIn, putMessage } from "../support/onePartition.js";
 
 let database: Database;
 let closeDatabase: () => Promise<void>;
@@ -24,7 +21,6 @@ let log: FakeEventBus;
 let [flooded, quiet] = [0, 0];
 /** What was sent, in order: the room, the message's `seq`, and who sent it. */
 let shown: string[];
-let hubAge = 0;
 
 beforeAll(async () => {
   ({ database, close: closeDatabase } = await newDatabase());
@@ -32,19 +28,9 @@ beforeAll(async () => {
 afterAll(() => closeDatabase());
 
 beforeEach(async () => {
-  log = new FakeEventBus({ [HUB]: 1, [`${HUB}-dlt`]: 1 });
-  // Each test has a hub of its own creation time, and so positions of its own.
-  hubAge += 2;
-  for (let times = 0; times < hubAge; times += 1) log.makeHub(HUB, 1);
+  log = newLog();
   shown = [];
-  const deps = { database, broadcaster: new FakeBroadcaster(), ...portsOf(new FakeSessionStore()) };
-  const roomOf = async (): Promise<number> => {
-    const members = { roomName: "room", userIds: [2], callerId: 1 };
-    const { roomId } = await createGroupRoom(members, { ...deps, now: Date.now });
-    await addSubscriptionId(database, `r${roomId}`, "sub-0");
-    return roomId;
-  };
-  [flooded, quiet] = [await roomOf(), await roomOf()];
+  [flooded, quiet] = [await newRoom(database), await newRoom(database)];
 });
 
 /** So often a send is tried. */
@@ -110,29 +96,12 @@ class Instance {
   }
 }
 
-let sent = 0;
-function put(roomId: number): ReceivedEvent {
-  sent += 1;
-  const event = {
-    v: 1,
-    eventId: `event-${sent}`,
-    roomId,
-    senderId: 1,
-    senderNickname: "Ann",
-    clientMessageId: null,
-    type: "TEXT",
-    content: `message ${sent}`,
-    sentAt: "2026-01-02T03:04:05.678Z",
-  };
-  return log.append(HUB, "0", JSON.stringify(event), String(roomId));
-}
-
+const put = (roomId: number): ReceivedEvent => putMessage(log, roomId);
 const flood = (count: number): readonly ReceivedEvent[] => Array.from({ length: count }, () => put(flooded));
 const floodedBy = (name: string, from: number, to: number): readonly string[] =>
   Array.from({ length: to - from + 1 }, (_, index) => `flooded ${from + index} by ${name}`);
 
-const position = async () =>
-  (await findPosition(database, { hub: HUB, partitionId: "0", hubId: await log.hubId(HUB) }))!;
+const position = () => positionIn(log, database);
 const isEnded = async (call: Promise<void>): Promise<boolean> => {
   let ended = false;
   call.then(() => {
