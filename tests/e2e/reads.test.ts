@@ -9,6 +9,7 @@ import {
   type Json,
   makeRoom,
   newUsers,
+  positionOf,
   until,
 } from "../support/client.js";
 
@@ -75,11 +76,6 @@ async function listed(roomId: number, user: number): Promise<Json> {
   return (await call("GET", "/rooms?limit=100", user)).body.rooms.find(
     (room: Json) => room.roomId === roomId,
   );
-}
-
-async function positionOf(roomId: number, user: number): Promise<number | null> {
-  const { body } = await call("GET", `/group-rooms/${roomId}/members`, user);
-  return body.members.find(({ userId }: Json) => userId === user).lastReadMessageId;
 }
 
 const numbered = (count: number): string[] => Array.from({ length: count }, (_, index) => `m${index + 1}`);

@@ -141,6 +141,12 @@ export async function history(
   }
 }
 
+/** The id of the last message that a member of a group has read, as the service tells it. */
+export async function positionOf(roomId: number, member: number): Promise<number | null> {
+  const { body } = await call("GET", `/group-rooms/${roomId}/members`, member);
+  return body.members.find(({ userId }: Json) => userId === member).lastReadMessageId;
+}
+
 let users = 1_000_000 + Math.floor(Math.random() * 1_000_000) * 1_000;
 
 /** User ids that no other test has. */
