@@ -1,12 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { groupsOf } from "../fanout/groups.js";
 import type { SendDeps } from "../fanout/send.js";
 import { log } from "../platform/log.js";
 import { detached } from "../platform/trace.js";
 import type { Turns } from "../redis/ports.js";
-import { takeReads } from "../store/readOutbox.js";
+import { together } from "../store/database.js";
+import { dropWaitingReads, listWaitingReads, takeReads, type WaitingRead } from "../store/readOutbox.js";
 import { findRooms } from "../store/rooms.js";
-import { broadcastTaken } from "./broadcast.js";
+import { broadcastTaken, readKey } from "./broadcast.js";
 import { MERGED_ABOVE_MEMBERS } from "./note.js";
 
 /** A room's waiting reads are broadcast at most once in this time. */
@@ -152,13 +154,29 @@ async function roomsInTurn(due: readonly number[], { turns }: MergeDeps): Promis
 
 /**
  * Broadcasts the waiting reads of these rooms. Returns the rooms that failed, or in which more reads wait.
+ *
+ * Who hears a room's reads is asked behind the reads themselves: who subscribes later finds them in what it loads then.
+ * So those of a room in which nobody does are forgotten.
  */
 async function broadcastWaiting(roomIds: readonly number[], deps: MergeDeps): Promise<readonly number[]> {
+  const database = together(deps.database);
+  const [waiting, groups] = await Promise.all([
+    listWaitingReads(database, roomIds, READS_AT_ONCE),
+    groupsOf(database, roomIds.map(readKey)),
+  ]);
+  if (waiting.length === 0) return [];
+  const isHeard = ({ roomId }: WaitingRead): boolean => groups.has(readKey(roomId));
+  const heard = waiting.filter(isHeard);
   const takenBy = randomBytes(16);
-  const moves = await takeReads(deps.database, roomIds, takenBy, READS_AT_ONCE);
-  if (moves.length === 0) return [];
-  const found = await findRooms(deps.database, [...new Set(moves.map(({ roomId }) => roomId))]);
-  const isMerged = (roomId: number): boolean => (found.get(roomId)?.memberCount ?? 0) > MERGED_ABOVE_MEMBERS;
-  const failed = await broadcastTaken(moves, [takenBy], isMerged, deps);
-  return moves.length < READS_AT_ONCE ? [...failed] : roomIds;
+  const [moves, rooms] = await Promise.all([
+    takeReads(database, heard, takenBy),
+    findRooms(database, [...new Set(heard.map(({ roomId }) => roomId))]),
+    dropWaitingReads(
+      database,
+      waiting.filter((one) => !isHeard(one)),
+    ),
+  ]);
+  const isMerged = (roomId: number): boolean => (rooms.get(roomId)?.memberCount ?? 0) > MERGED_ABOVE_MEMBERS;
+  const failed = moves.length === 0 ? [] : await broadcastTaken(moves, [takenBy], isMerged, deps, groups);
+  return waiting.length < READS_AT_ONCE ? [...failed] : roomIds;
 }

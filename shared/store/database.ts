@@ -199,6 +199,37 @@ async function begun(
   }
 }
 
+/**
+ * What is asked of it in one turn of the event loop goes to the server in that order and in one round trip, outside a
+ * transaction. Where one fails, those behind it don't run, and all of them throw.
+ */
+export function together(database: Database): Queryable {
+  let waiting: Asked[] = [];
+  const send = async (): Promise<void> => {
+    const asked = waiting;
+    waiting = [];
+    const ask = (fresh: boolean) => using(database, (connection) => connection.together(asked), { fresh });
+    try {
+      const answers = await (asked.every(({ sql }) => SELECTS.test(sql)) ? onceMore(ask) : ask(false));
+      for (const [index, { resolve }] of asked.entries()) resolve(answers[index]!);
+    } catch (error) {
+      for (const { reject } of asked) reject(error);
+    }
+  };
+  return {
+    query: (sql, values) =>
+      new Promise((resolve, reject) => {
+        if (waiting.length === 0) queueMicrotask(() => void send());
+        waiting.push({ resolve, reject, ...formatted(sql, values) });
+      }),
+  };
+}
+
+interface Asked extends Statement {
+  readonly resolve: (answer: [never, FieldPacket[]]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 function giveBack(connection: PoolConnection, error: unknown): void {
   if (isUsableAfter(error)) connection.release();
   else connection.destroy();

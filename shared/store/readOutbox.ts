@@ -34,47 +34,49 @@ export function insertReads(tx: Transaction, reads: readonly ReadMoved[], takenB
   );
 }
 
-/**
- * Takes up to `limit` waiting moves of these rooms, so that no other process broadcasts them. Returns them in
- * the order in which they were noted. Looks for them without a lock first, so as not to wait for transactions
- * that are just noting more.
- */
-export async function takeReads(
-  db: Queryable,
-  roomIds: readonly number[],
-  takenBy: Buffer,
-  limit: number,
-): Promise<readonly ReadMoved[]> {
-  const waiting = await findWaiting(db, roomIds, limit);
-  if (waiting.length === 0) return [];
-  await markTaken(db, waiting, takenBy);
-  return listTaken(db, takenBy);
-}
-
 interface IdRow extends RowDataPacket {
   read_id: number;
 }
 
-/** Ids of moves of these rooms that no process has taken. */
-async function findWaiting(
+/** A move that waits in a room, and that no process has taken. */
+export interface WaitingRead {
+  readonly readId: number;
+  readonly roomId: number;
+}
+
+/** Up to `limit` moves that wait in these rooms. Takes no lock, so as not to wait for those who note more. */
+export async function listWaitingReads(
   db: Queryable,
   roomIds: readonly number[],
   limit: number,
-): Promise<readonly number[]> {
-  const [rows] = await db.query<IdRow[]>(
-    `SELECT read_id FROM read_outbox FORCE INDEX (reads_of_a_room)
+): Promise<readonly WaitingRead[]> {
+  const [rows] = await db.query<(IdRow & { room_id: number })[]>(
+    `SELECT read_id, room_id FROM read_outbox FORCE INDEX (reads_of_a_room)
       WHERE room_id IN (?) AND taken_by IS NULL LIMIT ?`,
     [roomIds, limit],
   );
-  return rows.map((row) => row.read_id);
+  return rows.map((row) => ({ readId: row.read_id, roomId: row.room_id }));
 }
 
-/** Takes those of these moves that no other process has taken meanwhile. */
-async function markTaken(db: Queryable, readIds: readonly number[], takenBy: Buffer): Promise<void> {
+/**
+ * Takes those of these moves that no other process has taken meanwhile, so that no other broadcasts them. Returns them
+ * in the order in which they were noted.
+ */
+export async function takeReads(
+  db: Queryable,
+  reads: readonly WaitingRead[],
+  takenBy: Buffer,
+): Promise<readonly ReadMoved[]> {
+  if (reads.length === 0) return [];
+  const [, moves] = await Promise.all([markTaken(db, reads, takenBy), listTaken(db, takenBy)]);
+  return moves;
+}
+
+async function markTaken(db: Queryable, reads: readonly WaitingRead[], takenBy: Buffer): Promise<void> {
   await db.query(
     `UPDATE read_outbox FORCE INDEX (PRIMARY) SET taken_by = ?, taken_at = UTC_TIMESTAMP(3)
       WHERE read_id IN (?) AND taken_by IS NULL`,
-    [takenBy, readIds],
+    [takenBy, idsOf(reads)],
   );
 }
 
@@ -94,6 +96,15 @@ async function listTaken(db: Queryable, takenBy: Buffer): Promise<readonly ReadM
     readAt: row["read_at"],
   }));
 }
+
+/** Forgets moves that need not be broadcast. */
+export async function dropWaitingReads(db: Queryable, reads: readonly WaitingRead[]): Promise<void> {
+  if (reads.length === 0) return;
+  // In this form an index can be named: see `lockRooms`.
+  await db.query("DELETE r FROM read_outbox r FORCE INDEX (PRIMARY) WHERE r.read_id IN (?)", [idsOf(reads)]);
+}
+
+const idsOf = (reads: readonly WaitingRead[]): readonly number[] => reads.map(({ readId }) => readId);
 
 /** Forgets moves of these rooms that have been broadcast. */
 export async function deleteReads(db: Queryable, takenBy: Buffer, roomIds: readonly number[]): Promise<void> {

@@ -276,6 +276,50 @@ describe("a room's reads", () => {
     ]);
   });
 
+  test("that nobody hears are forgotten, and those of other rooms go out beside them", async () => {
+    const unheard = 700_000_000;
+    await insertWaiting(3, unheard);
+    await insertWaiting(2);
+    merger.schedule(unheard);
+    merger.schedule(roomId);
+    await merger.settled();
+    expect(broadcaster.sent.map(({ to }) => to)).toEqual([`rr${roomId}:sub-0`]);
+    expect(sends().flatMap(movesOf)).toHaveLength(2);
+    expect(await waiting()).toEqual({ rows: 0, taken: 0 });
+  });
+
+  test("are heard by who subscribed before they were stored, and by who subscribes while others are forgotten", async () => {
+    await database.query("DELETE FROM subscription_ids WHERE destination = ?", [Buffer.from(`rr${roomId}`)]);
+    let subscribed = false;
+    /** Somebody subscribes, and another member reads, right behind the look for who hears the first move. */
+    const busy = changed(database, {
+      getConnection: async (fresh?: boolean) => {
+        const connection = await database.getConnection(fresh);
+        return changed(connection, {
+          query: (async (options: { sql: string }) => {
+            const answer = await connection.query(options);
+            if (options.sql.includes("FROM subscription_ids") && !subscribed) {
+              subscribed = true;
+              await addSubscriptionId(database, `rr${roomId}`, "late");
+              await insertWaiting(1, roomId, 50);
+              one.schedule(roomId);
+            }
+            return answer;
+          }) as typeof connection.query,
+        });
+      },
+    });
+    const one = newMerger({ database: busy });
+    await insertWaiting(1);
+    one.schedule(roomId);
+    await one.settled();
+    // The first move was stored before the subscription: who subscribes loads it.
+    expect(broadcaster.sent.map(({ to, text }) => [to, movesOf(text)])).toEqual([
+      [`rr${roomId}:late`, ["50: 0 → 1"]],
+    ]);
+    expect(await waiting()).toEqual({ rows: 0, taken: 0 });
+  });
+
   test("that waited while the room fell to 100 members go out singly", async () => {
     [roomId, messageIds] = await makeRoom(101, 3);
     const gate = gated();
@@ -336,7 +380,7 @@ test("many rooms at once give a process nothing to complain of itself: no leak o
 });
 
 /** Notes a read for each of `count` users, as a process does that dies then. */
-async function insertWaiting(count: number, room = roomId): Promise<void> {
+async function insertWaiting(count: number, room = roomId, firstUser = 1): Promise<void> {
   for (let first = 0; first < count; first += 4_000)
     await database.query(
       `INSERT INTO read_outbox (room_id, user_id, previous_seq, last_seq, last_message_id, read_at, taken_by, taken_at)
@@ -344,7 +388,7 @@ async function insertWaiting(count: number, room = roomId): Promise<void> {
       [
         times(Math.min(4_000, count - first), (index) => [
           room,
-          first + index + 1,
+          firstUser + first + index,
           0,
           1,
           messageIds[0],
