@@ -5,9 +5,9 @@ import type { SendDeps } from "../fanout/send.js";
 import { log } from "../platform/log.js";
 import { detached } from "../platform/trace.js";
 import type { Turns } from "../redis/ports.js";
-import { together } from "../store/database.js";
 import { dropWaitingReads, listWaitingReads, takeReads, type WaitingRead } from "../store/readOutbox.js";
 import { findRooms } from "../store/rooms.js";
+import { together } from "../store/together.js";
 import { broadcastTaken, readKey } from "./broadcast.js";
 import { MERGED_ABOVE_MEMBERS } from "./note.js";
 

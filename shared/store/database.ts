@@ -119,7 +119,7 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
     query: async (sql, values) => {
       const ask = (fresh: boolean) =>
         using(database, (connection) => connection.query<never>(sql, values), { fresh });
-      return SELECTS.test(sql) ? onceMore(ask) : ask(false);
+      return isSelect(sql) ? onceMore(ask) : ask(false);
     },
     poolSize,
     statementMs,
@@ -132,8 +132,8 @@ export function openDatabase(url: string, options: DatabaseOptions = {}): Databa
   return database;
 }
 
-/** Statements that change nothing, so that one of them can be repeated wherever it fails. */
-const SELECTS = /^\s*\(*\s*SELECT\b/i;
+/** Whether a statement changes nothing, so that it can be repeated wherever it fails. */
+export const isSelect = (sql: string): boolean => /^\s*\(*\s*SELECT\b/i.test(sql);
 
 /**
  * Runs `attempt`, and once more on a fresh connection if the pool's connection turned out to be lost, of which
@@ -197,37 +197,6 @@ async function begun(
     giveBack(connection, error);
     throw error;
   }
-}
-
-/**
- * What is asked of it in one turn of the event loop goes to the server in that order and in one round trip, outside a
- * transaction. Where one fails, those behind it don't run, and all of them throw.
- */
-export function together(database: Database): Queryable {
-  let waiting: Asked[] = [];
-  const send = async (): Promise<void> => {
-    const asked = waiting;
-    waiting = [];
-    const ask = (fresh: boolean) => using(database, (connection) => connection.together(asked), { fresh });
-    try {
-      const answers = await (asked.every(({ sql }) => SELECTS.test(sql)) ? onceMore(ask) : ask(false));
-      for (const [index, { resolve }] of asked.entries()) resolve(answers[index]!);
-    } catch (error) {
-      for (const { reject } of asked) reject(error);
-    }
-  };
-  return {
-    query: (sql, values) =>
-      new Promise((resolve, reject) => {
-        if (waiting.length === 0) queueMicrotask(() => void send());
-        waiting.push({ resolve, reject, ...formatted(sql, values) });
-      }),
-  };
-}
-
-interface Asked extends Statement {
-  readonly resolve: (answer: [never, FieldPacket[]]) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 function giveBack(connection: PoolConnection, error: unknown): void {

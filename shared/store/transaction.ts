@@ -1,6 +1,7 @@
 import type { FieldPacket, PoolConnection, QueryResult, ResultSetHeader } from "mysql2/promise";
 import { type Database, formatted, onceMore, type Queryable, run, type Statement } from "./database.js";
 import { isUsableAfter } from "./failures.js";
+import { fitting } from "./together.js";
 
 /**
  * One transaction. What is asked for without awaiting anything in between goes to the server together, in the order
@@ -42,12 +43,6 @@ export async function inTransaction<T>(
     throw error;
   }
 }
-
-/**
- * The most characters of statements that go together. What a server takes as one packet is at least some times as
- * many bytes, wherever it has not been made less.
- */
-const TOGETHER_CHARACTERS = 64_000;
 
 interface Waiting extends Statement {
   readonly resolve?: (answer: [never, FieldPacket[]]) => void;
@@ -169,16 +164,4 @@ class OpenTransaction implements Transaction {
     this.#connection?.destroy();
     this.#connection = undefined;
   }
-}
-
-/** Those of the statements from `first` on that go together: one at least. */
-function fitting(statements: readonly Waiting[], first: number): readonly Waiting[] {
-  let end = first + 1;
-  let characters = statements[first]!.text.length;
-  while (end < statements.length) {
-    characters += statements[end]!.text.length;
-    if (characters > TOGETHER_CHARACTERS) break;
-    end += 1;
-  }
-  return statements.slice(first, end);
 }
