@@ -97,7 +97,10 @@ async function listTaken(db: Queryable, takenBy: Buffer): Promise<readonly ReadM
   }));
 }
 
-/** Forgets moves that need not be broadcast. */
+/**
+ * Forgets moves that nobody need hear. Another process may have taken some of them meanwhile: it then has nothing to
+ * send, which is as well.
+ */
 export async function dropWaitingReads(db: Queryable, reads: readonly WaitingRead[]): Promise<void> {
   if (reads.length === 0) return;
   // In this form an index can be named: see `lockRooms`.
