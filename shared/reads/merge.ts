@@ -5,7 +5,13 @@ import type { SendDeps } from "../fanout/send.js";
 import { log } from "../platform/log.js";
 import { detached } from "../platform/trace.js";
 import type { Turns } from "../redis/ports.js";
-import { dropWaitingReads, listWaitingReads, takeReads, type WaitingRead } from "../store/readOutbox.js";
+import {
+  dropWaitingReads,
+  giveBackReads,
+  listWaitingReads,
+  takeReads,
+  type WaitingRead,
+} from "../store/readOutbox.js";
 import { findRooms } from "../store/rooms.js";
 import { together } from "../store/together.js";
 import { broadcastTaken, readKey } from "./broadcast.js";
@@ -155,8 +161,8 @@ async function roomsInTurn(due: readonly number[], { turns }: MergeDeps): Promis
 /**
  * Broadcasts the waiting reads of these rooms. Returns the rooms that failed, or in which more reads wait.
  *
- * Who hears a room's reads is asked behind the reads themselves: who subscribes later finds them in what it loads then.
- * So those of a room in which nobody does are forgotten.
+ * The subscribers are looked up behind the moves. Whoever subscribes later loads positions that contain these moves. So
+ * the moves of a room without subscribers are deleted unsent.
  */
 async function broadcastWaiting(roomIds: readonly number[], deps: MergeDeps): Promise<readonly number[]> {
   const database = together(deps.database);
@@ -168,14 +174,17 @@ async function broadcastWaiting(roomIds: readonly number[], deps: MergeDeps): Pr
   const isHeard = ({ roomId }: WaitingRead): boolean => groups.has(readKey(roomId));
   const heard = waiting.filter(isHeard);
   const takenBy = randomBytes(16);
-  const [moves, rooms] = await Promise.all([
+  const unheard = waiting.filter((one) => !isHeard(one));
+  // What may have to wait for a lock comes first: nothing is taken where it fails.
+  const [, moves, rooms] = await Promise.all([
+    dropWaitingReads(database, unheard),
     takeReads(database, heard, takenBy),
     findRooms(database, [...new Set(heard.map(({ roomId }) => roomId))]),
-    dropWaitingReads(
-      database,
-      waiting.filter((one) => !isHeard(one)),
-    ),
-  ]);
+  ]).catch(async (error: unknown) => {
+    // They may be taken, and none is sent: they wait for the next try, not for the sweep.
+    await giveBackReads(deps.database, takenBy).catch(() => {});
+    throw error;
+  });
   const isMerged = (roomId: number): boolean => (rooms.get(roomId)?.memberCount ?? 0) > MERGED_ABOVE_MEMBERS;
   const failed = moves.length === 0 ? [] : await broadcastTaken(moves, [takenBy], isMerged, deps, groups);
   return waiting.length < READS_AT_ONCE ? [...failed] : roomIds;

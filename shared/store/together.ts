@@ -35,7 +35,8 @@ interface Asked extends Statement {
 /**
  * What is asked of it without awaiting anything in between goes to the server together, in that order, on one
  * connection and outside a transaction: a round trip costs more than most statements. Where one fails, those behind it
- * don't run, and all of them throw. SELECTs alone are repeated once if their connection turns out to be lost.
+ * don't run, and all of them throw, those before it too, though they have taken effect. Together they have the time of
+ * one statement. SELECTs alone are repeated once if their connection turns out to be lost.
  */
 export function together(database: Database): Queryable {
   let waiting: Asked[] = [];
@@ -53,8 +54,9 @@ export function together(database: Database): Queryable {
   return {
     query: (sql, values) =>
       new Promise((resolve, reject) => {
+        const statement = formatted(sql, values);
         if (waiting.length === 0) queueMicrotask(() => void send());
-        waiting.push({ resolve, reject, ...formatted(sql, values) });
+        waiting.push({ resolve, reject, ...statement });
       }),
   };
 }

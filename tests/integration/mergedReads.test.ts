@@ -276,47 +276,86 @@ describe("a room's reads", () => {
     ]);
   });
 
-  test("that nobody hears are forgotten, and those of other rooms go out beside them", async () => {
-    const unheard = 700_000_000;
-    await insertWaiting(3, unheard);
-    await insertWaiting(2);
-    merger.schedule(unheard);
-    merger.schedule(roomId);
-    await merger.settled();
-    expect(broadcaster.sent.map(({ to }) => to)).toEqual([`rr${roomId}:sub-0`]);
-    expect(sends().flatMap(movesOf)).toHaveLength(2);
-    expect(await waiting()).toEqual({ rows: 0, taken: 0 });
-  });
-
-  test("are heard by who subscribed before they were stored, and by who subscribes while others are forgotten", async () => {
-    await database.query("DELETE FROM subscription_ids WHERE destination = ?", [Buffer.from(`rr${roomId}`)]);
-    let subscribed = false;
-    /** Somebody subscribes, and another member reads, right behind the look for who hears the first move. */
-    const busy = changed(database, {
+  /** The database, each of whose round trips passes through `ask` first. */
+  const asking = (ask: (sql: string, go: (sql: string) => Promise<unknown>) => Promise<unknown>): Database =>
+    changed(database, {
       getConnection: async (fresh?: boolean) => {
         const connection = await database.getConnection(fresh);
         return changed(connection, {
-          query: (async (options: { sql: string }) => {
-            const answer = await connection.query(options);
-            if (options.sql.includes("FROM subscription_ids") && !subscribed) {
-              subscribed = true;
-              await addSubscriptionId(database, `rr${roomId}`, "late");
-              await insertWaiting(1, roomId, 50);
-              one.schedule(roomId);
-            }
-            return answer;
-          }) as typeof connection.query,
+          query: ((options: { sql: string }) =>
+            ask(options.sql, (sql) => connection.query({ ...options, sql }))) as typeof connection.query,
         });
       },
+    });
+
+  const unheard = 700_000_000;
+  /** Has a merger look at both rooms at once: another one is first, and they come while it is served. */
+  function scheduleBoth(one: ReadMerger): void {
+    one.schedule(700_000_001);
+    one.schedule(unheard);
+    one.schedule(roomId);
+  }
+
+  test("that nobody hears are deleted together with the taking of others, which go out", async () => {
+    const asked: string[] = [];
+    const noting = asking((sql, go) => {
+      asked.push(sql);
+      return go(sql);
+    });
+    const one = newMerger({ database: noting });
+    await insertWaiting(3, unheard);
+    await insertWaiting(2);
+    scheduleBoth(one);
+    await one.settled();
+    expect(broadcaster.sent.map(({ to }) => to)).toEqual([`rr${roomId}:sub-0`]);
+    expect(sends().flatMap(movesOf)).toHaveLength(2);
+    expect(asked.filter((sql) => /^DELETE r FROM[^;]*;\s*UPDATE read_outbox/.test(sql))).toHaveLength(1);
+    expect(await waiting()).toEqual({ rows: 0, taken: 0 });
+  });
+
+  test("are sent to who subscribes between the look for them and that for subscribers, and what comes then later", async () => {
+    await database.query("DELETE FROM subscription_ids WHERE destination = ?", [Buffer.from(`rr${roomId}`)]);
+    let subscribed = false;
+    /** Somebody subscribes, and another member reads, between the two looks. */
+    const busy = asking(async (sql, go) => {
+      const [first, second] = sql.split(";\n");
+      if (subscribed || !sql.includes("FROM subscription_ids") || second === undefined) return go(sql);
+      subscribed = true;
+      const [found, fields] = (await go(first!)) as [unknown, unknown];
+      await addSubscriptionId(database, `rr${roomId}`, "late");
+      await insertWaiting(1, roomId, 50);
+      one.schedule(roomId);
+      const [more, moreFields] = (await go(second)) as [unknown, unknown];
+      return [
+        [found, more],
+        [fields, moreFields],
+      ];
     });
     const one = newMerger({ database: busy });
     await insertWaiting(1);
     one.schedule(roomId);
     await one.settled();
-    // The first move was stored before the subscription: who subscribes loads it.
     expect(broadcaster.sent.map(({ to, text }) => [to, movesOf(text)])).toEqual([
+      [`rr${roomId}:late`, ["1: 0 → 1"]],
       [`rr${roomId}:late`, ["50: 0 → 1"]],
     ]);
+    expect(await waiting()).toEqual({ rows: 0, taken: 0 });
+  });
+
+  test("that are taken when the database fails go out with the next try, not with the sweep", async () => {
+    let hasFailed = false;
+    const failing = asking(async (sql, go) => {
+      const answer = await go(sql);
+      if (hasFailed || !sql.startsWith("UPDATE read_outbox") || !sql.includes(";\n")) return answer;
+      hasFailed = true;
+      throw new Error("the answer is lost");
+    });
+    const one = newMerger({ database: failing });
+    await insertWaiting(2);
+    one.schedule(roomId);
+    await one.settled();
+    expect(hasFailed).toBe(true);
+    expect(sends().map(movesOf)).toEqual([["1: 0 → 1", "2: 0 → 1"]]);
     expect(await waiting()).toEqual({ rows: 0, taken: 0 });
   });
 
