@@ -217,6 +217,12 @@ export interface Statement {
   readonly text: string;
 }
 
+/** A statement that waits to be sent with others, and who waits for its answer. */
+export interface Asked extends Statement {
+  readonly resolve: (answer: [never, FieldPacket[]]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 export const formatted = (sql: string, values?: unknown): Statement => ({
   sql,
   text: values === undefined ? sql : format(sql, values as Parameters<typeof format>[1], false, TIMEZONE),

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import type { FieldPacket, RowDataPacket } from "mysql2/promise";
+import type { RowDataPacket } from "mysql2/promise";
 import { ChatError } from "../platform/errors.js";
 import {
+  type Asked,
   type Connected,
   type Database,
   formatted,
@@ -96,11 +97,6 @@ function requireTaken([row]: readonly LockRow[]): void {
 async function release(db: Queryable, name: string): Promise<void> {
   const { sql, values } = freeing(name);
   await db.query(sql, values);
-}
-
-interface Asked extends Statement {
-  readonly resolve: (answer: [never, FieldPacket[]]) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /**

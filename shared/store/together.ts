@@ -1,5 +1,6 @@
 import type { FieldPacket } from "mysql2/promise";
 import {
+  type Asked,
   type Database,
   formatted,
   isSelect,
@@ -25,11 +26,6 @@ export function fitting<T extends Statement>(statements: readonly T[], first: nu
     end += 1;
   }
   return statements.slice(first, end);
-}
-
-interface Asked extends Statement {
-  readonly resolve: (answer: [never, FieldPacket[]]) => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /**
